@@ -1,0 +1,21 @@
+//! `panta` runs durable workflows that are Rhai scripts.
+//!
+//! The map is in `docs/ARCHITECTURE.md`; arrows between modules run one way:
+//! `cli, web, trigger, reload → engine → {host, script, effect, store} → replay → journal → {payload, id, time, diag}`.
+
+pub mod cli;
+pub mod config;
+pub mod diag;
+pub mod effect;
+pub mod engine;
+pub mod host;
+pub mod id;
+pub mod journal;
+pub mod payload;
+pub mod reload;
+pub mod replay;
+pub mod script;
+pub mod store;
+pub mod time;
+pub mod trigger;
+pub mod web;

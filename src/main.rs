@@ -1,0 +1,3 @@
+//! The `panta` command.
+
+fn main() {}
