@@ -1,1 +1,82 @@
-//! To be filled.
+//! Points in time and lengths of time, and the only user of the system clock.
+//!
+//! Everything else takes its time from a [`Clock`], so that tests and simulations can use a virtual one.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The latest time that is representable (year 9999).
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// This time plus `duration`, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(ms).min(Self::MAX.0))
+    }
+
+    /// How long it is from `earlier` to this time; zero when it is not later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(t) => write!(f, "{t:.3}"),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond())).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+    /// Time that has passed since some fixed moment; never goes back, whatever the wall clock does.
+    fn elapsed(&self) -> Duration;
+}
+
+/// The clock of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+        let now = jiff::Timestamp::now();
+        Timestamp(now.as_millisecond())
+    }
+
+    fn elapsed(&self) -> Duration {
+        elapsed()
+    }
+}
+
+/// Time since the process first asked, by the monotonic clock: for measuring, never for what a script sees.
+pub fn elapsed() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+    START.get_or_init(std::time::Instant::now).elapsed()
+}
