@@ -1,1 +1,15 @@
-//! To be filled.
+//! The journal of a run: entries, their positions and their versioned encoding. Data only.
+//!
+//! An entry is either *opened* (an intent, a timer that was set, a wait that began: what must survive for the command to
+//! go on after a crash) or *closed* (the outcome of a command, which never changes). The closed entries, in order, are
+//! what a replay feeds back to the script.
+//!
+//! Knows nothing of Rhai, tokio and SQL.
+
+mod codec;
+mod entry;
+mod position;
+
+pub use codec::{Error, decode_segment, encode_segment};
+pub use entry::{Entry, Kind, Outcome, Phase};
+pub use position::{Position, Segment, Sub};

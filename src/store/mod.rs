@@ -1,1 +1,494 @@
-//! To be filled.
+//! The durable truth: one trait, described by what survives a crash.
+//!
+//! All writes go through [`Store::commit`]: one transaction for a batch of [`Change`]s, in order, called by one thread
+//! a node at a time (the log). When it returns `Ok`, every change of the batch is durable: it survives `kill -9` and the
+//! loss of power. When it returns `Err`, the outcome is *unknown*: the batch may be found durable after a restart, whole,
+//! never in part. Reads may come from any thread at any time and see whole batches only.
+//!
+//! Every run has an owner (a node) and an epoch. A change that names a run and an epoch is refused, alone, when the run's
+//! epoch is another one: a node that lost its claim writes nothing.
+//!
+//! Knows nothing of Rhai and of scheduling.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::id::{RunId, Version};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process holds the store.
+    #[error("the data folder `{folder}` is in use by {holder}; hint: stop it, or give another folder with `--data`")]
+    Held {
+        /// The data folder.
+        folder: String,
+        /// Who holds it: process id and command where known.
+        holder: String,
+    },
+    /// Written by a later release. The file was not touched.
+    #[error(
+        "the store has schema {found}, this release knows {known}; hint: use the release that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The version found in the store.
+        found: i64,
+        /// The newest version that this release reads.
+        known: i64,
+    },
+    /// No space is left. Nothing was written.
+    #[error(
+        "no space is left for the store; hint: free space on the disk of the data folder, the daemon goes on by itself"
+    )]
+    Full,
+    /// Something that is written cannot be read.
+    #[error("the store is damaged: {0}; hint: restore a backup")]
+    Damaged(String),
+    /// The store did not answer, or answered with an error: the outcome of a commit is unknown.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// What the store did, or why not.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Where a run stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Accepted, not evaluated yet.
+    Queued,
+    /// Being evaluated, or busy with an effect.
+    Running,
+    /// Waits for a time, an event, a person or a child.
+    Waiting,
+    /// Held by a person.
+    Paused,
+    /// Ended with an output.
+    Completed,
+    /// Ended with an error.
+    Failed,
+    /// Ended by a person or by its parent.
+    Cancelled,
+    /// Ended by its deadline.
+    TimedOut,
+    /// Its interpreter died too often; not tried again by itself.
+    Quarantined,
+    /// What it does no longer fits its journal; stopped before anything was performed.
+    Diverged,
+}
+
+impl Status {
+    /// All, in the order of a run's life.
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Paused,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::Quarantined,
+        Self::Diverged,
+    ];
+
+    /// The name that commands, the API and the store use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+            Self::Quarantined => "quarantined",
+            Self::Diverged => "diverged",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Nothing more happens to the run.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::TimedOut)
+    }
+
+    /// The engine takes the run up by itself when it is ready or due.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Queued | Self::Running | Self::Waiting)
+    }
+}
+
+/// A run as the store keeps it, without its journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its identity.
+    pub id: RunId,
+    /// Name of the workflow.
+    pub workflow: Arc<str>,
+    /// The version that it is pinned to.
+    pub version: Version,
+    /// Config values that the declaration read, fixed at acceptance; `null` where there are none.
+    pub settings: Payload,
+    /// Where it stands.
+    pub status: Status,
+    /// What it was started with.
+    pub input: Payload,
+    /// Its value, once completed.
+    pub output: Option<Payload>,
+    /// Why it failed, was cancelled, timed out, diverged or was quarantined: a map with `kind` and `message`.
+    pub error: Option<Payload>,
+    /// What started it: a map with `kind` and what `trigger::info()` shows.
+    pub trigger: Payload,
+    /// The run that waits for this one.
+    pub parent: Option<RunId>,
+    /// The key given at the start, if any.
+    pub key: Option<Arc<str>>,
+    /// Larger goes first; 0 unless said otherwise.
+    pub priority: i32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it was first evaluated.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it waits for, as a sentence; empty when it does not wait.
+    pub waiting_for: Arc<str>,
+    /// When it is to be taken up again without anything happening.
+    pub wake_at: Option<Timestamp>,
+    /// A cancellation that was asked for and not yet carried out: `#{ kind, message }`.
+    pub cancel: Option<Payload>,
+    /// Something happened that it may wait for, or it was never evaluated.
+    pub ready: bool,
+    /// `none`, `complete` or `incomplete`.
+    pub rollback: Rollback,
+    /// How often its interpreter died.
+    pub charged: u32,
+    /// The node that may advance it.
+    pub owner: Option<Arc<str>>,
+    /// Raised by each claim.
+    pub epoch: u64,
+}
+
+/// What became of a run's compensations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rollback {
+    /// None ran.
+    #[default]
+    None,
+    /// All succeeded.
+    Complete,
+    /// At least one failed for good.
+    Incomplete,
+}
+
+impl Rollback {
+    /// The name that is shown and stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
+    /// The value with this name; `None` for any other text.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "complete" => Self::Complete,
+            "incomplete" => Self::Incomplete,
+            _ => Self::None,
+        }
+    }
+}
+
+impl Run {
+    /// The run as the API shows it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "run": self.id, "workflow": &*self.workflow, "version": self.version, "status": self.status,
+            "input": self.input.to_json(), "output": self.output.as_ref().map(Payload::to_json),
+            "error": self.error.as_ref().map(Payload::to_json), "trigger": self.trigger.to_json(), "parent": self.parent,
+            "key": self.key.as_deref(),
+            "created_at": self.created_at, "started_at": self.started_at, "ended_at": self.ended_at,
+            "attempts": self.epoch.max(1), "waiting_for": (!self.waiting_for.is_empty()).then_some(&*self.waiting_for),
+            "wake_at": self.wake_at, "rollback": self.rollback, "charged": self.charged,
+        })
+    }
+}
+
+/// A start that must happen once: the same key in the same scope returns the run that it started before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dedupe {
+    /// What the key belongs to: `workflow:orders/invoice`, `webhook:orders`, …
+    pub scope: Arc<str>,
+    /// The key.
+    pub key: Arc<str>,
+    /// Hash of the input: the same key with another one is a conflict.
+    pub input: u64,
+    /// Until when the key counts; `None`: as long as the run is kept.
+    pub until: Option<Timestamp>,
+}
+
+/// An event as the store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Place in the order of all events; 0 until stored.
+    pub seq: u64,
+    /// Its identity: a repeat within seven days is dropped.
+    pub id: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+    /// Correlation key.
+    pub key: Option<Arc<str>>,
+    /// What it says.
+    pub payload: Payload,
+    /// Meant for this run alone.
+    pub run: Option<RunId>,
+    /// When it was accepted.
+    pub at: Timestamp,
+}
+
+/// What a parked run waits to hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subscription {
+    /// Event name.
+    pub name: Arc<str>,
+    /// Only events with this key; `None`: any.
+    pub key: Option<Arc<str>>,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// One of the final ones, or `Diverged` or `Quarantined`.
+    pub status: Status,
+    /// The output of a completed run.
+    pub output: Option<Payload>,
+    /// Why it did not complete.
+    pub error: Option<Payload>,
+    /// What became of its compensations.
+    pub rollback: Rollback,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One durable write. A batch of them is one transaction; they take effect in order.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Accepts a run (owned by nobody unless `run.owner` says so). Answer: `Started` or `Repeated`.
+    Start {
+        /// The row; `epoch` is stored as given.
+        run: Box<Run>,
+        /// Makes it happen once.
+        dedupe: Option<Dedupe>,
+    },
+    /// Adds a journal segment. Answer: `Done` or `Refused`.
+    Append {
+        /// Whose.
+        run: RunId,
+        /// The claim under which it is written.
+        epoch: u64,
+        /// As made by `journal::encode_segment`.
+        segment: Vec<u8>,
+    },
+    /// The run waits; replaces its subscriptions, and `ready` becomes false. Answer: `Done` or `Refused`.
+    Park {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// `Waiting` or `Paused`, or `Running` while a long effect is on its way.
+        status: Status,
+        /// A sentence.
+        waiting_for: Arc<str>,
+        /// When to take it up without anything happening.
+        wake_at: Option<Timestamp>,
+        /// Events that make it ready.
+        subscriptions: Vec<Subscription>,
+    },
+    /// Gives a run up: no owner any more. Answer: `Done` or `Refused`.
+    Release {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+    },
+    /// Takes runs for a node: those of the list that are live, and that have no owner or this one.
+    /// Raises each epoch. Answer: `Claimed` with the rows as they are after it.
+    Claim {
+        /// Which.
+        runs: Vec<RunId>,
+        /// By whom.
+        node: Arc<str>,
+    },
+    /// Ends a run; removes its subscriptions, makes its parent ready. Answer: `Ended` with the parent to wake, or `Refused`.
+    Finish {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// How.
+        end: End,
+    },
+    /// Asks a run to end. Answer: `Done`, or `Refused` where it has ended already, or is unknown.
+    Cancel {
+        /// Which.
+        run: RunId,
+        /// `#{ kind, message }`.
+        reason: Payload,
+    },
+    /// Accepts an event; makes the runs ready that subscribed to it. Answer: `Emitted`.
+    Emit {
+        /// `seq` is given by the store.
+        event: Event,
+        /// A repeat of its id is dropped until then.
+        dedupe_until: Timestamp,
+    },
+    /// Sets or removes a durable value of a workflow. Answer: `Done`.
+    SetState {
+        /// Whose: a workflow's name, or a name of the engine's own that begins with `$`.
+        scope: Arc<str>,
+        /// Which.
+        key: Arc<str>,
+        /// `None` removes.
+        value: Option<Payload>,
+    },
+    /// Keeps the sources of a version. Answer: `Done`; a version that is there already is left as it is.
+    PutBundle {
+        /// Content hash.
+        version: Version,
+        /// As made by the bundle.
+        bytes: Vec<u8>,
+    },
+    /// Removes finished runs that ended before the time and nothing refers to, events and keys that have expired,
+    /// and bundles that no run uses. Answer: `Pruned`.
+    Prune {
+        /// Runs that ended before it go.
+        before: Timestamp,
+        /// Events received before it go.
+        events_before: Timestamp,
+        /// At most so many runs at once, so that a commit stays short.
+        limit: usize,
+    },
+}
+
+/// What a change did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// It is so.
+    Done,
+    /// The run is accepted.
+    Started,
+    /// The key was used before: `same_input` tells whether with this input.
+    Repeated {
+        /// The run that it started then.
+        run: RunId,
+        /// The input's hash is the same.
+        same_input: bool,
+    },
+    /// The rows of the runs that were claimed.
+    Claimed(Vec<Run>),
+    /// The run has ended; its parent, if any, is ready now.
+    Ended {
+        /// The parent that waits for it.
+        parent: Option<RunId>,
+    },
+    /// The event is kept.
+    Emitted {
+        /// Its place, or that of the first with its id.
+        seq: u64,
+        /// False: a repeat that was dropped.
+        fresh: bool,
+        /// Runs that are ready now.
+        woken: Vec<RunId>,
+    },
+    /// The claim was lost, or there is nothing to act on. Nothing was written.
+    Refused,
+    /// So many runs are gone.
+    Pruned {
+        /// Number of runs.
+        runs: usize,
+    },
+}
+
+/// Which runs to list. Newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// In one of these; empty: any.
+    pub statuses: Vec<Status>,
+    /// Accepted at or after.
+    pub since: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only runs older than this one (the last of the page before).
+    pub before: Option<RunId>,
+}
+
+/// Which events a wait may take.
+#[derive(Clone, Debug)]
+pub struct EventFilter {
+    /// Name.
+    pub name: Arc<str>,
+    /// Only with this key; `None`: any.
+    pub key: Option<Arc<str>>,
+    /// Meant for all, or for this run.
+    pub run: Option<RunId>,
+    /// Later in the order than this.
+    pub after: u64,
+    /// Accepted at or after.
+    pub since: Timestamp,
+}
+
+/// The durable truth. See the module for what survives.
+pub trait Store: Send + Sync {
+    /// One transaction. One answer a change, in order.
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>>;
+
+    /// One run.
+    fn run(&self, id: RunId) -> Result<Option<Run>>;
+
+    /// Runs, newest first.
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>>;
+
+    /// How many runs of each workflow are in each status.
+    fn counts(&self) -> Result<Vec<(Arc<str>, Status, u64)>>;
+
+    /// The segments of a run's journal, in order.
+    fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>>;
+
+    /// Live runs that can go on: ready, or not parked (`queued`, `running`) and owned by nobody or by `node`;
+    /// in the order of acceptance. What a node takes up when it starts.
+    fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>>;
+
+    /// Parked runs that are due until then, earliest first.
+    fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>>;
+
+    /// The first event that fits, in order.
+    fn next_event(&self, filter: &EventFilter) -> Result<Option<Event>>;
+
+    /// Events with a larger number than `after`, in order.
+    fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>>;
+
+    /// A durable value.
+    fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>>;
+
+    /// All durable values of a scope whose key begins so.
+    fn states(&self, scope: &str, prefix: &str) -> Result<Vec<(Arc<str>, Payload)>>;
+
+    /// The stored sources of a version.
+    fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>>;
+}
