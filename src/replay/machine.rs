@@ -1,0 +1,272 @@
+//! Commands against the journal.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{ScopeId, Scopes};
+use crate::journal::{Entry, Kind, Phase, Position, Segment};
+use crate::payload::Payload;
+
+/// What the script asks for.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// What it is.
+    pub kind: Kind,
+    /// Function, step or event.
+    pub name: Arc<str>,
+    /// Hash of the arguments; 0 where they do not matter.
+    pub arguments: u64,
+    /// Line of the call.
+    pub line: u32,
+}
+
+/// The answer to a command.
+#[derive(Debug)]
+pub enum Issued {
+    /// Its outcome is the next one in the journal; it has been taken.
+    Recorded(Entry),
+    /// Its outcome is recorded with this index, after others: wait until [`Replay::next`] names it, then take it.
+    Later(usize),
+    /// No outcome yet.
+    Pending {
+        /// Where it stands.
+        position: Position,
+        /// What was recorded when it began, if it began in an earlier activation.
+        opened: Option<Entry>,
+    },
+}
+
+/// A step that is being entered: its body is evaluated in any case.
+#[derive(Debug)]
+pub struct Entered {
+    /// Where it stands.
+    pub position: Position,
+    /// The index of its outcome, if recorded.
+    pub recorded: Option<usize>,
+    /// What was recorded when it began.
+    pub opened: Option<Entry>,
+}
+
+/// What comes next when every branch waits.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// The outcome with this index is to be fed to the branch that waits for it.
+    Recorded(usize),
+    /// The run was cancelled here, for this reason.
+    Cancelled(Payload),
+    /// The run ended here.
+    Ended,
+    /// The journal is used up.
+    Live,
+}
+
+/// The journal and the script disagree. Nothing was performed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Divergence {
+    /// Where.
+    pub position: Position,
+    /// What the journal has: kind, name and line.
+    pub recorded: Option<(Kind, Arc<str>, u32)>,
+    /// What the script does now: kind, name and line.
+    pub attempted: Option<(Kind, Arc<str>, u32)>,
+    /// Kind and name are the same, but the arguments are not.
+    pub arguments_differ: bool,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |side: &Option<(Kind, Arc<str>, u32)>| match side {
+            Some((kind, name, line)) => format!("{} `{name}` (line {line})", kind.name()),
+            None => "nothing more".to_owned(),
+        };
+        write!(
+            f,
+            "at {} the journal has {}, the script now does {}",
+            self.position,
+            side(&self.recorded),
+            side(&self.attempted)
+        )?;
+        if self.arguments_differ {
+            f.write_str(" with other arguments")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Divergence {}
+
+/// A run in evaluation: what is recorded, and how far the script has come.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// Scopes, attempts, what was undone.
+    pub scopes: Scopes,
+    /// Closed entries in order, log lines left out; emptied as they are taken.
+    recorded: Vec<Option<Entry>>,
+    cursor: usize,
+    closed: HashMap<Position, usize>,
+    opened: HashMap<Position, Entry>,
+    /// How many log lines each scope has in the journal.
+    logged: HashMap<Vec<Segment>, u32>,
+    /// How many entries the journal has, new ones included.
+    length: usize,
+    fresh: Vec<Entry>,
+}
+
+impl Replay {
+    /// A run with this journal; none for a new run.
+    pub fn new(journal: Vec<Entry>) -> Self {
+        let mut replay = Self { length: journal.len(), ..Self::default() };
+        for entry in journal {
+            match (entry.kind, entry.phase) {
+                (Kind::Start, _) => {}
+                (Kind::Log, _) => *replay.logged.entry(entry.position.scope).or_insert(0) += 1,
+                (_, Phase::Opened) => {
+                    replay.opened.insert(entry.position.clone(), entry);
+                }
+                (kind, Phase::Closed) => {
+                    if !matches!(kind, Kind::Cancel | Kind::End) {
+                        replay.closed.insert(entry.position.clone(), replay.recorded.len());
+                    }
+                    replay.recorded.push(Some(entry));
+                }
+            }
+        }
+        replay
+    }
+
+    /// The journal is used up: commands are performed.
+    pub fn is_live(&self) -> bool {
+        self.cursor == self.recorded.len()
+    }
+
+    /// How many entries the journal has.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// No entry was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// A command that may wait for its outcome.
+    pub fn issue(&mut self, scope: ScopeId, command: &Command) -> Result<Issued, Divergence> {
+        let Entered { position, recorded, opened } = self.enter(scope, command)?;
+        Ok(match recorded {
+            Some(index) if index == self.cursor => Issued::Recorded(self.take(index)),
+            Some(index) => Issued::Later(index),
+            None => Issued::Pending { position, opened },
+        })
+    }
+
+    /// A command whose outcome is there at once: it is recorded here and next, or the run is live.
+    pub fn issue_now(&mut self, scope: ScopeId, command: &Command) -> Result<Issued, Divergence> {
+        match self.issue(scope, command)? {
+            Issued::Pending { position, opened: None } if !self.is_live() => {
+                Err(self.unexpected(position, Some(command)))
+            }
+            Issued::Later(_) => Err(self.unexpected(self.position_at_cursor(), Some(command))),
+            issued => Ok(issued),
+        }
+    }
+
+    /// A step begins: its body is evaluated, then [`Replay::leave`] tells whether the outcome is recorded.
+    pub fn enter(&mut self, scope: ScopeId, command: &Command) -> Result<Entered, Divergence> {
+        let position = self.scopes.advance(scope);
+        if self.closed.is_empty() && self.opened.is_empty() {
+            return Ok(Entered { position, recorded: None, opened: None });
+        }
+        let recorded = self.closed.remove(&position);
+        let opened = self.opened.remove(&position);
+        let before = recorded.and_then(|index| self.recorded[index].as_ref()).or(opened.as_ref());
+        if let Some(before) = before {
+            check(before, command)?;
+        }
+        Ok(Entered { position, recorded, opened })
+    }
+
+    /// A step's body has ended. `None`: nothing is recorded and the run is live, so the outcome is to be appended.
+    pub fn leave(&mut self, entered: &Entered, command: &Command) -> Result<Option<Entry>, Divergence> {
+        match entered.recorded {
+            Some(index) if index == self.cursor => Ok(Some(self.take(index))),
+            None if self.is_live() => Ok(None),
+            _ => Err(self.unexpected(self.position_at_cursor(), Some(command))),
+        }
+    }
+
+    /// Takes a recorded outcome, which must be the next one.
+    pub fn take(&mut self, index: usize) -> Entry {
+        assert_eq!(index, self.cursor, "outcomes are taken in the order of the journal");
+        self.cursor += 1;
+        self.recorded[index].take().expect("an outcome is taken once")
+    }
+
+    /// What comes next when every branch waits.
+    pub fn next(&mut self) -> Next {
+        let Some(Some(entry)) = self.recorded.get(self.cursor) else { return Next::Live };
+        match entry.kind {
+            Kind::Cancel => {
+                let entry = self.take(self.cursor);
+                Next::Cancelled(entry.detail.unwrap_or_default())
+            }
+            Kind::End => Next::Ended,
+            _ => Next::Recorded(self.cursor),
+        }
+    }
+
+    /// The recorded outcome that comes next was never asked for.
+    pub fn unreached(&self) -> Divergence {
+        self.unexpected(self.position_at_cursor(), None)
+    }
+
+    fn position_at_cursor(&self) -> Position {
+        self.recorded.get(self.cursor).and_then(Option::as_ref).map(|e| e.position.clone()).unwrap_or_default()
+    }
+
+    fn unexpected(&self, position: Position, command: Option<&Command>) -> Divergence {
+        let recorded = self.recorded.get(self.cursor).and_then(Option::as_ref);
+        Divergence {
+            position,
+            recorded: recorded.map(|e| (e.kind, e.name.clone(), e.line)),
+            attempted: command.map(|c| (c.kind, c.name.clone(), c.line)),
+            arguments_differ: false,
+        }
+    }
+
+    /// A log line of a scope. True: it is new and is to be appended.
+    pub fn log(&mut self, scope: ScopeId) -> bool {
+        let number = self.scopes.next_log(scope);
+        self.logged.is_empty() || number >= self.logged.get(self.scopes.path(scope)).copied().unwrap_or(0)
+    }
+
+    /// Appends an entry. A closed one may only be appended when the run is live, log lines excepted.
+    pub fn append(&mut self, entry: Entry) {
+        let ordered = entry.phase == Phase::Closed && entry.kind != Kind::Log;
+        assert!(!ordered || self.is_live(), "an outcome is appended behind the journal, not into it");
+        self.length += 1;
+        self.fresh.push(entry);
+    }
+
+    /// The entries appended since this was last called, and the number of the first of them.
+    pub fn take_fresh(&mut self) -> Option<(usize, Vec<Entry>)> {
+        if self.fresh.is_empty() {
+            return None;
+        }
+        let entries = std::mem::take(&mut self.fresh);
+        Some((self.length - entries.len(), entries))
+    }
+}
+
+fn check(before: &Entry, command: &Command) -> Result<(), Divergence> {
+    let same = before.kind == command.kind && before.name == command.name;
+    if same && before.arguments == command.arguments {
+        return Ok(());
+    }
+    Err(Divergence {
+        position: before.position.clone(),
+        recorded: Some((before.kind, before.name.clone(), before.line)),
+        attempted: Some((command.kind, command.name.clone(), command.line)),
+        arguments_differ: same,
+    })
+}
