@@ -1,0 +1,3 @@
+//! stub
+/// stub
+pub fn rewrite(ast: rhai::AST) -> rhai::AST { ast }

@@ -1,0 +1,3 @@
+//! stub
+/// stub
+pub fn engine() -> rhai::Engine { rhai::Engine::new() }
