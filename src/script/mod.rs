@@ -1,9 +1,16 @@
-//! To be filled.
+//! Scripts: from files to a compiled program, its faults as diagnostics, what it may call, and what it runs on.
 
+pub mod bundle;
+pub mod catalog;
+pub mod check;
+pub mod errors;
 pub mod fiber;
 pub mod guard;
+pub mod lex;
 pub mod memory;
+pub mod program;
 pub mod rewrite;
 pub mod sandbox;
 pub mod secret;
+pub mod source;
 pub mod value;

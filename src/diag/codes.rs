@@ -1,0 +1,334 @@
+//! Every code that a user can meet: the single source of `panta explain` and of the pages under `docs/errors/`.
+//!
+//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `W04` likely mistakes.
+//! A code is never reused for something else.
+
+use super::Severity;
+
+/// One code with its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The code, for example `E0301`.
+    pub code: &'static str,
+    /// What it is about, in a few words.
+    pub title: &'static str,
+    /// Why it is an error, and what to do.
+    pub explanation: &'static str,
+    /// A script that is right, or empty.
+    pub example: &'static str,
+}
+
+/// The row of a code.
+pub fn find(code: &str) -> Option<&'static Code> {
+    CODES.iter().find(|row| row.code.eq_ignore_ascii_case(code))
+}
+
+/// Errors begin with `E`, warnings with `W`.
+pub fn severity(code: &str) -> Severity {
+    if code.starts_with('W') { Severity::Warning } else { Severity::Error }
+}
+
+impl Code {
+    /// The page of the code in Markdown.
+    pub fn page(&self) -> String {
+        let example =
+            if self.example.is_empty() { String::new() } else { format!("\n```rhai\n{}\n```\n", self.example) };
+        format!("# {}: {}\n\n{}\n{example}", self.code, self.title, self.explanation)
+    }
+}
+
+const fn row(code: &'static str, title: &'static str, explanation: &'static str, example: &'static str) -> Code {
+    Code { code, title, explanation, example }
+}
+
+/// All codes, in order.
+pub const CODES: &[Code] = &[
+    row(
+        "E0101",
+        "file is not text",
+        "A script is UTF-8 text. This file holds bytes that are not, at the line shown. Save it as UTF-8; a byte-order mark and Windows line ends are accepted.",
+        "",
+    ),
+    row(
+        "E0102",
+        "file contains a NUL byte",
+        "A NUL byte means that this is not a text file, or that an editor or a copy damaged it.",
+        "",
+    ),
+    row(
+        "E0103",
+        "file is too large",
+        "A script may be 256 KiB at most. It is parsed as a whole at every reload and kept with every version; data belongs in a file that the script reads with `file::read`, or in `state`.",
+        "",
+    ),
+    row(
+        "E0104",
+        "not a regular file",
+        "A script must be a regular file. Folders, pipes, sockets and devices are refused: reading one could wait for ever.",
+        "",
+    ),
+    row(
+        "E0105",
+        "link leaves the scripts folder",
+        "A symbolic link may point to another place within the scripts folder, not outside of it: what a workflow is made of must be in one place.",
+        "",
+    ),
+    row(
+        "E0106",
+        "file cannot be read",
+        "The operating system refused to read the file; its reason is in the message.",
+        "",
+    ),
+    row("E0107", "no such file", "There is no such script below the scripts folder.", ""),
+    row(
+        "E0110",
+        "import path is not a literal",
+        "What a workflow consists of is known before it runs: its version is the hash of the file and of all that it imports. Therefore `import` takes a string literal, without `${...}`.",
+        "import \"lib/money\" as money;",
+    ),
+    row(
+        "E0111",
+        "imported module not found",
+        "`import \"lib/x\"` is looked up from the scripts folder, `import \"./x\"` and `\"../x\"` from the importing file, `import \"std/x\"` among the modules that are built in. `.rhai` is added.",
+        "import \"lib/money\" as money;",
+    ),
+    row(
+        "E0112",
+        "modules import each other in a circle",
+        "A module is evaluated once, before what imports it; in a circle there is no such order. Move what both need into a third module.",
+        "",
+    ),
+    row(
+        "E0113",
+        "import path is not allowed",
+        "An import stays within the scripts folder and is written with `/`: no absolute path, no `..` beyond the folder, no backslash.",
+        "import \"../lib/money\" as money;",
+    ),
+    row(
+        "E0114",
+        "a workflow cannot be imported",
+        "A file with `fn main` is a workflow. To share its functions move them to a module in a folder named `lib`; to run it use `workflow::run`.",
+        "import \"lib/common\" as common;",
+    ),
+    row(
+        "E0115",
+        "too many modules",
+        "A workflow may consist of 256 files at most, all imports included. More is a mistake or a generated tree, and every one is kept with every version.",
+        "",
+    ),
+    row(
+        "E0116",
+        "stored version cannot be read",
+        "The stored sources of a version are damaged or were written by a newer release.",
+        "",
+    ),
+    row("E0201", "syntax error", "The parser did not expect what it found at the caret.", ""),
+    row(
+        "E0202",
+        "something is missing",
+        "The parser expected a certain token, such as `;`, `)` or `}`. The caret is where it is missing.",
+        "let a = 1;\nlet b = 2;",
+    ),
+    row(
+        "E0203",
+        "reserved word",
+        "Some words are reserved by the language and cannot be names. As a property write `map[\"new\"]` for `map.new`, and `\"new\": 1` in a map literal.",
+        "let secretive = repo[\"private\"];",
+    ),
+    row("E0204", "the script ends too early", "A bracket, brace or string that was opened is never closed.", ""),
+    row(
+        "E0205",
+        "malformed token",
+        "A number, string, character or symbol is not written as the language wants it.",
+        "",
+    ),
+    row(
+        "E0206",
+        "this is another language",
+        "The construct exists in JavaScript or Python but not in Rhai; the hint says how Rhai writes it.",
+        "let kind = if total > 100 { \"big\" } else { \"small\" };",
+    ),
+    row(
+        "E0207",
+        "beyond a limit of the language",
+        "An expression is nested too deeply, or there are too many functions, or a literal is too long. Split it.",
+        "",
+    ),
+    row(
+        "E0208",
+        "faulty function definition",
+        "Functions are defined at the top level of a file, each name and number of parameters once, parameters named differently.",
+        "fn add(a, b) { a + b }",
+    ),
+    row(
+        "E0209",
+        "cannot be assigned to",
+        "The left side of the assignment is a constant, a literal or the result of a call.",
+        "",
+    ),
+    row(
+        "E0210",
+        "statement in the wrong place",
+        "`break` and `continue` belong in a loop, `export` at top level, a `///` comment directly before a function.",
+        "",
+    ),
+    row(
+        "E0301",
+        "unknown function",
+        "Neither the engine nor this file nor its imports have a function of that name.",
+        "http::get(\"https://example.com\")",
+    ),
+    row(
+        "E0302",
+        "unknown variable",
+        "No variable, parameter or constant of that name is visible here. Functions see their parameters and the file's constants, not the variables at top level; `input` is visible at the top level of a bare script only.",
+        "const LIMIT = 100;\nfn main(order) { order.total > LIMIT }",
+    ),
+    row(
+        "E0303",
+        "wrong number of arguments",
+        "The function exists, but does not take this many arguments.",
+        "sleep(\"5m\");",
+    ),
+    row(
+        "E0304",
+        "unknown module",
+        "There is no `import ... as` of that name in this file, and the engine has no functions under it.",
+        "import \"std/slack\" as slack;",
+    ),
+    row(
+        "E0305",
+        "main takes the input or nothing",
+        "`fn main` has no parameter, or one: the input of the run.",
+        "fn main(order) { order.id }",
+    ),
+    row(
+        "E0306",
+        "effect at top level",
+        "The top level of a file with `fn main` only declares: it is evaluated when the file is loaded, not when it runs. Move the call into `main`.",
+        "workflow(#{ title: \"Invoice\" });\nfn main(order) { http::get(order.url) }",
+    ),
+    row(
+        "E0307",
+        "bad literal",
+        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy.",
+        "sleep(\"1h 30m\");",
+    ),
+    row(
+        "E0501",
+        "uncaught error",
+        "The script or a function that it called threw an error that nothing caught. `kind` says what sort it is; `retry`, `attempt` and `try` handle it.",
+        "try { http::get(url) } catch (e) { log::warn(e.message) }",
+    ),
+    row("E0502", "value of the wrong type", "An operation got a value of a type that it has no meaning for.", ""),
+    row(
+        "E0503",
+        "no such function for these values",
+        "A function of that name exists for values of other types or another number of them, or not at all.",
+        "",
+    ),
+    row(
+        "E0504",
+        "index out of bounds",
+        "An array, string or bit field has no element of that number; they count from 0, negative ones from the end.",
+        "",
+    ),
+    row("E0505", "no such property", "The value has no property of that name.", ""),
+    row("E0506", "arithmetic error", "A number became too large, or was divided by zero.", ""),
+    row(
+        "E0507",
+        "value is in use",
+        "A value cannot be touched while one of its own methods runs on it, or while a branch beside this one waits inside such a method. Copy what the closure needs into a variable first.",
+        "let id = order.id;\norder.lines.map(|line| id)",
+    ),
+    row(
+        "E0508",
+        "constant cannot change",
+        "A `const`, a module's variable or a literal was about to be changed.",
+        "let total = LIMIT;\ntotal += 1;",
+    ),
+    row(
+        "E0509",
+        "cannot loop over this",
+        "`for` takes an array, a range, a string, a blob or the keys of a map (`map.keys()`).",
+        "for key in order.keys() { print(key) }",
+    ),
+    row(
+        "E0510",
+        "limit exceeded",
+        "The run computed for too long without a host call, nested too deeply, or made data that is too large.",
+        "",
+    ),
+    row("E0511", "run was stopped", "The evaluation was ended from outside.", ""),
+    row(
+        "E0512",
+        "`this` is not bound",
+        "`this` exists only in a function that is called as a method: `value.double()`.",
+        "fn double() { this * 2 }",
+    ),
+    row(
+        "W0401",
+        "code is never reached",
+        "What follows a `return`, `throw`, `break`, `continue` or an endless `loop` in the same block never runs.",
+        "",
+    ),
+    row(
+        "W0402",
+        "loop variable captured",
+        "Closures hold variables, not values. A closure that is kept beyond the iteration sees the loop variable as it is then, the last value in every one. Copy it inside of the loop, or use `parallel_map(items, |item| ...)`.",
+        "parallel_map(urls, |url| http::get(url))",
+    ),
+    row(
+        "W0403",
+        "function hides one of the engine",
+        "A function of the script has the name and the number of parameters of a function of the engine. Give it another name.",
+        "",
+    ),
+    row(
+        "W0404",
+        "property is not in the declared input",
+        "The workflow declares its `input`, and that has no such property: it is `()` in every run.",
+        "workflow(#{ input: #{ order_id: \"string\" } });\nfn main(order) { order.order_id }",
+    ),
+    row(
+        "W0405",
+        "variable at top level of a declaration",
+        "The top level of a file with `fn main` is evaluated when the file is loaded; a `let` there is visible in no function. Use `const`.",
+        "const BILLING = \"https://billing.example.com\";",
+    ),
+    row(
+        "W0406",
+        "module outside of a `lib` folder",
+        "A file outside of a folder named `lib` is a workflow of its own, also when it is imported. Move it into `lib`.",
+        "import \"lib/money\" as money;",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_well_formed() {
+        for pair in CODES.windows(2) {
+            assert!(pair[0].code < pair[1].code, "{} before {}", pair[0].code, pair[1].code);
+        }
+        for row in CODES {
+            assert!(row.code.len() == 5 && !row.explanation.is_empty(), "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn examples_are_valid_scripts() {
+        let engine = rhai::Engine::new_raw();
+        for row in CODES {
+            assert!(engine.compile(row.example).is_ok(), "{}: {}", row.code, row.example);
+        }
+    }
+
+    #[test]
+    fn a_page() {
+        assert!(find("e0303").unwrap().page().starts_with("# E0303: wrong number of arguments\n\nThe function"));
+        assert_eq!(find("E9999"), None);
+    }
+}
