@@ -229,7 +229,7 @@ fn check_zone(name: &str) -> usize {
     let zone = crate::time::zone(name).unwrap();
     let (first, last) = (at("1990-01-01T00:00Z").0 / 1000, at("2040-01-01T00:00Z").0 / 1000);
     let start = jiff::Timestamp::from_second(first).unwrap();
-    let changes: Vec<i64> = zone.following(start).map(|c| c.timestamp().as_second()).take_while(|c| *c < last);
+    let changes = zone.following(start).map(|c| c.timestamp().as_second()).take_while(|c| *c < last);
     // Some zone data has an entry without effect at the end of 32-bit time, which is not a whole minute.
     let changes: Vec<i64> = changes.filter(|c| c % 60 == 0).collect();
     let lines: Vec<Cron> = CASES.iter().map(|(line, ..)| Cron::parse(line, Some(name)).unwrap()).collect();
