@@ -1,19 +1,28 @@
 //! Points in time and lengths of time, and the only user of the system clock.
 //!
 //! Everything else takes its time from a [`Clock`], so that tests and simulations can use a virtual one.
+//! What people write as a duration, a time or a zone is read here, and nowhere else.
+
+mod duration;
+mod error;
+mod parse;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use duration::{MAX_DURATION, format_duration, parse_duration};
+pub use error::Error;
+pub use parse::{parse_time, zone};
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The latest time that is representable (year 9999).
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The latest time that is representable: near the end of the year 9999, where it still is that year in every zone.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// This time plus `duration`, at most [`Timestamp::MAX`].
     #[must_use]
@@ -79,4 +88,15 @@ pub fn elapsed() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_time_is_shown_as_a_time() {
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(Timestamp::MAX.plus(Duration::from_secs(1)), Timestamp::MAX);
+    }
 }
