@@ -1,1 +1,83 @@
-//! To be filled.
+//! Performing commands of the outside world: HTTP requests, files.
+//!
+//! A [`Request`] is plain data, an [`Outcome`] is plain data. In between, a [`Performer`] checks what the workflow may
+//! touch ([`Allow`]), replaces placeholders by secrets at the last moment ([`Secrets`]), and performs.
+//! It owns the pooled HTTP connections and nothing durable.
+//!
+//! It must not know: the scripting language, the journal, the store, retries and their schedule. It says whether a
+//! failure may be retried and whether anything reached the peer ([`Sent`]); the engine decides.
+
+mod allow;
+mod failure;
+pub mod file;
+pub mod http;
+pub mod net;
+mod performer;
+mod secrets;
+
+pub use allow::Allow;
+pub use failure::{Failure, Field, Sent};
+pub use file::{FileReply, FileRequest};
+pub use http::{HttpReply, HttpRequest};
+pub use performer::{Attempt, Limits, Performer};
+pub use secrets::{NoSecrets, Secrets, Target};
+
+/// A command to the outside world, with all its arguments.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// An HTTP exchange.
+    Http(HttpRequest),
+    /// An act on files.
+    File(FileRequest),
+}
+
+/// What a performed [`Request`] gave.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// The response to an HTTP request.
+    Http(HttpReply),
+    /// What a file function returns.
+    File(FileReply),
+}
+
+/// How performing a [`Request`] ended.
+pub type Outcome = Result<Reply, Failure>;
+
+/// What a request does to the outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Changes nothing: may be performed before earlier journal entries are durable.
+    Reading,
+    /// May change something: starts only when its intent is durable.
+    Mutating,
+}
+
+impl Request {
+    /// Whether performing this changes anything, the workflow's own folder included (so a download into a file is
+    /// mutating, whatever its method).
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Http(request) => request.kind(),
+            Self::File(request) => request.kind(),
+        }
+    }
+
+    /// Whether a second execution leaves the world as one would, so that it may be retried unasked: reading requests,
+    /// downloads into a file, and all file functions (they redo themselves safely).
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Http(request) => request.has_safe_method(),
+            Self::File(_) => true,
+        }
+    }
+
+    /// All arguments as canonical text, for an argument hash: the same request gives the same text on every machine.
+    /// Contents are represented by their SHA-256. Secrets are in it as the placeholders that the request holds.
+    pub fn arguments(&self) -> String {
+        let arguments = match self {
+            Self::Http(request) => request.arguments(),
+            Self::File(request) => request.arguments(),
+        };
+        arguments.to_string()
+    }
+}

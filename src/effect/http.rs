@@ -1,0 +1,168 @@
+//! HTTP: what a request and a response are. How they are exchanged is in the files below.
+//!
+//! Redirects are followed by hand, so that every hop passes the same checks as the first; environment variables name no
+//! proxy; only `http` and `https` are spoken.
+
+mod clients;
+mod exchange;
+mod fault;
+mod message;
+mod response;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::file::{FileStat, Place};
+use super::{Attempt, Failure, Kind, Limits};
+
+pub(super) use clients::Clients;
+
+/// Redirects that are followed at most: more is a loop (browsers stop at 20, APIs have one or two).
+pub const MAX_REDIRECTS: usize = 10;
+
+/// One HTTP exchange to perform. Its texts may hold placeholders for secrets.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct HttpRequest {
+    /// `GET`, `POST`, …, in capitals.
+    pub method: String,
+    /// `http://…` or `https://…`. Only a secret that keeps the host as it is may be in it.
+    pub url: String,
+    /// Names and values, in the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+    /// Added to the query of the URL, encoded.
+    pub query: Vec<(String, String)>,
+    /// What is sent.
+    pub body: Body,
+    /// For the whole exchange, redirects and body included; `None`: [`Limits::request`], or [`Limits::download`].
+    pub timeout: Option<Duration>,
+    /// The largest response body, decompressed; `None`: [`Limits::body_bytes`], or [`Limits::saved_bytes`].
+    pub max_bytes: Option<u64>,
+    /// Statuses of 300 and up that are answers rather than errors or redirects.
+    pub accept: Vec<u16>,
+    /// A file that gets the body of the response.
+    pub save_to: Option<String>,
+    /// Makes the `Authorization` header; not sent on to another host.
+    pub auth: Option<Auth>,
+}
+
+/// What is sent with a request. The content type is set unless a header says otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    None,
+    /// JSON text.
+    Json(String),
+    /// Plain text.
+    Text(String),
+    /// Form fields, to be URL-encoded.
+    Form(Vec<(String, String)>),
+    /// Anything.
+    Bytes(Vec<u8>),
+}
+
+/// How a request says who asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Auth {
+    /// A token.
+    Bearer(String),
+    /// User and password.
+    Basic(String, String),
+}
+
+/// A response whose status is below 400, or accepted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HttpReply {
+    /// The status.
+    pub status: u16,
+    /// Names in lower case, sorted; values of repeated ones joined by `, `.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: HttpBody,
+    /// The address that answered, after redirects.
+    pub url: String,
+}
+
+/// The body of a response, by its content type.
+#[derive(Clone, PartialEq, Debug)]
+pub enum HttpBody {
+    /// Valid JSON text.
+    Json(String),
+    /// Text, decoded from its charset. Also what calls itself JSON and is not.
+    Text(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+    /// Nothing.
+    Empty,
+    /// It is in a file.
+    Saved(FileStat),
+}
+
+impl HttpRequest {
+    /// A request without headers and body, with the defaults of [`Limits`].
+    pub fn new(method: &str, url: impl Into<String>) -> Self {
+        Self { method: method.to_ascii_uppercase(), url: url.into(), ..Self::default() }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        if self.has_safe_method() && self.save_to.is_none() { Kind::Reading } else { Kind::Mutating }
+    }
+
+    /// Whether the method is one that changes nothing.
+    pub fn has_safe_method(&self) -> bool {
+        ["GET", "HEAD", "OPTIONS"].iter().any(|method| self.method.eq_ignore_ascii_case(method))
+    }
+
+    pub(super) fn arguments(&self) -> Value {
+        json!({
+            "method": self.method,
+            "url": self.url,
+            "headers": self.headers,
+            "query": self.query,
+            "body": self.body.arguments(),
+            "timeout_ms": self.timeout.map(|timeout| timeout.as_millis().to_string()),
+            "max_bytes": self.max_bytes,
+            "accept": self.accept,
+            "save_to": self.save_to,
+            "auth": match &self.auth {
+                None => Value::Null,
+                Some(Auth::Bearer(token)) => json!({ "bearer": token }),
+                Some(Auth::Basic(user, password)) => json!({ "basic": [user, password] }),
+            },
+        })
+    }
+}
+
+impl Body {
+    fn arguments(&self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Json(text) => json!({ "json": super::file::digest(text.as_bytes()) }),
+            Self::Text(text) => json!({ "text": super::file::digest(text.as_bytes()) }),
+            Self::Form(fields) => json!({ "form": fields }),
+            Self::Bytes(bytes) => json!({ "bytes": super::file::digest(bytes) }),
+        }
+    }
+}
+
+/// Performs one exchange within its time.
+pub(super) async fn perform(
+    request: &HttpRequest,
+    attempt: &Attempt<'_>,
+    clients: &Clients,
+    limits: &Limits,
+    place: &Place,
+) -> Result<HttpReply, Failure> {
+    let scrub = message::Scrub::new(attempt.secrets);
+    let exchange = exchange::Exchange::new(request, attempt, clients, limits, place);
+    let (outcome, scrub) = match exchange {
+        Err(failure) => (Err(failure), scrub),
+        Ok(exchange) => (exchange.run_in_time().await, exchange.scrub()),
+    };
+    outcome.map(|reply| scrub.reply(reply)).map_err(|failure| scrub.failure(failure))
+}

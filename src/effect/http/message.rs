@@ -1,0 +1,243 @@
+//! What is sent, made from a request and its secrets; and what is shown of what came back, without them.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::{Auth, Body, HttpBody, HttpReply, HttpRequest};
+use crate::effect::net::host_and_port;
+use crate::effect::{Failure, Field, Secrets, Target};
+
+/// Set by the connection, from URL and body; a script that sets them would smuggle requests or evade `allow`.
+const OWN_HEADERS: [&str; 7] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+
+/// A header as it is sent.
+pub(super) struct Header {
+    pub(super) name: HeaderName,
+    pub(super) value: HeaderValue,
+    /// Not for another host than the first.
+    pub(super) confidential: bool,
+}
+
+/// The target of a request to `url`, which was admitted and so has a host.
+pub(super) fn target(url: &Url) -> Target<'_> {
+    let (name, port) = host_and_port(url).unwrap_or_default();
+    Target::Host { name, port }
+}
+
+/// The address to call, its secrets and query filled in. `first` is its text with placeholders, parsed and admitted.
+pub(super) fn address(request: &HttpRequest, first: &Url, secrets: &dyn Secrets) -> Result<Url, Failure> {
+    let target = target(first);
+    let mut url = match secrets.resolve(&request.url, target)? {
+        Cow::Borrowed(_) => first.clone(),
+        Cow::Owned(text) => parse(&text)?,
+    };
+    if url.origin() != first.origin() {
+        let why = "a secret in the URL changes its host";
+        return Err(Failure::denied(format!("{why}; hint: write scheme, host and port of the URL in plain")));
+    }
+    let query = resolve_pairs(&request.query, target, secrets)?;
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Reads a URL. The error does not show it: it may hold a secret.
+pub(super) fn parse(text: &str) -> Result<Url, Failure> {
+    Url::parse(text).map_err(|error| {
+        Failure::invalid(format!("the URL cannot be read: {error}; hint: it looks like `https://example.com/path`"))
+    })
+}
+
+/// The headers of the script and of `auth`.
+pub(super) fn headers(request: &HttpRequest, url: &Url, secrets: &dyn Secrets) -> Result<Vec<Header>, Failure> {
+    let mut headers = Vec::new();
+    for (name, value) in &request.headers {
+        let resolved = secrets.resolve(value, target(url))?;
+        headers.push(header(name, &resolved, resolved != *value)?);
+    }
+    if let Some(value) = authorization(request.auth.as_ref(), url, secrets)? {
+        headers.retain(|header: &Header| header.name != AUTHORIZATION);
+        headers.push(header("authorization", &value, true)?);
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &str, secret: bool) -> Result<Header, Failure> {
+    let bad = |why: &str, hint: &str| Failure::invalid(format!("the header `{name}` {why}; hint: {hint}"));
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| bad("is no header name", "use letters, digits and `-`"))?;
+    if OWN_HEADERS.contains(&parsed.as_str()) {
+        return Err(bad("is set by the connection", "leave it out"));
+    }
+    let mut value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| bad("has a line break or control character in its value", "remove it, for example with `trim()`"))?;
+    let confidential = secret || matches!(parsed.as_str(), "authorization" | "cookie" | "proxy-authorization");
+    value.set_sensitive(confidential);
+    Ok(Header { name: parsed, value, confidential })
+}
+
+fn authorization(auth: Option<&Auth>, url: &Url, secrets: &dyn Secrets) -> Result<Option<String>, Failure> {
+    let resolve = |text| secrets.resolve(text, target(url));
+    Ok(match auth {
+        None => None,
+        Some(Auth::Bearer(token)) => Some(format!("Bearer {}", resolve(token)?)),
+        Some(Auth::Basic(user, password)) => {
+            Some(format!("Basic {}", STANDARD.encode(format!("{}:{}", resolve(user)?, resolve(password)?))))
+        }
+    })
+}
+
+/// The bytes of a body for this host, and the content type that they have unless a header says otherwise.
+pub(super) fn body(
+    body: &Body,
+    url: &Url,
+    secrets: &dyn Secrets,
+) -> Result<Option<(Vec<u8>, &'static str)>, Failure> {
+    let target = target(url);
+    Ok(Some(match body {
+        Body::None => return Ok(None),
+        Body::Json(text) => (resolve_json(text, target, secrets)?.into_bytes(), "application/json"),
+        Body::Text(text) => (secrets.resolve(text, target)?.into_owned().into_bytes(), "text/plain; charset=utf-8"),
+        Body::Form(fields) => {
+            let fields = resolve_pairs(fields, target, secrets)?;
+            (encode_form(&fields).into_bytes(), "application/x-www-form-urlencoded")
+        }
+        Body::Bytes(bytes) => (bytes.clone(), "application/octet-stream"),
+    }))
+}
+
+/// The name of the content-type header, for telling whether a script has set it.
+pub(super) fn has_content_type(headers: &[Header]) -> bool {
+    headers.iter().any(|header| header.name == CONTENT_TYPE)
+}
+
+fn resolve_pairs<'t>(
+    pairs: &'t [(String, String)],
+    target: Target<'_>,
+    secrets: &dyn Secrets,
+) -> Result<Vec<(Cow<'t, str>, Cow<'t, str>)>, Failure> {
+    pairs.iter().map(|(name, value)| Ok((secrets.resolve(name, target)?, secrets.resolve(value, target)?))).collect()
+}
+
+fn encode_form(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
+    let mut url = Url::parse("http://form.invalid/").expect("a literal URL");
+    url.query_pairs_mut().extend_pairs(fields);
+    url.query().unwrap_or_default().to_owned()
+}
+
+/// Placeholders in JSON are replaced string by string: a value may hold quotes.
+fn resolve_json(text: &str, target: Target<'_>, secrets: &dyn Secrets) -> Result<String, Failure> {
+    if secrets.resolve(text, target)? == *text {
+        return Ok(text.to_owned());
+    }
+    let mut value: Value = serde_json::from_str(text)
+        .map_err(|error| Failure::invalid(format!("the body is no JSON: {error}; hint: send it as text")))?;
+    each_string(&mut value, &mut |text| {
+        let resolved = secrets.resolve(text, target)?.into_owned();
+        *text = resolved;
+        Ok(())
+    })?;
+    Ok(value.to_string())
+}
+
+fn each_string<E>(value: &mut Value, act: &mut impl FnMut(&mut String) -> Result<(), E>) -> Result<(), E> {
+    match value {
+        Value::String(text) => act(text),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| each_string(item, act)),
+        Value::Object(map) => map.values_mut().try_for_each(|item| each_string(item, act)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes secrets out of what came back.
+pub(super) struct Scrub<'a> {
+    secrets: &'a dyn Secrets,
+    /// User and password as they were sent, in base64, which the secrets' own search does not find.
+    basic: Option<String>,
+}
+
+impl<'a> Scrub<'a> {
+    pub(super) fn new(secrets: &'a dyn Secrets) -> Self {
+        Self { secrets, basic: None }
+    }
+
+    /// Also hides the credentials among these headers.
+    pub(super) fn hiding(secrets: &'a dyn Secrets, headers: &[Header]) -> Self {
+        let basic = headers.iter().find(|header| header.name == AUTHORIZATION).and_then(|header| {
+            let text = header.value.to_str().ok()?.strip_prefix("Basic ")?;
+            (!text.is_empty()).then(|| text.to_owned())
+        });
+        Self { secrets, basic }
+    }
+
+    pub(super) fn reply(&self, reply: HttpReply) -> HttpReply {
+        let body = match reply.body {
+            HttpBody::Json(text) => HttpBody::Json(self.json(text)),
+            HttpBody::Text(text) => HttpBody::Text(self.text(text)),
+            HttpBody::Bytes(bytes) => HttpBody::Bytes(self.bytes(bytes)),
+            other @ (HttpBody::Empty | HttpBody::Saved(_)) => other,
+        };
+        HttpReply { body, headers: self.pairs(reply.headers), url: self.text(reply.url), ..reply }
+    }
+
+    pub(super) fn failure(&self, failure: Failure) -> Failure {
+        let fields = failure.fields.into_iter().map(|(name, field)| {
+            let field = match field {
+                Field::Text(text) => Field::Text(self.text(text)),
+                Field::Json(text) => Field::Json(self.json(text)),
+                Field::Bytes(bytes) => Field::Bytes(self.bytes(bytes)),
+                Field::Map(pairs) => Field::Map(self.pairs(pairs)),
+                other @ (Field::Int(_) | Field::Unit) => other,
+            };
+            (name, field)
+        });
+        Failure { fields: fields.collect(), message: self.text(failure.message), ..failure }
+    }
+
+    fn text(&self, text: String) -> String {
+        let text = match self.secrets.redact(&text) {
+            Cow::Owned(redacted) => redacted,
+            Cow::Borrowed(_) => text,
+        };
+        match &self.basic {
+            Some(basic) if text.contains(basic.as_str()) => text.replace(basic.as_str(), "***"),
+            _ => text,
+        }
+    }
+
+    /// A value with characters that JSON escapes is found in the strings, not in their source.
+    fn json(&self, text: String) -> String {
+        let text = self.text(text);
+        if !text.contains('\\') {
+            return text;
+        }
+        let Ok(mut value) = serde_json::from_str::<Value>(&text) else { return text };
+        let mut changed = false;
+        let scrubbed: Result<(), std::convert::Infallible> = each_string(&mut value, &mut |found| {
+            let clean = self.text(found.clone());
+            changed |= clean != *found;
+            *found = clean;
+            Ok(())
+        });
+        if scrubbed.is_ok() && changed { value.to_string() } else { text }
+    }
+
+    fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.text(text).into_bytes(),
+            Err(error) => error.into_bytes(),
+        }
+    }
+
+    fn pairs(&self, pairs: Vec<(String, String)>) -> Vec<(String, String)> {
+        pairs.into_iter().map(|(name, value)| (name, self.text(value))).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! The performer: what is shared by all commands of a worker.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::http::Clients;
+use super::{Allow, Failure, Kind, Outcome, Reply, Request, Secrets, file, http};
+
+/// Performs requests. Cheap to clone; clones share connections.
+///
+/// A pooled connection is driven by the runtime on which it was opened: give each worker (thread and runtime) one
+/// `Performer::new`, and each workflow a clone [`at`](Self::at) its folder.
+#[derive(Clone)]
+pub struct Performer {
+    clients: Arc<Clients>,
+    limits: Limits,
+    folder: Arc<Path>,
+}
+
+/// The bounds of one command. Requests may ask for other times and sizes where they have a field for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Until a connection stands, TLS included. 10 s: three lost SYN packets are 7 s.
+    pub connect: Duration,
+    /// From the first byte sent to the last received, redirects included. 30 s: beyond what services let a caller wait.
+    pub request: Duration,
+    /// The same where the response goes to a file. 10 min: a gigabyte over a slow line.
+    pub download: Duration,
+    /// A response body, decompressed. 32 MiB: it becomes a value of the script and an entry of the journal.
+    pub body_bytes: u64,
+    /// A response body that goes to a file. 1 GiB.
+    pub saved_bytes: u64,
+    /// The body that an error carries; longer ones are cut. 64 KiB: an error page, not a payload.
+    pub error_body_bytes: u64,
+    /// A file that is read into a value. 32 MiB, as for bodies.
+    pub file_bytes: u64,
+    /// Files that a list names, and eight times as many that it looks at. 10,000: it becomes a value of the script.
+    pub listed_files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            download: Duration::from_mins(10),
+            body_bytes: 32 << 20,
+            saved_bytes: 1 << 30,
+            error_body_bytes: 64 << 10,
+            file_bytes: 32 << 20,
+            listed_files: 10_000,
+        }
+    }
+}
+
+/// The circumstances under which a request is performed.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// Which try this is, from 1.
+    pub number: u32,
+    /// The same on every attempt and replay of this command, and unique to it.
+    pub idempotency_key: &'a str,
+    /// What [`Performer::prepare`] returned before the first try, from the recorded intent.
+    pub undo: Option<&'a str>,
+    /// An intent was recorded by an earlier try that may have happened, wholly or in part.
+    pub again: bool,
+    /// What the workflow may touch.
+    pub allow: &'a Allow,
+    /// Where secrets come from.
+    pub secrets: &'a dyn Secrets,
+}
+
+impl Performer {
+    /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
+    pub fn new(limits: Limits) -> Self {
+        Self { clients: Arc::new(Clients::new(limits.connect)), limits, folder: Arc::from(Path::new("")) }
+    }
+
+    /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
+    #[must_use]
+    pub fn at(&self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Arc::from(folder.into()), ..self.clone() }
+    }
+
+    /// What redoing a half-done `request` will need, as JSON text, to be recorded with the intent. Blocks for a moment.
+    /// Fails where performing is sure to fail.
+    pub fn prepare(&self, request: &Request, allow: &Allow) -> Result<Option<String>, Failure> {
+        match request {
+            Request::File(request) if request.kind() == Kind::Mutating => file::prepare(request, &self.place(allow)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Performs `request`. Dropping the future abandons it: a connection is closed, a file that is being written
+    /// atomically does not appear, another file act that has begun is finished in the background.
+    pub async fn perform(&self, request: &Request, attempt: Attempt<'_>) -> Outcome {
+        let place = self.place(attempt.allow);
+        match request {
+            Request::Http(request) => {
+                http::perform(request, &attempt, &self.clients, &self.limits, &place).await.map(Reply::Http)
+            }
+            Request::File(request) => file::perform(request, &attempt, place).await.map(Reply::File),
+        }
+    }
+
+    /// Removes the folder that [`FileRequest::Temp`](super::FileRequest::Temp) made for this run, when there is one.
+    pub fn remove_temp(&self, run: &str) -> Result<(), Failure> {
+        file::remove_temp(run, &self.place(&Allow::default()))
+    }
+
+    fn place(&self, allow: &Allow) -> file::Place {
+        file::Place::new(&self.folder, &allow.files, self.limits)
+    }
+}
