@@ -218,11 +218,7 @@ pub(super) fn prepare(request: &FileRequest, place: &Place) -> Result<Option<Str
 }
 
 /// Performs an act on files.
-pub(super) async fn perform(
-    request: &FileRequest,
-    attempt: &Attempt<'_>,
-    place: Place,
-) -> Result<FileReply, Failure> {
+pub(super) async fn perform(request: &FileRequest, attempt: &Attempt<'_>, place: Place) -> Result<FileReply, Failure> {
     let earlier = Earlier {
         key: attempt.idempotency_key.to_owned(),
         undo: attempt.undo.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
@@ -247,7 +243,9 @@ struct Earlier {
 fn act(request: &FileRequest, earlier: &Earlier, place: &Place) -> Result<FileReply, Failure> {
     let limit = |max_bytes: &Option<u64>| max_bytes.unwrap_or(place.limits().file_bytes);
     match request {
-        FileRequest::Read { path, max_bytes } => reading::text(&place.target(path)?, limit(max_bytes)).map(FileReply::Text),
+        FileRequest::Read { path, max_bytes } => {
+            reading::text(&place.target(path)?, limit(max_bytes)).map(FileReply::Text)
+        }
         FileRequest::ReadBlob { path, max_bytes } => {
             reading::bytes(&place.target(path)?, limit(max_bytes)).map(FileReply::Blob)
         }

@@ -45,7 +45,9 @@ impl HostPattern {
             return Ok(Self { names: Names::Public, port: None });
         }
         let bad = |why: &str| {
-            format!("`{text}` is no host pattern: {why}; hint: write `example.com`, `*.example.com` or `127.0.0.1:8080`")
+            format!(
+                "`{text}` is no host pattern: {why}; hint: write `example.com`, `*.example.com` or `127.0.0.1:8080`"
+            )
         };
         if text.contains("://") || text.contains(['/', '@', '?', '#', '\\']) {
             return Err(bad("it names more than a host"));
@@ -309,7 +311,21 @@ mod tests {
 
     #[test]
     fn patterns_that_are_none() {
-        for text in ["", "https://x.com", "x.com/a", "a b", "x:0", "x:99999", "x:y", "*.", "a.*.b", "u@x", "[::1", "1.2.3.4.5", ":80"] {
+        for text in [
+            "",
+            "https://x.com",
+            "x.com/a",
+            "a b",
+            "x:0",
+            "x:99999",
+            "x:y",
+            "*.",
+            "a.*.b",
+            "u@x",
+            "[::1",
+            "1.2.3.4.5",
+            ":80",
+        ] {
             let message = HostPattern::parse(text).expect_err(text);
             assert!(message.contains("hint:"), "{message}");
         }

@@ -42,7 +42,8 @@ impl Position {
                 Sub::Branch(n) => text.push_str(&format!("{}.{n}.", segment.ordinal)),
             }
         }
-        text + &self.ordinal.to_string()
+        text.push_str(&self.ordinal.to_string());
+        text
     }
 }
 

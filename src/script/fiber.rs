@@ -5,7 +5,10 @@
 //!
 //! Rules for code that runs on a fiber: no lock, no `RefCell` borrow and no `tracing` span may live across [`suspend`], and a
 //! panic must not be caught and dropped (a fiber that is dropped while it waits is unwound by a panic of its own).
-#![expect(unsafe_code, reason = "the running fiber is reached through a raw pointer, and a used stack is inspected by address")]
+#![expect(
+    unsafe_code,
+    reason = "the running fiber is reached through a raw pointer, and a used stack is inspected by address"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -117,7 +120,8 @@ impl<T: 'static> Fiber<T> {
     ///
     /// When the system has no address space or no memory map left; [`Fiber::try_new`] returns that as an error.
     pub fn new(pool: &Rc<StackPool>, body: impl FnOnce() -> T + 'static) -> Self {
-        Self::try_new(pool, body).expect("a stack for a fiber: raise `vm.max_map_count` or lower the number of live runs")
+        Self::try_new(pool, body)
+            .expect("a stack for a fiber: raise `vm.max_map_count` or lower the number of live runs")
     }
 
     /// As [`Fiber::new`], for callers that can wait until other fibers are gone.

@@ -186,7 +186,9 @@ impl Guard {
             self.stop(Stop::Limit(format!("one value takes more than {limit} MiB (memory limit)")));
         } else if self.live.get() && self.cpu.get() > self.limits.cpu {
             let limit = self.limits.cpu.as_secs_f64();
-            self.stop(Stop::Limit(format!("the script computed for more than {limit} s without calling a host function (CPU limit)")));
+            self.stop(Stop::Limit(format!(
+                "the script computed for more than {limit} s without calling a host function (CPU limit)"
+            )));
         }
     }
 }

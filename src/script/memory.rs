@@ -3,7 +3,10 @@
 //! Owns the process's allocator (a thin wrapper over the system's) and two counters for each thread. It knows nothing of
 //! runs: [`super::guard`] reads the counters around each turn and attributes the difference to the run that had it.
 //! Memory that one thread allocates and another frees shifts both threads' counters; only differences within a turn mean something.
-#![expect(unsafe_code, reason = "an allocator can only be written with unsafe code; this one delegates every call unchanged")]
+#![expect(
+    unsafe_code,
+    reason = "an allocator can only be written with unsafe code; this one delegates every call unchanged"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

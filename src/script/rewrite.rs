@@ -1,3 +1,5 @@
 //! stub
 /// stub
-pub fn rewrite(ast: rhai::AST) -> rhai::AST { ast }
+pub fn rewrite(ast: rhai::AST) -> rhai::AST {
+    ast
+}

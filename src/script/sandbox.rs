@@ -1,3 +1,5 @@
 //! stub
 /// stub
-pub fn engine() -> rhai::Engine { rhai::Engine::new() }
+pub fn engine() -> rhai::Engine {
+    rhai::Engine::new()
+}

@@ -27,9 +27,7 @@ pub(super) fn append(spot: &Spot, contents: &Contents, earlier: &Earlier) -> Res
     if fs::metadata(&spot.real).is_ok_and(|facts| !facts.is_file() && !facts.is_dir()) {
         return Err(fault::failure("file", "appended to", spot, "it is a device or a pipe", "name a regular file"));
     }
-    append_from(spot, contents, start)
-        .map(|()| FileReply::Done)
-        .map_err(|error| fault::io("appended to", spot, &error))
+    append_from(spot, contents, start).map(|()| FileReply::Done).map_err(|error| fault::io("appended to", spot, &error))
 }
 
 fn append_from(spot: &Spot, contents: &[u8], start: Option<u64>) -> io::Result<()> {

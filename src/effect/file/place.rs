@@ -97,9 +97,12 @@ impl Place {
     }
 
     fn outside(&self, path: &str, real: &Path) -> Failure {
-        let leads = if Path::new(path) == real { String::new() } else { format!(" leads to `{}`, which", real.display()) };
+        let leads =
+            if Path::new(path) == real { String::new() } else { format!(" leads to `{}`, which", real.display()) };
         let line = allow_line("files", self.globs.iter().cloned(), &real.to_string_lossy());
-        Failure::denied(format!("`{path}`{leads} is outside the workflow's folder; hint: add `{line}` to `workflow(…)`"))
+        Failure::denied(format!(
+            "`{path}`{leads} is outside the workflow's folder; hint: add `{line}` to `workflow(…)`"
+        ))
     }
 
     fn resolve(&self, path: &str, last: LastLink) -> Result<PathBuf, Failure> {
@@ -107,7 +110,9 @@ impl Place {
         let mut real = if Path::new(path).is_absolute() {
             PathBuf::from("/")
         } else if self.folder.as_os_str().is_empty() {
-            return Err(Failure::denied("files have no folder here; hint: use absolute paths that `allow.files` covers"));
+            return Err(Failure::denied(
+                "files have no folder here; hint: use absolute paths that `allow.files` covers",
+            ));
         } else {
             self.folder.clone()
         };
@@ -149,7 +154,9 @@ fn parts(path: &str) -> Result<Vec<&str>, Failure> {
 pub(in crate::effect) fn check_allowed_glob(glob: &str) -> Result<(), String> {
     let hint = "hint: write an absolute path such as `/srv/inbox/*.csv`";
     if !Path::new(glob).is_absolute() {
-        return Err(format!("`{glob}` in `files` is not absolute, and the workflow's own folder is open to it; {hint}"));
+        return Err(format!(
+            "`{glob}` in `files` is not absolute, and the workflow's own folder is open to it; {hint}"
+        ));
     }
     if Path::new(glob).components().any(|part| part == Component::ParentDir) {
         return Err(format!("`{glob}` in `files` has `..` in it; {hint}"));

@@ -38,7 +38,8 @@ impl Staged {
         }
         let folder = spot.real.parent().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
         make_folders(folder).map_err(failed)?;
-        let name = Sha256::new().chain_update(key).chain_update([0]).chain_update(spot.real.as_os_str().as_encoded_bytes());
+        let name =
+            Sha256::new().chain_update(key).chain_update([0]).chain_update(spot.real.as_os_str().as_encoded_bytes());
         let temporary = folder.join(format!("{OWN_PREFIX}-{}.tmp", &hex::encode(name.finalize())[..24]));
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),

@@ -95,8 +95,7 @@ impl<'a> Exchange<'a> {
             builder = builder.header("idempotency-key", self.attempt.idempotency_key);
         }
         if hop.has_body
-            && let Some((bytes, content_type)) =
-                message::body(&self.request.body, &hop.url, self.attempt.secrets)?
+            && let Some((bytes, content_type)) = message::body(&self.request.body, &hop.url, self.attempt.secrets)?
         {
             if !message::has_content_type(&self.headers) {
                 builder = builder.header(CONTENT_TYPE, HeaderValue::from_static(content_type));

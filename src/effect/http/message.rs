@@ -72,13 +72,14 @@ pub(super) fn headers(request: &HttpRequest, url: &Url, secrets: &dyn Secrets) -
 
 fn header(name: &str, value: &str, secret: bool) -> Result<Header, Failure> {
     let bad = |why: &str, hint: &str| Failure::invalid(format!("the header `{name}` {why}; hint: {hint}"));
-    let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| bad("is no header name", "use letters, digits and `-`"))?;
+    let parsed =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("is no header name", "use letters, digits and `-`"))?;
     if OWN_HEADERS.contains(&parsed.as_str()) {
         return Err(bad("is set by the connection", "leave it out"));
     }
-    let mut value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| bad("has a line break or control character in its value", "remove it, for example with `trim()`"))?;
+    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        bad("has a line break or control character in its value", "remove it, for example with `trim()`")
+    })?;
     let confidential = secret || matches!(parsed.as_str(), "authorization" | "cookie" | "proxy-authorization");
     value.set_sensitive(confidential);
     Ok(Header { name: parsed, value, confidential })
@@ -96,11 +97,7 @@ fn authorization(auth: Option<&Auth>, url: &Url, secrets: &dyn Secrets) -> Resul
 }
 
 /// The bytes of a body for this host, and the content type that they have unless a header says otherwise.
-pub(super) fn body(
-    body: &Body,
-    url: &Url,
-    secrets: &dyn Secrets,
-) -> Result<Option<(Vec<u8>, &'static str)>, Failure> {
+pub(super) fn body(body: &Body, url: &Url, secrets: &dyn Secrets) -> Result<Option<(Vec<u8>, &'static str)>, Failure> {
     let target = target(url);
     Ok(Some(match body {
         Body::None => return Ok(None),

@@ -143,19 +143,17 @@ fn too_large(url: &Url, max_bytes: u64, hint: &str) -> Failure {
 }
 
 fn reply(response: &Response, url: &Url, body: HttpBody) -> HttpReply {
-    HttpReply {
-        status: response.status().as_u16(),
-        headers: headers(response.headers()),
-        body,
-        url: fault::shown(url),
-    }
+    HttpReply { status: response.status().as_u16(), headers: headers(response.headers()), body, url: fault::shown(url) }
 }
 
 fn headers(map: &HeaderMap) -> Vec<(String, String)> {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in map {
         let value = String::from_utf8_lossy(value.as_bytes());
-        joined.entry(name.as_str().to_owned()).and_modify(|all| *all = format!("{all}, {value}")).or_insert(value.into());
+        joined
+            .entry(name.as_str().to_owned())
+            .and_modify(|all| *all = format!("{all}, {value}"))
+            .or_insert(value.into());
     }
     joined.into_iter().collect()
 }
@@ -179,7 +177,8 @@ fn is_json(essence: &str) -> bool {
 }
 
 fn is_text(essence: &str) -> bool {
-    let others = ["xml", "x-www-form-urlencoded", "javascript", "x-ndjson", "jsonl", "yaml", "x-yaml", "toml", "graphql"];
+    let others =
+        ["xml", "x-www-form-urlencoded", "javascript", "x-ndjson", "jsonl", "yaml", "x-yaml", "toml", "graphql"];
     essence.starts_with("text/")
         || essence.ends_with("+xml")
         || essence.ends_with("+yaml")

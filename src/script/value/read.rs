@@ -157,7 +157,8 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Read<Dynamic> {
         let rest = &self.text.as_bytes()[self.at..];
-        let length = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
+        let length =
+            rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
         let text = &self.text[self.at..self.at + length];
         if !is_number(text) {
             return Err(format!("`{text}` is not a number"));
@@ -244,7 +245,8 @@ impl Reader<'_> {
     }
 
     fn four_digits(&mut self) -> Read<u32> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let digits =
+            self.text.get(self.at..self.at + 4).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let code = digits.and_then(|text| u32::from_str_radix(text, 16).ok());
         self.at += if code.is_some() { 4 } else { 0 };
         code.ok_or_else(|| "`\\u` needs four hexadecimal digits".into())

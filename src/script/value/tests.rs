@@ -135,8 +135,12 @@ fn a_text_without_end_is_refused() {
 
 #[test]
 fn json_from_outside_means_what_it_says() {
-    let value = from_json_text(r#"{"$char":"x","n":18446744073709551615,"i":-1,"f":1e2,"s":"\ud83d\ude00\/"}"#).expect("JSON");
-    assert_eq!(encode(&value).expect("data").text(), r#"{"$$char":"x","f":100.0,"i":-1,"n":1.8446744073709552e19,"s":"😀/"}"#);
+    let value =
+        from_json_text(r#"{"$char":"x","n":18446744073709551615,"i":-1,"f":1e2,"s":"\ud83d\ude00\/"}"#).expect("JSON");
+    assert_eq!(
+        encode(&value).expect("data").text(),
+        r#"{"$$char":"x","f":100.0,"i":-1,"n":1.8446744073709552e19,"s":"😀/"}"#
+    );
 }
 
 #[test]

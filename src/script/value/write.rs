@@ -272,7 +272,9 @@ fn describe(value: &Dynamic) -> String {
         return "is a function".into();
     }
     match value.type_name() {
-        "range" | "range=" | "core::ops::range::Range<i64>" | "core::ops::range::RangeInclusive<i64>" => "is a range".into(),
+        "range" | "range=" | "core::ops::range::Range<i64>" | "core::ops::range::RangeInclusive<i64>" => {
+            "is a range".into()
+        }
         "timestamp" => "is a timestamp".into(),
         other => format!("is a `{}`, which is no data", other.rsplit("::").next().unwrap_or(other)),
     }

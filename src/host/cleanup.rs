@@ -1,0 +1,243 @@
+//! `on_rollback`, `on_exit`, `scope`, `rollback`: what is undone, and what is cleaned up whatever the outcome.
+//!
+//! Registrations belong to the innermost `scope`; the run is the outermost one. They run last first, compensations before
+//! clean-ups, each as a step with five attempts. A scope that ends well drops its compensations: what it did stands.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Dynamic, FnPtr};
+
+use super::fail::Fail;
+use super::function::{Call, Function, Nature};
+use super::policy::Policy;
+use super::session::{Session, Strand};
+use super::step::{self, Plan};
+use crate::journal::Kind;
+use crate::script::guard;
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[
+    Function {
+        name: "on_rollback",
+        params: &["name: string", "body: closure"],
+        nature: Nature::Control,
+        doc: "Registers a compensation; captured values are copied now.",
+        example: "on_rollback(\"release stock\", || print(\"released\"))",
+        call: |call| on(call, Kind::Rollback),
+    },
+    Function {
+        name: "on_exit",
+        params: &["name: string", "body: closure"],
+        nature: Nature::Control,
+        doc: "Registers a clean-up that runs whatever the outcome.",
+        example: "on_exit(\"close door\", || print(\"closed\"))",
+        call: |call| on(call, Kind::Exit),
+    },
+    Function {
+        name: "scope",
+        params: &["body: closure"],
+        nature: Nature::Control,
+        doc: "What is registered inside belongs to it: compensations run when it is left by an error, clean-ups whenever it is left.",
+        example: "scope(|| { on_exit(\"bye\", || print(\"bye\")); 1 })",
+        call: scope,
+    },
+    Function {
+        name: "rollback",
+        params: &["reason: string"],
+        nature: Nature::Control,
+        doc: "Runs the compensations of the current scope now, last first, and goes on: a refusal that is no failure.",
+        example: "rollback(\"the customer withdrew\")",
+        call: rollback,
+    },
+];
+
+/// A compensation scope of an activation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FrameId(u64);
+
+impl FrameId {
+    /// The run.
+    pub const ROOT: Self = Self(0);
+}
+
+/// A compensation or clean-up.
+#[derive(Clone)]
+pub struct Registered {
+    kind: Kind,
+    name: Arc<str>,
+    body: FnPtr,
+    args: Vec<Dynamic>,
+    /// The label of the step that it undoes.
+    step: Option<String>,
+    #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
+    context: Rc<rhai::NativeCallContextStore>,
+}
+
+impl Registered {
+    /// A closure with its captured values copied.
+    #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
+    pub(super) fn new(call: &Call<'_>, kind: Kind, name: Arc<str>, body: &FnPtr, args: Vec<Dynamic>) -> Self {
+        Self { kind, name, body: super::copied(body), args, step: None, context: Rc::new(call.context.store_data()) }
+    }
+
+    /// The compensation of a step.
+    pub(super) fn for_step(self, label: &str) -> Self {
+        Self { step: Some(label.to_owned()), ..self }
+    }
+}
+
+#[derive(Default)]
+struct Frame {
+    parent: Option<FrameId>,
+    items: Vec<Registered>,
+}
+
+/// The compensation scopes of a run that are open.
+pub struct Frames {
+    all: BTreeMap<FrameId, Frame>,
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self { all: BTreeMap::from([(FrameId::ROOT, Frame::default())]) }
+    }
+}
+
+impl Frames {
+    /// The scopes that lie inside of `outer`, seen from `inner`: innermost first, `outer` left out.
+    pub fn between(&self, inner: FrameId, outer: FrameId) -> Vec<FrameId> {
+        let mut found = Vec::new();
+        let mut at = Some(inner);
+        while let Some(id) = at.filter(|id| *id != outer) {
+            found.push(id);
+            at = self.all.get(&id).and_then(|frame| frame.parent);
+        }
+        found
+    }
+
+    /// All that are open, the innermost first.
+    pub fn all(&self) -> Vec<FrameId> {
+        self.all.keys().rev().copied().collect()
+    }
+
+    /// Whether leaving this scope has something to do.
+    pub fn has_work(&self, id: FrameId, leaving: Leaving) -> bool {
+        self.all.get(&id).is_some_and(|frame| frame.items.iter().any(|item| leaving.runs(item.kind)))
+    }
+
+    /// Forgets a scope.
+    pub fn close(&mut self, id: FrameId) {
+        if id == FrameId::ROOT {
+            self.all.insert(id, Frame::default());
+        } else {
+            self.all.remove(&id);
+        }
+    }
+}
+
+/// How a scope is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaving {
+    /// Its body returned.
+    Well,
+    /// By an error, a cancellation, a limit.
+    Failing,
+    /// It goes on: `rollback`.
+    Staying,
+}
+
+impl Leaving {
+    fn runs(self, kind: Kind) -> bool {
+        match self {
+            Self::Well => kind == Kind::Exit,
+            Self::Failing => true,
+            Self::Staying => kind == Kind::Rollback,
+        }
+    }
+}
+
+/// Registers with the strand's scope.
+pub(super) fn register(session: &Session, strand: &Strand, item: Registered) {
+    if let Some(frame) = session.frames.borrow_mut().all.get_mut(&strand.frame.get()) {
+        frame.items.push(item);
+    }
+}
+
+fn on(call: &Call<'_>, kind: Kind) -> Result<Dynamic, Fail> {
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let item = Registered::new(call, kind, call.text(0)?.into(), &call.closure(1)?, Vec::new());
+    register(&session, &strand, item);
+    Ok(Dynamic::UNIT)
+}
+
+fn scope(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let body = call.closure(0)?;
+    let (session, strand) = call.session()?;
+    super::no_pure(call, &strand)?;
+    let id = FrameId(session.number());
+    let outer = strand.frame.replace(id);
+    session.frames.borrow_mut().all.insert(id, Frame { parent: Some(outer), items: Vec::new() });
+    let result = body.call_within_context::<Dynamic>(&call.context, ()).map_err(Fail::from);
+    if guard::stopped().is_some() {
+        // The engine unwinds what is open when a strand is stopped.
+        return Err(Fail::Stopped);
+    }
+    let leaving = if result.is_ok() { Leaving::Well } else { Leaving::Failing };
+    unwind(&session, &strand, id, leaving)?;
+    session.frames.borrow_mut().close(id);
+    strand.frame.set(outer);
+    result
+}
+
+fn rollback(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let reason = call.text(0)?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    super::log::line(&session, &strand, "info", &format!("rollback: {reason}"), None, call.line());
+    unwind(&session, &strand, strand.frame.get(), Leaving::Staying)?;
+    Ok(Dynamic::UNIT)
+}
+
+/// Runs what leaving a scope runs: compensations last first, then clean-ups last first. A failed one does not keep the
+/// others from running. Stops only when the run does.
+pub fn unwind(session: &Rc<Session>, strand: &Rc<Strand>, id: FrameId, leaving: Leaving) -> Result<(), Fail> {
+    for kind in [Kind::Rollback, Kind::Exit] {
+        while let Some(item) = take(session, id, kind, leaving) {
+            carry_out(session, strand, &item)?;
+        }
+    }
+    Ok(())
+}
+
+fn take(session: &Session, id: FrameId, kind: Kind, leaving: Leaving) -> Option<Registered> {
+    let mut frames = session.frames.borrow_mut();
+    let frame = frames.all.get_mut(&id)?;
+    let at = frame.items.iter().rposition(|item| item.kind == kind && leaving.runs(kind))?;
+    Some(frame.items.remove(at))
+}
+
+fn carry_out(session: &Rc<Session>, strand: &Rc<Strand>, item: &Registered) -> Result<(), Fail> {
+    #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
+    let context = item.context.create_context(&session.engine);
+    let call = Call { context, function: &FUNCTIONS[0], args: Vec::new() };
+    let plan = Plan {
+        policy: Some(Policy::times(5)),
+        args: item.args.clone(),
+        ..Plan::new(item.kind, item.name.clone(), item.body.clone())
+    };
+    let result = step::run(&call, session, strand, &plan);
+    if item.kind == Kind::Rollback {
+        let (_, failed) = session.rolled_back.get();
+        session.rolled_back.set((true, failed || result.is_err()));
+        if let Some(label) = &item.step {
+            session.replay.borrow_mut().scopes.undo(label);
+        }
+    }
+    match result {
+        Err(Fail::Stopped) => Err(Fail::Stopped),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,205 @@
+//! Commands to the outside world: recorded, with intents before they start, and retried durably.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Dynamic, Map};
+
+use super::fail::{Fail, failure_map};
+use super::function::Call;
+use super::policy::{Policy, retry_after};
+use super::session::{self, Answer, Mode, Session, Strand, What, encode, encode_error, hash_text};
+use super::waiting::{Begun, issue, recorded_value};
+use crate::effect::{self, Failure, Kind as Effect, Reply, Request, Sent};
+use crate::journal::{Entry, Kind};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// What a call of an effect is made of.
+pub(super) struct Plan {
+    /// What to perform.
+    pub(super) request: Request,
+    /// What the script asked for; without it only what is safe is retried.
+    pub(super) policy: Option<Policy>,
+    /// The value of a reply.
+    pub(super) shape: fn(Reply) -> Dynamic,
+    /// Given by the script in place of the derived one.
+    pub(super) key: Option<String>,
+}
+
+/// Performs an effect, or takes its recorded outcome.
+pub(super) fn run(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
+    let (session, strand) = call.session()?;
+    super::no_pure(call, &strand)?;
+    if strand.mode.get() == Mode::Polling {
+        return unrecorded(call, &session, &strand, plan);
+    }
+    let command = crate::replay::Command {
+        arguments: hash_text(&plan.request.arguments()),
+        ..session::command(Kind::Effect, call.function.name, call.line())
+    };
+    let (position, opened) = match issue(&session, &strand, &command)? {
+        Begun::Closed(entry) => return recorded_value(&entry),
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let entry = session.entry(&command, position);
+    Performance { call, session: &session, strand: &strand, plan }.carry_out(entry, opened)
+}
+
+struct Performance<'a> {
+    call: &'a Call<'a>,
+    session: &'a Rc<Session>,
+    strand: &'a Rc<Strand>,
+    plan: &'a Plan,
+}
+
+impl Performance<'_> {
+    fn carry_out(&self, mut entry: Entry, opened: Option<Entry>) -> Result<Dynamic, Fail> {
+        let key = self.key(&entry);
+        let mut again = false;
+        let mut undo = None;
+        if let Some(before) = opened {
+            entry.attempt = before.attempt;
+            entry.started_at = before.started_at;
+            if let Some(due) = before.due {
+                // The attempt before failed and the next one is due then.
+                self.pause(due, &before);
+            } else {
+                again = true;
+                undo = before.detail.and_then(|d| d.to_json().as_str().map(str::to_owned));
+                if self.strand.at_most_once.get() {
+                    return self.session.close(entry, Err(encode_error(&interrupted(self.call))));
+                }
+            }
+        }
+        let mutating = self.plan.request.kind() == Effect::Mutating;
+        loop {
+            if mutating && !again {
+                undo = match self.intend(&entry) {
+                    Ok(undo) => undo,
+                    Err(failure) => {
+                        let error = encode_error(&self.described(&failure, &entry));
+                        return self.session.close(entry, Err(error));
+                    }
+                };
+            }
+            let outcome = self.perform(entry.attempt, &key, undo.clone(), again);
+            let failure = match outcome {
+                Ok(reply) => {
+                    let value = encode(self.call.function.name, &(self.plan.shape)(reply));
+                    return self.session.close(entry, value.map_err(|fail| encode_error(&fail.into_map())));
+                }
+                Err(failure) => failure,
+            };
+            let error = self.described(&failure, &entry);
+            let Some(due) = self.next(&failure, &error, &entry)? else {
+                return self.session.close(entry, Err(encode_error(&error)));
+            };
+            entry.attempt += 1;
+            let waiting = Entry { due: Some(due), detail: Some(encode_error(&error)), ..entry.clone() };
+            self.session.replay.borrow_mut().append(waiting.clone());
+            self.pause(due, &waiting);
+            again = false;
+        }
+    }
+
+    fn key(&self, entry: &Entry) -> String {
+        self.plan.key.clone().unwrap_or_else(|| {
+            let place = self.session.replay.borrow().scopes.key(self.strand.scope.get(), &entry.position);
+            format!("{}-{place}", self.session.facts.run)
+        })
+    }
+
+    fn intend(&self, entry: &Entry) -> Result<Option<String>, Failure> {
+        let undo = self.session.world.prepare(&self.plan.request)?;
+        let detail = undo.as_ref().map(|undo| Payload::from_json(&serde_json::Value::from(undo.as_str())));
+        self.session.replay.borrow_mut().append(Entry { detail, ..entry.clone() });
+        Ok(undo)
+    }
+
+    fn perform(&self, attempt: u32, key: &str, undo: Option<String>, again: bool) -> effect::Outcome {
+        let request = Box::new(self.plan.request.clone());
+        let what = What::Effect { request, attempt, key: key.to_owned(), undo, again };
+        match self.session.wait(self.strand, self.call.line(), what) {
+            Answer::Effect(outcome) => outcome,
+            _ => unreachable!("an effect is answered by its outcome"),
+        }
+    }
+
+    fn pause(&self, due: Timestamp, failed: &Entry) {
+        let error =
+            failed.detail.as_ref().map(|error| Arc::from(error.to_json()["message"].as_str().unwrap_or_default()));
+        while self.session.now.get() < due {
+            self.session.wait(self.strand, self.call.line(), What::Until { due, retry_of: error.clone() });
+        }
+    }
+
+    /// When the next attempt is due; `None`: the failure is final.
+    fn next(&self, failure: &Failure, error: &Map, entry: &Entry) -> Result<Option<Timestamp>, Fail> {
+        let now = self.session.now.get();
+        let random = self.session.jitter(&entry.position, entry.attempt);
+        if let Some(policy) = &self.plan.policy {
+            if !policy.takes(self.call, error)? {
+                return Ok(None);
+            }
+            return Ok(policy.next(entry.attempt, entry.started_at, now, retry_after(error), random));
+        }
+        let safe = if self.plan.request.is_repeatable() {
+            failure.retryable
+        } else {
+            failure.kind == "network" && failure.sent == Sent::No
+        };
+        if self.strand.retried.get() || !safe {
+            return Ok(None);
+        }
+        Ok(Policy::times(3).next(entry.attempt, entry.started_at, now, failure.retry_after, random))
+    }
+
+    fn described(&self, failure: &Failure, entry: &Entry) -> Map {
+        let mut map = failure_map(failure);
+        if let Some(after) = failure.retry_after {
+            map.insert("retry_after".into(), after.as_secs_f64().into());
+        }
+        if let Some(step) = &*self.strand.step.borrow() {
+            map.insert("step".into(), step.to_string().into());
+        }
+        map.insert("attempt".into(), i64::from(entry.attempt).into());
+        let position = self.call.context.call_position();
+        map.insert("line".into(), i64::from(entry.line).into());
+        map.insert("column".into(), position.position().map_or(1, |c| c as i64).into());
+        if let Some(file) = self.call.context.call_source() {
+            map.insert("file".into(), file.to_owned().into());
+        }
+        map
+    }
+}
+
+fn interrupted(call: &Call<'_>) -> Map {
+    Fail::error(
+        "interrupted",
+        format!(
+            "`{}` was under way when the process ended, and may have happened; it is not tried again (`at_most_once`)",
+            call.function.name
+        ),
+    )
+    .into_map()
+}
+
+/// Inside of `wait_until`: performed each time, never recorded.
+fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan: &Plan) -> Result<Dynamic, Fail> {
+    if plan.request.kind() == Effect::Mutating {
+        return Err(call.invalid("changes something, so it cannot be used inside of `wait_until`, which records only the last poll; hint: use a loop with `sleep`"));
+    }
+    let what = What::Effect {
+        request: Box::new(plan.request.clone()),
+        attempt: 1,
+        key: String::new(),
+        undo: None,
+        again: false,
+    };
+    match session.wait(strand, call.line(), what) {
+        Answer::Effect(Ok(reply)) => Ok((plan.shape)(reply)),
+        Answer::Effect(Err(failure)) => Err(Fail::Thrown(failure_map(&failure))),
+        _ => unreachable!("an effect is answered by its outcome"),
+    }
+}

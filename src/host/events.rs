@@ -1,0 +1,50 @@
+//! `event::*`: telling other runs and workflows.
+
+use std::sync::Arc;
+
+use rhai::Dynamic;
+
+use super::fail::Fail;
+use super::function::{Call, Function, Nature};
+use super::session::{self, Act, encode, hash_text};
+use super::{state, waiting};
+use crate::journal::Kind;
+use crate::payload::Payload;
+use crate::replay::Command;
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[Function {
+    name: "event::emit",
+    params: &["name: string", "payload: any?", "options: map?"],
+    nature: Nature::Internal,
+    doc: "Starts what is triggered by the event and wakes what waits for it, exactly once. `id` dedupes; returns it.",
+    example: "event::emit(\"site.down\", #{ url: \"https://example.com\" }, #{ key: \"example.com\" })",
+    call: emit,
+}];
+
+fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let options = call.options(2, &["key", "id"])?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let name = call.text(0)?;
+    if name.is_empty() || name.contains('*') || name.chars().any(char::is_whitespace) {
+        return Err(call.invalid(format!("`{name}` is no event name; hint: names look like `payment.received`")));
+    }
+    let payload = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
+    let key = waiting::key(call, options.get("key"))?;
+    let arguments = hash_text(&format!("{name}\n{}\n{}", key.as_deref().unwrap_or_default(), payload.text()));
+    let command = Command { arguments, ..session::command(Kind::Event, call.function.name, call.line()) };
+    let position = match state::now(&session, &strand, &command)? {
+        Ok(value) => return value,
+        Err(position) => position,
+    };
+    let id: Arc<str> = match options.text("id")? {
+        Some(id) => id.into(),
+        None => format!("{}-{position}", session.facts.run).into(),
+    };
+    let detail = serde_json::json!({ "event": name, "key": key.as_deref() });
+    session.acts.borrow_mut().push(Act::Emit { id: id.clone(), name: name.into(), key, payload });
+    let mut entry = session.entry(&command, position);
+    entry.detail = Some(Payload::from_json(&detail));
+    session.close(entry, Ok(Payload::from_json(&serde_json::Value::from(&*id))))
+}

@@ -1,0 +1,188 @@
+//! How a host function fails, and what scripts and journals see of an error: always a map.
+
+use rhai::{Dynamic, EvalAltResult, Map, Position};
+
+use crate::effect::{Failure, Field};
+use crate::script::guard;
+use crate::script::value;
+
+/// Why a host function does not return a value.
+#[derive(Debug)]
+pub enum Fail {
+    /// An error that a script may catch: `#{ kind, message, … }`.
+    Thrown(Map),
+    /// An error from a closure, with the places that it passed.
+    Script(Box<EvalAltResult>),
+    /// The run stops here; the guard knows why. Not to be caught.
+    Stopped,
+}
+
+impl From<Box<EvalAltResult>> for Fail {
+    fn from(error: Box<EvalAltResult>) -> Self {
+        if guard::stopped().is_some() { Self::Stopped } else { Self::Script(error) }
+    }
+}
+
+impl Fail {
+    /// An error of this kind.
+    pub fn error(kind: &str, message: impl Into<String>) -> Self {
+        let mut map = Map::new();
+        map.insert("kind".into(), kind.into());
+        map.insert("message".into(), message.into().into());
+        map.insert("retryable".into(), false.into());
+        Self::Thrown(map)
+    }
+
+    /// The same with one more field.
+    #[must_use]
+    pub fn with(self, key: &str, value: impl Into<Dynamic>) -> Self {
+        match self {
+            Self::Thrown(mut map) => {
+                map.insert(key.into(), value.into());
+                Self::Thrown(map)
+            }
+            other => other,
+        }
+    }
+
+    /// What Rhai carries upwards.
+    pub fn into_error(self, position: Position) -> Box<EvalAltResult> {
+        match self {
+            Self::Thrown(map) => EvalAltResult::ErrorRuntime(Dynamic::from_map(map), position).into(),
+            Self::Script(error) => error,
+            Self::Stopped => guard::stopped().map_or_else(
+                || EvalAltResult::ErrorTerminated("stopped".into(), position).into(),
+                |stop| stop.to_error(),
+            ),
+        }
+    }
+
+    /// The error as a map, as `attempt` returns it and the journal keeps it.
+    pub fn into_map(self) -> Map {
+        match self {
+            Self::Thrown(map) => map,
+            Self::Script(error) => error_map(&error),
+            Self::Stopped => guard::stopped().and_then(|stop| stop.to_value().try_cast::<Map>()).unwrap_or_default(),
+        }
+    }
+}
+
+/// What performing an effect ran into, as a map.
+pub fn failure_map(failure: &Failure) -> Map {
+    let Fail::Thrown(mut map) = Fail::error(failure.kind, failure.message.clone()) else {
+        unreachable!("an error is thrown")
+    };
+    map.insert("retryable".into(), failure.retryable.into());
+    for (name, field) in &failure.fields {
+        map.insert(name.as_str().into(), field_value(field));
+    }
+    map
+}
+
+fn field_value(field: &Field) -> Dynamic {
+    match field {
+        Field::Int(number) => (*number).into(),
+        Field::Text(text) => text.clone().into(),
+        Field::Json(text) => value::from_json_text(text).unwrap_or_else(|_| text.clone().into()),
+        Field::Bytes(bytes) => Dynamic::from_blob(bytes.clone()),
+        Field::Map(pairs) => {
+            Dynamic::from_map(pairs.iter().map(|(key, value)| (key.as_str().into(), value.clone().into())).collect())
+        }
+        Field::Unit => Dynamic::UNIT,
+    }
+}
+
+/// The map for an error that came through Rhai. A map with a `kind` is itself; another thrown value is `kind: "thrown"`
+/// with `value`; an error of the script's own code (a missing index, a wrong type) is `kind: "script"`.
+/// `line`, `column` and `file` are where it arose.
+pub fn error_map(error: &EvalAltResult) -> Map {
+    let (inner, position, file) = innermost(error);
+    let mut map = match inner {
+        EvalAltResult::ErrorRuntime(value, _) => thrown_map(value),
+        EvalAltResult::ErrorTerminated(token, _) if token.is_map() => token.clone().cast::<Map>(),
+        other => {
+            let mut bare = inner_without_position(other);
+            if bare.is_empty() {
+                bare = other.to_string();
+            }
+            map_of("script", bare)
+        }
+    };
+    if let Some(line) = position.line()
+        && !map.contains_key("line")
+    {
+        map.insert("line".into(), (line as i64).into());
+        map.insert("column".into(), (position.position().unwrap_or(1) as i64).into());
+        if let Some(file) = file {
+            map.insert("file".into(), file.into());
+        }
+    }
+    map
+}
+
+fn thrown_map(value: &Dynamic) -> Map {
+    let value = value.flatten_clone();
+    match value.read_lock::<Map>() {
+        Some(map) if map.contains_key("kind") => {
+            let mut map = map.clone();
+            map.entry("message".into()).or_insert_with(|| "no message".into());
+            map
+        }
+        Some(map) => {
+            let message = map.get("message").map_or_else(|| "the script threw a map".to_owned(), ToString::to_string);
+            let mut thrown = map.clone();
+            thrown.insert("kind".into(), "thrown".into());
+            thrown.insert("message".into(), message.into());
+            thrown
+        }
+        None => {
+            let message = if value.is_unit() { "the script threw `()`".to_owned() } else { value.to_string() };
+            let mut map = map_of("thrown", message);
+            map.insert("value".into(), value.clone());
+            map
+        }
+    }
+}
+
+fn map_of(kind: &str, message: String) -> Map {
+    let Fail::Thrown(map) = Fail::error(kind, message) else { unreachable!("an error is thrown") };
+    map
+}
+
+fn innermost(error: &EvalAltResult) -> (&EvalAltResult, Position, Option<String>) {
+    let (mut error, mut file) = (error, None);
+    loop {
+        match error {
+            EvalAltResult::ErrorInFunctionCall(_, source, inner, _) => {
+                file = (!source.is_empty()).then(|| source.clone()).or(file);
+                error = inner;
+            }
+            EvalAltResult::ErrorInModule(source, inner, _) => {
+                file = Some(source.clone());
+                error = inner;
+            }
+            _ => return (error, error.position(), file),
+        }
+    }
+}
+
+fn inner_without_position(error: &EvalAltResult) -> String {
+    let text = error.to_string();
+    match text.rfind(" (line ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+/// Whether an error is worth a try when the script has asked for retries: everything but what stays wrong.
+pub fn is_worth_a_retry(error: &Map) -> bool {
+    let kind = error.get("kind").map(ToString::to_string).unwrap_or_default();
+    match kind.as_str() {
+        "denied" | "invalid" | "script" | "cancelled" | "interrupted" | "limit" => false,
+        "http" => match error.get("status").and_then(|s| s.as_int().ok()) {
+            Some(status) => !(400..500).contains(&status) || matches!(status, 408 | 425 | 429),
+            None => true,
+        },
+        _ => true,
+    }
+}

@@ -1,0 +1,151 @@
+//! `file::*`: files in the workflow's own folder. Each redoes itself safely after a crash.
+
+use rhai::{Dynamic, Map};
+
+use super::effects::{self, Plan};
+use super::fail::Fail;
+use super::function::{Call, Function, Nature, type_of};
+use crate::effect::file::{Contents, FileStat};
+use crate::effect::{FileReply, FileRequest, Reply, Request};
+
+macro_rules! function {
+    ($name:literal, [$($param:literal),*], $nature:ident, $doc:literal, $example:literal, $request:expr) => {
+        Function {
+            name: concat!("file::", $name),
+            params: &[$($param),*],
+            nature: Nature::$nature,
+            doc: $doc,
+            example: $example,
+            call: |call| {
+                let request: fn(&Call<'_>) -> Result<FileRequest, Fail> = $request;
+                let plan = Plan { request: Request::File(request(call)?), policy: None, shape, key: None };
+                effects::run(call, &plan)
+            },
+        }
+    };
+}
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[
+    function!(
+        "read",
+        ["path: string"],
+        Reading,
+        "The text of a file (UTF-8).",
+        "file::read(\"inbox/orders.csv\")",
+        |call| Ok(FileRequest::Read { path: call.text(0)?, max_bytes: None })
+    ),
+    function!(
+        "read_blob",
+        ["path: string"],
+        Reading,
+        "The bytes of a file.",
+        "file::read_blob(\"scan.pdf\")",
+        |call| Ok(FileRequest::ReadBlob { path: call.text(0)?, max_bytes: None })
+    ),
+    function!(
+        "write",
+        ["path: string", "contents: string or blob"],
+        Mutating,
+        "Makes or replaces a file, atomically.",
+        "file::write(\"out/summary.txt\", \"done\")",
+        |call| Ok(FileRequest::Write { path: call.text(0)?, contents: contents(call)? })
+    ),
+    function!(
+        "append",
+        ["path: string", "contents: string or blob"],
+        Mutating,
+        "Adds to the end of a file, once, also across a crash.",
+        "file::append(\"out/log.csv\", \"1;2\\n\")",
+        |call| Ok(FileRequest::Append { path: call.text(0)?, contents: contents(call)? })
+    ),
+    function!(
+        "copy",
+        ["from: string", "to: string"],
+        Mutating,
+        "Copies a file.",
+        "file::copy(\"a.txt\", \"b.txt\")",
+        |call| Ok(FileRequest::Copy { from: call.text(0)?, to: call.text(1)? })
+    ),
+    function!(
+        "move",
+        ["from: string", "to: string"],
+        Mutating,
+        "Moves a file or folder.",
+        "file::move(\"inbox/a.csv\", \"done/a.csv\")",
+        |call| Ok(FileRequest::Move { from: call.text(0)?, to: call.text(1)? })
+    ),
+    function!("remove", ["path: string"], Mutating, "Removes a file.", "file::remove(\"old.txt\")", |call| Ok(
+        FileRequest::Remove { path: call.text(0)? }
+    )),
+    function!(
+        "list",
+        ["glob: string"],
+        Reading,
+        "The paths that match, sorted.",
+        "file::list(\"inbox/*.csv\")",
+        |call| Ok(FileRequest::List { glob: call.text(0)? })
+    ),
+    function!(
+        "exists",
+        ["path: string"],
+        Reading,
+        "Whether there is such a file or folder.",
+        "file::exists(\"a.txt\")",
+        |call| Ok(FileRequest::Exists { path: call.text(0)? })
+    ),
+    function!(
+        "stat",
+        ["path: string"],
+        Reading,
+        "`#{ path, name, size, modified, sha256, folder }`.",
+        "file::stat(\"a.txt\").size",
+        |call| Ok(FileRequest::Stat { path: call.text(0)?, hash: true })
+    ),
+    function!(
+        "open",
+        ["path: string"],
+        Reading,
+        "A reference to a file as it is now, for functions that stream it.",
+        "file::open(\"scan.pdf\").size",
+        |call| Ok(FileRequest::Open { path: call.text(0)? })
+    ),
+    function!("temp", [], Mutating, "A folder of this run alone.", "file::temp()", |call| Ok(FileRequest::Temp {
+        run: call.session()?.0.facts.run.to_string()
+    })),
+];
+
+fn contents(call: &Call<'_>) -> Result<Contents, Fail> {
+    match call.arg(1) {
+        Some(value) if value.is_string() => Ok(value.to_string().into_bytes().into()),
+        Some(value) if value.is_blob() => Ok(value.clone().cast::<rhai::Blob>().into()),
+        other => Err(call.invalid(format!(
+            "`contents` must be a text or bytes, not {}; hint: `json::encode` and `csv::encode` make text",
+            other.map_or("nothing", type_of)
+        ))),
+    }
+}
+
+fn shape(reply: Reply) -> Dynamic {
+    let Reply::File(reply) = reply else { unreachable!("a file request gets a file reply") };
+    match reply {
+        FileReply::Done => Dynamic::UNIT,
+        FileReply::Text(text) | FileReply::Path(text) => text.into(),
+        FileReply::Blob(bytes) => Dynamic::from_blob(bytes),
+        FileReply::Flag(flag) => flag.into(),
+        FileReply::List(paths) => paths.into_iter().map(Dynamic::from).collect::<Vec<_>>().into(),
+        FileReply::Stat(stat) => stat_map(stat),
+    }
+}
+
+/// Facts about a file as scripts see them.
+pub(super) fn stat_map(stat: FileStat) -> Dynamic {
+    let mut map = Map::new();
+    map.insert("path".into(), stat.path.into());
+    map.insert("name".into(), stat.name.into());
+    map.insert("size".into(), (stat.size as i64).into());
+    map.insert("modified".into(), stat.modified.to_string().into());
+    map.insert("sha256".into(), stat.sha256.map_or(Dynamic::UNIT, Into::into));
+    map.insert("folder".into(), stat.is_folder.into());
+    Dynamic::from_map(map)
+}

@@ -1,0 +1,295 @@
+//! How a function that scripts can call describes itself, and how it gets its arguments.
+
+use std::any::TypeId;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rhai::{Dynamic, Engine, FnPtr, FuncRegistration, Map, Module, NativeCallContext};
+
+use super::fail::Fail;
+use super::session::{Session, Strand};
+use crate::script::guard;
+use crate::time::Timestamp;
+
+/// What a function does to the world; decides whether it is recorded and when it has to wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Nature {
+    /// Depends on its arguments alone. Not recorded.
+    Pure,
+    /// Looks at the outside. Recorded.
+    Reading,
+    /// Changes the outside: its intent is durable before it starts.
+    Mutating,
+    /// Changes or asks the engine; exactly once.
+    Internal,
+    /// Calls its closures: steps, branches, retries.
+    Control,
+    /// Only describes: allowed at the top level of a file with `fn main`.
+    Declarative,
+}
+
+/// A function that scripts can call.
+#[derive(Debug)]
+pub struct Function {
+    /// Name as scripts write it: `sleep`, `http::get`.
+    pub name: &'static str,
+    /// `name: type`, in order; a type that ends in `?` may be left out.
+    pub params: &'static [&'static str],
+    /// What it does to the world.
+    pub nature: Nature,
+    /// One or two sentences.
+    pub doc: &'static str,
+    /// A line that can be parsed; most can be run.
+    pub example: &'static str,
+    /// The function itself.
+    pub call: fn(&mut Call<'_>) -> Result<Dynamic, Fail>,
+}
+
+impl Function {
+    /// The smallest and the largest number of arguments.
+    pub fn arity(&self) -> (usize, usize) {
+        let optional = self.params.iter().filter(|p| p.ends_with('?')).count();
+        (self.params.len() - optional, self.params.len())
+    }
+}
+
+/// One call of a [`Function`].
+pub struct Call<'a> {
+    /// Where the call stands; closures are called within it.
+    pub context: NativeCallContext<'a>,
+    /// The function.
+    pub function: &'static Function,
+    /// The arguments; shared values are copied.
+    pub args: Vec<Dynamic>,
+}
+
+impl Call<'_> {
+    /// Line of the call in its file; 0 where unknown.
+    pub fn line(&self) -> u32 {
+        self.context.call_position().line().map_or(0, |line| u32::try_from(line).unwrap_or(0))
+    }
+
+    /// The run and the strand that call. An error at the top level of a declaration, and in a pure closure of a trigger.
+    pub fn session(&self) -> Result<(Rc<Session>, Rc<Strand>), Fail> {
+        super::session::current().ok_or_else(|| {
+            self.invalid("cannot be called here: the top level of a file with `fn main` only describes; hint: call it inside `fn main`")
+        })
+    }
+
+    /// The error of a bad argument: names the function.
+    pub fn invalid(&self, problem: impl std::fmt::Display) -> Fail {
+        Fail::error("invalid", format!("`{}`: {problem}", self.function.name))
+    }
+
+    /// The n-th argument, if given.
+    pub fn arg(&self, n: usize) -> Option<&Dynamic> {
+        self.args.get(n)
+    }
+
+    fn wrong(&self, n: usize, expected: &str) -> Fail {
+        let name = self.function.params.get(n).and_then(|p| p.split(':').next()).unwrap_or("value");
+        let found = self.args.get(n).map_or("nothing", type_of);
+        self.invalid(format!("`{name}` must be {expected}, not {found}"))
+    }
+
+    /// A text.
+    pub fn text(&self, n: usize) -> Result<String, Fail> {
+        match self.args.get(n) {
+            Some(value) if value.is_string() => Ok(value.to_string()),
+            Some(value) => secret_text(value).ok_or_else(|| self.wrong(n, "a text")),
+            None => Err(self.wrong(n, "a text")),
+        }
+    }
+
+    /// An integer.
+    pub fn int(&self, n: usize) -> Result<i64, Fail> {
+        self.args.get(n).and_then(|v| v.as_int().ok()).ok_or_else(|| self.wrong(n, "an integer"))
+    }
+
+    /// A closure or the pointer to a function.
+    pub fn closure(&self, n: usize) -> Result<FnPtr, Fail> {
+        self.args
+            .get(n)
+            .and_then(|v| v.clone().try_cast::<FnPtr>())
+            .ok_or_else(|| self.wrong(n, "a closure such as `|| …`"))
+    }
+
+    /// A map of options; empty if not given. A key that is not in `known` is an error.
+    pub fn options(&self, n: usize, known: &[&str]) -> Result<Options, Fail> {
+        let map = match self.args.get(n) {
+            None => Map::new(),
+            Some(value) => {
+                value.clone().try_cast::<Map>().ok_or_else(|| self.wrong(n, "a map of options such as `#{ … }`"))?
+            }
+        };
+        Options::checked(map, self.function.name, known)
+    }
+
+    /// A duration or a point in time, as the time when it is over.
+    pub fn due(&self, value: &Dynamic, now: Timestamp) -> Result<Timestamp, Fail> {
+        due(self.function.name, value, now)
+    }
+}
+
+/// Options of a call, read key by key.
+pub struct Options {
+    /// What was given.
+    pub map: Map,
+    function: &'static str,
+}
+
+impl Options {
+    /// Options of a function; a key that is not in `known` is an error that names the nearest.
+    pub fn checked(map: Map, function: &'static str, known: &[&str]) -> Result<Self, Fail> {
+        for key in map.keys() {
+            if !known.contains(&key.as_str()) {
+                let hint = crate::diag::suggest::nearest(key, known.iter().copied())
+                    .map_or_else(|| format!("known: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+                return Err(Fail::error("invalid", format!("`{function}`: has no option `{key}`; hint: {hint}")));
+            }
+        }
+        Ok(Self { map, function })
+    }
+
+    fn wrong(&self, key: &str, expected: &str) -> Fail {
+        let found = self.map.get(key).map_or("nothing", type_of);
+        Fail::error("invalid", format!("`{}`: option `{key}` must be {expected}, not {found}", self.function))
+    }
+
+    /// The value of an option; `()` counts as not given.
+    pub fn get(&self, key: &str) -> Option<&Dynamic> {
+        self.map.get(key).filter(|value| !value.is_unit())
+    }
+
+    fn typed<T>(&self, key: &str, expected: &str, cast: impl Fn(&Dynamic) -> Option<T>) -> Result<Option<T>, Fail> {
+        self.get(key).map(|value| cast(value).ok_or_else(|| self.wrong(key, expected))).transpose()
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str) -> Result<Option<String>, Fail> {
+        self.typed(key, "a text", |v| if v.is_string() { Some(v.to_string()) } else { secret_text(v) })
+    }
+
+    /// An integer.
+    pub fn int(&self, key: &str) -> Result<Option<i64>, Fail> {
+        self.typed(key, "an integer", |v| v.as_int().ok())
+    }
+
+    /// A number, whole or not.
+    pub fn number(&self, key: &str) -> Result<Option<f64>, Fail> {
+        self.typed(key, "a number", |v| {
+            v.as_float().ok().or_else(|| v.as_int().ok().map(|i| i as f64)).filter(|f| f.is_finite())
+        })
+    }
+
+    /// `true` or `false`; `false` if not given.
+    pub fn flag(&self, key: &str) -> Result<bool, Fail> {
+        Ok(self.typed(key, "true or false", |v| v.as_bool().ok())?.unwrap_or(false))
+    }
+
+    /// A closure.
+    pub fn closure(&self, key: &str) -> Result<Option<FnPtr>, Fail> {
+        self.typed(key, "a closure such as `|| …`", |v| v.clone().try_cast::<FnPtr>())
+    }
+
+    /// A map.
+    pub fn map(&self, key: &str) -> Result<Option<Map>, Fail> {
+        self.typed(key, "a map", |v| v.clone().try_cast::<Map>())
+    }
+
+    /// A list.
+    pub fn list(&self, key: &str) -> Result<Option<Vec<Dynamic>>, Fail> {
+        self.typed(key, "a list", |v| v.clone().try_cast::<rhai::Array>())
+    }
+
+    /// A duration.
+    pub fn duration(&self, key: &str) -> Result<Option<Duration>, Fail> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        crate::time::parse_duration(&text)
+            .map(Some)
+            .map_err(|e| Fail::error("invalid", format!("`{}`: option `{key}`: {e}", self.function)))
+    }
+
+    /// A duration or a point in time, as the time when it is over.
+    pub fn due(&self, key: &str, now: Timestamp) -> Result<Option<Timestamp>, Fail> {
+        self.get(key).map(|value| due(self.function, value, now)).transpose()
+    }
+}
+
+fn due(function: &str, value: &Dynamic, now: Timestamp) -> Result<Timestamp, Fail> {
+    if !value.is_string() {
+        return Err(Fail::error(
+            "invalid",
+            format!(
+                "`{function}`: expected a duration such as \"90s\" or a time, not {}; hint: write it as text",
+                type_of(value)
+            ),
+        ));
+    }
+    let text = value.to_string();
+    let as_time = text.contains(':') && text.len() >= 16;
+    let parsed = if as_time {
+        crate::time::parse_time(&text)
+    } else {
+        crate::time::parse_duration(&text).map(|duration| now.plus(duration))
+    };
+    parsed.map_err(|e| Fail::error("invalid", format!("`{function}`: {e}")))
+}
+
+fn secret_text(value: &Dynamic) -> Option<String> {
+    value.clone().try_cast::<crate::script::secret::SecretRef>().map(|secret| secret.placeholder())
+}
+
+/// The kind of a value in the words of this documentation.
+pub fn type_of(value: &Dynamic) -> &'static str {
+    match value.type_name() {
+        "()" => "`()`",
+        "i64" => "an integer",
+        "f64" => "a float",
+        "bool" => "true or false",
+        "char" => "a character",
+        "string" => "a text",
+        "array" => "a list",
+        "map" => "a map",
+        "blob" => "bytes",
+        "Fn" => "a closure",
+        "decimal" => "a decimal",
+        name if name.contains("SecretRef") => "a secret",
+        _ => "a value of another kind",
+    }
+}
+
+/// Makes functions known to a script engine: plain names globally, `ns::name` as members of static modules.
+pub fn register(engine: &mut Engine, tables: &[&'static [Function]]) {
+    let mut modules: std::collections::BTreeMap<&str, Module> = std::collections::BTreeMap::new();
+    for function in tables.iter().copied().flatten() {
+        let (namespace, name) = function.name.split_once("::").unwrap_or(("", function.name));
+        let module = modules.entry(namespace).or_default();
+        let (least, most) = function.arity();
+        for count in least..=most {
+            set(module, name, function, count);
+        }
+    }
+    for (namespace, module) in modules {
+        if namespace.is_empty() {
+            engine.register_global_module(module.into());
+        } else {
+            engine.register_static_module(namespace, module.into());
+        }
+    }
+}
+
+fn set(module: &mut Module, name: &str, function: &'static Function, count: usize) {
+    let native = move |context: Option<NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
+        guard::raise()?;
+        let context = context.expect("host functions are registered with a context");
+        let position = context.call_position();
+        let args = args.iter_mut().map(|arg| std::mem::take(*arg).flatten()).collect();
+        (function.call)(&mut Call { context, function, args }).map_err(|fail| fail.into_error(position))
+    };
+    let func =
+        rhai::RhaiFunc::Pure { func: rhai::Shared::new(native), has_context: true, is_pure: false, is_volatile: true };
+    let registration = FuncRegistration::new(name);
+    let registration = if function.name.contains("::") { registration } else { registration.in_global_namespace() };
+    registration.set_into_module_raw(module, vec![TypeId::of::<Dynamic>(); count], func);
+}

@@ -1,0 +1,196 @@
+//! `http::*`: requests to services.
+
+use rhai::{Dynamic, Map};
+
+use super::effects::{self, Plan};
+use super::fail::Fail;
+use super::function::{Call, Function, Nature, Options, type_of};
+use super::policy::Policy;
+use crate::effect::http::{Auth, Body, HttpBody};
+use crate::effect::{HttpRequest, Reply, Request};
+use crate::script::value;
+
+const OPTIONS: &[&str] = &[
+    "headers",
+    "query",
+    "auth",
+    "timeout",
+    "retry",
+    "form",
+    "accept",
+    "max_bytes",
+    "save_to",
+    "idempotency_key",
+    "body",
+    "method",
+    "url",
+];
+
+macro_rules! without_body {
+    ($name:literal, $nature:ident, $doc:literal, $example:literal) => {
+        Function {
+            name: concat!("http::", $name),
+            params: &["url: string", "options: map?"],
+            nature: Nature::$nature,
+            doc: $doc,
+            example: $example,
+            call: |call| {
+                let options = call.options(1, OPTIONS)?;
+                perform(call, $name, call.text(0)?, None, &options)
+            },
+        }
+    };
+}
+
+macro_rules! with_body {
+    ($name:literal, $doc:literal, $example:literal) => {
+        Function {
+            name: concat!("http::", $name),
+            params: &["url: string", "body: any?", "options: map?"],
+            nature: Nature::Mutating,
+            doc: $doc,
+            example: $example,
+            call: |call| {
+                let options = call.options(2, OPTIONS)?;
+                perform(call, $name, call.text(0)?, call.arg(1).cloned(), &options)
+            },
+        }
+    };
+}
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[
+    without_body!(
+        "get",
+        Reading,
+        "Fetches. Returns `#{ status, ok, headers, body }`; a JSON body arrives parsed. A status of 400 and up throws unless accepted.",
+        "http::get(\"https://example.com/\", #{ accept: [404] })"
+    ),
+    without_body!("head", Reading, "Fetches the headers alone.", "http::head(\"https://example.com/\")"),
+    without_body!("delete", Mutating, "Deletes.", "http::delete(\"https://example.com/orders/1\")"),
+    with_body!(
+        "post",
+        "Posts a body: a map or list goes as JSON, text as it is.",
+        "http::post(\"https://example.com/orders\", #{ id: 1 })"
+    ),
+    with_body!("put", "Puts a body.", "http::put(\"https://example.com/orders/1\", #{ id: 1 })"),
+    with_body!("patch", "Patches with a body.", "http::patch(\"https://example.com/orders/1\", #{ paid: true })"),
+    Function {
+        name: "http::request",
+        params: &["request: map"],
+        nature: Nature::Mutating,
+        doc: "Any method: `#{ method, url, body, … }` with the options of the other functions.",
+        example: "http::request(#{ method: \"GET\", url: \"https://example.com/\" })",
+        call: |call| {
+            let options = call.options(0, OPTIONS)?;
+            let need =
+                |key: &str| Ok::<_, Fail>(options.text(key)?.ok_or_else(|| call.invalid(format!("needs `{key}`"))))?;
+            perform(call, &need("method")?, need("url")?, options.get("body").cloned(), &options)
+        },
+    },
+];
+
+fn perform(
+    call: &Call<'_>,
+    method: &str,
+    url: String,
+    body: Option<Dynamic>,
+    options: &Options,
+) -> Result<Dynamic, Fail> {
+    let mut request = HttpRequest::new(method, url);
+    request.headers = pairs(call, options, "headers")?;
+    request.query = pairs(call, options, "query")?;
+    request.timeout = options.duration("timeout")?;
+    request.max_bytes = options
+        .int("max_bytes")?
+        .map(|n| u64::try_from(n).map_err(|_| call.invalid("option `max_bytes` must not be negative")))
+        .transpose()?;
+    request.save_to = options.text("save_to")?;
+    request.auth = options.map("auth")?.map(|map| auth(call, &map)).transpose()?;
+    request.accept =
+        options.list("accept")?.unwrap_or_default().iter().map(|v| status(call, v)).collect::<Result<_, _>>()?;
+    request.body = body_of(call, body, options)?;
+    let plan = Plan {
+        request: Request::Http(request),
+        policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
+        shape,
+        key: options.text("idempotency_key")?,
+    };
+    effects::run(call, &plan)
+}
+
+fn status(call: &Call<'_>, value: &Dynamic) -> Result<u16, Fail> {
+    let wrong = || call.invalid(format!("option `accept` lists statuses between 100 and 599, not {value}"));
+    value.as_int().ok().and_then(|n| u16::try_from(n).ok()).filter(|n| (100..600).contains(n)).ok_or_else(wrong)
+}
+
+/// A text as it goes into a header, a query or a form: numbers and booleans as they are written.
+fn plain(call: &Call<'_>, name: &str, value: &Dynamic) -> Result<String, Fail> {
+    if let Some(secret) = value.clone().try_cast::<crate::script::secret::SecretRef>() {
+        return Ok(secret.placeholder());
+    }
+    if value.is_array() || value.is_map() || value.is_fnptr() || value.is_unit() {
+        return Err(call.invalid(format!("`{name}` must be a text or a number, not {}", type_of(value))));
+    }
+    Ok(value.to_string())
+}
+
+fn pairs(call: &Call<'_>, options: &Options, key: &str) -> Result<Vec<(String, String)>, Fail> {
+    let mut pairs = Vec::new();
+    for (name, value) in options.map(key)?.unwrap_or_default() {
+        let values = value.clone().try_cast::<rhai::Array>().unwrap_or_else(|| vec![value]);
+        for value in values {
+            pairs.push((name.to_string(), plain(call, &name, &value)?));
+        }
+    }
+    Ok(pairs)
+}
+
+fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<Body, Fail> {
+    let form = pairs(call, options, "form")?;
+    let body = body.filter(|body| !body.is_unit());
+    if !form.is_empty() {
+        return if body.is_none() {
+            Ok(Body::Form(form))
+        } else {
+            Err(call.invalid("takes a body or the option `form`, not both"))
+        };
+    }
+    let Some(body) = body else { return Ok(Body::None) };
+    if body.is_string() {
+        return Ok(Body::Text(body.to_string()));
+    }
+    if body.is_blob() {
+        return Ok(Body::Bytes(body.cast::<rhai::Blob>()));
+    }
+    value::to_json_text(&body, false).map(Body::Json).map_err(|e| call.invalid(format!("the body: {e}")))
+}
+
+/// What `bearer` and `basic` make.
+fn auth(call: &Call<'_>, map: &Map) -> Result<Auth, Fail> {
+    let text = |key: &str| map.get(key).map(|v| plain(call, key, v)).transpose();
+    match (text("bearer")?, text("user")?, text("password")?) {
+        (Some(token), ..) => Ok(Auth::Bearer(token)),
+        (None, Some(user), Some(password)) => Ok(Auth::Basic(user, password)),
+        _ => Err(call.invalid("option `auth` takes what `bearer(secret)` or `basic(user, secret)` returns")),
+    }
+}
+
+fn shape(reply: Reply) -> Dynamic {
+    let Reply::Http(reply) = reply else { unreachable!("an HTTP request gets an HTTP reply") };
+    let mut map = Map::new();
+    map.insert("status".into(), i64::from(reply.status).into());
+    map.insert("ok".into(), (reply.status < 400).into());
+    let headers = reply.headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>();
+    map.insert("headers".into(), Dynamic::from_map(headers));
+    map.insert("url".into(), reply.url.into());
+    let body = match reply.body {
+        HttpBody::Json(text) => value::from_json_text(&text).unwrap_or_else(|_| text.into()),
+        HttpBody::Text(text) => text.into(),
+        HttpBody::Bytes(bytes) => Dynamic::from_blob(bytes),
+        HttpBody::Empty => Dynamic::UNIT,
+        HttpBody::Saved(stat) => super::file::stat_map(stat),
+    };
+    map.insert("body".into(), body);
+    Dynamic::from_map(map)
+}

@@ -1,0 +1,171 @@
+//! When a failed attempt is followed by another one.
+
+use std::time::Duration;
+
+use rhai::{Dynamic, FnPtr, Map};
+
+use super::fail::{Fail, is_worth_a_retry};
+use super::function::{Call, Options};
+use crate::time::Timestamp;
+
+/// A retry policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// How often in all; 0: without end.
+    pub attempts: u32,
+    /// Before the second attempt.
+    pub delay: Duration,
+    /// By which each further delay grows.
+    pub factor: f64,
+    /// No delay is longer.
+    pub max_delay: Duration,
+    /// Delays vary by a quarter, so that many runs do not try at the same moment.
+    pub jitter: bool,
+    /// No attempt begins later than this after the first.
+    pub within: Option<Duration>,
+    /// Asked with the error; `false` ends it.
+    pub when: Option<FnPtr>,
+}
+
+impl Policy {
+    /// One second, doubling, five minutes at most, with jitter.
+    pub fn times(attempts: u32) -> Self {
+        Self {
+            attempts,
+            delay: Duration::from_secs(1),
+            factor: 2.0,
+            max_delay: Duration::from_mins(5),
+            jitter: true,
+            within: None,
+            when: None,
+        }
+    }
+
+    /// A single attempt.
+    pub fn once() -> Self {
+        Self::times(1)
+    }
+
+    /// More than one attempt is possible.
+    pub fn repeats(&self) -> bool {
+        self.attempts != 1
+    }
+
+    /// From a count of attempts or a map.
+    pub fn parse(call: &Call<'_>, value: &Dynamic) -> Result<Self, Fail> {
+        if let Ok(count) = value.as_int() {
+            return Ok(Self::times(attempts(call, count)?));
+        }
+        let Some(map) = value.clone().try_cast::<Map>() else {
+            return Err(call
+                .invalid("a retry policy is a count of attempts or a map such as `#{ attempts: 5, delay: \"1s\" }`"));
+        };
+        Self::from_map(call, map)
+    }
+
+    fn from_map(call: &Call<'_>, map: Map) -> Result<Self, Fail> {
+        let known = ["attempts", "delay", "factor", "max_delay", "jitter", "within", "when"];
+        let options = Options::checked(map, call.function.name, &known)?;
+        let mut policy = Self::times(options.int("attempts")?.map_or(Ok(5), |count| attempts(call, count))?);
+        if let Some(delay) = options.duration("delay")? {
+            policy.delay = delay;
+        }
+        if let Some(factor) = options.number("factor")? {
+            if !(1.0..=100.0).contains(&factor) {
+                return Err(call.invalid(format!("option `factor` must lie between 1 and 100, not {factor}")));
+            }
+            policy.factor = factor;
+        }
+        policy.max_delay = options.duration("max_delay")?.unwrap_or(policy.max_delay.max(policy.delay));
+        policy.jitter = options.get("jitter").is_none() || options.flag("jitter")?;
+        policy.within = options.duration("within")?;
+        policy.when = options.closure("when")?;
+        Ok(policy)
+    }
+
+    /// When the next attempt is due after attempt number `attempt` failed; `None`: it was the last.
+    /// `asked` is what the other side asks to wait (`Retry-After`), `random` any number.
+    pub fn next(
+        &self,
+        attempt: u32,
+        first: Timestamp,
+        now: Timestamp,
+        asked: Option<Duration>,
+        random: u64,
+    ) -> Option<Timestamp> {
+        if self.attempts != 0 && attempt >= self.attempts {
+            return None;
+        }
+        let growth = self.factor.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX));
+        let seconds = (self.delay.as_secs_f64() * growth).min(self.max_delay.as_secs_f64());
+        let jittered =
+            if self.jitter { seconds * (0.75 + 0.5 * ((random >> 11) as f64 / (1_u64 << 53) as f64)) } else { seconds };
+        let due = now.plus(Duration::from_secs_f64(jittered).max(asked.unwrap_or_default()));
+        match self.within {
+            Some(within) if due > first.plus(within) => None,
+            _ => Some(due),
+        }
+    }
+
+    /// Whether this error is followed by another attempt at all.
+    pub fn takes(&self, call: &Call<'_>, error: &Map) -> Result<bool, Fail> {
+        if !is_worth_a_retry(error) {
+            return Ok(false);
+        }
+        let Some(when) = &self.when else { return Ok(true) };
+        let answer = super::pure(call, || when.call_within_context::<Dynamic>(&call.context, (error.clone(),)))?;
+        answer.as_bool().map_err(|_| call.invalid("the closure `when` must return true or false"))
+    }
+}
+
+fn attempts(call: &Call<'_>, count: i64) -> Result<u32, Fail> {
+    u32::try_from(count).map_err(|_| {
+        call.invalid(format!("a count of attempts lies between 0 (without end) and {}, not {count}", u32::MAX))
+    })
+}
+
+/// What the other side asked to wait, from an error's map.
+pub fn retry_after(error: &Map) -> Option<Duration> {
+    error
+        .get("retry_after")
+        .and_then(|v| v.as_float().ok())
+        .filter(|s| s.is_finite() && *s >= 0.0)
+        .map(Duration::from_secs_f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dues(policy: &Policy, count: u32) -> Vec<Option<i64>> {
+        (1..=count).map(|n| policy.next(n, Timestamp(0), Timestamp(0), None, 0).map(|t| t.0)).collect()
+    }
+
+    #[test]
+    fn delays_grow_to_their_limit_and_end() {
+        let policy = Policy { jitter: false, max_delay: Duration::from_secs(3), ..Policy::times(4) };
+        assert_eq!(dues(&policy, 4), [Some(1_000), Some(2_000), Some(3_000), None]);
+    }
+
+    #[test]
+    fn zero_attempts_are_without_end_and_huge_numbers_do_no_harm() {
+        let policy = Policy { jitter: false, ..Policy::times(0) };
+        assert_eq!(policy.next(u32::MAX, Timestamp(0), Timestamp(0), None, 0), Some(Timestamp(300_000)));
+    }
+
+    #[test]
+    fn within_bounds_the_whole_and_the_other_side_may_ask_for_more() {
+        let policy = Policy { jitter: false, within: Some(Duration::from_secs(10)), ..Policy::times(9) };
+        let asked = Some(Duration::from_secs(9));
+        assert_eq!(policy.next(1, Timestamp(0), Timestamp(500), asked, 0), Some(Timestamp(9_500)));
+        assert_eq!(policy.next(1, Timestamp(0), Timestamp(1_001), asked, 0), None);
+    }
+
+    #[test]
+    fn jitter_is_a_quarter_at_most() {
+        for random in [0, u64::MAX / 3, u64::MAX] {
+            let due = Policy::times(2).next(1, Timestamp(0), Timestamp(0), None, random).expect("another attempt");
+            assert!((750..=1_250).contains(&due.0), "{due:?}");
+        }
+    }
+}

@@ -1,0 +1,552 @@
+//! What host functions share with the engine while a run is evaluated.
+//!
+//! A [`Session`] is one activation of a run; a [`Strand`] is one line of execution in it: the run itself, a branch, a
+//! clean-up. Host functions put what they need performed into the outbox and suspend; the engine answers through the
+//! strand. A strand waits for one thing at a time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Dynamic, Engine, Map};
+
+use super::branches::Groups;
+use super::cleanup::{FrameId, Frames};
+use super::fail::Fail;
+use crate::effect;
+use crate::id::{RunId, Version};
+use crate::journal::{Entry, Kind};
+use crate::payload::Payload;
+use crate::replay::{Command, Divergence, Replay, ScopeId, Scopes};
+use crate::script::fiber::{self, Pause};
+use crate::script::guard::{Guard, Outcome, Stop};
+use crate::script::memory;
+use crate::script::value;
+use crate::time::Timestamp;
+
+/// A strand of a run in this activation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StrandId(pub u64);
+
+/// One wait of a strand in this activation: an answer names it, so that a late one is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WaitId(pub u64);
+
+/// How calls of a strand are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Every call is a command with a place in the journal.
+    Recorded,
+    /// Inside of `wait_until`: performed, not recorded; nothing but reading is allowed.
+    Polling,
+    /// Inside of a closure that must be pure: no calls.
+    Pure,
+}
+
+/// What a strand waits for.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// An effect outside.
+    Effect {
+        /// What to perform.
+        request: Box<effect::Request>,
+        /// From 1.
+        attempt: u32,
+        /// The same on every attempt and replay.
+        key: String,
+        /// What the recorded intent holds for undoing a half-done one.
+        undo: Option<String>,
+        /// An intent of an earlier activation exists: it may have happened.
+        again: bool,
+    },
+    /// A point in time.
+    Until {
+        /// When.
+        due: Timestamp,
+        /// The pause before an attempt, after this error; else a sleep or a poll.
+        retry_of: Option<Arc<str>>,
+    },
+    /// An event.
+    Event {
+        /// Name.
+        name: Arc<str>,
+        /// Only with this key.
+        key: Option<Arc<str>>,
+        /// Accepted at or after.
+        since: Timestamp,
+        /// Later in the order of events than this.
+        after: u64,
+        /// Until when.
+        due: Option<Timestamp>,
+    },
+    /// The end of another run.
+    Child {
+        /// Which.
+        run: RunId,
+        /// Its workflow.
+        workflow: Arc<str>,
+    },
+    /// The answer to a start with a key.
+    Start {
+        /// What to start.
+        start: Box<ChildStart>,
+    },
+}
+
+/// A request of a strand to the engine.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// To be named in the answer.
+    pub wait: WaitId,
+    /// Who waits.
+    pub strand: StrandId,
+    /// For what.
+    pub what: What,
+    /// Line of the call.
+    pub line: u32,
+    /// The step around it, if any.
+    pub step: Option<Rc<str>>,
+    /// Since when it waits.
+    pub since: Timestamp,
+}
+
+/// An event that a wait may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventSeen {
+    /// Place in the order of events.
+    pub seq: u64,
+    /// Identity.
+    pub id: Arc<str>,
+    /// What it says.
+    pub payload: Payload,
+    /// When it was accepted.
+    pub at: Timestamp,
+}
+
+/// What the engine answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The outcome of an effect.
+    Effect(effect::Outcome),
+    /// The time has come.
+    Due,
+    /// An event; `None`: the wait's time is over.
+    Event(Option<EventSeen>),
+    /// How the child ended: its output, or an error map.
+    Child(Result<Payload, Payload>),
+    /// The run that the key stands for; an error map where the start was refused.
+    Started(Result<RunId, Payload>),
+    /// The recorded outcome that it waited for is next.
+    Recorded,
+    /// All branches have ended.
+    Joined,
+}
+
+/// A run that a script starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChildStart {
+    /// The new run.
+    pub run: RunId,
+    /// Its workflow.
+    pub workflow: Arc<str>,
+    /// Its input.
+    pub input: Payload,
+    /// A repeat of the key is answered with the first run.
+    pub key: Option<Arc<str>>,
+    /// How long the key counts; `None`: as long as the run is kept.
+    pub within: Option<std::time::Duration>,
+    /// Larger goes first.
+    pub priority: i32,
+    /// Not before.
+    pub at: Option<Timestamp>,
+    /// The starting run waits for it, and it ends with it.
+    pub attached: bool,
+}
+
+/// An act inside the engine that becomes durable together with the entries around it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Starts a run.
+    Start(Box<ChildStart>),
+    /// Asks a run to end.
+    Cancel {
+        /// Which.
+        run: RunId,
+        /// Why: `#{ kind, message }`.
+        reason: Payload,
+    },
+    /// Emits an event.
+    Emit {
+        /// Identity; a repeat is dropped.
+        id: Arc<str>,
+        /// Name.
+        name: Arc<str>,
+        /// Correlation key.
+        key: Option<Arc<str>>,
+        /// What it says.
+        payload: Payload,
+    },
+    /// Sets or removes a durable value of the workflow.
+    SetState {
+        /// Which.
+        key: Arc<str>,
+        /// `None` removes.
+        value: Option<Payload>,
+    },
+}
+
+/// What became durable together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Number of the first entry.
+    pub first: usize,
+    /// New entries.
+    pub entries: Vec<Entry>,
+    /// Acts that belong to them.
+    pub acts: Vec<Act>,
+}
+
+/// What host functions ask of their surroundings, at once. The engine and the simulation implement it.
+pub trait World {
+    /// What redoing a half-done effect will need, to be recorded with its intent.
+    fn prepare(&self, request: &effect::Request) -> Result<Option<String>, effect::Failure>;
+    /// A plain setting of the config.
+    fn config(&self, name: &str) -> Option<Payload>;
+    /// Whether a secret of this name exists.
+    fn has_secret(&self, name: &str) -> bool;
+    /// A durable value of the workflow, with a number that changes when the value does.
+    fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String>;
+    /// Sets a durable value, unless its number is no longer `expected`. `flush` hands this run's entries to the log,
+    /// while no other run can set a value.
+    fn set_state(&self, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool;
+    /// Takes new entries and acts, in order, for the log.
+    fn append(&self, batch: Batch);
+    /// Whether this workflow exists and takes this input; else an error map.
+    fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// The status of a run.
+    fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
+    /// A new identity.
+    fn new_run(&self) -> RunId;
+}
+
+/// What is fixed for a run.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Identity.
+    pub run: RunId,
+    /// Workflow.
+    pub workflow: Arc<str>,
+    /// Version.
+    pub version: Version,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// What started it.
+    pub trigger: Payload,
+}
+
+/// A strand that is to be made: its body runs on a fiber of its own.
+pub struct Spawn {
+    /// The strand.
+    pub strand: Rc<Strand>,
+    /// What it does.
+    pub body: Box<dyn FnOnce() -> Outcome<Dynamic>>,
+}
+
+/// One line of execution.
+pub struct Strand {
+    /// Identity.
+    pub id: StrandId,
+    /// Where its next command stands.
+    pub scope: Cell<ScopeId>,
+    /// Where compensations are registered.
+    pub frame: Cell<FrameId>,
+    /// How its calls are treated.
+    pub mode: Cell<Mode>,
+    /// Something around it retries: calls do not retry by themselves.
+    pub retried: Cell<bool>,
+    /// Something around it must not be performed twice.
+    pub at_most_once: Cell<bool>,
+    /// The innermost step and its attempt.
+    pub step: RefCell<Option<Rc<str>>>,
+    /// Attempt of the innermost step or retry, from 1.
+    pub attempt: Cell<u32>,
+    /// The answer to what it waits for.
+    pub answer: RefCell<Option<Answer>>,
+    /// What it waits for.
+    pub wait: Cell<Option<WaitId>>,
+}
+
+impl Strand {
+    /// The strand of the run itself.
+    pub fn root() -> Rc<Self> {
+        Rc::new(Self {
+            id: StrandId(0),
+            scope: Cell::new(Scopes::ROOT),
+            frame: Cell::new(FrameId::ROOT),
+            mode: Cell::new(Mode::Recorded),
+            retried: Cell::new(false),
+            at_most_once: Cell::new(false),
+            step: RefCell::new(None),
+            attempt: Cell::new(1),
+            answer: RefCell::new(None),
+            wait: Cell::new(None),
+        })
+    }
+
+    /// A strand that begins where this one is, in a scope of its own.
+    pub fn child(&self, id: StrandId, scope: ScopeId) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            scope: Cell::new(scope),
+            frame: self.frame.clone(),
+            mode: self.mode.clone(),
+            retried: self.retried.clone(),
+            at_most_once: self.at_most_once.clone(),
+            step: RefCell::new(self.step.borrow().clone()),
+            attempt: self.attempt.clone(),
+            answer: RefCell::new(None),
+            wait: Cell::new(None),
+        })
+    }
+
+    /// Does something in another scope.
+    pub fn within<R>(&self, scope: ScopeId, act: impl FnOnce() -> R) -> R {
+        let before = self.scope.replace(scope);
+        let result = act();
+        self.scope.set(before);
+        result
+    }
+
+    /// Does something in another mode.
+    pub fn in_mode<R>(&self, mode: Mode, act: impl FnOnce() -> R) -> R {
+        let before = self.mode.replace(mode);
+        let result = act();
+        self.mode.set(before);
+        result
+    }
+}
+
+/// One activation of a run.
+pub struct Session {
+    /// What is fixed.
+    pub facts: Facts,
+    /// The journal and how far the script has come.
+    pub replay: RefCell<Replay>,
+    /// CPU, memory, stack, cancellation.
+    pub guard: Rc<Guard>,
+    /// The engine of this worker.
+    pub engine: Rc<Engine>,
+    /// Surroundings.
+    pub world: Rc<dyn World>,
+    /// What may be touched.
+    pub allow: Rc<effect::Allow>,
+    /// Where relative positions in errors belong: the main file.
+    pub now: Cell<Timestamp>,
+    /// What is to be performed.
+    pub outbox: RefCell<Vec<Ask>>,
+    /// Acts of the entries that are not flushed yet.
+    pub acts: RefCell<Vec<Act>>,
+    /// Strands to be made.
+    pub spawns: RefCell<VecDeque<Spawn>>,
+    /// Strands to be dropped.
+    pub drops: RefCell<Vec<StrandId>>,
+    /// Strands that can go on.
+    pub woken: RefCell<VecDeque<StrandId>>,
+    /// Strands that wait for a recorded outcome, by its index.
+    pub awaiting: RefCell<HashMap<usize, StrandId>>,
+    /// Branches that belong together.
+    pub groups: RefCell<Groups>,
+    /// Compensations and clean-ups.
+    pub frames: RefCell<Frames>,
+    /// Events that this run has taken.
+    pub consumed: RefCell<BTreeSet<u64>>,
+    /// Settings that were read, by name: fixed for the run.
+    pub settings: RefCell<BTreeMap<String, Payload>>,
+    /// The journal and the script disagree.
+    pub diverged: RefCell<Option<Divergence>>,
+    /// At least one compensation ran; at least one failed for good.
+    pub rolled_back: Cell<(bool, bool)>,
+    /// Lines written to the log in this activation.
+    pub logged: Cell<usize>,
+    next: Cell<u64>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<(Rc<Session>, Rc<Strand>)>> = const { RefCell::new(None) };
+}
+
+/// The session and the strand that run on this thread.
+pub fn current() -> Option<(Rc<Session>, Rc<Strand>)> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Makes them the current ones; returns the ones before.
+pub fn set_current(current: Option<(Rc<Session>, Rc<Strand>)>) -> Option<(Rc<Session>, Rc<Strand>)> {
+    CURRENT.replace(current)
+}
+
+impl Session {
+    /// An activation with this journal.
+    pub fn new(
+        facts: Facts,
+        journal: Vec<Entry>,
+        guard: Rc<Guard>,
+        engine: Rc<Engine>,
+        world: Rc<dyn World>,
+        allow: Rc<effect::Allow>,
+    ) -> Rc<Self> {
+        let now = Cell::new(facts.accepted_at);
+        Rc::new(Self {
+            facts,
+            replay: RefCell::new(Replay::new(journal)),
+            guard,
+            engine,
+            world,
+            allow,
+            now,
+            outbox: RefCell::default(),
+            acts: RefCell::default(),
+            spawns: RefCell::default(),
+            drops: RefCell::default(),
+            woken: RefCell::default(),
+            awaiting: RefCell::default(),
+            groups: RefCell::default(),
+            frames: RefCell::default(),
+            consumed: RefCell::default(),
+            settings: RefCell::default(),
+            diverged: RefCell::new(None),
+            rolled_back: Cell::new((false, false)),
+            logged: Cell::new(0),
+            next: Cell::new(1),
+        })
+    }
+
+    /// The next number for strands, waits and groups of this activation.
+    pub fn number(&self) -> u64 {
+        self.next.replace(self.next.get() + 1)
+    }
+
+    /// Waits for something outside of the script.
+    pub fn wait(&self, strand: &Strand, line: u32, what: What) -> Answer {
+        let wait = WaitId(self.number());
+        strand.wait.set(Some(wait));
+        let step = strand.step.borrow().clone();
+        self.outbox.borrow_mut().push(Ask { wait, strand: strand.id, what, line, step, since: self.now.get() });
+        self.suspend(strand)
+    }
+
+    /// Suspends until there is an answer.
+    pub fn suspend(&self, strand: &Strand) -> Answer {
+        loop {
+            fiber::suspend(Pause::Waiting);
+            if let Some(answer) = strand.answer.take() {
+                strand.wait.set(None);
+                self.guard.host_call();
+                return answer;
+            }
+        }
+    }
+
+    /// Waits until the recorded outcome with this index is next, and takes it.
+    pub fn recorded(&self, strand: &Strand, index: usize) -> Entry {
+        self.awaiting.borrow_mut().insert(index, strand.id);
+        self.suspend(strand);
+        self.replay.borrow_mut().take(index)
+    }
+
+    /// The run stops: the script and the journal disagree.
+    pub fn diverge(&self, divergence: Divergence) -> Fail {
+        self.diverged.borrow_mut().get_or_insert(divergence);
+        self.guard.stop(Stop::Cancelled);
+        Fail::Stopped
+    }
+
+    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.
+    pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        entry.phase = crate::journal::Phase::Closed;
+        entry.ended_at = self.now.get();
+        entry.outcome = Some(outcome.clone());
+        self.replay.borrow_mut().append(entry);
+        outcome_value(&outcome)
+    }
+
+    /// An entry for a command at a position, begun now.
+    pub fn entry(&self, command: &Command, position: crate::journal::Position) -> Entry {
+        let mut entry = Entry::opened(command.kind, position, command.name.clone(), self.now.get());
+        entry.line = command.line;
+        entry.arguments = command.arguments;
+        entry
+    }
+
+    /// Hands new entries and acts to the log.
+    pub fn flush(&self) {
+        let acts = std::mem::take(&mut *self.acts.borrow_mut());
+        let fresh = self.replay.borrow_mut().take_fresh();
+        if fresh.is_none() && acts.is_empty() {
+            return;
+        }
+        let (first, entries) = fresh.unwrap_or_default();
+        self.world.append(Batch { first, entries, acts });
+    }
+
+    /// A number that depends on the run, a place and an attempt alone: spreads retries.
+    pub fn jitter(&self, position: &crate::journal::Position, attempt: u32) -> u64 {
+        hash_text(&format!("{}/{position}/{attempt}", self.facts.run))
+    }
+
+    /// A number that depends on the run, the place and a counter alone.
+    pub fn random(&self, strand: &Strand) -> u64 {
+        let mut replay = self.replay.borrow_mut();
+        let scope = strand.scope.get();
+        let number = replay.scopes.next_random(scope);
+        let place = format!("{}/{:?}/{number}", self.facts.run, replay.scopes.path(scope));
+        hash_text(&place)
+    }
+}
+
+/// A recorded outcome as the script gets it.
+pub fn outcome_value(outcome: &Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+    match outcome {
+        Ok(payload) => Ok(value::decode(payload)),
+        Err(payload) => Err(Fail::Thrown(value::decode(payload).try_cast::<Map>().unwrap_or_default())),
+    }
+}
+
+/// A value for the journal. Its bytes leave the run, so they do not count as its memory.
+pub fn encode(name: &str, value: &Dynamic) -> Result<Payload, Fail> {
+    memory::uncounted(|| value::encode(value)).map_err(|e| {
+        Fail::error(
+            "invalid",
+            format!("`{name}`: {e}; hint: only data can be recorded: numbers, texts, bytes, lists and maps of them"),
+        )
+    })
+}
+
+/// An error map for the journal; what is no data in it is left out.
+pub fn encode_error(map: &Map) -> Payload {
+    let whole = Dynamic::from_map(map.clone());
+    memory::uncounted(|| {
+        value::encode(&whole).unwrap_or_else(|_| {
+            let data: Map =
+                map.iter().filter(|(_, v)| value::encode(v).is_ok()).map(|(k, v)| (k.clone(), v.clone())).collect();
+            value::encode(&Dynamic::from_map(data)).unwrap_or_default()
+        })
+    })
+}
+
+/// A stable hash of text: FNV-1a, finished by a multiply-shift mix. Part of the stored format.
+pub fn hash_text(text: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in text.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 32;
+    hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ (hash >> 32)
+}
+
+/// A command without arguments that matter.
+pub fn command(kind: Kind, name: impl Into<Arc<str>>, line: u32) -> Command {
+    Command { kind, name: name.into(), arguments: 0, line }
+}

@@ -1,0 +1,269 @@
+//! `step`, `retry`, `attempt`: the scopes that are named, tried again, and undone.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Dynamic, FnPtr, Map};
+
+use super::cleanup::{self, Registered};
+use super::fail::Fail;
+use super::function::{Call, Function, Nature, Options};
+use super::policy::{Policy, retry_after};
+use super::session::{self, Mode, Session, Strand, encode, encode_error};
+use super::{branches, waiting};
+use crate::journal::{Kind, Outcome};
+use crate::replay::{Command, Entered, ScopeId};
+use crate::script::guard;
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[
+    Function {
+        name: "step",
+        params: &["name: string", "options: map?", "body: closure"],
+        nature: Nature::Control,
+        doc: "A named scope: the unit that is shown, retried, timed and undone. Returns what its body returns.",
+        example: "step(\"create invoice\", #{ retry: 5, undo: |inv| print(inv) }, || 42)",
+        call: step,
+    },
+    Function {
+        name: "retry",
+        params: &["policy: int or map", "body: closure"],
+        nature: Nature::Control,
+        doc: "Tries its body until it succeeds; steps that completed in an earlier attempt are not performed again.",
+        example: "retry(#{ attempts: 3, delay: \"2s\" }, || step(\"ask\", || 1))",
+        call: retry,
+    },
+    Function {
+        name: "attempt",
+        params: &["body: closure"],
+        nature: Nature::Control,
+        doc: "`try` as an expression: `#{ ok, value, error }`.",
+        example: "let r = attempt(|| 1); r.ok",
+        call: attempt,
+    },
+    Function {
+        name: "attempt_number",
+        params: &[],
+        nature: Nature::Pure,
+        doc: "Which attempt of the innermost step or retry this is, from 1.",
+        example: "attempt_number()",
+        call: |call| Ok(i64::from(call.session()?.1.attempt.get()).into()),
+    },
+];
+
+/// What a scope with attempts does beside its body.
+pub(super) struct Plan {
+    pub(super) kind: Kind,
+    pub(super) name: Arc<str>,
+    pub(super) body: FnPtr,
+    pub(super) args: Vec<Dynamic>,
+    pub(super) policy: Option<Policy>,
+    pub(super) timeout: Option<std::time::Duration>,
+    pub(super) undo: Option<FnPtr>,
+    pub(super) on_error: Option<FnPtr>,
+    pub(super) at_most_once: bool,
+}
+
+impl Plan {
+    /// A body that is tried once.
+    pub(super) fn new(kind: Kind, name: impl Into<Arc<str>>, body: FnPtr) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            body,
+            args: Vec::new(),
+            policy: None,
+            timeout: None,
+            undo: None,
+            on_error: None,
+            at_most_once: false,
+        }
+    }
+}
+
+fn step(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let name = call.text(0)?;
+    let last = call.args.len() - 1;
+    let mut plan = Plan::new(Kind::Step, name, call.closure(last)?);
+    if last == 2 {
+        let known = ["retry", "timeout", "undo", "on_error", "at_most_once", "idempotency_key"];
+        let options = call.options(1, &known)?;
+        plan.read(call, &options)?;
+    }
+    let (session, strand) = call.session()?;
+    run(call, &session, &strand, &plan)
+}
+
+impl Plan {
+    fn read(&mut self, call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+        self.policy = options.get("retry").map(|value| Policy::parse(call, value)).transpose()?;
+        self.timeout = options.duration("timeout")?;
+        self.undo = options.closure("undo")?;
+        self.on_error = options.closure("on_error")?;
+        self.at_most_once = options.flag("at_most_once")?;
+        Ok(())
+    }
+}
+
+/// Evaluates a named scope: from earlier attempts, or its body with attempts, with its outcome in the journal.
+pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan: &Plan) -> Result<Dynamic, Fail> {
+    match strand.mode.get() {
+        Mode::Recorded => {}
+        Mode::Polling => return call_body(call, plan),
+        Mode::Pure => return Err(super::impure(call)),
+    }
+    let scope = strand.scope.get();
+    let label = session.replay.borrow_mut().scopes.label(scope, &plan.name);
+    let earlier = session.replay.borrow().scopes.completed_before(scope, &label).cloned();
+    if let Some(outcome) = earlier {
+        session.replay.borrow_mut().scopes.advance(scope);
+        return session::outcome_value(&outcome);
+    }
+    let command = session::command(plan.kind, plan.name.clone(), call.line());
+    let entered = session.replay.borrow_mut().enter(scope, &command).map_err(|d| session.diverge(d))?;
+    let mut entry = session.entry(&command, entered.position.clone());
+    let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
+    let (outcome, attempts) = attempts(call, &place, plan)?;
+    entry.attempt = attempts;
+    let value = leave(session, &entered, &command, entry, outcome.clone())?;
+    settle(call, &place, plan, &value, &outcome);
+    value
+}
+
+/// Where a scope with attempts stands.
+struct Place<'a> {
+    session: &'a Rc<Session>,
+    strand: &'a Rc<Strand>,
+    scope: ScopeId,
+    ordinal: u32,
+    label: &'a str,
+}
+
+fn settle(call: &Call<'_>, place: &Place<'_>, plan: &Plan, value: &Result<Dynamic, Fail>, outcome: &Outcome) {
+    let mut replay = place.session.replay.borrow_mut();
+    replay.scopes.forget(place.label);
+    let Ok(value) = value else { return };
+    replay.scopes.remember(place.scope, place.label, outcome);
+    drop(replay);
+    if let Some(undo) = &plan.undo {
+        let item = Registered::new(call, Kind::Rollback, plan.name.clone(), undo, vec![value.clone()]);
+        cleanup::register(place.session, place.strand, item.for_step(place.label));
+    }
+}
+
+type Left = Result<Dynamic, Fail>;
+
+fn leave(
+    session: &Session,
+    entered: &Entered,
+    command: &Command,
+    entry: crate::journal::Entry,
+    outcome: Outcome,
+) -> Result<Left, Fail> {
+    let recorded = session.replay.borrow_mut().leave(entered, command).map_err(|d| session.diverge(d))?;
+    Ok(match recorded {
+        Some(entry) => session::outcome_value(entry.outcome.as_ref().expect("an outcome is recorded when a step ends")),
+        None => session.close(entry, outcome),
+    })
+}
+
+/// Tries the body by its policy. The outcome, and how many attempts it took.
+fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome, u32), Fail> {
+    let once = Policy::once();
+    let policy = plan.policy.as_ref().unwrap_or(&once);
+    let first = place.session.now.get();
+    let mut attempt = 1;
+    loop {
+        let inner = open(place, attempt, policy.repeats() || plan.on_error.is_some());
+        let result =
+            inside(place.strand, inner, plan, attempt, || call_body(call, plan).and_then(|v| encode(&plan.name, &v)));
+        if guard::stopped().is_some() {
+            return Err(Fail::Stopped);
+        }
+        let error = match result {
+            Ok(value) => return Ok((Ok(value), attempt)),
+            Err(fail) => with_step(fail.into_map(), &plan.name, attempt),
+        };
+        let due = if policy.takes(call, &error)? {
+            let random =
+                place.session.jitter(&crate::journal::Position { scope: Vec::new(), ordinal: place.ordinal }, attempt);
+            policy.next(attempt, first, place.session.now.get(), retry_after(&error), random)
+        } else {
+            None
+        };
+        let Some(due) = due else { return Ok((fallback(call, place, plan, attempt, error)?, attempt)) };
+        place.strand.within(inner, || waiting::pause(place.session, place.strand, call.line(), due, &error))?;
+        attempt += 1;
+    }
+}
+
+fn open(place: &Place<'_>, attempt: u32, repeatable: bool) -> ScopeId {
+    place.session.replay.borrow_mut().scopes.attempt(place.scope, place.ordinal, attempt, place.label, repeatable)
+}
+
+fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: impl FnOnce() -> R) -> R {
+    let name = if plan.kind == Kind::Effect { strand.step.borrow().clone() } else { Some(Rc::from(&*plan.name)) };
+    let step = strand.step.replace(name);
+    let number = strand.attempt.replace(attempt);
+    let retried = strand.retried.replace(strand.retried.get() || plan.policy.is_some());
+    let once = strand.at_most_once.replace(strand.at_most_once.get() || plan.at_most_once);
+    let result = strand.within(scope, act);
+    strand.step.replace(step);
+    strand.attempt.set(number);
+    strand.retried.set(retried);
+    strand.at_most_once.set(once);
+    result
+}
+
+fn call_body(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
+    match plan.timeout {
+        Some(duration) => branches::timeout(call, duration, &plan.body, plan.args.clone()),
+        None => Ok(plan.body.call_within_context::<Dynamic>(&call.context, plan.args.clone())?),
+    }
+}
+
+fn fallback(call: &Call<'_>, place: &Place<'_>, plan: &Plan, attempt: u32, error: Map) -> Result<Outcome, Fail> {
+    let Some(on_error) = &plan.on_error else { return Ok(Err(encode_error(&error))) };
+    let inner = open(place, attempt + 1, false);
+    let given = vec![Dynamic::from_map(error)];
+    let result = inside(place.strand, inner, plan, attempt + 1, || {
+        on_error
+            .call_within_context::<Dynamic>(&call.context, given)
+            .map_err(Fail::from)
+            .and_then(|v| encode(&plan.name, &v))
+    });
+    if guard::stopped().is_some() {
+        return Err(Fail::Stopped);
+    }
+    Ok(result.map_err(|fail| encode_error(&with_step(fail.into_map(), &plan.name, attempt))))
+}
+
+fn with_step(mut error: Map, name: &str, attempt: u32) -> Map {
+    error.entry("step".into()).or_insert_with(|| name.to_owned().into());
+    error.entry("attempt".into()).or_insert_with(|| i64::from(attempt).into());
+    error
+}
+
+fn retry(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let policy = Policy::parse(call, &call.args[0])?;
+    let body = call.closure(1)?;
+    let (session, strand) = call.session()?;
+    let plan = Plan { policy: Some(policy), ..Plan::new(Kind::Effect, "retry", body) };
+    if strand.mode.get() != Mode::Recorded {
+        return call_body(call, &plan);
+    }
+    let scope = strand.scope.get();
+    let (label, position) = {
+        let mut replay = session.replay.borrow_mut();
+        (replay.scopes.label(scope, "retry"), replay.scopes.advance(scope))
+    };
+    let place = Place { session: &session, strand: &strand, scope, ordinal: position.ordinal, label: &label };
+    let outcome = attempts(call, &place, &plan)?.0;
+    session.replay.borrow_mut().scopes.forget(&label);
+    session::outcome_value(&outcome)
+}
+
+fn attempt(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let result = call.closure(0)?.call_within_context::<Dynamic>(&call.context, ()).map_err(Fail::from);
+    super::attempted(result)
+}

@@ -1,0 +1,297 @@
+//! `sleep`, `sleep_until`, `wait_for`, `wait_until`: durable waits.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rhai::{Dynamic, FnPtr, Map};
+
+use super::fail::{Fail, is_worth_a_retry};
+use super::function::{Call, Function, Nature};
+use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_text};
+use crate::journal::{Entry, Kind, Position};
+use crate::payload::Payload;
+use crate::replay::{Command, Issued};
+use crate::time::Timestamp;
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[
+    Function {
+        name: "sleep",
+        params: &["duration: string"],
+        nature: Nature::Internal,
+        doc: "Waits that long, durably; never ends early.",
+        example: "sleep(\"90s\")",
+        call: sleep,
+    },
+    Function {
+        name: "sleep_until",
+        params: &["time: string"],
+        nature: Nature::Internal,
+        doc: "Waits until a time, durably; returns at once when it is past.",
+        example: "sleep_until(\"2026-12-24T08:00[Europe/Berlin]\")",
+        call: sleep,
+    },
+    Function {
+        name: "wait_for",
+        params: &["event: string", "options: map?"],
+        nature: Nature::Internal,
+        doc: "Waits for an event by name and key; returns its payload, or `()` when `timeout` is over.",
+        example: "wait_for(\"payment.received\", #{ key: \"A1\", timeout: \"30d\" })",
+        call: wait_for,
+    },
+    Function {
+        name: "wait_until",
+        params: &["options: map", "condition: closure"],
+        nature: Nature::Internal,
+        doc: "Polls until the closure returns something other than `false` and `()`; returns that, or `()` when `timeout` is over. One entry in the journal, however many polls.",
+        example: "wait_until(#{ every: \"10s\", timeout: \"1h\" }, || true)",
+        call: wait_until,
+    },
+];
+
+fn sleep(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let (session, strand) = call.session()?;
+    let given = call.args[0].clone();
+    // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
+    let due = call.due(&given, session.now.get())?;
+    super::no_pure(call, &strand)?;
+    if strand.mode.get() == Mode::Polling {
+        return Err(call.invalid("cannot be used inside of `wait_until`; hint: `every` is the pause between polls"));
+    }
+    let command = Command {
+        arguments: hash_text(&given.to_string()),
+        ..session::command(Kind::Timer, call.function.name, call.line())
+    };
+    timer(&session, &strand, &command, due, None)
+}
+
+/// The durable pause before another attempt. Its entry keeps the error of the attempt that failed.
+pub(super) fn pause(
+    session: &Rc<Session>,
+    strand: &Rc<Strand>,
+    line: u32,
+    due: Timestamp,
+    error: &Map,
+) -> Result<(), Fail> {
+    let command = session::command(Kind::Timer, "retry", line);
+    timer(session, strand, &command, due, Some(encode_error(error))).map(drop)
+}
+
+/// The durable limit of a `timeout`.
+pub(super) fn limit(
+    session: &Rc<Session>,
+    strand: &Rc<Strand>,
+    command: &Command,
+    due: Timestamp,
+) -> Result<Dynamic, Fail> {
+    timer(session, strand, command, due, None)
+}
+
+fn timer(
+    session: &Rc<Session>,
+    strand: &Rc<Strand>,
+    command: &Command,
+    due: Timestamp,
+    error: Option<Payload>,
+) -> Result<Dynamic, Fail> {
+    let (position, opened) = match issue(session, strand, command)? {
+        Begun::Closed(entry) => return recorded_value(&entry),
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let entry = session.entry(command, position);
+    let entry = if let Some(opened) = opened {
+        opened
+    } else {
+        let opened = Entry { due: Some(due), detail: error, ..entry };
+        session.replay.borrow_mut().append(opened.clone());
+        opened
+    };
+    let due = entry.due.unwrap_or(due);
+    let retry_of =
+        entry.detail.as_ref().map(|error| Arc::from(error.to_json()["message"].as_str().unwrap_or_default()));
+    while session.now.get() < due {
+        session.wait(strand, command.line, What::Until { due, retry_of: retry_of.clone() });
+    }
+    session.close(Entry { detail: None, due: Some(due), ..entry }, Ok(Payload::unit()))
+}
+
+/// A command that has begun, or is over already.
+pub(super) enum Begun {
+    /// The recorded outcome.
+    Closed(Entry),
+    /// Not over; what an earlier activation recorded of it.
+    Open {
+        /// Its place.
+        position: Position,
+        /// The entry that began it.
+        opened: Option<Entry>,
+    },
+}
+
+/// Issues a command that may wait; waits for its turn when it is recorded for later.
+pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
+    let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
+    Ok(match issued {
+        Issued::Recorded(entry) => Begun::Closed(entry),
+        Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
+        Issued::Pending { position, opened } => Begun::Open { position, opened },
+    })
+}
+
+/// What a recorded entry returns to the script.
+pub(super) fn recorded_value(entry: &Entry) -> Result<Dynamic, Fail> {
+    session::outcome_value(entry.outcome.as_ref().expect("a closed entry has an outcome"))
+}
+
+fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let options = call.options(1, &["key", "timeout", "when", "since"])?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let name: Arc<str> = call.text(0)?.into();
+    if name.is_empty() {
+        return Err(call.invalid("an event has a name"));
+    }
+    let now = session.now.get();
+    let due = options.due("timeout", now)?;
+    let back = options.duration("since")?;
+    let key: Option<Arc<str>> = key(call, options.get("key"))?;
+    let command = Command {
+        arguments: key.as_ref().map_or(0, |key| hash_text(key)),
+        ..session::command(Kind::Event, name.clone(), call.line())
+    };
+    let (position, opened) = match issue(&session, &strand, &command)? {
+        Begun::Closed(entry) => {
+            let seq = entry.detail.as_ref().and_then(|d| d.to_json()["seq"].as_u64());
+            session.consumed.borrow_mut().extend(seq);
+            return recorded_value(&entry);
+        }
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let began = opened.as_ref().map_or(now, |entry| entry.started_at);
+    let entry = if let Some(opened) = opened {
+        opened
+    } else {
+        let detail = key.as_ref().map(|key| Payload::from_json(&serde_json::json!({ "key": &**key })));
+        let opened = Entry { due, detail, ..session.entry(&command, position) };
+        session.replay.borrow_mut().append(opened.clone());
+        opened
+    };
+    let since = back.map_or(session.facts.accepted_at, |back| {
+        Timestamp(began.0 - back.as_millis() as i64).min(session.facts.accepted_at)
+    });
+    let mut waited = What::Event { name, key, since, after: 0, due: entry.due };
+    let event = next_event(call, &session, &strand, options.closure("when")?.as_ref(), &mut waited)?;
+    match event {
+        Some(event) => {
+            session.consumed.borrow_mut().insert(event.seq);
+            let detail = serde_json::json!({ "event": &*event.id, "seq": event.seq });
+            session.close(Entry { detail: Some(Payload::from_json(&detail)), ..entry }, Ok(event.payload))
+        }
+        None => session
+            .close(Entry { detail: Some(Payload::from_text("{\"timeout\":true}")), ..entry }, Ok(Payload::unit())),
+    }
+}
+
+/// A correlation key: a text or a number.
+pub(super) fn key(call: &Call<'_>, value: Option<&Dynamic>) -> Result<Option<Arc<str>>, Fail> {
+    match value {
+        None => Ok(None),
+        Some(value) if value.is_string() || value.is_int() => Ok(Some(value.to_string().into())),
+        Some(value) => {
+            Err(call.invalid(format!("a key must be a text or an integer, not {}", super::function::type_of(value))))
+        }
+    }
+}
+
+fn next_event(
+    call: &Call<'_>,
+    session: &Rc<Session>,
+    strand: &Rc<Strand>,
+    when: Option<&FnPtr>,
+    waited: &mut What,
+) -> Result<Option<EventSeen>, Fail> {
+    loop {
+        let Answer::Event(found) = session.wait(strand, call.line(), waited.clone()) else {
+            unreachable!("an event wait is answered by an event")
+        };
+        let Some(event) = found else { return Ok(None) };
+        let What::Event { after, .. } = waited else { unreachable!("it is an event wait") };
+        *after = event.seq;
+        if session.consumed.borrow().contains(&event.seq) {
+            continue;
+        }
+        let Some(when) = when else { return Ok(Some(event)) };
+        let payload = crate::script::value::decode(&event.payload);
+        let answer = super::pure(call, || when.call_within_context::<Dynamic>(&call.context, (payload,)))?;
+        if answer.as_bool().map_err(|_| call.invalid("the closure `when` must return true or false"))? {
+            return Ok(Some(event));
+        }
+    }
+}
+
+fn wait_until(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let options = call.options(0, &["every", "timeout"])?;
+    let condition = super::copied(&call.closure(1)?);
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let every = options
+        .duration("every")?
+        .ok_or_else(|| call.invalid("needs the option `every`; hint: `#{ every: \"10s\", timeout: \"1h\" }`"))?;
+    let due = options.due("timeout", session.now.get())?;
+    let command = session::command(Kind::Wait, "wait_until", call.line());
+    let (position, opened) = match issue(&session, &strand, &command)? {
+        Begun::Closed(entry) => return recorded_value(&entry),
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let entry = if let Some(opened) = opened {
+        opened
+    } else {
+        let opened = Entry { due, ..session.entry(&command, position) };
+        session.replay.borrow_mut().append(opened.clone());
+        opened
+    };
+    let outcome = poll(call, &session, &strand, &condition, every, entry.due)?;
+    session.close(entry, outcome)
+}
+
+fn poll(
+    call: &Call<'_>,
+    session: &Rc<Session>,
+    strand: &Rc<Strand>,
+    condition: &FnPtr,
+    every: Duration,
+    due: Option<Timestamp>,
+) -> Result<Result<Payload, Payload>, Fail> {
+    // A replay must not poll: nothing is known yet of what comes later in the journal.
+    if !session.replay.borrow().is_live() {
+        session.wait(strand, call.line(), What::Until { due: session.now.get(), retry_of: None });
+    }
+    let retried = strand.retried.replace(true);
+    let outcome = loop {
+        let fresh = super::copied(condition);
+        let result = strand
+            .in_mode(Mode::Polling, || fresh.call_within_context::<Dynamic>(&call.context, ()).map_err(Fail::from));
+        match result {
+            Err(Fail::Stopped) => return Err(Fail::Stopped),
+            Err(fail) => {
+                let error = fail.into_map();
+                if !is_worth_a_retry(&error) {
+                    break Err(encode_error(&error));
+                }
+            }
+            Ok(value) if value.is_unit() || value.as_bool() == Ok(false) => {}
+            Ok(value) => break Ok(encode(call.function.name, &value)?),
+        }
+        if due.is_some_and(|due| session.now.get() >= due) {
+            break Ok(Payload::unit());
+        }
+        let next = session.now.get().plus(every);
+        let next = due.map_or(next, |due| next.min(due));
+        while session.now.get() < next {
+            session.wait(strand, call.line(), What::Until { due: next, retry_of: None });
+        }
+    };
+    strand.retried.set(retried);
+    Ok(outcome)
+}

@@ -1,0 +1,252 @@
+//! `workflow::*`: other workflows' runs.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Dynamic, Map};
+use serde_json::json;
+
+use super::fail::Fail;
+use super::function::{Call, Function, Nature};
+use super::session::{self, Act, Answer, ChildStart, Session, Strand, What, encode, hash_text};
+use super::state;
+use super::waiting::{self, Begun};
+use crate::id::RunId;
+use crate::journal::{Entry, Kind};
+use crate::payload::Payload;
+use crate::replay::Command;
+
+/// The functions of this topic.
+pub static FUNCTIONS: &[Function] = &[
+    Function {
+        name: "workflow::run",
+        params: &["name: string", "input: any?", "options: map?"],
+        nature: Nature::Internal,
+        doc: "Starts another workflow and waits for its output; cancelled with its parent.",
+        example: "workflow::run(\"hello\", #{ name: \"Ann\" })",
+        call: |call| start(call, true),
+    },
+    Function {
+        name: "workflow::start",
+        params: &["name: string", "input: any?", "options: map?"],
+        nature: Nature::Internal,
+        doc: "Starts another workflow on its own and returns the run's id. Options: `key`, `within`, `priority`, `delay`, `at`.",
+        example: "workflow::start(\"hello\", #{ name: \"Ann\" }, #{ key: \"ann\" })",
+        call: |call| start(call, false),
+    },
+    Function {
+        name: "workflow::wait",
+        params: &["run: string"],
+        nature: Nature::Internal,
+        doc: "Waits for the end of a run and returns its output; throws `#{ kind: \"workflow\" }` if it failed.",
+        example: "workflow::wait(workflow::start(\"hello\", ()))",
+        call: wait,
+    },
+    Function {
+        name: "workflow::cancel",
+        params: &["run: string"],
+        nature: Nature::Internal,
+        doc: "Asks a run to end; its compensations and clean-ups run.",
+        example: "workflow::cancel(workflow::start(\"hello\", ()))",
+        call: cancel,
+    },
+    Function {
+        name: "workflow::status",
+        params: &["run: string"],
+        nature: Nature::Internal,
+        doc: "The status of a run: `queued`, `running`, `waiting`, `completed`, …",
+        example: "workflow::status(run_id())",
+        call: status,
+    },
+];
+
+const OPTIONS: &[&str] = &["key", "within", "priority", "delay", "at"];
+
+fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
+    let options = call.options(2, OPTIONS)?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let workflow: Arc<str> = call.text(0)?.into();
+    let input = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
+    let key = waiting::key(call, options.get("key"))?;
+    let arguments = hash_text(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
+    let command = Command { arguments, ..session::command(Kind::Child, workflow.clone(), call.line()) };
+    let (position, opened) = match waiting::issue(&session, &strand, &command)? {
+        Begun::Closed(entry) => return waiting::recorded_value(&entry),
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let now = session.now.get();
+    let at = match options.due("at", now)? {
+        Some(at) => Some(at),
+        None => options.due("delay", now)?,
+    };
+    let priority = options
+        .int("priority")?
+        .map_or(Ok(0), |n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))?;
+    let within = options.duration("within")?;
+    let new = |run| ChildStart {
+        run,
+        workflow: workflow.clone(),
+        input: input.clone(),
+        key: key.clone(),
+        within,
+        priority,
+        at,
+        attached,
+    };
+    let begun = Beginning { call, session: &session, strand: &strand, command: &command };
+    if let Some(opened) = opened {
+        let run = child_of(&opened).ok_or_else(|| call.invalid("the recorded start names no run"))?;
+        return begun.go_on(opened, new(run));
+    }
+    if let Err(error) = session.world.accepts(&workflow, &input) {
+        // Not performed, so nothing of it is recorded but the error.
+        wait_for_live(&session, &strand, call.line());
+        return session.close(session.entry(&command, position), Err(error));
+    }
+    let start = new(session.world.new_run());
+    let detail = Payload::from_json(&json!({ "run": start.run }));
+    let entry = Entry { detail: Some(detail), ..session.entry(&command, position) };
+    if start.attached || start.key.is_some() {
+        session.replay.borrow_mut().append(entry.clone());
+    }
+    begun.first(entry, start)
+}
+
+/// What is decided by the present must not come before what is recorded.
+fn wait_for_live(session: &Rc<Session>, strand: &Rc<Strand>, line: u32) {
+    while !session.replay.borrow().is_live() {
+        session.wait(strand, line, What::Until { due: session.now.get(), retry_of: None });
+    }
+}
+
+struct Beginning<'a> {
+    call: &'a Call<'a>,
+    session: &'a Rc<Session>,
+    strand: &'a Rc<Strand>,
+    command: &'a Command,
+}
+
+impl Beginning<'_> {
+    fn first(&self, entry: Entry, start: ChildStart) -> Result<Dynamic, Fail> {
+        if start.key.is_some() {
+            return self.go_on(entry, start);
+        }
+        let (run, attached) = (start.run, start.attached);
+        self.session.acts.borrow_mut().push(Act::Start(Box::new(start)));
+        if attached {
+            return self.child(entry, run);
+        }
+        wait_for_live(self.session, self.strand, self.command.line);
+        self.session.close(entry, Ok(Payload::from_json(&json!(run))))
+    }
+
+    fn go_on(&self, entry: Entry, start: ChildStart) -> Result<Dynamic, Fail> {
+        let run = if start.key.is_some() {
+            let attached = start.attached;
+            let answer = self.session.wait(self.strand, self.command.line, What::Start { start: Box::new(start) });
+            let Answer::Started(run) = answer else { unreachable!("a start is answered by a run") };
+            match run {
+                Ok(run) if attached => run,
+                Ok(run) => return self.session.close(entry, Ok(Payload::from_json(&json!(run)))),
+                Err(error) => return self.session.close(entry, Err(error)),
+            }
+        } else {
+            start.run
+        };
+        self.child(entry, run)
+    }
+
+    fn child(&self, entry: Entry, run: RunId) -> Result<Dynamic, Fail> {
+        let what = What::Child { run, workflow: self.command.name.clone() };
+        let Answer::Child(outcome) = self.session.wait(self.strand, self.command.line, what) else {
+            unreachable!("waiting for a run is answered by its end")
+        };
+        let _ = self.call;
+        self.session.close(entry, outcome)
+    }
+}
+
+fn child_of(entry: &Entry) -> Option<RunId> {
+    entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok()
+}
+
+fn run_of(call: &Call<'_>) -> Result<RunId, Fail> {
+    let text = call.text(0)?;
+    text.parse().map_err(|_| call.invalid(format!("`{text}` is no run id")))
+}
+
+fn wait(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let run = run_of(call)?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let command = Command {
+        arguments: hash_text(&run.to_string()),
+        ..session::command(Kind::Child, call.function.name, call.line())
+    };
+    let (position, opened) = match waiting::issue(&session, &strand, &command)? {
+        Begun::Closed(entry) => return waiting::recorded_value(&entry),
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let entry = opened.unwrap_or_else(|| {
+        let detail = Payload::from_json(&json!({ "run": run }));
+        let entry = Entry { detail: Some(detail), ..session.entry(&command, position) };
+        session.replay.borrow_mut().append(entry.clone());
+        entry
+    });
+    Beginning { call, session: &session, strand: &strand, command: &command }.child(entry, run)
+}
+
+fn cancel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let run = run_of(call)?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let command = Command {
+        arguments: hash_text(&run.to_string()),
+        ..session::command(Kind::Child, call.function.name, call.line())
+    };
+    let position = match state::now(&session, &strand, &command)? {
+        Ok(value) => return value,
+        Err(position) => position,
+    };
+    let reason = Payload::from_json(
+        &json!({ "kind": "cancelled", "message": format!("cancelled by run {}", session.facts.run) }),
+    );
+    session.acts.borrow_mut().push(Act::Cancel { run, reason });
+    session.close(session.entry(&command, position), Ok(Payload::unit()))
+}
+
+fn status(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let run = run_of(call)?;
+    let (session, strand) = call.session()?;
+    super::no_pure(call, &strand)?;
+    let found = || {
+        session
+            .world
+            .status(run)
+            .map_err(|problem| Fail::error("network", format!("`{}`: {problem}", call.function.name)))
+    };
+    let missing = || {
+        Fail::Thrown(Map::from_iter([
+            ("kind".into(), "not_found".into()),
+            ("message".into(), format!("there is no run {run}").into()),
+            ("retryable".into(), false.into()),
+        ]))
+    };
+    if strand.mode.get() != session::Mode::Recorded {
+        return found()?.map(Dynamic::from).ok_or_else(missing);
+    }
+    let command = Command {
+        arguments: hash_text(&run.to_string()),
+        ..session::command(Kind::Child, call.function.name, call.line())
+    };
+    let position = match state::now(&session, &strand, &command)? {
+        Ok(value) => return value,
+        Err(position) => position,
+    };
+    let outcome = found()?.map_or_else(
+        || Err(session::encode_error(&missing().into_map())),
+        |status| Ok(Payload::from_json(&json!(status))),
+    );
+    session.close(session.entry(&command, position), outcome)
+}
