@@ -1,1 +1,24 @@
-//! To be filled.
+//! The async shell around runs: workers that drive them, one log that makes them durable, timers, recovery.
+//!
+//! One worker thread a core, each with its own script engine and a current-thread runtime, owns the runs that are in
+//! motion on it. All writes go through one log (a thread that commits whatever has gathered while the last commit was on its
+//! way). [`Handle`] is all that faces see.
+//!
+//! The output-commit rule: everything appended before must be durable before a mutating effect starts, and before
+//! anything is shown outside. Pure, reading and internal work goes straight on.
+
+pub mod activation;
+mod deploy;
+mod handle;
+mod log;
+mod park;
+mod shared;
+mod surroundings;
+mod timekeeper;
+mod worker;
+mod world;
+
+pub use deploy::{Deployed, TriggerSpec, compile};
+pub use handle::{Engine, Error, Handle, Options, Start, Started};
+pub use shared::{Begun, Notice};
+pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};

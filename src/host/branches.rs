@@ -332,3 +332,9 @@ pub fn branches_of(session: &Rc<Session>, strand: StrandId) -> Vec<StrandId> {
     let ids: Vec<_> = groups.all.iter().filter(|(_, g)| g.parent.id == strand).map(|(id, _)| *id).collect();
     ids.into_iter().filter_map(|id| groups.all.remove(&id)).flat_map(|group| group.running.into_keys()).collect()
 }
+
+/// The compensation scope in which the branches of this strand's group were begun.
+pub fn outer_frame(session: &Rc<Session>, strand: StrandId) -> Option<super::cleanup::FrameId> {
+    let groups = session.groups.borrow();
+    groups.of.get(&strand).and_then(|id| groups.all.get(id)).map(|group| group.parent.frame.get())
+}

@@ -86,6 +86,8 @@ pub enum What {
         run: RunId,
         /// Its workflow.
         workflow: Arc<str>,
+        /// It ends when the one that waits for it does.
+        attached: bool,
     },
     /// The answer to a start with a key.
     Start {
@@ -226,6 +228,8 @@ pub trait World {
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
     /// The status of a run.
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
+    /// A step begins, live: for those who watch.
+    fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
     /// A new identity.
     fn new_run(&self) -> RunId;
 }

@@ -121,6 +121,9 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
     }
     let command = session::command(plan.kind, plan.name.clone(), call.line());
     let entered = session.replay.borrow_mut().enter(scope, &command).map_err(|d| session.diverge(d))?;
+    if entered.recorded.is_none() && session.replay.borrow().is_live() {
+        session.world.begun(&plan.name, &entered.position, command.line);
+    }
     let mut entry = session.entry(&command, entered.position.clone());
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
     let (outcome, attempts) = attempts(call, &place, plan)?;

@@ -135,7 +135,7 @@ impl Beginning<'_> {
         let (run, attached) = (start.run, start.attached);
         self.session.acts.borrow_mut().push(Act::Start(Box::new(start)));
         if attached {
-            return self.child(entry, run);
+            return self.child(entry, run, true);
         }
         wait_for_live(self.session, self.strand, self.command.line);
         self.session.close(entry, Ok(Payload::from_json(&json!(run))))
@@ -154,11 +154,11 @@ impl Beginning<'_> {
         } else {
             start.run
         };
-        self.child(entry, run)
+        self.child(entry, run, true)
     }
 
-    fn child(&self, entry: Entry, run: RunId) -> Result<Dynamic, Fail> {
-        let what = What::Child { run, workflow: self.command.name.clone() };
+    fn child(&self, entry: Entry, run: RunId, attached: bool) -> Result<Dynamic, Fail> {
+        let what = What::Child { run, workflow: self.command.name.clone(), attached };
         let Answer::Child(outcome) = self.session.wait(self.strand, self.command.line, what) else {
             unreachable!("waiting for a run is answered by its end")
         };
@@ -194,7 +194,7 @@ fn wait(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(entry.clone());
         entry
     });
-    Beginning { call, session: &session, strand: &strand, command: &command }.child(entry, run)
+    Beginning { call, session: &session, strand: &strand, command: &command }.child(entry, run, false)
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

@@ -1,0 +1,113 @@
+//! A workflow that is ready to be started: its bundle, and what its declaration says, as plain data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::diag::Diagnostic;
+use crate::effect::Allow;
+use crate::host::declare::{Declaration, TriggerKind};
+use crate::host::schema::{Fault, Schema};
+use crate::id::Version;
+use crate::payload::Payload;
+use crate::script::bundle::Bundle;
+use crate::script::program::Program;
+use crate::script::{rewrite, sandbox};
+use super::surroundings::Settings;
+
+/// A workflow that can be started.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its sources.
+    pub bundle: Arc<Bundle>,
+    /// The text of its `//!` header.
+    pub doc: String,
+    /// What `workflow(…)` says, as JSON for the API.
+    pub declared: Value,
+    /// What its input must look like.
+    pub input: Option<Schema>,
+    /// What it may touch.
+    pub allow: Allow,
+    /// What starts it.
+    pub triggers: Vec<TriggerSpec>,
+    /// Larger goes first.
+    pub priority: i32,
+    /// Config values that the declaration read.
+    pub settings: BTreeMap<String, Payload>,
+}
+
+/// A trigger as plain data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriggerSpec {
+    /// Kind.
+    pub kind: TriggerKind,
+    /// First argument.
+    pub subject: String,
+    /// Its identity over edits: kind and first argument.
+    pub id: String,
+    /// Options that are data.
+    pub options: Value,
+    /// Line of the declaration.
+    pub line: u32,
+}
+
+impl Deployed {
+    /// The version that new runs get.
+    pub fn version(&self) -> &Version {
+        &self.bundle.version
+    }
+
+    /// The input as a run of this workflow gets it, or every fault of it.
+    pub fn accept(&self, input: &Value) -> Result<Payload, Vec<Fault>> {
+        self.input.as_ref().map_or_else(|| Ok(Payload::from_json(input)), |schema| schema.accept(input))
+    }
+
+    /// The settings as a run keeps them; `null` where the declaration read none.
+    pub fn settings_payload(&self) -> Payload {
+        if self.settings.is_empty() {
+            return Payload::unit();
+        }
+        let fields: Vec<_> = self.settings.iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), value.text())).collect();
+        Payload::from_text(format!("{{{}}}", fields.join(",")))
+    }
+}
+
+/// The script engine that runs, checks and declarations share.
+pub fn script_engine() -> rhai::Engine {
+    let mut engine = sandbox::engine();
+    crate::script::program::install(&mut engine);
+    crate::host::register(&mut engine);
+    engine
+}
+
+/// Compiles a bundle and evaluates its declaration. `engine` is one of [`script_engine`].
+pub fn declare(engine: &rhai::Engine, bundle: &Bundle, settings: &dyn Settings) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
+    let program = Program::compile_with(engine, bundle, rewrite::rewrite)?;
+    let (constants, declaration) = crate::host::declare::collect(&|name| settings.get(name), || program.declare(engine));
+    Ok((program, constants.map_err(|fault| vec![fault])?, declaration))
+}
+
+/// Compiles a bundle into a workflow that can be started.
+pub fn compile(bundle: Bundle, settings: &dyn Settings) -> Result<Deployed, Vec<Diagnostic>> {
+    thread_local! {
+        static ENGINE: rhai::Engine = script_engine();
+    }
+    ENGINE.with(|engine| {
+        let (program, _, declaration) = declare(engine, &bundle, settings)?;
+        let triggers = declaration.triggers.iter().map(TriggerSpec::from_declared).collect();
+        Ok(Deployed {
+            name: bundle.workflow.as_str().into(),
+            doc: program.doc(),
+            declared: declaration.to_json(),
+            input: declaration.input.clone(),
+            allow: declaration.allow.clone(),
+            triggers,
+            priority: declaration.priority,
+            settings: declaration.settings.clone(),
+            bundle: Arc::new(bundle),
+        })
+    })
+}

@@ -1,0 +1,525 @@
+//! The engine as others see it: starting it, and acting on workflows, runs and events.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::deploy::Deployed;
+use super::log::{Item, Log};
+use super::shared::{AfterCommit, Notice, Shared, held};
+use super::surroundings::{EnvironmentSecrets, NoSettings, Settings};
+use super::{timekeeper, worker, world};
+use crate::effect;
+use crate::host::declare::TriggerKind;
+use crate::host::schema::Fault;
+use crate::host::session::hash_text;
+use crate::id::RunId;
+use crate::journal::{Entry, decode_segment};
+use crate::payload::Payload;
+use crate::script::bundle::Bundle;
+use crate::store::{Applied, Change, Dedupe, End, Event, Rollback, Run, RunFilter, Status, Store};
+use crate::time::{Clock, SystemClock, Timestamp};
+use crate::trigger::event::Pattern;
+
+/// How an engine works.
+#[derive(Clone)]
+pub struct Options {
+    /// Folder of the workflows' own folders.
+    pub workspace: PathBuf,
+    /// Worker threads; one a core is best.
+    pub workers: usize,
+    /// The name under which runs are claimed.
+    pub node: Arc<str>,
+    /// Plain settings for scripts.
+    pub settings: Arc<dyn Settings>,
+    /// Secrets.
+    pub secrets: Arc<EnvironmentSecrets>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// A run that has waited so long leaves memory. 10 s: most answers of services and children come sooner.
+    pub evict_after: Duration,
+    /// Runs in motion on one worker at most, before waiting ones leave memory sooner. 5,000: two stacks maps each, 65,530 in all.
+    pub most_live: usize,
+    /// CPU of a script between two host calls.
+    pub script_cpu: Duration,
+    /// Bytes that a run's values may take.
+    pub script_memory: usize,
+    /// Bounds of single effects.
+    pub limits: effect::Limits,
+}
+
+impl Options {
+    /// The defaults, with this data folder's workspace.
+    pub fn new(data: &Path) -> Self {
+        let limits = crate::script::guard::Limits::default();
+        Self {
+            workspace: data.join("workspace"),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            node: "local".into(),
+            settings: Arc::new(NoSettings),
+            secrets: Arc::new(EnvironmentSecrets::from_process()),
+            clock: Arc::new(SystemClock),
+            evict_after: Duration::from_secs(10),
+            most_live: 5_000,
+            script_cpu: limits.cpu,
+            script_memory: limits.memory,
+            limits: effect::Limits::default(),
+        }
+    }
+}
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such workflow.
+    #[error("there is no workflow `{name}`{hint}")]
+    UnknownWorkflow {
+        /// As asked for.
+        name: String,
+        /// `; hint: did you mean …?` or empty.
+        hint: String,
+    },
+    /// The input does not fit.
+    #[error("the input does not fit the workflow: {}", .0.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default())]
+    Input(Vec<Fault>),
+    /// The key was used with another input.
+    #[error("the key `{key}` started run {run} with another input; hint: use another key, or the same input")]
+    KeyConflict {
+        /// The key.
+        key: String,
+        /// What it started.
+        run: RunId,
+    },
+    /// No such run.
+    #[error("there is no run {0}")]
+    UnknownRun(RunId),
+    /// It has ended.
+    #[error("run {0} has ended already ({status})", status = .1.name())]
+    Ended(RunId, Status),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// The engine has stopped.
+    #[error("the engine has stopped: {0}")]
+    Stopped(String),
+}
+
+/// A start as asked for from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// The input, plain JSON.
+    pub input: Value,
+    /// A repeat is answered with the first run.
+    pub key: Option<String>,
+    /// What the key belongs to; the workflow unless said otherwise.
+    pub key_scope: Option<String>,
+    /// How long the key counts; `None`: as long as the run is kept.
+    pub within: Option<Duration>,
+    /// What started it: `#{ kind, … }`.
+    pub trigger: Value,
+    /// The id to use, given by the caller so that it is known before.
+    pub run: Option<RunId>,
+}
+
+/// What came of a start. It is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// False: the key had started it before.
+    pub fresh: bool,
+}
+
+/// A running engine. Dropping it stops it without a trace: everything acknowledged is durable.
+pub struct Engine {
+    handle: Handle,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    log: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What others hold of an engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Starts the threads. Nothing runs until [`Handle::recover`] or a start.
+    pub fn start(store: Arc<dyn Store>, options: Options) -> Self {
+        let (log, spawn_log) = Log::start(Arc::clone(&store));
+        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
+        let shared = Shared::new(store, log, options, inboxes.clone());
+        let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
+        let mut threads = Vec::new();
+        for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+            threads.push(thread.spawn(move || worker::run(shared, inbox, messages)).expect("the system gives a thread"));
+        }
+        let keeper = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("timekeeper".into());
+        threads.push(thread.spawn(move || timekeeper::run(&keeper)).expect("the system gives a thread"));
+        Self { handle: Handle { shared }, threads, log: Some(log) }
+    }
+
+    /// What others hold.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops: runs in motion are dropped where they are, what is in the log is written.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        let shared = &self.handle.shared;
+        shared.closing.store(true, Ordering::Relaxed);
+        for worker in &shared.workers {
+            let _ = worker.send(worker::Message::Close);
+        }
+        shared.timeline.wake();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        shared.log.close();
+        if let Some(log) = self.log.take() {
+            let _ = log.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl Handle {
+    /// Takes up what an earlier process left: runs that can go on. Returns how many.
+    pub fn recover(&self) -> Result<usize, Error> {
+        let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
+        for batch in runs.chunks(512) {
+            self.shared.claim(batch.to_vec());
+        }
+        Ok(runs.len())
+    }
+
+    /// Makes a workflow known, or its new version; runs in motion keep theirs.
+    pub fn deploy(&self, deployed: Deployed) {
+        let bundle = Arc::clone(&deployed.bundle);
+        self.shared.keep_bundle(&bundle);
+        let change = Change::PutBundle { version: bundle.version.clone(), bytes: bundle.to_stored() };
+        self.shared.log.send(Item { changes: vec![change], done: None });
+        let mut registry = self.shared.registry.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        registry.insert(Arc::clone(&deployed.name), Arc::new(deployed));
+    }
+
+    /// Forgets a workflow: it cannot be started any more; its open runs finish.
+    pub fn withdraw(&self, workflow: &str) {
+        self.shared.registry.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(workflow);
+    }
+
+    /// The workflows that can be started, by name.
+    pub fn workflows(&self) -> Vec<Arc<Deployed>> {
+        self.shared.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One workflow.
+    pub fn workflow(&self, name: &str) -> Result<Arc<Deployed>, Error> {
+        self.shared.deployed(name).ok_or_else(|| {
+            let all = self.workflows();
+            let hint = crate::diag::suggest::nearest(name, all.iter().map(|w| &*w.name));
+            Error::UnknownWorkflow {
+                name: name.to_owned(),
+                hint: hint.map(|near| format!("; hint: did you mean `{near}`?")).unwrap_or_default(),
+            }
+        })
+    }
+
+    /// Starts a run. It is durable when this returns.
+    pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
+        let deployed = self.workflow(workflow)?;
+        let change = self.start_change(&deployed, start)?;
+        let Change::Start { run, dedupe } = &change else { unreachable!("a start was made") };
+        let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
+        match self.write(vec![change]).await?.first() {
+            Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
+            Some(Applied::Repeated { run, .. }) => Err(Error::KeyConflict { key: key.unwrap_or_default(), run: *run }),
+            _ => Ok(Started { run: id, fresh: true }),
+        }
+    }
+
+    fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
+        let input = deployed.accept(&start.input).map_err(Error::Input)?;
+        let id = start.run.unwrap_or_default();
+        let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        let now = self.shared.now();
+        let scope = start.key_scope.unwrap_or_else(|| format!("workflow:{}", deployed.name));
+        let dedupe = start.key.as_ref().map(|key| Dedupe {
+            scope: scope.into(),
+            key: key.as_str().into(),
+            input: hash_text(input.text()),
+            until: start.within.map(|within| now.plus(within)),
+        });
+        let run = new_run(&self.shared, deployed, id, input, &trigger, start.key.as_deref());
+        Ok(Change::Start { run: Box::new(run), dedupe })
+    }
+
+    /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
+    /// Answers its place in the order, and the runs that it started; a repeated id starts none.
+    pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
+        let until = self.shared.now().plus(world::EVENT_REPEATS);
+        let starts = starts_by_event(&self.shared, &event);
+        let mut changes = vec![Change::Emit { event, dedupe_until: until }];
+        let ids: Vec<_> = starts.iter().filter_map(started_run).collect();
+        changes.extend(starts);
+        let applied = self.write(changes).await?;
+        let Some(Applied::Emitted { seq, fresh, .. }) = applied.first() else { return Err(self.stopped()) };
+        let started = applied[1..].iter().zip(ids).filter(|(a, _)| **a == Applied::Started).map(|(_, id)| id).collect();
+        Ok((*seq, *fresh, started))
+    }
+
+    /// Asks a run to end. Its compensations and clean-ups run first.
+    pub async fn cancel(&self, run: RunId, reason: &str) -> Result<(), Error> {
+        let row = self.run(run)?;
+        if row.status.is_final() {
+            return Err(Error::Ended(run, row.status));
+        }
+        let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
+        match self.write(vec![Change::Cancel { run, reason }]).await?.first() {
+            Some(Applied::Refused) => Err(Error::Ended(run, self.run(run)?.status)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<Vec<Applied>, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let done = Box::new(move |applied: &[Applied]| {
+            let _ = sender.send(applied.to_vec());
+        });
+        if let Some(problem) = self.shared.trouble() {
+            return Err(Error::Stopped(problem));
+        }
+        self.shared.log.send(Item { changes, done: Some(done) });
+        receiver.await.map_err(|_| self.stopped())
+    }
+
+    fn stopped(&self) -> Error {
+        Error::Stopped(self.shared.trouble().unwrap_or_else(|| "it is being shut down".to_owned()))
+    }
+
+    /// Why the engine has stopped by itself, if it has.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble()
+    }
+
+    /// One run.
+    pub fn run(&self, run: RunId) -> Result<Run, Error> {
+        self.shared.store.run(run)?.ok_or(Error::UnknownRun(run))
+    }
+
+    /// Runs, newest first.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, Error> {
+        Ok(self.shared.store.runs(filter)?)
+    }
+
+    /// How many runs of each workflow are in each status.
+    pub fn counts(&self) -> Result<Vec<(Arc<str>, Status, u64)>, Error> {
+        Ok(self.shared.store.counts()?)
+    }
+
+    /// The journal of a run.
+    pub fn journal(&self, run: RunId) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for segment in self.shared.store.journal(run)? {
+            entries.append(&mut decode_segment(&segment)?.1);
+        }
+        Ok(entries)
+    }
+
+    /// The sources that a run is pinned to.
+    pub fn sources(&self, run: &Run) -> Result<Arc<Bundle>, Error> {
+        self.shared.bundle(&run.version).map_err(|problem| Error::Store(crate::store::Error::Damaged(problem)))
+    }
+
+    /// Waits for the end of a run.
+    pub async fn ended(&self, run: RunId) -> Result<Run, Error> {
+        let mut notices = self.watch();
+        loop {
+            let row = self.run(run)?;
+            if !row.status.is_live() && row.status != Status::Paused {
+                return Ok(row);
+            }
+            loop {
+                match notices.next().await {
+                    Some(Notice::Ended(ended, _)) if ended == run => break,
+                    None | Some(Notice::Trouble(_)) if self.trouble().is_some() => return Err(self.stopped()),
+                    None => break,
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    /// What happens from now on.
+    pub fn watch(&self) -> Watch {
+        self.shared.watching.fetch_add(1, Ordering::Relaxed);
+        Watch { receiver: self.shared.notices.subscribe(), shared: Arc::clone(&self.shared) }
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Plain settings.
+    pub fn settings(&self) -> &Arc<dyn Settings> {
+        &self.shared.options.settings
+    }
+
+    /// Secrets.
+    pub fn secrets(&self) -> &Arc<EnvironmentSecrets> {
+        &self.shared.options.secrets
+    }
+
+    /// Folder of the workflows' own folders.
+    pub fn workspace(&self) -> &Path {
+        &self.shared.options.workspace
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.options.clock
+    }
+
+    /// How many runs are in motion, and how often one was put in motion.
+    pub fn in_motion(&self) -> (usize, u64) {
+        (held(&self.shared.routes).len(), self.shared.activations.load(Ordering::Relaxed))
+    }
+}
+
+/// Notices as they come.
+pub struct Watch {
+    receiver: broadcast::Receiver<Notice>,
+    shared: Arc<Shared>,
+}
+
+impl Watch {
+    /// The next one; `None` when some were missed, and what is shown must be read anew.
+    pub async fn next(&mut self) -> Option<Notice> {
+        self.receiver.recv().await.ok()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.watching.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn new_run(shared: &Shared, deployed: &Deployed, id: RunId, input: Payload, trigger: &Value, key: Option<&str>) -> Run {
+    Run {
+        id,
+        workflow: Arc::clone(&deployed.name),
+        version: deployed.version().clone(),
+        settings: deployed.settings_payload(),
+        status: Status::Queued,
+        input,
+        output: None,
+        error: None,
+        trigger: Payload::from_json(trigger),
+        parent: None,
+        key: key.map(Into::into),
+        priority: deployed.priority,
+        created_at: shared.now(),
+        started_at: None,
+        ended_at: None,
+        waiting_for: "".into(),
+        wake_at: None,
+        cancel: None,
+        ready: true,
+        rollback: Rollback::None,
+        charged: 0,
+        owner: Some(Arc::clone(&shared.options.node)),
+        epoch: 1,
+    }
+}
+
+fn started_run(change: &Change) -> Option<RunId> {
+    match change {
+        Change::Start { run, .. } => Some(run.id),
+        _ => None,
+    }
+}
+
+fn triggered(
+    shared: &Shared,
+    kind: TriggerKind,
+    fits: impl Fn(&super::TriggerSpec) -> bool,
+    input: &Value,
+    trigger: &Value,
+    key: &str,
+    now: Timestamp,
+) -> Vec<Change> {
+    let registry = shared.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut starts = Vec::new();
+    for deployed in registry.values() {
+        for spec in deployed.triggers.iter().filter(|spec| spec.kind == kind && fits(spec)) {
+            match deployed.accept(input) {
+                Ok(input) => {
+                    let run = new_run(shared, deployed, RunId::new(), input, trigger, None);
+                    let scope = format!("trigger:{}:{}", deployed.name, spec.id).into();
+                    let dedupe = Dedupe { scope, key: key.into(), input: 0, until: Some(now.plus(world::EVENT_REPEATS)) };
+                    starts.push(Change::Start { run: Box::new(run), dedupe: Some(dedupe) });
+                }
+                Err(faults) => {
+                    let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
+                    tracing::warn!("workflow `{}` was not started by {}: the payload does not fit its input: {first}", deployed.name, spec.id);
+                }
+            }
+        }
+    }
+    starts
+}
+
+/// The runs that an event starts, with keys so that a repeat of the event starts none.
+pub(super) fn starts_by_event(shared: &Shared, event: &Event) -> Vec<Change> {
+    if event.run.is_some() {
+        return Vec::new();
+    }
+    let trigger = json!({ "kind": "event", "event": &*event.id, "name": &*event.name, "key": event.key.as_deref() });
+    let fits = |spec: &super::TriggerSpec| Pattern::events(&spec.subject).is_ok_and(|pattern| pattern.matches(&event.name));
+    triggered(shared, TriggerKind::Event, fits, &event.payload.to_json(), &trigger, &event.id, shared.now())
+}
+
+/// The runs that the end of a run starts.
+pub(super) fn starts_after(shared: &Shared, run: RunId, workflow: &str, end: &End) -> Vec<Change> {
+    let status = end.status.name();
+    let payload = json!({
+        "run": run, "workflow": workflow, "status": status,
+        "error": end.error.as_ref().map(Payload::to_json), "output": end.output.as_ref().map(Payload::to_json),
+    });
+    let fits = |spec: &super::TriggerSpec| {
+        let on = &spec.options["on"];
+        let wanted = on.is_null() || on == status || on.as_array().is_some_and(|list| list.iter().any(|s| s == status));
+        wanted && Pattern::workflows(&spec.subject).is_ok_and(|pattern| pattern.matches(workflow))
+    };
+    let needs = shared.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().any(|d| d.triggers.iter().any(|t| t.kind == TriggerKind::Run));
+    if !needs {
+        return Vec::new();
+    }
+    let input = shared.store.run(run).ok().flatten().map(|row| row.input.to_json());
+    let mut payload = payload;
+    payload["input"] = json!(input);
+    let trigger = json!({ "kind": "run", "run": run, "workflow": workflow, "status": status });
+    triggered(shared, TriggerKind::Run, fits, &payload, &trigger, &run.to_string(), shared.now())
+}

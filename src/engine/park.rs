@@ -1,0 +1,60 @@
+//! Runs that wait outside of memory, and when they are due.
+
+use std::collections::BTreeSet;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use super::shared::held;
+use crate::id::RunId;
+use crate::time::Timestamp;
+
+/// Due times of the next minutes: the store has all of them.
+#[derive(Default)]
+pub(super) struct Timeline {
+    soon: Mutex<BTreeSet<(Timestamp, RunId)>>,
+    changed: Condvar,
+}
+
+impl Timeline {
+    pub(super) fn add(&self, at: Timestamp, run: RunId) {
+        held(&self.soon).insert((at, run));
+        self.changed.notify_one();
+    }
+
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Takes what is due.
+    pub(super) fn take(&self, now: Timestamp) -> Vec<RunId> {
+        let mut soon = held(&self.soon);
+        let later = soon.split_off(&(Timestamp(now.0 + 1), RunId(uuid::Uuid::nil())));
+        std::mem::replace(&mut *soon, later).into_iter().map(|(_, run)| run).collect()
+    }
+
+    /// Waits until the first one is due, something is added, or `most` has passed.
+    pub(super) fn wait(&self, now: Timestamp, most: Duration) {
+        let soon = held(&self.soon);
+        let next = soon.first().map_or(most, |(at, _)| at.since(now).min(most));
+        if next.is_zero() {
+            return;
+        }
+        drop(self.changed.wait_timeout(soon, next).unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_is_taken_once_and_in_order() {
+        let timeline = Timeline::default();
+        let runs = [RunId::new(), RunId::new(), RunId::new()];
+        timeline.add(Timestamp(20), runs[0]);
+        timeline.add(Timestamp(10), runs[1]);
+        timeline.add(Timestamp(21), runs[2]);
+        assert_eq!(timeline.take(Timestamp(20)), [runs[1], runs[0]]);
+        assert_eq!(timeline.take(Timestamp(20)), []);
+    }
+}

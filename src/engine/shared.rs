@@ -1,0 +1,295 @@
+//! What the workers, the log and the handle of one engine share.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+use tokio::sync::{broadcast, mpsc};
+
+use super::deploy::Deployed;
+use super::handle::Options;
+use super::log::{Item, Listener, Log};
+use super::park::Timeline;
+use super::worker::Message;
+use crate::id::{RunId, Version};
+use crate::journal::Position;
+use crate::payload::Payload;
+use crate::script::bundle::Bundle;
+use crate::store::{Applied, Change, Error, Run, Status, Store};
+
+/// A step that has begun: for those who watch; nothing is durable of it.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Whose.
+    pub run: RunId,
+    /// The step's name.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub position: Position,
+    /// Line of the call.
+    pub line: u32,
+}
+
+/// What happened to a run.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// A step has begun.
+    Begun(Begun),
+    /// New entries are durable, or its row changed.
+    Changed(RunId),
+    /// It has ended, durably.
+    Ended(RunId, Status),
+    /// The disk is full, or the store failed: this is what it said.
+    Trouble(Arc<str>),
+}
+
+/// Values that runs of this node have set and that are not durable yet, over the store.
+#[derive(Default)]
+pub(super) struct Overlay {
+    values: HashMap<(Arc<str>, Arc<str>), Set>,
+    order: VecDeque<(u64, (Arc<str>, Arc<str>))>,
+    last: u64,
+    cleared: u64,
+}
+
+struct Set {
+    value: Option<Payload>,
+    number: u64,
+    item: u64,
+}
+
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) log: Arc<Log>,
+    pub(super) options: Options,
+    pub(super) overlay: Mutex<Overlay>,
+    pub(super) registry: RwLock<BTreeMap<Arc<str>, Arc<Deployed>>>,
+    bundles: Mutex<HashMap<Version, Arc<Bundle>>>,
+    /// Runs in motion, by worker.
+    pub(super) routes: Mutex<HashMap<RunId, usize>>,
+    pub(super) workers: Vec<mpsc::UnboundedSender<Message>>,
+    /// Runs in motion that wait for an event, by its name.
+    pub(super) mailbox: Mutex<HashMap<Arc<str>, Vec<RunId>>>,
+    /// Runs in motion that wait for the end of another.
+    pub(super) ends: Mutex<HashMap<RunId, Vec<RunId>>>,
+    pub(super) timeline: Timeline,
+    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) watching: AtomicUsize,
+    pub(super) failed: Mutex<Option<String>>,
+    pub(super) closing: AtomicBool,
+    pub(super) activations: AtomicU64,
+    next_worker: AtomicUsize,
+}
+
+/// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
+pub(super) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<dyn Store>, log: Arc<Log>, options: Options, workers: Vec<mpsc::UnboundedSender<Message>>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            log,
+            options,
+            overlay: Mutex::default(),
+            registry: RwLock::default(),
+            bundles: Mutex::default(),
+            routes: Mutex::default(),
+            workers,
+            mailbox: Mutex::default(),
+            ends: Mutex::default(),
+            timeline: Timeline::default(),
+            notices: broadcast::channel(4_096).0,
+            watching: AtomicUsize::new(0),
+            failed: Mutex::new(None),
+            closing: AtomicBool::new(false),
+            activations: AtomicU64::new(0),
+            next_worker: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) fn now(&self) -> crate::time::Timestamp {
+        self.options.clock.now()
+    }
+
+    pub(super) fn deployed(&self, workflow: &str) -> Option<Arc<Deployed>> {
+        self.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(workflow).cloned()
+    }
+
+    /// The sources of a version, from memory or the store.
+    pub(super) fn bundle(&self, version: &Version) -> Result<Arc<Bundle>, String> {
+        if let Some(found) = held(&self.bundles).get(version) {
+            return Ok(Arc::clone(found));
+        }
+        let bytes = self.store.bundle(version).map_err(|e| e.to_string())?.ok_or_else(|| format!("the store has no sources of version {version}"))?;
+        let bundle = Bundle::from_stored(&bytes)
+            .map_err(|faults| faults.first().map_or_else(|| "the stored sources cannot be read".to_owned(), |f| f.title.clone()))?;
+        let bundle = Arc::new(bundle);
+        held(&self.bundles).insert(version.clone(), Arc::clone(&bundle));
+        Ok(bundle)
+    }
+
+    /// Keeps sources in memory.
+    pub(super) fn keep_bundle(&self, bundle: &Arc<Bundle>) {
+        held(&self.bundles).insert(bundle.version.clone(), Arc::clone(bundle));
+    }
+
+    /// Puts a run in motion on a worker; `row` is claimed for this node.
+    pub(super) fn activate(&self, row: Run) {
+        if self.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+        held(&self.routes).insert(row.id, worker);
+        let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+    }
+
+    /// Something happened that a run may wait for.
+    pub(super) fn wake(&self, run: RunId) {
+        let route = held(&self.routes).get(&run).copied();
+        match route {
+            Some(worker) => {
+                let _ = self.workers[worker].send(Message::Wake(run));
+            }
+            None => self.claim(vec![run]),
+        }
+    }
+
+    /// Claims runs; those that are got are put in motion when the claim is durable.
+    pub(super) fn claim(&self, runs: Vec<RunId>) {
+        if !runs.is_empty() && !self.closing.load(Ordering::Relaxed) {
+            let node = Arc::clone(&self.options.node);
+            self.log.send(Item { changes: vec![Change::Claim { runs, node }], done: None });
+        }
+    }
+
+    pub(super) fn notify(&self, notice: Notice) {
+        if self.watching.load(Ordering::Relaxed) > 0 {
+            let _ = self.notices.send(notice);
+        }
+    }
+
+    /// A durable value of a workflow, and its number.
+    pub(super) fn state(&self, scope: &Arc<str>, key: &str) -> Result<(Option<Payload>, u64), String> {
+        let cleared = {
+            let overlay = held(&self.overlay);
+            if let Some(set) = overlay.values.get(&(Arc::clone(scope), Arc::from(key))) {
+                return Ok((set.value.clone(), set.number));
+            }
+            overlay.cleared
+        };
+        Ok((self.store.state(scope, key).map_err(|e| e.to_string())?, cleared))
+    }
+
+    /// Sets a durable value unless its number has changed; `flush` runs while no other value can be set.
+    pub(super) fn set_state(&self, scope: &Arc<str>, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
+        let mut overlay = held(&self.overlay);
+        let id = (Arc::clone(scope), Arc::from(key));
+        let number = overlay.values.get(&id).map_or(overlay.cleared, |set| set.number);
+        if expected.is_some_and(|expected| expected != number) {
+            return false;
+        }
+        flush();
+        let item = self.log.last();
+        overlay.last += 1;
+        let number = overlay.last;
+        overlay.values.insert(id.clone(), Set { value, number, item });
+        overlay.order.push_back((item, id));
+        true
+    }
+
+    fn clear_overlay(&self, durable: u64) {
+        let mut overlay = held(&self.overlay);
+        while overlay.order.front().is_some_and(|(item, _)| *item <= durable) {
+            let Some((item, id)) = overlay.order.pop_front() else { return };
+            if let Some(set) = overlay.values.get(&id)
+                && set.item == item
+            {
+                overlay.cleared = overlay.cleared.max(set.number);
+                overlay.values.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        held(&self.failed).clone()
+    }
+}
+
+/// What follows from a commit.
+pub(super) struct AfterCommit(pub(super) Arc<Shared>);
+
+impl AfterCommit {
+    fn one(&self, change: &Change, applied: &Applied) {
+        let shared = &self.0;
+        match (change, applied) {
+            (Change::Start { run, .. }, Applied::Started) => {
+                if run.owner.as_deref() == Some(&*shared.options.node) {
+                    shared.activate((**run).clone());
+                } else if let Some(at) = run.wake_at {
+                    shared.timeline.add(at, run.id);
+                }
+                shared.notify(Notice::Changed(run.id));
+            }
+            (Change::Emit { event, .. }, Applied::Emitted { fresh: true, woken, .. }) => {
+                let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
+                for run in waiting {
+                    shared.wake(run);
+                }
+                woken.iter().for_each(|run| shared.wake(*run));
+            }
+            (Change::Claim { .. }, Applied::Claimed(rows)) => rows.iter().for_each(|row| shared.activate(row.clone())),
+            (Change::Finish { run, end, .. }, Applied::Ended { parent }) => {
+                let waiting = held(&shared.ends).remove(run).unwrap_or_default();
+                for run in waiting {
+                    shared.wake(run);
+                }
+                if let Some(parent) = parent {
+                    shared.wake(*parent);
+                }
+                shared.notify(Notice::Ended(*run, end.status));
+            }
+            (Change::Cancel { run, .. }, Applied::Done) => shared.wake(*run),
+            (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => shared.notify(Notice::Changed(*run)),
+            (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => self.lost(*run),
+            _ => {}
+        }
+    }
+
+    /// Another node owns the run now: what this one has in motion of it goes.
+    fn lost(&self, run: RunId) {
+        if let Some(worker) = held(&self.0.routes).get(&run) {
+            let _ = self.0.workers[*worker].send(Message::Lost(run));
+        }
+    }
+}
+
+impl Listener for AfterCommit {
+    fn applied(&self, changes: &[Change], applied: &[Applied]) {
+        for (change, applied) in changes.iter().zip(applied) {
+            self.one(change, applied);
+        }
+    }
+
+    fn durable(&self, number: u64) {
+        self.0.clear_overlay(number);
+        for worker in &self.0.workers {
+            let _ = worker.send(Message::Durable(number));
+        }
+    }
+
+    fn failed(&self, error: &Error) {
+        *held(&self.0.failed) = Some(error.to_string());
+        self.0.closing.store(true, Ordering::Relaxed);
+        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
+        for worker in &self.0.workers {
+            let _ = worker.send(Message::Close);
+        }
+    }
+
+    fn full(&self, error: &Error) {
+        tracing::error!("{error}");
+        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
+    }
+}

@@ -1,0 +1,676 @@
+//! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, LocalSet};
+
+use super::activation::{Activation, Input, Progress};
+use super::deploy;
+use super::log::Item;
+use super::shared::{Shared, held};
+use super::surroundings::{RunSecrets, Settings};
+use super::world::RunWorld;
+use crate::effect::{Attempt, Performer};
+use crate::host::session::{Answer, Ask, EventSeen, Facts, Session, WaitId, What, hash_text};
+use crate::id::{RunId, Version};
+use crate::journal::{Entry, decode_segment};
+use crate::payload::Payload;
+use crate::script::fiber::StackPool;
+use crate::script::guard::{Guard, Limits};
+use crate::script::program::Prepared;
+use crate::store::{Applied, Change, End, EventFilter, Rollback, Run, Status, Subscription};
+use crate::time::Timestamp;
+
+/// What a worker is told.
+pub(super) enum Message {
+    /// Put this run in motion.
+    Activate(Box<Run>),
+    /// Something happened that it may wait for.
+    Wake(RunId),
+    /// An answer for it.
+    Answer(RunId, WaitId, Answer),
+    /// Everything up to this number of the log is durable.
+    Durable(u64),
+    /// Another node owns it now.
+    Lost(RunId),
+    /// Drop everything and end.
+    Close,
+}
+
+/// Runs are parked (their row says that they wait) when nothing is due within this time: a row is not written for a nap.
+const NAP: Duration = Duration::from_secs(1);
+/// Compiled programs that a worker keeps.
+const PROGRAMS: usize = 1_024;
+
+struct Motion {
+    activation: Activation,
+    world: Rc<RunWorld>,
+    waits: BTreeMap<WaitId, Pending>,
+    /// The row says that it waits.
+    parked: bool,
+    idle_since: Duration,
+}
+
+enum Pending {
+    /// Not started: the log has to be durable up to this number first.
+    Held(u64, Ask),
+    /// On its way.
+    Effect(AbortHandle),
+    Until { due: Timestamp, retry_of: Option<Arc<str>>, ask: Ask },
+    Event { filter: EventFilter, due: Option<Timestamp>, ask: Ask },
+    Child { run: RunId, workflow: Arc<str>, attached: bool, ask: Ask },
+    Start,
+}
+
+type ProgramKey = (Version, Payload);
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedSender<Message>,
+    engine: Rc<rhai::Engine>,
+    pool: Rc<StackPool>,
+    performer: Performer,
+    programs: HashMap<ProgramKey, (Prepared, Rc<crate::effect::Allow>)>,
+    motions: BTreeMap<RunId, Motion>,
+    ready: VecDeque<RunId>,
+    timers: BinaryHeap<Reverse<(Duration, RunId, WaitId)>>,
+    held: VecDeque<(u64, RunId, WaitId)>,
+    swept: Duration,
+}
+
+/// Runs a worker until it is told to close.
+pub(super) fn run(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Message>, messages: mpsc::UnboundedReceiver<Message>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let mut worker = Worker {
+        performer: Performer::new(shared.options.limits),
+        shared,
+        inbox,
+        engine: Rc::new(deploy::script_engine()),
+        pool: Rc::new(StackPool::new()),
+        programs: HashMap::new(),
+        motions: BTreeMap::new(),
+        ready: VecDeque::new(),
+        timers: BinaryHeap::new(),
+        held: VecDeque::new(),
+        swept: Duration::ZERO,
+    };
+    LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
+}
+
+impl Worker {
+    async fn work(&mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        loop {
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                message = messages.recv() => match message {
+                    None | Some(Message::Close) => return,
+                    Some(message) => self.take(message),
+                },
+                () = tokio::time::sleep(pause) => {}
+            }
+            // What has gathered, before anything is evaluated: completions are fed in the order in which they came.
+            while let Ok(message) = messages.try_recv() {
+                if let Message::Close = message {
+                    return;
+                }
+                self.take(message);
+            }
+            self.fire_timers();
+            self.turns().await;
+            self.sweep();
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        if !self.ready.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = self.shared.options.clock.elapsed();
+        let next = self.timers.peek().map_or(Duration::MAX, |Reverse((due, ..))| due.saturating_sub(now));
+        let idle = if self.motions.is_empty() { Duration::from_hours(1) } else { self.shared.options.evict_after };
+        next.min(idle)
+    }
+
+    /// Each run that can go on gets a turn; in between, effects and messages get theirs.
+    async fn turns(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(run) = self.ready.pop_front() else { return };
+            if self.turn(run) {
+                self.ready.push_back(run);
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Activate(row) => self.activate(*row),
+            Message::Wake(run) => self.wake(run),
+            Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
+            Message::Durable(number) => self.release(number),
+            Message::Lost(run) => self.lose(run),
+            Message::Close => {}
+        }
+    }
+
+    fn activate(&mut self, row: Run) {
+        if self.motions.contains_key(&row.id) {
+            return;
+        }
+        let run = row.id;
+        match self.begin(&row) {
+            Ok(mut motion) => {
+                if let Some(reason) = row.cancel {
+                    motion.activation.push(Input::Cancel(reason));
+                }
+                self.motions.insert(run, motion);
+                self.ready.push_back(run);
+                self.shared.activations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            Err(problem) => self.refuse(&row, &problem),
+        }
+    }
+
+    /// A run that cannot be evaluated at all: its sources or journal cannot be read.
+    fn refuse(&self, row: &Run, problem: &str) {
+        let error = Payload::from_json(&serde_json::json!({ "kind": "script", "message": problem, "retryable": false }));
+        let end = End { status: Status::Failed, output: None, error: Some(error), rollback: Rollback::None, at: self.shared.now() };
+        held(&self.shared.routes).remove(&row.id);
+        self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
+    }
+
+    fn begin(&mut self, row: &Run) -> Result<Motion, String> {
+        let (program, allow) = self.program(&row.version, &row.settings)?;
+        let journal = self.journal(row.id)?;
+        let guard = Guard::new(self.shared.options.script_limits());
+        guard.live.set(journal.is_empty());
+        let folder = self.shared.options.workspace.join(&*row.workflow);
+        let world = Rc::new(RunWorld {
+            shared: Arc::clone(&self.shared),
+            run: row.id,
+            workflow: Arc::clone(&row.workflow),
+            epoch: row.epoch,
+            performer: self.performer.at(folder),
+            allow: Rc::clone(&allow),
+            written: std::cell::Cell::new(0),
+        });
+        let facts = Facts {
+            run: row.id,
+            workflow: Arc::clone(&row.workflow),
+            version: row.version.clone(),
+            accepted_at: row.created_at,
+            trigger: row.trigger.clone(),
+        };
+        let fresh = journal.is_empty();
+        let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
+        if fresh {
+            let started = Entry::opened(crate::journal::Kind::Start, crate::journal::Position::default(), Arc::clone(&row.workflow), self.shared.now());
+            session.replay.borrow_mut().append(started);
+        }
+        let activation = Activation::new(session, Rc::clone(&self.pool), program, &row.input);
+        Ok(Motion { activation, world, waits: BTreeMap::new(), parked: false, idle_since: Duration::ZERO })
+    }
+
+    fn journal(&self, run: RunId) -> Result<Vec<Entry>, String> {
+        let mut entries = Vec::new();
+        for segment in self.shared.store.journal(run).map_err(|e| e.to_string())? {
+            let (first, mut more) = decode_segment(&segment).map_err(|e| e.to_string())?;
+            if first != entries.len() {
+                return Err(format!("the journal has entry {first} where entry {} belongs; hint: restore a backup", entries.len()));
+            }
+            entries.append(&mut more);
+        }
+        Ok(entries)
+    }
+
+    fn program(&mut self, version: &Version, settings: &Payload) -> Result<(Prepared, Rc<crate::effect::Allow>), String> {
+        let key = (version.clone(), settings.clone());
+        if let Some((program, allow)) = self.programs.get(&key) {
+            return Ok((program.clone(), Rc::clone(allow)));
+        }
+        let bundle = self.shared.bundle(version)?;
+        let told = |faults: Vec<crate::diag::Diagnostic>| faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line));
+        let (program, constants, declaration) = deploy::declare(&self.engine, &bundle, &Fixed(settings)).map_err(told)?;
+        let prepared = program.prepare(&self.engine, &constants).map_err(|fault| told(vec![fault]))?;
+        if self.programs.len() >= PROGRAMS {
+            self.programs.clear();
+        }
+        let allow = Rc::new(declaration.allow);
+        self.programs.insert(key, (prepared.clone(), Rc::clone(&allow)));
+        Ok((prepared, allow))
+    }
+
+    fn wake(&mut self, run: RunId) {
+        let Some(motion) = self.motions.get_mut(&run) else {
+            // It was given up in the meantime.
+            held(&self.shared.routes).remove(&run);
+            return self.shared.claim(vec![run]);
+        };
+        match self.shared.store.run(run) {
+            Ok(Some(Run { cancel: Some(reason), .. })) => motion.activation.push(Input::Cancel(reason)),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
+        }
+        let waits: Vec<_> = motion.waits.keys().copied().collect();
+        for wait in waits {
+            self.look(run, wait);
+        }
+        if self.motions.get(&run).is_some_and(|motion| motion.activation.can_advance()) {
+            self.ready.push_back(run);
+        }
+    }
+
+    fn answer(&mut self, run: RunId, wait: WaitId, answer: Answer) {
+        let Some(motion) = self.motions.get_mut(&run) else { return };
+        if motion.waits.remove(&wait).is_some() {
+            motion.activation.push(Input::Answer(wait, answer));
+            self.ready.push_back(run);
+        }
+    }
+
+    fn lose(&mut self, run: RunId) {
+        if self.motions.remove(&run).is_some() {
+            tracing::warn!("run {run} belongs to another node now");
+            held(&self.shared.routes).remove(&run);
+        }
+    }
+
+    /// One turn of a run. True: it wants another one.
+    fn turn(&mut self, run: RunId) -> bool {
+        let now = self.shared.now();
+        let Some(motion) = self.motions.get_mut(&run) else { return false };
+        let progress = motion.activation.advance(now);
+        let session = Rc::clone(motion.activation.session());
+        for wait in motion.activation.take_aborted() {
+            Self::abort(&self.shared, motion, wait);
+        }
+        match progress {
+            Progress::Ended(end) => {
+                self.end(run, end);
+                false
+            }
+            Progress::Diverged(divergence) => {
+                self.diverge(run, &divergence);
+                false
+            }
+            Progress::Sliced => {
+                session.flush();
+                true
+            }
+            Progress::Waiting => {
+                session.flush();
+                for ask in motion.activation.take_asks() {
+                    self.ask(run, ask);
+                }
+                self.maybe_park(run);
+                self.motions.get(&run).is_some_and(|motion| motion.activation.can_advance())
+            }
+        }
+    }
+
+    fn abort(shared: &Shared, motion: &mut Motion, wait: WaitId) {
+        match motion.waits.remove(&wait) {
+            Some(Pending::Effect(handle)) => handle.abort(),
+            Some(Pending::Child { run, attached: true, .. }) => {
+                let reason = serde_json::json!({ "kind": "cancelled", "message": "the run that waited for it does not any more" });
+                let change = Change::Cancel { run, reason: Payload::from_json(&reason) };
+                shared.log.send(Item { changes: vec![change], done: None });
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, run: RunId, end: End) {
+        let Some(mut motion) = self.motions.remove(&run) else { return };
+        let waits: Vec<_> = motion.waits.keys().copied().collect();
+        for wait in waits {
+            Self::abort(&self.shared, &mut motion, wait);
+        }
+        self.unsubscribe(run, &motion);
+        let session = motion.activation.session();
+        let acts = std::mem::take(&mut *session.acts.borrow_mut());
+        let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
+        let mut changes = motion.world.changes(crate::host::session::Batch { first, entries, acts });
+        changes.extend(super::handle::starts_after(&self.shared, run, &motion.world.workflow, &end));
+        changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
+        held(&self.shared.routes).remove(&run);
+        self.shared.log.send(Item { changes, done: None });
+        let temp = motion.world.performer.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(failure) = temp.remove_temp(&run.to_string()) {
+                tracing::debug!("the folder of run {run} is left: {failure}");
+            }
+        });
+    }
+
+    fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
+        let Some(motion) = self.motions.remove(&run) else { return };
+        self.unsubscribe(run, &motion);
+        let message = format!("{divergence}; hint: `panta show {run}` shows the journal");
+        let error = Payload::from_json(&serde_json::json!({ "kind": "script", "message": message, "position": divergence.position.to_string(), "retryable": false }));
+        let end = End { status: Status::Diverged, output: None, error: Some(error), rollback: Rollback::None, at: self.shared.now() };
+        held(&self.shared.routes).remove(&run);
+        self.shared.log.send(Item { changes: vec![Change::Finish { run, epoch: motion.world.epoch, end }], done: None });
+    }
+
+    fn ask(&mut self, run: RunId, ask: Ask) {
+        let wait = ask.wait;
+        let pending = match ask.what.clone() {
+            What::Effect { request, .. } => {
+                // What changes the outside waits for the disk; what only looks goes straight on.
+                let number = if request.kind() == crate::effect::Kind::Mutating { self.shared.log.last() } else { 0 };
+                if number > self.shared.log.durable() {
+                    self.held.push_back((number, run, wait));
+                    Pending::Held(number, ask)
+                } else {
+                    self.perform(run, ask)
+                }
+            }
+            What::Until { due, retry_of } => {
+                self.arm(run, wait, due);
+                Pending::Until { due, retry_of, ask }
+            }
+            What::Event { name, key, since, after, due } => {
+                let mut mailbox = held(&self.shared.mailbox);
+                let waiting = mailbox.entry(Arc::clone(&name)).or_default();
+                if !waiting.contains(&run) {
+                    waiting.push(run);
+                }
+                drop(mailbox);
+                if let Some(due) = due {
+                    self.arm(run, wait, due);
+                }
+                Pending::Event { filter: EventFilter { name, key, run: Some(run), after, since }, due, ask }
+            }
+            What::Child { run: child, workflow, attached } => {
+                held(&self.shared.ends).entry(child).or_default().push(run);
+                Pending::Child { run: child, workflow, attached, ask }
+            }
+            What::Start { start } => {
+                self.start_child(run, wait, &start);
+                Pending::Start
+            }
+        };
+        if let Some(motion) = self.motions.get_mut(&run) {
+            motion.waits.insert(wait, pending);
+        }
+        self.look(run, wait);
+    }
+
+    fn arm(&mut self, run: RunId, wait: WaitId, due: Timestamp) {
+        let left = due.since(self.shared.now());
+        self.timers.push(Reverse((self.shared.options.clock.elapsed() + left, run, wait)));
+    }
+
+    fn start_child(&self, run: RunId, wait: WaitId, start: &crate::host::session::ChildStart) {
+        let change = self.motions.get(&run).and_then(|motion| motion.world.start(start));
+        let inbox = self.inbox.clone();
+        let id = start.run;
+        let answer = move |answer: Result<RunId, Payload>| {
+            let _ = inbox.send(Message::Answer(run, wait, Answer::Started(answer)));
+        };
+        let Some(change) = change else {
+            let error = serde_json::json!({ "kind": "not_found", "message": format!("there is no workflow `{}`", start.workflow), "retryable": false });
+            return answer(Err(Payload::from_json(&error)));
+        };
+        let key = start.key.clone().unwrap_or_default();
+        let done = move |applied: &[Applied]| match applied {
+            [Applied::Repeated { run, same_input: true }] => answer(Ok(*run)),
+            [Applied::Repeated { run, .. }] => {
+                let message = format!("the key `{key}` started run {run} with another input");
+                answer(Err(Payload::from_json(&serde_json::json!({ "kind": "invalid", "message": message, "retryable": false }))));
+            }
+            _ => answer(Ok(id)),
+        };
+        self.shared.log.send(Item { changes: vec![change], done: Some(Box::new(done)) });
+    }
+
+    /// Whether what is waited for is there already.
+    fn look(&mut self, run: RunId, wait: WaitId) {
+        let Some(motion) = self.motions.get_mut(&run) else { return };
+        let answer = match motion.waits.get(&wait) {
+            Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
+            Some(Pending::Child { run: child, workflow, .. }) => child_answer(&self.shared, *child, workflow),
+            _ => None,
+        };
+        if let Some(answer) = answer {
+            motion.waits.remove(&wait);
+            motion.activation.push(Input::Answer(wait, answer));
+            self.ready.push_back(run);
+        }
+    }
+
+    fn release(&mut self, number: u64) {
+        while self.held.front().is_some_and(|(needed, ..)| *needed <= number) {
+            let Some((_, run, wait)) = self.held.pop_front() else { return };
+            let Some(Pending::Held(_, ask)) = self.motions.get_mut(&run).and_then(|motion| motion.waits.remove(&wait)) else { continue };
+            let pending = self.perform(run, ask);
+            if let Some(motion) = self.motions.get_mut(&run) {
+                motion.waits.insert(wait, pending);
+            }
+        }
+    }
+
+    fn perform(&self, run: RunId, ask: Ask) -> Pending {
+        let world = Rc::clone(&self.motions[&run].world);
+        let inbox = self.inbox.clone();
+        let task = tokio::task::spawn_local(async move {
+            let What::Effect { request, attempt, key, undo, again } = ask.what else { unreachable!("only effects are performed") };
+            let nonce = move |name: &str| format!("{:016x}", hash_text(&format!("{run}/{name}")));
+            let secrets = RunSecrets { all: &world.shared.options.secrets, nonce: Box::new(nonce) };
+            let attempt =
+                Attempt { number: attempt, idempotency_key: &key, undo: undo.as_deref(), again, allow: &world.allow, secrets: &secrets };
+            let outcome = world.performer.perform(&request, attempt).await;
+            let _ = inbox.send(Message::Answer(run, ask.wait, Answer::Effect(outcome)));
+        });
+        Pending::Effect(task.abort_handle())
+    }
+
+    fn fire_timers(&mut self) {
+        let elapsed = self.shared.options.clock.elapsed();
+        while self.timers.peek().is_some_and(|Reverse((due, ..))| *due <= elapsed) {
+            let Some(Reverse((_, run, wait))) = self.timers.pop() else { return };
+            let Some(motion) = self.motions.get_mut(&run) else { continue };
+            let answer = match motion.waits.get(&wait) {
+                Some(Pending::Until { .. }) => Answer::Due,
+                Some(Pending::Event { filter, due, .. }) => {
+                    event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
+                }
+                _ => continue,
+            };
+            motion.waits.remove(&wait);
+            motion.activation.push(Input::Answer(wait, answer));
+            self.ready.push_back(run);
+        }
+    }
+
+    /// Writes to the row that the run waits, when it waits for longer than a nap.
+    fn maybe_park(&mut self, run: RunId) {
+        let now = self.shared.now();
+        let elapsed = self.shared.options.clock.elapsed();
+        let Some(motion) = self.motions.get_mut(&run) else { return };
+        motion.idle_since = elapsed;
+        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(..) | Pending::Effect(_) | Pending::Start));
+        let wake_at = motion.waits.values().filter_map(Pending::due).min();
+        if busy || motion.waits.is_empty() || motion.activation.can_advance() || wake_at.is_some_and(|at| at.since(now) < NAP) {
+            motion.parked = false;
+            return;
+        }
+        let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
+        let waiting_for = motion.waits.values().map(|pending| pending.sentence()).collect::<Vec<_>>().join("; and ").into();
+        motion.parked = true;
+        let change = Change::Park { run, epoch: motion.world.epoch, status: Status::Waiting, waiting_for, wake_at, subscriptions };
+        motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
+    }
+
+    /// Gives up runs that have waited for a while: their journal is all that is kept of them.
+    fn sweep(&mut self) {
+        let elapsed = self.shared.options.clock.elapsed();
+        let after = self.shared.options.evict_after;
+        let crowded = self.motions.len() > self.shared.options.most_live;
+        if elapsed.saturating_sub(self.swept) < after / 4 && !crowded {
+            return;
+        }
+        self.swept = elapsed;
+        let durable = self.shared.log.durable();
+        let idle = |motion: &Motion| motion.parked && motion.world.written.get() <= durable && !motion.activation.can_advance();
+        let gone: Vec<_> = self
+            .motions
+            .iter()
+            .filter(|(_, motion)| idle(motion) && (crowded || elapsed.saturating_sub(motion.idle_since) >= after))
+            .map(|(run, _)| *run)
+            .collect();
+        for run in gone {
+            self.evict(run);
+        }
+    }
+
+    fn evict(&mut self, run: RunId) {
+        let Some(motion) = self.motions.remove(&run) else { return };
+        let wake_at = motion.waits.values().filter_map(Pending::due).min();
+        // From here on a wake-up claims the run; the claim stands behind the release in the log.
+        self.shared.log.send(Item { changes: vec![Change::Release { run, epoch: motion.world.epoch }], done: None });
+        held(&self.shared.routes).remove(&run);
+        self.unsubscribe(run, &motion);
+        if let Some(at) = wake_at {
+            self.shared.timeline.add(at, run);
+        }
+        // What happened between the last look and now must not be lost.
+        let missed = motion.waits.values().any(|pending| match pending {
+            Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
+            Pending::Child { run, workflow, .. } => child_answer(&self.shared, *run, workflow).is_some(),
+            _ => false,
+        });
+        if missed {
+            self.shared.claim(vec![run]);
+        }
+    }
+
+    fn unsubscribe(&self, run: RunId, motion: &Motion) {
+        let mut mailbox = held(&self.shared.mailbox);
+        for name in motion.waits.values().filter_map(Pending::subscription).map(|s| s.name) {
+            if let Some(waiting) = mailbox.get_mut(&name) {
+                waiting.retain(|other| *other != run);
+                if waiting.is_empty() {
+                    mailbox.remove(&name);
+                }
+            }
+        }
+        drop(mailbox);
+        let mut ends = held(&self.shared.ends);
+        for pending in motion.waits.values() {
+            if let Pending::Child { run: child, .. } = pending
+                && let Some(waiting) = ends.get_mut(child)
+            {
+                waiting.retain(|other| *other != run);
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Until { due, .. } => Some(*due),
+            Self::Event { due, .. } => *due,
+            _ => None,
+        }
+    }
+
+    fn subscription(&self) -> Option<Subscription> {
+        match self {
+            Self::Event { filter, .. } => Some(Subscription { name: Arc::clone(&filter.name), key: filter.key.clone() }),
+            _ => None,
+        }
+    }
+
+    /// What is waited for, in words.
+    fn sentence(&self) -> String {
+        let place = |ask: &Ask| {
+            let step = ask.step.as_ref().map(|step| format!(" in step `{step}`")).unwrap_or_default();
+            format!("{step} (line {}, since {})", ask.line, ask.since)
+        };
+        match self {
+            Self::Held(_, ask) => format!("the disk{}", place(ask)),
+            Self::Effect(_) => "a service".to_owned(),
+            Self::Start => "a workflow to start".to_owned(),
+            Self::Until { due, retry_of: Some(error), ask } => format!("the next attempt at {due}, after: {error}{}", place(ask)),
+            Self::Until { due, ask, .. } => format!("the time {due}{}", place(ask)),
+            Self::Event { filter, due, ask } => {
+                let key = filter.key.as_ref().map(|key| format!(" with key `{key}`")).unwrap_or_default();
+                let until = due.map(|due| format!(" until {due}")).unwrap_or_default();
+                format!("the event `{}`{key}{until}{}", filter.name, place(ask))
+            }
+            Self::Child { run, workflow, ask, .. } => format!("the end of run {run} (`{workflow}`){}", place(ask)),
+        }
+    }
+}
+
+/// The event that a wait can take: one that came in time, or nothing when its time is over.
+fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Timestamp>) -> Option<Answer> {
+    match shared.store.next_event(filter) {
+        Ok(Some(event)) if due.is_none_or(|due| event.at < due) => {
+            Some(Answer::Event(Some(EventSeen { seq: event.seq, id: event.id, payload: event.payload, at: event.at })))
+        }
+        Ok(_) => due.filter(|due| *due <= shared.now()).map(|_| Answer::Event(None)),
+        Err(error) => {
+            tracing::warn!("events cannot be read: {error}");
+            None
+        }
+    }
+}
+
+fn child_answer(shared: &Shared, child: RunId, workflow: &str) -> Option<Answer> {
+    let row = match shared.store.run(child) {
+        Ok(row) => row,
+        Err(error) => {
+            tracing::warn!("run {child} cannot be read: {error}");
+            return None;
+        }
+    };
+    let Some(row) = row else {
+        // Written, but not durable yet; or it was never there.
+        return None;
+    };
+    if !row.status.is_final() {
+        return None;
+    }
+    if row.status == Status::Completed {
+        return Some(Answer::Child(Ok(row.output.unwrap_or_default())));
+    }
+    let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
+    let message = format!("run {child} of `{workflow}` {}: {}", row.status.name(), inner["message"].as_str().unwrap_or("no message"));
+    let error = serde_json::json!({ "kind": "workflow", "message": message, "retryable": false, "run": child, "status": row.status, "error": inner });
+    Some(Answer::Child(Err(Payload::from_json(&error))))
+}
+
+/// The settings that a run was accepted with.
+struct Fixed<'a>(&'a Payload);
+
+impl Settings for Fixed<'_> {
+    fn get(&self, name: &str) -> Option<Payload> {
+        thread_local! {
+            static DECODED: RefCell<Option<(Payload, serde_json::Map<String, serde_json::Value>)>> = const { RefCell::new(None) };
+        }
+        DECODED.with_borrow_mut(|decoded| {
+            if decoded.as_ref().is_none_or(|(payload, _)| payload != self.0) {
+                let map = serde_json::from_str(self.0.text()).unwrap_or_default();
+                *decoded = Some((self.0.clone(), map));
+            }
+            decoded.as_ref().and_then(|(_, map)| map.get(name)).map(|value| Payload::from_text(value.to_string()))
+        })
+    }
+}
+
+impl super::handle::Options {
+    fn script_limits(&self) -> Limits {
+        Limits { cpu: self.script_cpu, memory: self.script_memory, ..Limits::default() }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a run in motion asks of this engine at once.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::log::Item;
+use super::shared::{Begun, Notice, Shared};
+use crate::effect::{self, Allow, Performer};
+use crate::host::session::{Act, Batch, ChildStart, World};
+use crate::id::RunId;
+use crate::journal::encode_segment;
+use crate::payload::Payload;
+use crate::store::{Change, Dedupe, Event, Rollback, Run, Status};
+
+/// Repeats of an event's id are dropped that long.
+pub(super) const EVENT_REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
+
+/// The surroundings of one run in motion.
+pub(super) struct RunWorld {
+    pub(super) shared: Arc<Shared>,
+    pub(super) run: RunId,
+    pub(super) workflow: Arc<str>,
+    pub(super) epoch: u64,
+    pub(super) performer: Performer,
+    pub(super) allow: Rc<Allow>,
+    /// The number of the last item that this run has in the log.
+    pub(super) written: Cell<u64>,
+}
+
+impl World for RunWorld {
+    fn prepare(&self, request: &effect::Request) -> Result<Option<String>, effect::Failure> {
+        self.performer.prepare(request, &self.allow)
+    }
+
+    fn config(&self, name: &str) -> Option<Payload> {
+        self.shared.options.settings.get(name)
+    }
+
+    fn has_secret(&self, name: &str) -> bool {
+        self.shared.options.secrets.value(name).is_some()
+    }
+
+    fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String> {
+        self.shared.state(&self.workflow, key)
+    }
+
+    fn set_state(&self, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
+        self.shared.set_state(&self.workflow, key, expected, value, flush)
+    }
+
+    fn append(&self, batch: Batch) {
+        let changes = self.changes(batch);
+        self.written.set(self.shared.log.send(Item { changes, done: None }));
+    }
+
+    fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload> {
+        let Some(deployed) = self.shared.deployed(workflow) else {
+            let registry = self.shared.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let hint = crate::diag::suggest::nearest(workflow, registry.keys().map(|name| &**name))
+                .map(|near| format!("; hint: did you mean `{near}`?"))
+                .unwrap_or_default();
+            return Err(error("not_found", &format!("there is no workflow `{workflow}`{hint}"), &json!(null)));
+        };
+        deployed.accept(&input.to_json()).map(drop).map_err(|faults| {
+            let listed: Vec<_> = faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message })).collect();
+            let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
+            error("invalid", &format!("the input does not fit workflow `{workflow}`: {first}"), &json!(listed))
+        })
+    }
+
+    fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
+        Ok(self.shared.store.run(run).map_err(|e| e.to_string())?.map(|run| run.status.name()))
+    }
+
+    fn begun(&self, name: &str, position: &crate::journal::Position, line: u32) {
+        if self.shared.watching.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            let begun = Begun { run: self.run, name: name.into(), position: position.clone(), line };
+            self.shared.notify(Notice::Begun(begun));
+        }
+    }
+
+    fn new_run(&self) -> RunId {
+        RunId::new()
+    }
+}
+
+fn error(kind: &str, message: &str, faults: &serde_json::Value) -> Payload {
+    Payload::from_json(&json!({ "kind": kind, "message": message, "retryable": false, "faults": faults }))
+}
+
+impl RunWorld {
+    /// What a batch of this run writes.
+    pub(super) fn changes(&self, batch: Batch) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(1 + batch.acts.len());
+        if !batch.entries.is_empty() {
+            let segment = encode_segment(batch.first, &batch.entries);
+            changes.push(Change::Append { run: self.run, epoch: self.epoch, segment });
+        }
+        changes.extend(batch.acts.into_iter().filter_map(|act| self.change(act)));
+        changes
+    }
+
+    fn change(&self, act: Act) -> Option<Change> {
+        Some(match act {
+            Act::Start(start) => self.start(&start)?,
+            Act::Cancel { run, reason } => Change::Cancel { run, reason },
+            Act::Emit { id, name, key, payload } => {
+                let now = self.shared.now();
+                let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
+                Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) }
+            }
+            Act::SetState { key, value } => Change::SetState { scope: Arc::clone(&self.workflow), key, value },
+        })
+    }
+
+    /// The start of another run by this one.
+    pub(super) fn start(&self, start: &ChildStart) -> Option<Change> {
+        let deployed = self.shared.deployed(&start.workflow)?;
+        let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
+        let trigger = Payload::from_json(&json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow }));
+        let now = self.shared.now();
+        let later = start.at.filter(|at| *at > now);
+        let run = Run {
+            id: start.run,
+            workflow: Arc::clone(&start.workflow),
+            version: deployed.version().clone(),
+            settings: deployed.settings_payload(),
+            status: Status::Queued,
+            input,
+            output: None,
+            error: None,
+            trigger,
+            parent: start.attached.then_some(self.run),
+            key: start.key.clone(),
+            priority: start.priority,
+            created_at: now,
+            started_at: None,
+            ended_at: None,
+            waiting_for: if later.is_some() { "its time".into() } else { "".into() },
+            wake_at: later,
+            cancel: None,
+            ready: later.is_none(),
+            rollback: Rollback::None,
+            charged: 0,
+            owner: later.is_none().then(|| Arc::clone(&self.shared.options.node)),
+            epoch: 1,
+        };
+        let dedupe = start.key.as_ref().map(|key| Dedupe {
+            scope: format!("workflow:{}", start.workflow).into(),
+            key: Arc::clone(key),
+            input: crate::host::session::hash_text(start.input.text()),
+            until: start.within.map(|within| now.plus(within)),
+        });
+        Some(Change::Start { run: Box::new(run), dedupe })
+    }
+}
