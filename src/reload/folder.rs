@@ -55,7 +55,7 @@ pub struct Listing {
 
 /// Whether a name in the folder is a script's: `*.rhai`, but not what editors leave beside (`.#x.rhai`, `.x.rhai.swp`, `x.rhai~`).
 pub fn is_script(name: &str) -> bool {
-    name.ends_with(".rhai") && name.len() > ".rhai".len() && !name.starts_with(['.', '#', '~'])
+    Path::new(name).extension().is_some_and(|end| end == "rhai") && !name.starts_with(['.', '#', '~'])
 }
 
 impl Listing {

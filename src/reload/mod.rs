@@ -1,13 +1,15 @@
 //! From a save to a new version: noticing that the scripts folder changed, and which contents have settled.
 //!
 //! [`Watch`] only says that something may have changed; [`Listing`] reads the folder; [`Snapshot`] owns what is live and
-//! what is still settling. None of it knows what a script means.
+//! what is still settling; [`Scripts`] puts them together. None of it knows what a script means.
 
 mod folder;
+mod scripts;
 mod snapshot;
 mod watch;
 
 pub use folder::{Listing, SOURCE_MAX, Skipped, Source, is_script};
+pub use scripts::{Scripts, Update};
 pub use snapshot::{Change, SETTLE, Snapshot};
 pub use watch::{Event, Options, Watch};
 

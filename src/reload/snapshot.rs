@@ -115,6 +115,11 @@ impl Snapshot {
         })
     }
 
+    /// Drops what is settling: the folder cannot be read, so that nobody knows what it became.
+    pub fn forget_pending(&mut self) {
+        self.pending.clear();
+    }
+
     /// When to observe and ask [`Snapshot::settled`] again even if nothing is reported; nothing when nothing is settling.
     pub fn next_check(&self) -> Option<Duration> {
         self.pending.values().map(|pending| pending.since + SETTLE).min()

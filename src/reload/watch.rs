@@ -122,8 +122,8 @@ impl Watcher {
         if notices.iter().any(|notice| notice.need_rescan() || self.concerns_root(notice)) {
             return self.look_again();
         }
-        let wanted = notices.iter().filter(|notice| matters(&notice.kind)).flat_map(|notice| {
-            notice.paths.iter().filter(|path| path.starts_with(&self.root) && may_hold_scripts(path, &notice.kind))
+        let wanted = notices.iter().filter(|notice| matters(notice.kind)).flat_map(|notice| {
+            notice.paths.iter().filter(|path| path.starts_with(&self.root) && may_hold_scripts(path, notice.kind))
         });
         let mut paths: Vec<PathBuf> = wanted.cloned().collect();
         paths.sort();
@@ -185,12 +185,12 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Reading a file is reported too, and must not lead to reading it again.
-fn matters(kind: &EventKind) -> bool {
+fn matters(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(_))
 }
 
 /// Whether a notice at this path may be about scripts: one itself, or a folder that came, went or was renamed.
-fn may_hold_scripts(path: &Path, kind: &EventKind) -> bool {
+fn may_hold_scripts(path: &Path, kind: EventKind) -> bool {
     let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
     let is_folder = matches!(kind, EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder));
     is_script(name) || !name.starts_with('.') && (is_folder || path.extension().is_none() || path.is_dir())

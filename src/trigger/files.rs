@@ -271,11 +271,11 @@ mod tests {
         let mut arrivals = Arrivals::new(Duration::from_secs(2), On::Any, vec![]);
         let (at, seen, grown) = (Duration::from_secs, file("i", 4, 1), file("i", 5, 2));
         arrivals.scanned(vec![seen.clone()], at(0));
-        assert_eq!(arrivals.scanned(vec![seen.clone()], at(2)), [seen.clone()]);
+        assert_eq!(arrivals.scanned(vec![seen.clone()], at(2)), std::slice::from_ref(&seen));
         assert_eq!(arrivals.scanned(vec![seen.clone()], at(3)), [], "asked for once");
         assert_eq!(arrivals.hashed(&seen, Some("half"), Some(&grown), at(3)), None);
         assert_eq!(arrivals.scanned(vec![grown.clone()], at(4)), []);
-        assert_eq!(arrivals.scanned(vec![grown.clone()], at(6)), [grown.clone()]);
+        assert_eq!(arrivals.scanned(vec![grown.clone()], at(6)), std::slice::from_ref(&grown));
         assert_eq!(arrivals.hashed(&grown, None, None, at(6)), None, "unreadable: tried again");
         assert_eq!(arrivals.scanned(vec![grown.clone()], at(8)), [grown]);
     }
