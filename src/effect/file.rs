@@ -3,7 +3,7 @@
 //! Every act may be done twice: after a crash nobody knows whether the first time happened, wholly or in part.
 //! Writes and copies are atomic, appends are cut back to where they began, moves and removals know the file they meant.
 //!
-//! All of it runs on the runtime's blocking threads: a change of thread costs some 20 µs, an `fsync` milliseconds, and a
+//! All of it runs on the runtime's blocking threads: a change of thread costs tens of µs, an `fsync` milliseconds, and a
 //! network file system may hang for minutes, in which a worker would stall with all its runs.
 
 mod append;
@@ -190,16 +190,15 @@ pub(super) fn digest(contents: &[u8]) -> String {
 pub(super) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => {
-                let message = "the file work was given up, the worker is going down; hint: it is redone by itself";
-                Err(Failure::new("file", message).retryable().maybe_sent())
-            }
-        },
+    let error = match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => return outcome,
+        Err(error) => error,
+    };
+    if error.is_panic() {
+        std::panic::resume_unwind(error.into_panic());
     }
+    let message = "the file work was given up, the worker is going down; hint: it is redone by itself";
+    Err(Failure::new("file", message).retryable().maybe_sent())
 }
 
 /// What a second try needs to know of the state before the first.

@@ -174,7 +174,7 @@ fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
         [169, 254, ..] => Some("a link-local address"),
         [100, 64..=127, ..] => Some("a shared address of a carrier's network"),
         [224..=239, ..] => Some("a multicast address"),
-        [0, ..] | [240..=255, ..] => Some("a reserved address"),
+        [0 | 240..=255, ..] => Some("a reserved address"),
         [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => {
             Some("a reserved address")
         }
@@ -182,20 +182,23 @@ fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
-/// Only 2000::/3 is public, without the parts of it that are for documents, tests and tunnels. An address that has an
+/// Only `2000::/3` is public, without the parts of it that are for documents, tests and tunnels. An address that has an
 /// IPv4 address inside (mapped, NAT64, 6to4) is what that one is.
 fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let inner = |high: u16, low: u16| not_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0] if g == 0 && h == 1 => Some("a loopback address"),
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => inner(g, h),
-        [0x2002, ..] => inner(b, c),
+    let segments = address.segments();
+    let inner = |at: usize| {
+        let [high, low] = [segments[at], segments[at + 1]].map(u32::from);
+        not_public_v4(Ipv4Addr::from((high << 16) | low))
+    };
+    match segments {
+        [0, 0, 0, 0, 0, 0, 0, 1] => Some("a loopback address"),
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => inner(6),
+        [0x2002, ..] => inner(1),
         [0xfc00..=0xfdff, ..] => Some("a private address"),
         [0xfe80..=0xfebf, ..] => Some("a link-local address"),
         [0xff00..=0xffff, ..] => Some("a multicast address"),
-        // 2001::/23 is for protocols: Teredo, benchmarks, ORCHID. Its few public services are no HTTP hosts.
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Some("a reserved address"),
+        // `2001::/23` is for protocols: Teredo, benchmarks, ORCHID. Its few public services are no HTTP hosts.
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Some("a reserved address"),
         [0x2000..=0x3fff, ..] => None,
         _ => Some("a reserved address"),
     }

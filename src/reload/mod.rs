@@ -1,1 +1,30 @@
-//! To be filled.
+//! From a save to a new version: noticing that the scripts folder changed, and which contents have settled.
+//!
+//! [`Watch`] only says that something may have changed; [`Listing`] reads the folder; [`Snapshot`] owns what is live and
+//! what is still settling; [`Scripts`] puts them together. None of it knows what a script means.
+
+mod folder;
+mod scripts;
+mod snapshot;
+mod watch;
+
+pub use folder::{Listing, SOURCE_MAX, Skipped, Source, is_script};
+pub use scripts::{Scripts, Update};
+pub use snapshot::{Change, SETTLE, Snapshot};
+pub use watch::{Event, Options, Watch};
+
+/// The scripts folder cannot be watched or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading the folder failed.
+    #[error("cannot read the scripts folder `{folder}`: {source}")]
+    Read {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start watching: {0}")]
+    Start(std::io::Error),
+}

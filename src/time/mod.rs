@@ -24,10 +24,10 @@ impl Timestamp {
     /// The latest time that is representable: near the end of the year 9999, where it still is that year in every zone.
     pub const MAX: Self = Self(253_402_207_200_000);
 
-    /// This time plus `duration`, at most [`Timestamp::MAX`].
+    /// This time plus `duration`, at most [`Timestamp::MAX`]. Parts of a millisecond are rounded up: nothing is early.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let ms = i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(ms).min(Self::MAX.0))
     }
 
@@ -98,5 +98,6 @@ mod tests {
     fn the_latest_time_is_shown_as_a_time() {
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
         assert_eq!(Timestamp::MAX.plus(Duration::from_secs(1)), Timestamp::MAX);
+        assert_eq!(Timestamp(5).plus(Duration::from_micros(1_001)), Timestamp(7));
     }
 }

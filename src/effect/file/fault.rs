@@ -15,7 +15,7 @@ pub(super) fn io(verb: &str, spot: &Spot, error: &Error) -> Failure {
             ("file", "permission is denied".to_owned(), "give the user that runs `panta` access to it", false)
         }
         ErrorKind::IsADirectory => ("file", "it is a folder".to_owned(), "name a file in it", false),
-        ErrorKind::NotADirectory => {
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             ("file", "a part of the path is a file".to_owned(), "use other names for folders", false)
         }
         ErrorKind::DirectoryNotEmpty => {

@@ -33,7 +33,7 @@ pub(super) fn list(place: &Place, glob: &str) -> Result<Vec<String>, Failure> {
     })?;
     let depth = if rest.contains("**") { MAX_DEPTH } else { rest.split('/').count() };
     let mut walk = Walk { place, matcher, prefix, found: Vec::new(), seen: 0 };
-    walk.folder(root.real, String::new(), depth)?;
+    walk.folder(root.real, "", depth)?;
     walk.found.sort();
     Ok(walk.found)
 }
@@ -47,7 +47,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, real: PathBuf, below: String, depth: usize) -> Result<(), Failure> {
+    fn folder(&mut self, real: PathBuf, below: &str, depth: usize) -> Result<(), Failure> {
         let spot = Spot { shown: format!("{}{below}", self.prefix), real };
         let entries = match fs::read_dir(&spot.real) {
             Ok(entries) => entries,
@@ -56,7 +56,7 @@ impl Walk<'_> {
         };
         for entry in entries {
             let entry = entry.map_err(|error| fault::io("listed", &spot, &error))?;
-            self.entry(&entry, &below, depth)?;
+            self.entry(&entry, below, depth)?;
         }
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Walk<'_> {
         }
         let path = format!("{below}{name}");
         if kind.is_dir() {
-            return if depth > 1 { self.folder(entry.path(), format!("{path}/"), depth - 1) } else { Ok(()) };
+            return if depth > 1 { self.folder(entry.path(), &format!("{path}/"), depth - 1) } else { Ok(()) };
         }
         if !self.matcher.is_match(&path) {
             return Ok(());

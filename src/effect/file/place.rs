@@ -5,6 +5,7 @@
 //! can do that, and they need no script to reach the file.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -20,6 +21,9 @@ pub(in crate::effect) struct Place {
     folder: PathBuf,
     globs: Vec<String>,
     limits: Limits,
+    /// Looked up when first needed, as looking takes time.
+    root: OnceLock<PathBuf>,
+    matchers: OnceLock<Vec<GlobMatcher>>,
 }
 
 /// A path that was checked.
@@ -40,9 +44,18 @@ enum LastLink {
 
 impl Place {
     pub(in crate::effect) fn new(folder: &Path, globs: &[String], limits: Limits) -> Self {
-        // A folder that is not there yet has no links in it.
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        Self { folder, globs: globs.to_vec(), limits }
+        Self {
+            folder: folder.to_owned(),
+            globs: globs.to_vec(),
+            limits,
+            root: OnceLock::new(),
+            matchers: OnceLock::new(),
+        }
+    }
+
+    /// The workflow's folder, without links. One that is not there yet has none in it.
+    fn root(&self) -> &Path {
+        self.root.get_or_init(|| self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone()))
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -57,7 +70,7 @@ impl Place {
     /// The directory entry that a path means: a link at its end stands for itself.
     pub(super) fn entry(&self, path: &str) -> Result<Spot, Failure> {
         let spot = self.check(path, self.resolve(path, LastLink::Keep)?)?;
-        if spot.real == self.folder {
+        if spot.real == self.root() {
             let message = format!("`{path}` is the workflow's own folder; hint: name something in it");
             return Err(Failure::denied(message));
         }
@@ -81,7 +94,7 @@ impl Place {
             let base = fixed_part(glob).0;
             base.starts_with(&real) || real.starts_with(&base)
         };
-        if real.starts_with(&self.folder) || self.globs.iter().any(overlaps) {
+        if real.starts_with(self.root()) || self.globs.iter().any(overlaps) {
             return Ok(Spot { real, shown: path.to_owned() });
         }
         Err(self.outside(&format!("{path}/*"), &real.join("*")))
@@ -89,7 +102,8 @@ impl Place {
 
     /// Whether a path on disk may be touched.
     pub(super) fn permits(&self, real: &Path) -> bool {
-        real.starts_with(&self.folder) || self.globs.iter().any(|glob| matcher(glob).is_some_and(|m| m.is_match(real)))
+        let matchers = || self.matchers.get_or_init(|| self.globs.iter().filter_map(|glob| matcher(glob)).collect());
+        real.starts_with(self.root()) || matchers().iter().any(|glob| glob.is_match(real))
     }
 
     fn check(&self, path: &str, real: PathBuf) -> Result<Spot, Failure> {
@@ -114,7 +128,7 @@ impl Place {
                 "files have no folder here; hint: use absolute paths that `allow.files` covers",
             ));
         } else {
-            self.folder.clone()
+            self.root().to_owned()
         };
         for (index, part) in parts.iter().enumerate() {
             real.push(part);

@@ -131,11 +131,18 @@ impl<'a> Exchange<'a> {
         if status.as_u16() >= 400 && !self.accepts(status) {
             return Err(response::refused(response, &hop.method, &hop.url, self.limits).await);
         }
-        let usual = if self.save_to.is_some() { self.limits.saved_bytes } else { self.limits.body_bytes };
+        let usual = if self.save_to.is_some() && status.is_success() {
+            self.limits.saved_bytes
+        } else {
+            self.limits.body_bytes
+        };
         let max_bytes = self.request.max_bytes.unwrap_or(usual);
         match &self.save_to {
-            None => response::read(response, &hop.url, max_bytes).await,
-            Some(spot) => response::save(response, &hop.url, max_bytes, spot, self.attempt.idempotency_key).await,
+            // What an accepted refusal says is not the file that was asked for.
+            Some(spot) if status.is_success() => {
+                response::save(response, &hop.url, max_bytes, spot, self.attempt.idempotency_key).await
+            }
+            _ => response::read(response, &hop.url, max_bytes).await,
         }
     }
 

@@ -27,7 +27,8 @@ pub(super) fn sending(error: &reqwest::Error, url: &Url, allow: &Allow) -> Failu
     }
     let peer = peer(url);
     if error.is_timeout() {
-        let failure = Failure::new("timeout", format!("`{peer}` did not take the connection in time; hint: is it up?"));
+        let hint = "check that the service is up, and that the URL begins as it should (`http` or `https`)";
+        let failure = Failure::new("timeout", format!("`{peer}` did not take the connection in time; hint: {hint}"));
         return at(if error.is_connect() { failure } else { failure.maybe_sent() }, url).retryable();
     }
     if error.is_connect() {
@@ -74,6 +75,6 @@ fn peer(url: &Url) -> String {
     }
 }
 
-fn find<'e, E: Error + 'static>(error: &'e reqwest::Error) -> Option<&'e E> {
+fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     std::iter::successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref())
 }

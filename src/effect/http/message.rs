@@ -116,15 +116,17 @@ pub(super) fn has_content_type(headers: &[Header]) -> bool {
     headers.iter().any(|header| header.name == CONTENT_TYPE)
 }
 
+type Pair<'t> = (Cow<'t, str>, Cow<'t, str>);
+
 fn resolve_pairs<'t>(
     pairs: &'t [(String, String)],
     target: Target<'_>,
     secrets: &dyn Secrets,
-) -> Result<Vec<(Cow<'t, str>, Cow<'t, str>)>, Failure> {
+) -> Result<Vec<Pair<'t>>, Failure> {
     pairs.iter().map(|(name, value)| Ok((secrets.resolve(name, target)?, secrets.resolve(value, target)?))).collect()
 }
 
-fn encode_form(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> String {
+fn encode_form(fields: &[Pair<'_>]) -> String {
     let mut url = Url::parse("http://form.invalid/").expect("a literal URL");
     url.query_pairs_mut().extend_pairs(fields);
     url.query().unwrap_or_default().to_owned()

@@ -208,12 +208,11 @@ async fn decode_charset(content_type: &str, bytes: Vec<u8>) -> String {
 /// `Retry-After` in seconds, or as a date: measured from the peer's own `Date`, as its clock may differ from ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let now = headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
-            http_date(text)?.since(now.unwrap_or_else(|| SystemClock.now()))
-        }
+    let wait = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let now = headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?));
+        http_date(text)?.since(now.unwrap_or_else(|| SystemClock.now()))
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }
