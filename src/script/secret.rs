@@ -84,8 +84,8 @@ pub fn register(engine: &mut Engine) {
     }
     engine.register_fn("+", |text: ImmutableString, secret: SecretRef| format!("{text}{}", secret.placeholder()));
     engine.register_fn("+", |secret: SecretRef, text: ImmutableString| format!("{}{text}", secret.placeholder()));
-    engine.register_fn("+=", |text: &mut ImmutableString, secret: SecretRef| *text += secret.placeholder().as_str());
-    engine.register_fn("append", |text: &mut ImmutableString, secret: SecretRef| *text += secret.placeholder().as_str());
+    super::sandbox::register_changing(engine, "+=", |text: &mut ImmutableString, secret: SecretRef| *text += secret.placeholder().as_str());
+    super::sandbox::register_changing(engine, "append", |text: &mut ImmutableString, secret: SecretRef| *text += secret.placeholder().as_str());
     for name in ["==", "!="] {
         engine.register_fn(name, |_: SecretRef, _: SecretRef| refuse());
         engine.register_fn(name, |_: SecretRef, _: Dynamic| refuse());
