@@ -7,12 +7,12 @@
 //! - Rhai's own limits on data sizes stay off: with any of them set, every native call walks its whole first argument, so that
 //!   `push` takes time in proportion to the array (20,000 pushes: 5 ms without, 600 ms with). Memory is bounded by
 //!   [`super::guard`]; what one native call may make is checked here before it is made.
-//! - `<`, `<=`, `>` and `>=` are ours, so that comparing different kinds is an error. [`super::rewrite`] turns them into ordinary
-//!   calls, which leaves the fast operators on for arithmetic. (Rhai's own `<=` on floats is wrong besides: `1.0 <= 2.0` is `false`.)
+//! - `<`, `<=`, `>` and `>=` are ours, so that comparing different kinds is an error. [`super::rewrite`] turns them into nodes
+//!   of ours, which leaves the fast operators on for arithmetic. (Rhai's own `<=` on floats is wrong besides: `1.0 <= 2.0` is `false`.)
 //! - What would pass a limit ends the run ([`super::guard::limit`]); a `try` does not help.
 
 mod arrays;
-mod compare;
+pub(super) mod compare;
 pub(super) mod nesting;
 mod order;
 pub(super) mod show;
@@ -22,7 +22,7 @@ use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicBlobPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, BitFieldPackage, LogicPackage, MoreStringPackage, Package as _,
 };
-use rhai::{Engine, EvalAltResult, FuncRegistration, OptimizationLevel, Position, RhaiNativeFunc, Variant};
+use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, Expression, FuncRegistration, OptimizationLevel, Position, RhaiNativeFunc, Variant};
 
 use super::guard::{self, Outcome};
 use super::secret;
@@ -94,6 +94,21 @@ where
     FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
 {
     FuncRegistration::new(name).with_purity(false).register_into_engine(engine, function);
+}
+
+/// What evaluates a node that `rewrite` made: it gets the node's expressions and its state.
+type Node = fn(&mut EvalContext, &[Expression], &Dynamic) -> Outcome<Dynamic>;
+
+/// Nodes go by keys that no script can write.
+fn register_node(engine: &mut Engine, key: &str, evaluate: Node) {
+    engine.register_custom_syntax_handler(key, false, evaluate).expect("a node that leaves the scope as it is");
+}
+
+fn located(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+    if error.position().is_none() {
+        error.set_position(position);
+    }
+    error
 }
 
 fn error(message: impl Into<String>) -> Box<EvalAltResult> {

@@ -55,7 +55,7 @@ fn has_closure(call: &FnCallExpr) -> bool {
     call.args.iter().any(|argument| match argument {
         Expr::DynamicConstant(value, _) => value.is_fnptr(),
         // A capturing closure is a block that was wrapped by now.
-        Expr::FnCall(inner, _) => matches!(inner.args.first(), Some(Expr::Stmt(_))),
+        Expr::Custom(inner, _) => matches!(inner.inputs.first(), Some(Expr::Stmt(_))),
         _ => false,
     })
 }

@@ -119,7 +119,7 @@ fn ordinary_scripts_mean_what_they_meant() {
         "let m = #{ a: [1, 2, 3] }; let i = [0, 2]; m.a[i[1]] + m[\"a\"][i[0]]",
         "let s = 0; let i = 0; while i <= 10 { if i >= 5 { break; } s += i; i += 1; } s",
         "let x = #{ f: |y| y + 1 }; x.f(2)",
-        "let r = try { throw #{ a: [1] } } catch (e) { e }; r",
+        "let r = 0; try { throw #{ a: [1] } } catch (e) { r = e; } r",
         "let v = if 1 < 2 && 3.5 >= 3 { [1][0] } else { 0 }; v",
         "[1, 2, 3].filter(|x| x > 1).len",
         "let a = [[1, 2], [3]]; a[0][1..][0]",

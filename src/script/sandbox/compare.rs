@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalContext, Map, NativeCallContext, Position, Token};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
@@ -13,11 +13,15 @@ use super::{error, nesting};
 use crate::script::value::MOST_NESTED;
 
 pub(super) fn register(engine: &mut Engine) {
-    let operators: [(&str, fn(Ordering) -> bool); 4] =
-        [("<", Ordering::is_lt), ("<=", Ordering::is_le), (">", Ordering::is_gt), (">=", Ordering::is_ge)];
-    for (name, holds) in operators {
-        register_order(engine, name, holds);
-    }
+    super::register_node(engine, COMPARED, |context, inputs, state| {
+        let a = context.eval_expression_tree(&inputs[0])?.flatten();
+        let b = context.eval_expression_tree(&inputs[1])?.flatten();
+        let (operator, position) = unpack(state);
+        if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
+            return Ok(operator.holds(a.cmp(&b)).into());
+        }
+        compared(context, operator, a, b).map_err(|error| super::located(error, position))
+    });
     for (name, equal) in [("==", true), ("!=", false)] {
         register_equality(engine, name, equal);
     }
@@ -35,16 +39,72 @@ pub(super) fn register(engine: &mut Engine) {
     );
 }
 
-fn register_order(engine: &mut Engine, name: &'static str, holds: fn(Ordering) -> bool) {
-    // The usual kinds have versions of their own: a lookup by types is cheaper than taking `Dynamic`s apart.
-    engine.register_fn(name, move |a: i64, b: i64| holds(a.cmp(&b)));
-    engine.register_fn(name, move |a: f64, b: f64| order_floats(a, b).is_some_and(holds));
-    engine.register_fn(name, move |a: i64, b: f64| order_floats(a as f64, b).is_some_and(holds));
-    engine.register_fn(name, move |a: f64, b: i64| order_floats(a, b as f64).is_some_and(holds));
-    engine.register_fn(name, move |a: &mut ImmutableString, b: ImmutableString| holds((*a).cmp(&b)));
-    engine.register_fn(name, move |a: Dynamic, b: Dynamic| -> Outcome<bool> {
-        order(&a, &b).map(|order| order.is_some_and(holds)).ok_or_else(|| mixed(name, &a, &b))
-    });
+/// What `rewrite` puts in the place of a comparison by order.
+pub(crate) const COMPARED: &str = "compared$";
+
+/// An operator that asks for the order of two values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Operator {
+    const ALL: [Self; 4] = [Self::Less, Self::LessOrEqual, Self::Greater, Self::GreaterOrEqual];
+
+    /// The operator that a token is, if it is one of these.
+    pub(crate) fn of(token: &Token) -> Option<Self> {
+        Some(match token {
+            Token::LessThan => Self::Less,
+            Token::LessThanEqualsTo => Self::LessOrEqual,
+            Token::GreaterThan => Self::Greater,
+            Token::GreaterThanEqualsTo => Self::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        ["<", "<=", ">", ">="][self as usize]
+    }
+
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
+/// What a comparison's node carries: the operator and where it stands, in one number.
+pub(crate) fn pack(operator: Operator, position: Position) -> Dynamic {
+    let (line, column) = (position.line().unwrap_or(0) as i64, position.position().unwrap_or(0) as i64);
+    Dynamic::from_int(operator as i64 | line << 8 | column << 32)
+}
+
+fn unpack(state: &Dynamic) -> (Operator, Position) {
+    let packed = state.as_int().unwrap_or(0);
+    let (line, column) = ((packed >> 8) as u16, (packed >> 32) as u16);
+    let position = if line == 0 { Position::NONE } else { Position::new(line, column) };
+    (Operator::ALL[(packed & 3) as usize], position)
+}
+
+fn compared(context: &mut EvalContext, operator: Operator, mut a: Dynamic, mut b: Dynamic) -> Outcome<Dynamic> {
+    if let Some(order) = order(&a, &b) {
+        return Ok(order.is_some_and(|order| operator.holds(order)).into());
+    }
+    // Types of the host may have an order of their own.
+    if (a.is_variant() || b.is_variant())
+        && let Ok(result) = context.call_native_fn_raw(operator.name(), true, &mut [&mut a, &mut b])
+        && !result.is_unit()
+        && a.type_id() == b.type_id()
+    {
+        return Ok(result);
+    }
+    Err(mixed(operator.name(), &a, &b))
 }
 
 fn mixed(name: &str, a: &Dynamic, b: &Dynamic) -> Box<rhai::EvalAltResult> {

@@ -8,15 +8,19 @@ use rhai::{Dynamic, Engine};
 use super::guard::{self, Outcome};
 use crate::script::value::MOST_NESTED;
 
-/// The native that `rewrite` wraps around a value that is about to be put into another: returns it, or ends the run.
-pub(crate) const NESTED: &str = "__nested";
+/// What `rewrite` wraps around an expression whose value is about to be put into another: its value, or the run ends.
+pub(crate) const NESTED: &str = "nested$";
 
 /// Parts of a captured value that are looked at. A closure is made in constant time whatever it captures, and so it shall stay;
 /// chains of closures, which is what grows by accident, are narrow.
 const CAPTURED_PARTS: u32 = 256;
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn(NESTED, |value: Dynamic| check(&value).map(|()| value));
+    super::register_node(engine, NESTED, |context, inputs, _| {
+        let value = context.eval_expression_tree(&inputs[0])?;
+        check(&value).map_err(|error| super::located(error, inputs[0].position()))?;
+        Ok(value)
+    });
 }
 
 /// An error if the value is nested too deeply for being put into another.

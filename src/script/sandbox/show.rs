@@ -3,14 +3,14 @@
 
 use std::fmt::Write as _;
 
-use rhai::{Array, Dynamic, Engine, FloatWrapper, FnPtr, ImmutableString, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalContext, FloatWrapper, FnPtr, ImmutableString, Map, NativeCallContext};
 
 use super::guard::{self, Outcome};
 use super::{check_string, nesting, register_changing};
 use crate::script::value::MOST_NESTED;
 
-/// The native that `rewrite` puts around the values of an interpolated string. Rhai itself would swallow an error there.
-pub(crate) const TEXT: &str = "__text";
+/// What `rewrite` wraps around the values of an interpolated string. Rhai itself would swallow an error there.
+pub(crate) const TEXT: &str = "text$";
 
 pub(super) fn register(engine: &mut Engine) {
     for name in ["to_string", "to_debug", "print", "debug"] {
@@ -18,7 +18,10 @@ pub(super) fn register(engine: &mut Engine) {
         engine.register_fn(name, |context: NativeCallContext, map: &mut Map| shown(&context, |show| show.map(map, MOST_NESTED)));
         engine.register_fn(name, |function: &mut FnPtr| function_text(function));
     }
-    engine.register_fn(TEXT, |context: NativeCallContext, value: Dynamic| text(&context, value));
+    super::register_node(engine, TEXT, |context, inputs, _| {
+        let value = context.eval_expression_tree(&inputs[0])?.flatten();
+        text(context, value).map_err(|error| super::located(error, inputs[0].position()))
+    });
     register_joins(engine);
 }
 
@@ -49,7 +52,7 @@ fn function_text(function: &FnPtr) -> ImmutableString {
     if function.is_anonymous() { "Fn(closure)".into() } else { format!("Fn({})", function.fn_name()).into() }
 }
 
-fn text(context: &NativeCallContext, mut value: Dynamic) -> Outcome<Dynamic> {
+fn text(context: &mut EvalContext, mut value: Dynamic) -> Outcome<Dynamic> {
     if value.is_string() {
         return Ok(value);
     }

@@ -168,9 +168,9 @@ fn branches_call_functions_from_a_stored_context() {
 }
 
 /// Runs two functions of a script as fibers of their own, a turn each.
+#[expect(deprecated, reason = "volatile, and the only way to a context that outlives its call")]
 fn interleaved(context: &NativeCallContext, branches: [FnPtr; 2]) -> rhai::Array {
     let pool = Rc::new(StackPool::new());
-    #[expect(deprecated, reason = "volatile, and the only way to a context that outlives its call")]
     let store = Rc::new(context.store_data());
     // The engine of a worker lives longer than its fibers; in this test it is an own one.
     let engine = Rc::new(host());
@@ -262,12 +262,12 @@ fn deeply_nested_values_are_refused_where_they_grow() {
         "let a = []; for i in 0..3000 { a = [a]; }",
         "let a = []; for i in 0..3000 { a = #{ a: a }; }",
         "let a = [0]; for i in 0..300000 { a.push([a.pop()]); }",
-        "let a = [0]; for i in 0..300000 { a[0] = [a.pop()]; a += 1 }",
+        "let a = [0, 0]; for i in 0..300000 { a[0] = [a.shift()]; a += 0; }",
         "let m = #{ a: 0 }; for i in 0..300000 { m.a = #{ a: m.remove(\"a\") }; }",
         "let a = [0]; for i in 0..300000 { let b = [1]; b.push(a.pop()); a.push(b); }",
-        "let a = [0]; for i in 0..300000 { a = [1].map(|_| a); }",
+        "let a = [0]; for i in 0..300000 { a = [1].map(|x| a); }",
         "fn w(x) { [x] } let a = 0; for i in 0..3000 { a = w(a); }",
-        "let a = [0]; for i in 0..3000 { a.set(0, [a.pop()]); a.push(1); }",
+        "let a = [0, 0]; for i in 0..3000 { a.set(0, [a.shift()]); a.push(1); }",
         "let a = 0; for i in 0..3000 { a = [1].zip([a], |x, y| [y]); }",
         "let f = || 0; for i in 0..300000 { let g = f; f = || g.call(); }",
         "let f = || 0; for i in 0..300000 { let g = [f]; f = || g[0].call(); }",
@@ -304,7 +304,7 @@ fn values_from_elsewhere_that_are_nested_too_deeply_are_refused() {
 #[test]
 fn deep_recursion_is_an_error_of_the_script() {
     assert!(refused("fn f(n) { f(n + 1) } f(0)").contains("Stack overflow"));
-    let nest = format!("{}f(n + 1){}", "(1 + [".repeat(12), "][0])".repeat(12));
+    let nest = format!("{}f(n + 1){}", "(1 + [".repeat(5), "][0])".repeat(5));
     let script = format!("fn f(n) {{ {nest} }} f(0)");
     assert!(run(&script).result.is_err());
     assert!(run("fn f(n) { [1].map(|x| f(n + 1)) } f(0)").result.is_err());
@@ -406,7 +406,7 @@ fn figures() {
         for _ in 0..5 {
             let entered = guard.map(Guard::enter);
             let start = crate::time::elapsed();
-            engine.eval_ast::<Dynamic>(ast).expect("runs");
+            drop(engine.eval_ast::<Dynamic>(ast).expect("runs"));
             best = best.min(crate::time::elapsed() - start);
             drop(entered);
         }
