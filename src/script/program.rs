@@ -17,8 +17,8 @@ use rhai::{
 };
 
 use super::bundle::{Bundle, resolve_import};
-use super::catalog::{is_declarative, is_trigger};
-use super::errors;
+use super::catalog::{Catalog, is_declarative, is_trigger};
+use super::errors::{self, Context};
 use super::source::Source;
 use crate::diag::Diagnostic;
 
@@ -182,6 +182,20 @@ impl Program {
         prepared.run(engine, input)
     }
 
+    /// Whether a file has a function of that name; closures have one too.
+    pub fn defines(&self, path: &str, function: &str) -> bool {
+        self.asts.get(path).is_some_and(|ast| ast.iter_fn_def().any(|def| def.name == function))
+    }
+
+    /// An error of a run as a diagnostic; the catalog serves "did you mean".
+    pub fn diagnose(&self, engine: &Engine, error: &EvalAltResult, catalog: &Catalog) -> Diagnostic {
+        errors::from_eval(error, self.bundle.main(), Context { program: self, engine, catalog })
+    }
+
+    fn explain(&self, error: &EvalAltResult, engine: &Engine, path: &str) -> Diagnostic {
+        errors::from_eval(error, path, Context { program: self, engine, catalog: &Catalog::default() })
+    }
+
     fn build(&self, engine: &Engine, recorded: &Constants, declaring: Declaring) -> Result<Prepared, Diagnostic> {
         let image = Rc::new(Image::default());
         for path in self.bundle.order() {
@@ -190,12 +204,12 @@ impl Program {
             let statements = if is_main { &ast.statements()[..self.prefix] } else { ast.statements() };
             let values = self
                 .constants_of(engine, &image, path, statements, recorded, declaring)
-                .map_err(|error| errors::from_eval(&error, &self.bundle, path))?;
+                .map_err(|error| self.explain(&error, engine, path))?;
             image.constants.borrow_mut().insert(path.clone(), values.clone());
             if !is_main {
                 let body = with_statements(ast, path, &image, module_body(ast.statements(), &values));
                 let module = Module::eval_ast_as_new(Scope::new(), &body, engine)
-                    .map_err(|error| errors::from_eval(&error, &self.bundle, path))?;
+                    .map_err(|error| self.explain(&error, engine, path))?;
                 image.modules.borrow_mut().insert(path.clone(), module.into());
             }
         }
