@@ -15,6 +15,7 @@
 
 pub mod lock;
 pub mod memory;
+pub mod sqlite;
 
 use std::sync::Arc;
 
