@@ -81,12 +81,15 @@ impl Sqlite {
         self.lock.announce(&Holder::this_process(Some(listen.to_owned())))
     }
 
-    /// Copies the store, as of the last commit, to a new file.
+    /// Copies the store, as of the last commit, to a new file, for its owner alone.
     pub fn backup(&self, target: &Path) -> Result<()> {
-        self.read(|conn| {
-            let path = target.to_string_lossy();
-            conn.execute("VACUUM INTO ?1", [&*path]).map(drop)
-        })
+        let failed = |error| Error::Failed(format!("`{}`: {error}", target.display()));
+        owned().create_new(true).open(target).map_err(failed)?;
+        // One read transaction: a copy page by page would begin again at each commit.
+        let conn = schema::open_reader(&self.folder)?;
+        conn.execute_batch("PRAGMA query_only = OFF")?;
+        conn.execute("VACUUM INTO ?1", [&*target.to_string_lossy()])?;
+        std::fs::File::open(target).and_then(|file| file.sync_all()).map_err(failed)
     }
 
     /// Reads in one transaction, on a connection of the pool.
@@ -219,4 +222,13 @@ fn make(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// How files are made that only their owner may read.
+fn owned() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }

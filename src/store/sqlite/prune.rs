@@ -31,7 +31,7 @@ impl Batch<'_> {
             (SELECT scope, key FROM dedupe WHERE until <= ?1 ORDER BY until, scope, key LIMIT ?2)";
         self.execute(sql, params![before, rows])?;
         self.prune_bundles(keep)?;
-        self.conn.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        self.give_space_back()?;
         Ok(Applied::Pruned { runs: gone.len() })
     }
 
@@ -86,6 +86,14 @@ impl Batch<'_> {
             }
         }
         self.forget_versions();
+        Ok(())
+    }
+
+    fn give_space_back(&self) -> Result<()> {
+        // It frees one page a row.
+        let mut statement = self.conn.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let mut pages = statement.query([])?;
+        while pages.next()?.is_some() {}
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! (`outcome`), so that the row that is written often stays small. Segments are appended in the order of the log.
 //! Every migration is one entry of [`STEPS`]; the file's `user_version` counts those that it has.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -66,12 +66,8 @@ pub(super) fn open_reader(folder: &Path) -> Result<Connection> {
 /// Looks at the bytes alone before the database is opened, so that a file that is not ours stays as it is.
 /// True where there is nothing yet.
 fn is_fresh(path: &Path) -> Result<bool> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut header = Vec::new();
-    let file = options.open(path).map_err(|error| failed(path, &error))?;
+    let file = super::owned().create(true).truncate(false).open(path).map_err(|error| failed(path, &error))?;
     file.take(100).read_to_end(&mut header).map_err(|error| failed(path, &error))?;
     if header.is_empty() {
         return Ok(true);
