@@ -8,7 +8,14 @@
 //! Every run has an owner (a node) and an epoch. A change that names a run and an epoch is refused, alone, when the run's
 //! epoch is another one: a node that lost its claim writes nothing.
 //!
-//! Knows nothing of Rhai and of scheduling.
+//! What a run waits for is checked when it parks, not when it was evaluated: an event that was accepted or a child that ended
+//! in between makes it ready at once, so no wake-up is lost between a look and the wait, whatever crashes.
+//!
+//! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
+
+pub mod lock;
+pub mod memory;
+pub mod sqlite;
 
 use std::sync::Arc;
 
@@ -57,7 +64,7 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Where a run stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Accepted, not evaluated yet.
@@ -168,7 +175,7 @@ pub struct Run {
     pub wake_at: Option<Timestamp>,
     /// A cancellation that was asked for and not yet carried out: `#{ kind, message }`.
     pub cancel: Option<Payload>,
-    /// Something happened that it may wait for, or it was never evaluated.
+    /// Something happened that it may wait for, or it was never evaluated. Only parking and ending make it false.
     pub ready: bool,
     /// `none`, `complete` or `incomplete`.
     pub rollback: Rollback,
@@ -237,7 +244,7 @@ pub struct Dedupe {
     pub key: Arc<str>,
     /// Hash of the input: the same key with another one is a conflict.
     pub input: u64,
-    /// Until when the key counts; `None`: as long as the run is kept.
+    /// Until when the key counts, against `created_at` of a later start; `None`: as long as the run is kept.
     pub until: Option<Timestamp>,
 }
 
@@ -260,13 +267,30 @@ pub struct Event {
     pub at: Timestamp,
 }
 
-/// What a parked run waits to hear of.
+/// What a parked run waits to hear of: the very event that [`Store::next_event`] would give it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subscription {
     /// Event name.
     pub name: Arc<str>,
     /// Only events with this key; `None`: any.
     pub key: Option<Arc<str>>,
+    /// Only events later in the order than this.
+    pub after: u64,
+    /// Only events accepted at or after.
+    pub since: Timestamp,
+}
+
+impl Subscription {
+    /// The events that it means, for that run.
+    pub fn filter(&self, run: RunId) -> EventFilter {
+        EventFilter {
+            name: self.name.clone(),
+            key: self.key.clone(),
+            run: Some(run),
+            after: self.after,
+            since: self.since,
+        }
+    }
 }
 
 /// The end of a run.
@@ -287,14 +311,15 @@ pub struct End {
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Accepts a run (owned by nobody unless `run.owner` says so). Answer: `Started` or `Repeated`.
+    /// Accepts a run (owned by nobody unless `run.owner` says so). Answer: `Started` or `Repeated`;
+    /// a run whose id is there already is a repeat, too.
     Start {
         /// The row; `epoch` is stored as given.
         run: Box<Run>,
         /// Makes it happen once.
         dedupe: Option<Dedupe>,
     },
-    /// Adds a journal segment. Answer: `Done` or `Refused`.
+    /// Adds a journal segment. Answer: `Done` or `Refused`. Like all that follow under an epoch, refused after a final status.
     Append {
         /// Whose.
         run: RunId,
@@ -303,7 +328,8 @@ pub enum Change {
         /// As made by `journal::encode_segment`.
         segment: Vec<u8>,
     },
-    /// The run waits; replaces its subscriptions, and `ready` becomes false. Answer: `Done` or `Refused`.
+    /// The run waits; replaces its subscriptions, and `ready` becomes false.
+    /// Answer: `Done`, `Refused`, or `Ready` where what it waits for is there already (then `ready` is true).
     Park {
         /// Which.
         run: RunId,
@@ -317,6 +343,8 @@ pub enum Change {
         wake_at: Option<Timestamp>,
         /// Events that make it ready.
         subscriptions: Vec<Subscription>,
+        /// Runs whose end makes it ready.
+        children: Vec<RunId>,
     },
     /// Gives a run up: no owner any more. Answer: `Done` or `Refused`.
     Release {
@@ -325,15 +353,20 @@ pub enum Change {
         /// The claim.
         epoch: u64,
     },
-    /// Takes runs for a node: those of the list that are live, and that have no owner or this one.
-    /// Raises each epoch. Answer: `Claimed` with the rows as they are after it.
+    /// Takes runs for a node: those of the list that are live (or asked to end, while not final), and that have no owner
+    /// or this one. Raises each epoch; a queued run is running from then on.
+    /// Answer: `Claimed` with the rows as they are after it.
     Claim {
         /// Which.
         runs: Vec<RunId>,
         /// By whom.
         node: Arc<str>,
+        /// When: `started_at` of those that were never evaluated.
+        at: Timestamp,
     },
-    /// Ends a run; removes its subscriptions, makes its parent ready. Answer: `Ended` with the parent to wake, or `Refused`.
+    /// Ends a run; removes its subscriptions, and its owner. A final status sets `ended_at` and makes the parent ready;
+    /// a run that `Diverged` or is `Quarantined` has not ended for its parent.
+    /// Answer: `Ended` with the parent to wake, or `Refused`.
     Finish {
         /// Which.
         run: RunId,
@@ -342,7 +375,8 @@ pub enum Change {
         /// How.
         end: End,
     },
-    /// Asks a run to end. Answer: `Done`, or `Refused` where it has ended already, or is unknown.
+    /// Asks a run to end: makes it ready; the first reason stays. Answer: `Done`, or `Refused` where it has ended already,
+    /// or is unknown.
     Cancel {
         /// Which.
         run: RunId,
@@ -372,14 +406,16 @@ pub enum Change {
         /// As made by the bundle.
         bytes: Vec<u8>,
     },
-    /// Removes finished runs that ended before the time and nothing refers to, events and keys that have expired,
-    /// and bundles that no run uses. Answer: `Pruned`.
+    /// Removes finished runs that ended before the time and that no open parent or child refers to, events from the oldest
+    /// on, keys that have expired by then, and bundles that no run uses. Answer: `Pruned`.
     Prune {
         /// Runs that ended before it go.
         before: Timestamp,
         /// Events received before it go.
         events_before: Timestamp,
-        /// At most so many runs at once, so that a commit stays short.
+        /// Versions that stay although no run uses them: the live ones.
+        keep: Vec<Version>,
+        /// At most so many runs, events and keys at once, so that a commit stays short.
         limit: usize,
     },
 }
@@ -398,11 +434,13 @@ pub enum Applied {
         /// The input's hash is the same.
         same_input: bool,
     },
+    /// The run is parked, and ready at once.
+    Ready,
     /// The rows of the runs that were claimed.
     Claimed(Vec<Run>),
     /// The run has ended; its parent, if any, is ready now.
     Ended {
-        /// The parent that waits for it.
+        /// The parent that waits for it, where that is live.
         parent: Option<RunId>,
     },
     /// The event is kept.
@@ -411,7 +449,7 @@ pub enum Applied {
         seq: u64,
         /// False: a repeat that was dropped.
         fresh: bool,
-        /// Runs that are ready now.
+        /// Live runs that are ready now, by id.
         woken: Vec<RunId>,
     },
     /// The claim was lost, or there is nothing to act on. Nothing was written.
@@ -423,14 +461,14 @@ pub enum Applied {
     },
 }
 
-/// Which runs to list. Newest first.
+/// Which runs to list. Newest first: by id.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
     /// Of this workflow.
     pub workflow: Option<String>,
     /// In one of these; empty: any.
     pub statuses: Vec<Status>,
-    /// Accepted at or after.
+    /// Accepted at or after. The id of a run bears its time of acceptance, to ten minutes.
     pub since: Option<Timestamp>,
     /// At most so many.
     pub limit: usize,
@@ -464,17 +502,17 @@ pub trait Store: Send + Sync {
     /// Runs, newest first.
     fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>>;
 
-    /// How many runs of each workflow are in each status.
+    /// How many runs of each workflow are in each status, by name and status; none with zero.
     fn counts(&self) -> Result<Vec<(Arc<str>, Status, u64)>>;
 
     /// The segments of a run's journal, in order.
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>>;
 
-    /// Live runs that can go on: ready, or not parked (`queued`, `running`) and owned by nobody or by `node`;
-    /// in the order of acceptance. What a node takes up when it starts.
+    /// Runs that can go on: live and ready or not parked (`queued`, `running`), or asked to end while not final; of these,
+    /// the ones owned by nobody or by `node`; in the order of acceptance. What a node takes up when it starts.
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>>;
 
-    /// Parked runs that are due until then, earliest first.
+    /// Live runs that are due until then, earliest first.
     fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>>;
 
     /// The first event that fits, in order.
@@ -486,7 +524,7 @@ pub trait Store: Send + Sync {
     /// A durable value.
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>>;
 
-    /// All durable values of a scope whose key begins so.
+    /// All durable values of a scope whose key begins so, by key.
     fn states(&self, scope: &str, prefix: &str) -> Result<Vec<(Arc<str>, Payload)>>;
 
     /// The stored sources of a version.

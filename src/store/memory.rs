@@ -1,0 +1,388 @@
+//! The store's contract in memory: for tests and simulation. Deterministic, and nothing outlives the process.
+//!
+//! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    Applied, Change, Dedupe, End, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, Subscription,
+};
+use crate::id::{RunId, Version};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// The store in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    state: Mutex<State>,
+    fault: Mutex<Option<Fault>>,
+}
+
+/// What goes wrong with a commit, in a simulation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// No space: nothing is written, and the caller is told so.
+    Full,
+    /// The commit reports an error, and nothing was written.
+    Lost,
+    /// The commit reports an error, and everything was written.
+    Kept,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    runs: BTreeMap<RunId, Run>,
+    journals: BTreeMap<RunId, Vec<Arc<[u8]>>>,
+    /// Name, key and run; and the other way round, for taking them back.
+    subscribers: BTreeSet<(Arc<str>, Option<Arc<str>>, RunId)>,
+    subscriptions: BTreeMap<RunId, Vec<Subscription>>,
+    events: BTreeMap<u64, Event>,
+    last_event: u64,
+    /// Where an event's id was first seen, and until when a repeat is dropped.
+    event_ids: BTreeMap<Arc<str>, (u64, Timestamp)>,
+    keys: BTreeMap<(Arc<str>, Arc<str>), Key>,
+    values: BTreeMap<(Arc<str>, Arc<str>), Payload>,
+    bundles: BTreeMap<Version, Arc<[u8]>>,
+}
+
+/// A key that has started a run.
+#[derive(Clone, Debug)]
+struct Key {
+    run: RunId,
+    input: u64,
+    until: Option<Timestamp>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The store as it is found after a crash at this moment.
+    #[must_use]
+    pub fn crash(&self) -> Self {
+        Self { state: Mutex::new(self.state().clone()), fault: Mutex::default() }
+    }
+
+    /// The next commit goes wrong like this.
+    pub fn fail_next(&self, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Memory {
+    /// A copy that goes its own way.
+    fn clone(&self) -> Self {
+        self.crash()
+    }
+}
+
+impl Store for Memory {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>> {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match fault {
+            Some(Fault::Full) => return Err(Error::Full),
+            Some(Fault::Lost) => return Err(Error::Failed("simulated".into())),
+            Some(Fault::Kept) | None => {}
+        }
+        let mut state = self.state();
+        let applied = changes.iter().map(|change| state.apply(change)).collect();
+        if fault.is_some() { Err(Error::Failed("simulated".into())) } else { Ok(applied) }
+    }
+
+    fn run(&self, id: RunId) -> Result<Option<Run>> {
+        Ok(self.state().runs.get(&id).cloned())
+    }
+
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        let fits = |run: &&Run| {
+            filter.workflow.as_deref().is_none_or(|workflow| *run.workflow == *workflow)
+                && (filter.statuses.is_empty() || filter.statuses.contains(&run.status))
+                && filter.since.is_none_or(|since| run.created_at >= since)
+                && filter.before.is_none_or(|before| run.id < before)
+        };
+        Ok(self.state().runs.values().rev().filter(fits).take(filter.limit).cloned().collect())
+    }
+
+    fn counts(&self) -> Result<Vec<(Arc<str>, Status, u64)>> {
+        let mut counts = BTreeMap::new();
+        for run in self.state().runs.values() {
+            *counts.entry((run.workflow.clone(), run.status)).or_default() += 1;
+        }
+        Ok(counts.into_iter().map(|((workflow, status), n)| (workflow, status, n)).collect())
+    }
+
+    fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>> {
+        Ok(self.state().journals.get(&id).into_iter().flatten().map(|segment| segment.to_vec()).collect())
+    }
+
+    fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {
+        let state = self.state();
+        let mine = |run: &&Run| run.can_go_on() && run.owner.as_deref().is_none_or(|owner| owner == node);
+        Ok(state.runs.values().filter(mine).take(limit).map(|run| run.id).collect())
+    }
+
+    fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
+        let state = self.state();
+        let live = state.runs.values().filter(|run| run.status.is_live());
+        let mut due: Vec<_> =
+            live.filter_map(|run| Some((run.wake_at?, run.id))).filter(|due| due.0 <= until).collect();
+        due.sort_unstable();
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    fn next_event(&self, filter: &EventFilter) -> Result<Option<Event>> {
+        Ok(self.state().next_event(filter).cloned())
+    }
+
+    fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>> {
+        Ok(self.state().events.range(after.saturating_add(1)..).take(limit).map(|(_, event)| event.clone()).collect())
+    }
+
+    fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {
+        Ok(Self::state(self).values.get(&(scope.into(), key.into())).cloned())
+    }
+
+    fn states(&self, scope: &str, prefix: &str) -> Result<Vec<(Arc<str>, Payload)>> {
+        let state = Self::state(self);
+        let from = state.values.range((scope.into(), prefix.into())..);
+        let fits = from.take_while(|((s, key), _)| **s == *scope && key.starts_with(prefix));
+        Ok(fits.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {
+        Ok(Self::state(self).bundles.get(version).map(|bytes| bytes.to_vec()))
+    }
+}
+
+impl Run {
+    /// See [`Store::ready`].
+    fn can_go_on(&self) -> bool {
+        let awake = self.status.is_live() && (self.ready || matches!(self.status, Status::Queued | Status::Running));
+        awake || self.cancel.is_some() && !self.status.is_final()
+    }
+}
+
+impl State {
+    fn apply(&mut self, change: &Change) -> Applied {
+        match change {
+            Change::Start { run, dedupe } => self.start(run, dedupe.as_ref()),
+            Change::Append { run, epoch, segment } => self.append(*run, *epoch, segment),
+            Change::Park { .. } => self.park(change),
+            Change::Release { run, epoch } => match self.claimed(*run, *epoch) {
+                Some(run) => {
+                    run.owner = None;
+                    Applied::Done
+                }
+                None => Applied::Refused,
+            },
+            Change::Claim { runs, node, at } => {
+                Applied::Claimed(runs.iter().filter_map(|run| self.claim(*run, node, *at)).collect())
+            }
+            Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
+            Change::Cancel { run, reason } => self.cancel(*run, reason),
+            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::SetState { scope, key, value } => {
+                match value {
+                    Some(value) => self.values.insert((scope.clone(), key.clone()), value.clone()),
+                    None => self.values.remove(&(scope.clone(), key.clone())),
+                };
+                Applied::Done
+            }
+            Change::PutBundle { version, bytes } => {
+                self.bundles.entry(version.clone()).or_insert_with(|| bytes.as_slice().into());
+                Applied::Done
+            }
+            Change::Prune { before, events_before, keep, limit } => self.prune(*before, *events_before, keep, *limit),
+        }
+    }
+
+    /// The run, where it has not ended and the claim holds.
+    fn claimed(&mut self, run: RunId, epoch: u64) -> Option<&mut Run> {
+        self.runs.get_mut(&run).filter(|run| run.epoch == epoch && !run.status.is_final())
+    }
+
+    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>) -> Applied {
+        if let Some(dedupe) = dedupe
+            && let Some(key) = self.keys.get(&(dedupe.scope.clone(), dedupe.key.clone()))
+            && key.until.is_none_or(|until| run.created_at < until)
+        {
+            return Applied::Repeated { run: key.run, same_input: key.input == dedupe.input };
+        }
+        if let Some(old) = self.runs.get(&run.id) {
+            return Applied::Repeated { run: run.id, same_input: old.input == run.input };
+        }
+        if let Some(Dedupe { scope, key, input, until }) = dedupe {
+            self.keys.insert((scope.clone(), key.clone()), Key { run: run.id, input: *input, until: *until });
+        }
+        self.runs.insert(run.id, run.clone());
+        Applied::Started
+    }
+
+    fn append(&mut self, run: RunId, epoch: u64, segment: &[u8]) -> Applied {
+        if self.claimed(run, epoch).is_none() {
+            return Applied::Refused;
+        }
+        self.journals.entry(run).or_default().push(segment.into());
+        Applied::Done
+    }
+
+    fn park(&mut self, change: &Change) -> Applied {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children } = change else {
+            unreachable!("called for `Park` alone");
+        };
+        if self.claimed(*run, *epoch).is_none() {
+            return Applied::Refused;
+        }
+        self.unsubscribe(*run);
+        for Subscription { name, key, .. } in subscriptions {
+            self.subscribers.insert((name.clone(), key.clone(), *run));
+        }
+        self.subscriptions.insert(*run, subscriptions.clone());
+        let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(*run)).is_some())
+            || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()));
+        let run = self.claimed(*run, *epoch).expect("it was there before");
+        run.status = *status;
+        run.waiting_for = waiting_for.clone();
+        run.wake_at = *wake_at;
+        run.ready = ready;
+        if ready { Applied::Ready } else { Applied::Done }
+    }
+
+    fn claim(&mut self, run: RunId, node: &Arc<str>, at: Timestamp) -> Option<Run> {
+        let run = self.runs.get_mut(&run)?;
+        let open = run.status.is_live() || run.cancel.is_some() && !run.status.is_final();
+        if !open || run.owner.as_ref().is_some_and(|owner| owner != node) {
+            return None;
+        }
+        run.owner = Some(node.clone());
+        run.epoch += 1;
+        run.started_at.get_or_insert(at);
+        if run.status == Status::Queued {
+            run.status = Status::Running;
+        }
+        Some(run.clone())
+    }
+
+    fn finish(&mut self, id: RunId, epoch: u64, end: &End) -> Applied {
+        let Some(run) = self.claimed(id, epoch) else { return Applied::Refused };
+        let is_final = end.status.is_final();
+        run.status = end.status;
+        run.output.clone_from(&end.output);
+        run.error.clone_from(&end.error);
+        run.rollback = end.rollback;
+        run.ended_at = is_final.then_some(end.at);
+        run.waiting_for = "".into();
+        run.wake_at = None;
+        run.cancel = None;
+        run.ready = false;
+        run.owner = None;
+        let parent = run.parent.filter(|_| is_final);
+        self.unsubscribe(id);
+        Applied::Ended { parent: parent.filter(|parent| self.wake(*parent)) }
+    }
+
+    /// Makes a run ready that has not ended; whether it is live.
+    fn wake(&mut self, run: RunId) -> bool {
+        let Some(run) = self.runs.get_mut(&run).filter(|run| !run.status.is_final()) else { return false };
+        run.ready = true;
+        run.status.is_live()
+    }
+
+    fn cancel(&mut self, run: RunId, reason: &Payload) -> Applied {
+        let Some(run) = self.runs.get_mut(&run).filter(|run| !run.status.is_final()) else { return Applied::Refused };
+        run.cancel.get_or_insert_with(|| reason.clone());
+        run.ready = true;
+        Applied::Done
+    }
+
+    fn unsubscribe(&mut self, run: RunId) {
+        for Subscription { name, key, .. } in self.subscriptions.remove(&run).unwrap_or_default() {
+            self.subscribers.remove(&(name, key, run));
+        }
+    }
+
+    fn emit(&mut self, event: &Event, until: Timestamp) -> Applied {
+        if let Some((seq, until)) = self.event_ids.get(&event.id)
+            && event.at < *until
+        {
+            return Applied::Emitted { seq: *seq, fresh: false, woken: Vec::new() };
+        }
+        self.last_event += 1;
+        let seq = self.last_event;
+        self.event_ids.insert(event.id.clone(), (seq, until));
+        self.events.insert(seq, Event { seq, ..event.clone() });
+        let woken = self.subscribed(event).into_iter().filter(|run| self.wake(*run)).collect();
+        Applied::Emitted { seq, fresh: true, woken }
+    }
+
+    /// Runs that wait for such an event.
+    fn subscribed(&self, event: &Event) -> BTreeSet<RunId> {
+        let keys = [None].into_iter().chain(event.key.clone().map(Some));
+        let runs = keys.flat_map(|key| {
+            let low = (event.name.clone(), key.clone(), RunId(uuid::Uuid::nil()));
+            let high = (event.name.clone(), key, RunId(uuid::Uuid::max()));
+            self.subscribers.range(low..=high).map(|(_, _, run)| *run)
+        });
+        runs.filter(|run| event.run.is_none_or(|only| only == *run)).collect()
+    }
+
+    fn next_event(&self, filter: &EventFilter) -> Option<&Event> {
+        self.events.range(filter.after.saturating_add(1)..).map(|(_, event)| event).find(|event| {
+            event.name == filter.name
+                && (filter.key.is_none() || event.key == filter.key)
+                && (event.run.is_none() || event.run == filter.run)
+                && event.at >= filter.since
+        })
+    }
+
+    fn prune(&mut self, before: Timestamp, events_before: Timestamp, keep: &[Version], limit: usize) -> Applied {
+        let gone = self.prunable(before, limit);
+        for run in &gone {
+            self.runs.remove(run);
+            self.journals.remove(run);
+        }
+        self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));
+        let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < events_before).collect();
+        for seq in old.into_iter().map(|(seq, _)| *seq).collect::<Vec<_>>() {
+            self.events.remove(&seq);
+        }
+        self.expire(before, events_before, limit);
+        let used: BTreeSet<_> = self.runs.values().map(|run| &run.version).collect();
+        self.bundles.retain(|version, _| used.contains(version) || keep.contains(version));
+        Applied::Pruned { runs: gone.len() }
+    }
+
+    /// Finished runs that nothing open refers to, the ones that ended first.
+    fn prunable(&self, before: Timestamp, limit: usize) -> BTreeSet<RunId> {
+        let open = || self.runs.values().filter(|run| !run.status.is_final());
+        let parents: BTreeSet<_> = open().filter_map(|run| run.parent).collect();
+        let open: BTreeSet<_> = open().map(|run| run.id).collect();
+        let free = |run: &&Run| {
+            run.status.is_final() && !parents.contains(&run.id) && run.parent.is_none_or(|id| !open.contains(&id))
+        };
+        let ended = self.runs.values().filter(free).filter_map(|run| Some((run.ended_at?, run.id)));
+        let ended: BTreeSet<_> = ended.filter(|(at, _)| *at < before).collect();
+        ended.into_iter().take(limit).map(|(_, run)| run).collect()
+    }
+
+    fn expire(&mut self, keys: Timestamp, ids: Timestamp, limit: usize) {
+        let due = self.keys.iter().filter_map(|(key, kept)| Some((kept.until?, key.clone())));
+        let due: BTreeSet<_> = due.filter(|(until, _)| *until <= keys).collect();
+        for (_, key) in due.into_iter().take(limit) {
+            self.keys.remove(&key);
+        }
+        let due = self.event_ids.iter().map(|(id, (_, until))| (*until, id.clone()));
+        let due: BTreeSet<_> = due.filter(|(until, _)| *until <= ids).collect();
+        for (_, id) in due.into_iter().take(limit) {
+            self.event_ids.remove(&id);
+        }
+    }
+}

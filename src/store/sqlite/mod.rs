@@ -1,0 +1,234 @@
+//! The store in one `SQLite` file, `panta.db` in the data folder; readable with the `sqlite3` shell.
+//!
+//! One connection writes; a commit is one transaction in the write-ahead log, synced before it returns. The log is filled
+//! to its size once and overwritten from then on. Reads have connections of their own and see the last commit. The data
+//! folder is locked as long as the store is open.
+//!
+//! After a commit whose outcome is unknown the store writes nothing more: what this process believes and what a restart
+//! would find may differ. It is to be opened again.
+
+mod error;
+mod prune;
+mod read;
+mod row;
+mod schema;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::lock::{Holder, Lock};
+use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store};
+use crate::id::{RunId, Version};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of the write-ahead log. Half of it is written between two checkpoints: larger means fewer of them.
+    pub wal_bytes: u64,
+    /// Connections that are kept for reading; more are opened when needed, and closed after.
+    pub readers: usize,
+    /// Where this process listens, for those who find the folder locked.
+    pub listen: Option<String>,
+    /// The largest size of the file, in pages of 4096 bytes.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { wal_bytes: 16 << 20, readers: 8, listen: None, max_pages: None }
+    }
+}
+
+/// The store in a data folder.
+#[derive(Debug)]
+pub struct Sqlite {
+    folder: PathBuf,
+    readers: usize,
+    writer: Mutex<Writer>,
+    idle: Mutex<Vec<Connection>>,
+    // Dropped last: the folder is held until the connections are closed.
+    lock: Lock,
+}
+
+#[derive(Debug)]
+struct Writer {
+    conn: Connection,
+    names: write::Names,
+    /// A commit had an unknown outcome.
+    lost: bool,
+}
+
+impl Sqlite {
+    /// Takes the data folder (made where it is missing) and opens the store in it.
+    pub fn open(folder: &Path, options: &Options) -> Result<Self> {
+        make(folder).map_err(|error| Error::Failed(format!("`{}`: {error}", folder.display())))?;
+        let lock = Lock::acquire(folder, &Holder::this_process(options.listen.clone()))?;
+        let conn = schema::open_writer(folder, options.wal_bytes)?;
+        if let Some(pages) = options.max_pages {
+            conn.pragma_update(None, "max_page_count", pages)?;
+        }
+        let writer = Mutex::new(Writer { conn, names: write::Names::default(), lost: false });
+        Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, idle: Mutex::default(), lock })
+    }
+
+    /// Says where this process listens, once that is known.
+    pub fn announce(&self, listen: &str) -> Result<()> {
+        self.lock.announce(&Holder::this_process(Some(listen.to_owned())))
+    }
+
+    /// Copies the store, as of the last commit, to a new file, for its owner alone.
+    pub fn backup(&self, target: &Path) -> Result<()> {
+        let failed = |error| Error::Failed(format!("`{}`: {error}", target.display()));
+        owned().create_new(true).open(target).map_err(failed)?;
+        // One read transaction: a copy page by page would begin again at each commit.
+        let conn = schema::open_reader(&self.folder)?;
+        conn.execute_batch("PRAGMA query_only = OFF")?;
+        conn.execute("VACUUM INTO ?1", [&*target.to_string_lossy()])?;
+        std::fs::File::open(target).and_then(|file| file.sync_all()).map_err(failed)
+    }
+
+    /// Reads in one transaction, on a connection of the pool.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let idle = lock(&self.idle).pop();
+        let conn = idle.map_or_else(|| schema::open_reader(&self.folder), Ok)?;
+        let found = read(&conn)?;
+        let mut idle = lock(&self.idle);
+        if idle.len() < self.readers {
+            idle.push(conn);
+        }
+        Ok(found)
+    }
+}
+
+impl Drop for Sqlite {
+    /// Moves the log into the file, so that a copy of the file alone is whole. The log stays, at its size.
+    fn drop(&mut self) {
+        lock(&self.idle).clear();
+        let writer = lock(&self.writer);
+        if !writer.lost
+            && let Err(error) = writer.conn.execute_batch("PRAGMA wal_checkpoint(PASSIVE)")
+        {
+            tracing::debug!(%error, "the log was not moved into the store");
+        }
+    }
+}
+
+impl Writer {
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>> {
+        if self.lost {
+            return Err(Error::Failed(
+                "the outcome of an earlier commit is unknown; hint: open the store again".into(),
+            ));
+        }
+        let applied = match self.apply(changes) {
+            Ok(applied) => applied,
+            Err(error) => return Err(self.give_up(error, false)),
+        };
+        match self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
+            Ok(_) => Ok(applied),
+            Err(error) => Err(self.give_up(error, true)),
+        }
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<Vec<Applied>> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut batch = write::Batch::new(&self.conn, &mut self.names);
+        let applied = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
+        batch.flush()?;
+        Ok(applied)
+    }
+
+    /// Takes the transaction back. Where that is not certain to have left nothing, the store is lost to this process.
+    fn give_up(&mut self, error: rusqlite::Error, committing: bool) -> Error {
+        self.names = write::Names::default();
+        let back = self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok();
+        let nothing_written = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
+        self.lost = !back || committing && !nothing_written;
+        error.into()
+    }
+}
+
+impl Store for Sqlite {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>> {
+        lock(&self.writer).commit(changes)
+    }
+
+    fn run(&self, id: RunId) -> Result<Option<Run>> {
+        self.read(|conn| read::run(conn, id))
+    }
+
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+        self.read(|conn| {
+            let transaction = conn.unchecked_transaction()?;
+            read::runs(&transaction, filter)
+        })
+    }
+
+    fn counts(&self) -> Result<Vec<(Arc<str>, Status, u64)>> {
+        self.read(read::counts)
+    }
+
+    fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>> {
+        self.read(|conn| read::journal(conn, id))
+    }
+
+    fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {
+        self.read(|conn| read::ready(conn, node, limit))
+    }
+
+    fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
+        self.read(|conn| read::due(conn, until, limit))
+    }
+
+    fn next_event(&self, filter: &EventFilter) -> Result<Option<Event>> {
+        self.read(|conn| {
+            let transaction = conn.unchecked_transaction()?;
+            read::next_event(&transaction, filter)
+        })
+    }
+
+    fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>> {
+        self.read(|conn| read::events(conn, after, limit))
+    }
+
+    fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {
+        self.read(|conn| read::state(conn, scope, key))
+    }
+
+    fn states(&self, scope: &str, prefix: &str) -> Result<Vec<(Arc<str>, Payload)>> {
+        self.read(|conn| read::states(conn, scope, prefix))
+    }
+
+    fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {
+        self.read(|conn| read::bundle(conn, version))
+    }
+}
+
+/// A panic elsewhere leaves nothing half done: a transaction that was cut short makes the next `BEGIN` fail, which takes
+/// it back.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the data folder, for its owner alone.
+fn make(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// How files are made that only their owner may read.
+fn owned() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}

@@ -1,0 +1,369 @@
+//! The changes of one batch, within one transaction.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
+
+use super::super::{Applied, Change, Dedupe, End, Event, Run, Status, Subscription};
+use super::read;
+use super::row::{rollback_code, status_code};
+use crate::id::{RunId, Version};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// What the writer remembers of the tables. Dropped when a transaction fails: it may know what was never written.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    workflows: HashMap<Arc<str>, i64>,
+    versions: HashMap<Version, i64>,
+}
+
+/// Applies changes; counts are gathered and written once a batch.
+pub(super) struct Batch<'a> {
+    pub(super) conn: &'a Connection,
+    names: &'a mut Names,
+    /// Workflow, version and status.
+    counted: BTreeMap<(i64, i64, i64), i64>,
+}
+
+/// What most changes look at before they write.
+struct Hot {
+    workflow: i64,
+    version: i64,
+    status: Status,
+    epoch: u64,
+    subscribed: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(conn: &'a Connection, names: &'a mut Names) -> Self {
+        Self { conn, names, counted: BTreeMap::new() }
+    }
+
+    pub(super) fn apply(&mut self, change: &Change) -> Result<Applied> {
+        match change {
+            Change::Start { run, dedupe } => self.start(run, dedupe.as_ref()),
+            Change::Append { run, epoch, segment } => self.append(*run, *epoch, segment),
+            Change::Park { .. } => self.park(change),
+            Change::Release { run, epoch } => self.release(*run, *epoch),
+            Change::Claim { runs, node, at } => {
+                let claimed = runs.iter().filter_map(|run| self.claim(*run, node, *at).transpose());
+                Ok(Applied::Claimed(claimed.collect::<Result<_>>()?))
+            }
+            Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
+            Change::Cancel { run, reason } => self.cancel(*run, reason),
+            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::SetState { scope, key, value } => self.set_state(scope, key, value.as_ref()),
+            Change::PutBundle { version, bytes } => {
+                let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
+                    ON CONFLICT(version) DO UPDATE SET body = excluded.body WHERE body IS NULL";
+                self.execute(sql, params![&*version.0, bytes])?;
+                Ok(Applied::Done)
+            }
+            Change::Prune { before, events_before, keep, limit } => self.prune(*before, *events_before, keep, *limit),
+        }
+    }
+
+    /// Writes what was gathered.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let sql = "INSERT INTO tally VALUES(?1, ?2, ?3, ?4)
+            ON CONFLICT(workflow, version, status) DO UPDATE SET n = n + excluded.n";
+        for ((workflow, version, status), n) in std::mem::take(&mut self.counted) {
+            if n != 0 {
+                self.execute(sql, params![workflow, version, status, n])?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+        self.conn.prepare_cached(sql)?.execute(values)
+    }
+
+    pub(super) fn forget_versions(&mut self) {
+        self.names.versions.clear();
+    }
+
+    pub(super) fn count(&mut self, workflow: i64, version: i64, status: i64, n: i64) {
+        *self.counted.entry((workflow, version, status)).or_default() += n;
+    }
+
+    fn moved(&mut self, hot: &Hot, status: Status) {
+        self.count(hot.workflow, hot.version, status_code(hot.status), -1);
+        self.count(hot.workflow, hot.version, status_code(status), 1);
+    }
+
+    /// The run, where it has not ended.
+    fn open(&self, run: RunId) -> Result<Option<Hot>> {
+        let sql = "SELECT workflow, version, status, epoch, subscribed FROM run WHERE id = ?1";
+        let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
+            Ok(Hot {
+                workflow: row.get(0)?,
+                version: row.get(1)?,
+                status: row.get(2)?,
+                epoch: row.get::<_, i64>(3)?.cast_unsigned(),
+                subscribed: row.get(4)?,
+            })
+        });
+        Ok(hot.optional()?.filter(|hot| !hot.status.is_final()))
+    }
+
+    /// The run, where it has not ended and the claim holds.
+    fn claimed(&self, run: RunId, epoch: u64) -> Result<Option<Hot>> {
+        Ok(self.open(run)?.filter(|hot| hot.epoch == epoch))
+    }
+
+    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>) -> Result<Applied> {
+        if let Some(dedupe) = dedupe
+            && let Some(repeated) = self.started_before(dedupe, run.created_at)?
+        {
+            return Ok(repeated);
+        }
+        let (workflow, version) = (self.workflow(&run.workflow)?, self.version(&run.version)?);
+        if self.insert_run(run, workflow, version)? == 0 {
+            let sql = "SELECT input = ?2 FROM run_data WHERE id = ?1";
+            let same_input = self.conn.prepare_cached(sql)?.query_row(params![run.id, run.input], |row| row.get(0))?;
+            return Ok(Applied::Repeated { run: run.id, same_input });
+        }
+        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key) VALUES(?1, ?2, ?3, ?4, ?5)";
+        self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key])?;
+        self.insert_outcome(run.id, run.output.as_ref(), run.error.as_ref())?;
+        if let Some(Dedupe { scope, key, input, until }) = dedupe {
+            let sql = "INSERT OR REPLACE INTO dedupe(scope, key, run, input, until) VALUES(?1, ?2, ?3, ?4, ?5)";
+            self.execute(sql, params![scope, key, run.id, input.cast_signed(), until])?;
+        }
+        self.count(workflow, version, status_code(run.status), 1);
+        Ok(Applied::Started)
+    }
+
+    fn started_before(&self, dedupe: &Dedupe, now: Timestamp) -> Result<Option<Applied>> {
+        let sql = "SELECT run, input FROM dedupe WHERE scope = ?1 AND key = ?2 AND (until IS NULL OR until > ?3)";
+        let found = self.conn.prepare_cached(sql)?.query_row(params![dedupe.scope, dedupe.key, now], |row| {
+            let input = row.get::<_, i64>(1)?.cast_unsigned();
+            Ok(Applied::Repeated { run: row.get(0)?, same_input: input == dedupe.input })
+        });
+        found.optional()
+    }
+
+    fn insert_run(&self, run: &Run, workflow: i64, version: i64) -> Result<usize> {
+        let sql = "INSERT INTO run(id, workflow, version, status, epoch, ready, subscribed, owner, wake_at, created_at,
+            started_at, ended_at, parent, priority, charged, rollback, waiting_for, cancel)
+            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+            ON CONFLICT(id) DO NOTHING";
+        let values = params![
+            run.id,
+            workflow,
+            version,
+            status_code(run.status),
+            run.epoch.cast_signed(),
+            run.ready,
+            run.owner,
+            run.wake_at,
+            run.created_at,
+            run.started_at,
+            run.ended_at,
+            run.parent,
+            run.priority,
+            run.charged,
+            rollback_code(run.rollback),
+            run.waiting_for,
+            run.cancel,
+        ];
+        self.execute(sql, values)
+    }
+
+    fn insert_outcome(&self, run: RunId, output: Option<&Payload>, error: Option<&Payload>) -> Result<()> {
+        if output.is_some() || error.is_some() {
+            let sql = "INSERT OR REPLACE INTO outcome(id, output, error) VALUES(?1, ?2, ?3)";
+            self.execute(sql, params![run, output, error])?;
+        }
+        Ok(())
+    }
+
+    fn workflow(&mut self, name: &Arc<str>) -> Result<i64> {
+        if let Some(id) = self.names.workflows.get(name) {
+            return Ok(*id);
+        }
+        let id = self.intern("workflow", "name", name)?;
+        self.names.workflows.insert(name.clone(), id);
+        Ok(id)
+    }
+
+    fn version(&mut self, version: &Version) -> Result<i64> {
+        if let Some(id) = self.names.versions.get(version) {
+            return Ok(*id);
+        }
+        let id = self.intern("bundle", "version", &version.0)?;
+        self.names.versions.insert(version.clone(), id);
+        Ok(id)
+    }
+
+    /// The number of a name, which is added where it is new.
+    fn intern(&self, table: &str, column: &str, name: &str) -> Result<i64> {
+        self.execute(&format!("INSERT INTO {table}({column}) VALUES(?1) ON CONFLICT DO NOTHING"), [name])?;
+        let sql = format!("SELECT id FROM {table} WHERE {column} = ?1");
+        self.conn.prepare_cached(&sql)?.query_row([name], |row| row.get(0))
+    }
+
+    fn append(&self, run: RunId, epoch: u64, segment: &[u8]) -> Result<Applied> {
+        if self.claimed(run, epoch)?.is_none() {
+            return Ok(Applied::Refused);
+        }
+        self.execute("INSERT INTO segment(run, body) VALUES(?1, ?2)", params![run, segment])?;
+        Ok(Applied::Done)
+    }
+
+    fn park(&mut self, change: &Change) -> Result<Applied> {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children } = change else {
+            unreachable!("called for `Park` alone");
+        };
+        let Some(hot) = self.claimed(*run, *epoch)? else { return Ok(Applied::Refused) };
+        self.unsubscribe(*run, &hot)?;
+        let ready = self.subscribe(*run, subscriptions)? | self.any_ended(children)?;
+        let subscribed = !subscriptions.is_empty();
+        // A status that is written is written to its index, too, even where it is the same.
+        if *status == hot.status {
+            let sql = "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5 WHERE id = ?1";
+            self.execute(sql, params![run, ready, subscribed, wake_at, waiting_for])?;
+        } else {
+            let sql = "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5, status = ?6
+                WHERE id = ?1";
+            self.execute(sql, params![run, ready, subscribed, wake_at, waiting_for, status_code(*status)])?;
+            self.moved(&hot, *status);
+        }
+        Ok(if ready { Applied::Ready } else { Applied::Done })
+    }
+
+    /// Notes what a run waits for; whether an event that it waits for is there already.
+    fn subscribe(&self, run: RunId, subscriptions: &[Subscription]) -> Result<bool> {
+        let mut there = false;
+        for wanted in subscriptions {
+            let key = wanted.key.as_deref();
+            let sql = "INSERT OR IGNORE INTO subscription(name, keyed, key, run) VALUES(?1, ?2, ?3, ?4)";
+            self.execute(sql, params![wanted.name, key.is_some(), key.unwrap_or(""), run])?;
+            there = there || read::next_event(self.conn, &wanted.filter(run))?.is_some();
+        }
+        Ok(there)
+    }
+
+    fn unsubscribe(&self, run: RunId, hot: &Hot) -> Result<()> {
+        if hot.subscribed {
+            self.execute("DELETE FROM subscription WHERE run = ?1", [run])?;
+        }
+        Ok(())
+    }
+
+    fn any_ended(&self, runs: &[RunId]) -> Result<bool> {
+        let mut status = self.conn.prepare_cached("SELECT status FROM run WHERE id = ?1")?;
+        for run in runs {
+            let status = status.query_row([run], |row| row.get::<_, Status>(0)).optional()?;
+            if status.is_some_and(Status::is_final) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn release(&self, run: RunId, epoch: u64) -> Result<Applied> {
+        if self.claimed(run, epoch)?.is_none() {
+            return Ok(Applied::Refused);
+        }
+        self.execute("UPDATE run SET owner = NULL WHERE id = ?1", [run])?;
+        Ok(Applied::Done)
+    }
+
+    fn claim(&mut self, run: RunId, node: &Arc<str>, at: Timestamp) -> Result<Option<Run>> {
+        let Some(hot) = self.open(run)? else { return Ok(None) };
+        let sql = "UPDATE run SET owner = ?2, epoch = epoch + 1, started_at = ifnull(started_at, ?3)
+            WHERE id = ?1 AND (owner IS NULL OR owner = ?2) AND (status < 3 OR cancel IS NOT NULL)";
+        if self.execute(sql, params![run, node, at])? == 0 {
+            return Ok(None);
+        }
+        if hot.status == Status::Queued {
+            self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(Status::Running)])?;
+            self.moved(&hot, Status::Running);
+        }
+        read::run(self.conn, run)
+    }
+
+    fn finish(&mut self, run: RunId, epoch: u64, end: &End) -> Result<Applied> {
+        let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
+        let is_final = end.status.is_final();
+        let sql = "UPDATE run SET status = ?2, rollback = ?3, ended_at = ?4, waiting_for = '', wake_at = NULL,
+            cancel = NULL, ready = 0, subscribed = 0, owner = NULL WHERE id = ?1 RETURNING parent";
+        let ended_at = is_final.then_some(end.at);
+        let values = params![run, status_code(end.status), rollback_code(end.rollback), ended_at];
+        let parent: Option<RunId> = self.conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        self.moved(&hot, end.status);
+        self.unsubscribe(run, &hot)?;
+        if hot.status == Status::Diverged || hot.status == Status::Quarantined {
+            self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+        }
+        self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
+        let parent = match parent.filter(|_| is_final) {
+            Some(parent) if self.wake(parent)? => Some(parent),
+            _ => None,
+        };
+        Ok(Applied::Ended { parent })
+    }
+
+    /// Makes a run ready that has not ended; whether it is live.
+    fn wake(&self, run: RunId) -> Result<bool> {
+        let sql = "UPDATE run SET ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7 RETURNING status < 3";
+        let live = self.conn.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional()?;
+        Ok(live.unwrap_or(false))
+    }
+
+    fn cancel(&self, run: RunId, reason: &Payload) -> Result<Applied> {
+        let sql = "UPDATE run SET cancel = ifnull(cancel, ?2), ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7";
+        Ok(if self.execute(sql, params![run, reason])? == 0 { Applied::Refused } else { Applied::Done })
+    }
+
+    fn emit(&self, event: &Event, until: Timestamp) -> Result<Applied> {
+        let sql = "SELECT seq FROM event_id WHERE id = ?1 AND until > ?2";
+        let seen = self.conn.prepare_cached(sql)?.query_row(params![event.id, event.at], |row| row.get::<_, i64>(0));
+        if let Some(seq) = seen.optional()? {
+            return Ok(Applied::Emitted { seq: seq.cast_unsigned(), fresh: false, woken: Vec::new() });
+        }
+        let sql = "INSERT INTO event(id, name, key, payload, run, at, latest) VALUES(?1, ?2, ?3, ?4, ?5, ?6,
+            max(?6, ifnull((SELECT latest FROM event ORDER BY seq DESC LIMIT 1), ?6)))";
+        self.execute(sql, params![event.id, event.name, event.key, event.payload, event.run, event.at])?;
+        let seq = self.conn.last_insert_rowid();
+        let sql = "INSERT OR REPLACE INTO event_id(id, seq, until) VALUES(?1, ?2, ?3)";
+        self.execute(sql, params![event.id, seq, until])?;
+        let mut woken = Vec::new();
+        for run in self.subscribed(event)? {
+            if self.wake(run)? {
+                woken.push(run);
+            }
+        }
+        Ok(Applied::Emitted { seq: seq.cast_unsigned(), fresh: true, woken })
+    }
+
+    /// Runs that wait for such an event.
+    fn subscribed(&self, event: &Event) -> Result<BTreeSet<RunId>> {
+        let sql = "SELECT run FROM subscription WHERE name = ?1 AND keyed = ?2 AND key = ?3";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut runs = BTreeSet::new();
+        for key in [None].into_iter().chain(event.key.as_deref().map(Some)) {
+            let values: [&dyn ToSql; 3] = [&event.name, &key.is_some(), &key.unwrap_or("")];
+            for run in statement.query_map(values, |row| row.get(0))? {
+                runs.insert(run?);
+            }
+        }
+        runs.retain(|run| event.run.is_none_or(|only| only == *run));
+        Ok(runs)
+    }
+
+    fn set_state(&self, scope: &str, key: &str, value: Option<&Payload>) -> Result<Applied> {
+        match value {
+            Some(value) => {
+                let sql = "INSERT OR REPLACE INTO state(scope, key, value) VALUES(?1, ?2, ?3)";
+                self.execute(sql, params![scope, key, value])?
+            }
+            None => self.execute("DELETE FROM state WHERE scope = ?1 AND key = ?2", [scope, key])?,
+        };
+        Ok(Applied::Done)
+    }
+}

@@ -1,0 +1,147 @@
+//! All stores agree: random batches give the same answers and the same reads.
+
+use panta::store::memory::Memory;
+use panta::store::{Change, Event, EventFilter, Run, RunFilter, Status, Store, Subscription};
+use proptest::prelude::*;
+
+use crate::support::stores::*;
+
+const RUNS: u64 = 5;
+const KEYS: [&str; 3] = ["", "k", "l"];
+
+fn key() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&KEYS[..])
+}
+
+fn name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&["a", "b"][..])
+}
+
+fn time() -> impl Strategy<Value = panta::time::Timestamp> {
+    (0..40_u64).prop_map(at)
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    prop::sample::select(&Status::ALL[..])
+}
+
+fn a_run() -> impl Strategy<Value = Run> {
+    let ids = (0..RUNS, prop::option::of(0..RUNS), prop::option::of(name()), 0..2_u64);
+    let rest = (name(), name(), prop::sample::select(&[Status::Queued, Status::Running][..]), any::<bool>());
+    (ids, rest, time()).prop_map(|((n, parent, owner, epoch), (workflow, version_, status, ready), created_at)| Run {
+        workflow: workflow.into(),
+        version: version(version_),
+        parent: parent.map(id),
+        owner: owner.map(Into::into),
+        status,
+        ready,
+        epoch,
+        created_at,
+        ..run(n)
+    })
+}
+
+fn subscription() -> impl Strategy<Value = Subscription> {
+    (name(), prop::option::of(key()), 0..4_u64, time()).prop_map(|(name, key, after, since)| Subscription {
+        name: name.into(),
+        key: key.map(Into::into),
+        after,
+        since,
+    })
+}
+
+fn a_park() -> impl Strategy<Value = Change> {
+    let rest = (
+        prop::sample::select(&[Status::Waiting, Status::Paused, Status::Running][..]),
+        prop::option::of(time()),
+        prop::collection::vec(subscription(), 0..3),
+        prop::collection::vec(0..RUNS, 0..2),
+    );
+    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children))| Change::Park {
+        run: id(n),
+        epoch,
+        status,
+        waiting_for: "x".into(),
+        wake_at,
+        subscriptions,
+        children: children.into_iter().map(id).collect(),
+    })
+}
+
+fn an_event() -> impl Strategy<Value = Change> {
+    let parts = (0..20_u32, name(), prop::option::of(key()), prop::option::of(0..RUNS), time(), 0..30_i64);
+    parts.prop_map(|(id_, name, key, run, when, kept)| Change::Emit {
+        event: Event { run: run.map(id), ..event(&id_.to_string(), name, key, when) },
+        dedupe_until: panta::time::Timestamp(when.0 + kept * 1000),
+    })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let end_status = status().prop_filter("an end", |status| status.is_final() || !status.is_live());
+    prop_oneof![
+        3 => a_run().prop_map(start),
+        2 => (a_run(), key(), 0..2_u64, prop::option::of(time())).prop_map(|(r, k, i, u)| start_once(r, k, i, u)),
+        3 => (0..RUNS, 0..3_u64, key()).prop_map(|(n, epoch, segment)| append(n, epoch, segment)),
+        4 => a_park(),
+        1 => (0..RUNS, 0..3_u64).prop_map(|(n, epoch)| Change::Release { run: id(n), epoch }),
+        2 => (prop::collection::vec(0..RUNS, 0..3), name(), time()).prop_map(|(runs, node, at)| claim(&runs, node, at)),
+        2 => (0..RUNS, 0..3_u64, end_status, time()).prop_map(|(n, epoch, status, at)| end(n, epoch, status, at)),
+        1 => (0..RUNS, key()).prop_map(|(n, reason)| cancel(n, reason)),
+        4 => an_event(),
+        1 => (name(), key(), prop::option::of(key())).prop_map(|(scope, key, value)| set(scope, key, value)),
+        1 => (name(), key()).prop_map(|(version, bytes)| put(version, bytes)),
+        1 => (time(), time(), any::<bool>(), 0..3_usize).prop_map(|(before, events_before, keep, limit)| {
+            let keep = if keep { vec![version("a")] } else { vec![] };
+            Change::Prune { before, events_before, keep, limit }
+        }),
+    ]
+}
+
+fn any<T: Arbitrary>() -> T::Strategy {
+    proptest::arbitrary::any::<T>()
+}
+
+/// Everything that can be read.
+fn read(store: &dyn Store) -> String {
+    let all = RunFilter { limit: 100, ..RunFilter::default() };
+    let mut text = format!("{:#?}\n{:?}\n", store.runs(&all).unwrap(), store.counts().unwrap());
+    for filter in [
+        RunFilter { workflow: Some("a".into()), ..all.clone() },
+        RunFilter { statuses: vec![Status::Waiting, Status::Running], limit: 2, ..all.clone() },
+        RunFilter { since: Some(at(20)), before: Some(id(3)), ..all },
+    ] {
+        text += &format!("{:?}\n", listed(store, &filter));
+    }
+    for n in 0..RUNS {
+        text += &format!("{:?}\n", journal(store, n));
+    }
+    text += &format!("{:?} {:?}\n", ready(store, "a"), ready(store, "b"));
+    text += &format!("{:?} {:?}\n", store.due(at(20), 2).unwrap(), store.events(0, 100).unwrap());
+    for since in [0, 10, 20, 30] {
+        for key in [None, Some("k")] {
+            let filter = EventFilter { since: at(since), key: key.map(Into::into), run: Some(id(1)), ..wanted("a") };
+            text += &format!("{:?}\n", store.next_event(&filter).unwrap());
+        }
+    }
+    for name in ["a", "b"] {
+        text += &format!("{:?} {:?}\n", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap());
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_stores_agree(batches in prop::collection::vec(prop::collection::vec(change(), 0..8), 1..12)) {
+        let memory = Memory::new();
+        let (sqlite, folder) = sqlite();
+        for batch in &batches {
+            prop_assert_eq!(memory.commit(batch).unwrap(), sqlite.commit(batch).unwrap());
+            prop_assert_eq!(read(&memory), read(&sqlite));
+        }
+        drop(sqlite);
+        let again = panta::store::sqlite::Sqlite::open(folder.path(), &options()).unwrap();
+        prop_assert_eq!(read(&memory), read(&again));
+    }
+}

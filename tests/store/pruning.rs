@@ -1,0 +1,76 @@
+//! Pruning: what goes, what stays.
+
+use panta::store::{Applied, Change, Run, Status, Store};
+
+use super::contract;
+use crate::support::stores::*;
+
+contract!(
+    old_runs_go_with_all_that_is_theirs,
+    what_an_open_run_refers_to_stays,
+    the_limit_holds,
+    events_go_from_the_oldest_on,
+    keys_go_when_they_expire,
+    unused_bundles_go,
+);
+
+fn old_runs_go_with_all_that_is_theirs(store: &dyn Store) {
+    given(store, [start_once(running(1), "k", 0, None), start(running(2)), start(running(3)), append(1, 1, "a")]);
+    given(store, [finish(1, at(5)), finish(2, at(6)), end(3, 1, Status::Quarantined, at(1))]);
+    assert_eq!(apply(store, prune(at(6), at(0), 10)), Applied::Pruned { runs: 1 });
+    assert_eq!(listed(store, &any()), ids(&[3, 2]));
+    assert!(journal(store, 1).is_empty());
+    assert_eq!(apply(store, start_once(running(4), "k", 0, None)), Applied::Started);
+    assert_eq!(store.counts().unwrap().iter().map(|(_, _, n)| n).sum::<u64>(), 3);
+}
+
+fn what_an_open_run_refers_to_stays(store: &dyn Store) {
+    let child = |n, parent| Run { parent: Some(id(parent)), ..running(n) };
+    given(store, [start(running(1)), start(child(2, 1)), start(running(3)), start(child(4, 3))]);
+    given(store, [finish(2, at(5)), finish(3, at(5))]);
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 0 });
+    given(store, [finish(1, at(6)), finish(4, at(6))]);
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 4 });
+}
+
+fn the_limit_holds(store: &dyn Store) {
+    given(store, (1..=3).map(running).map(start));
+    given(store, [(1, 9), (2, 7), (3, 8)].map(|(n, when)| finish(n, at(when))));
+    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 2 });
+    assert_eq!(listed(store, &any()), ids(&[1]));
+    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 1 });
+}
+
+fn events_go_from_the_oldest_on(store: &dyn Store) {
+    given(store, [1, 3, 2, 9, 4].map(|n| emit(event(&n.to_string(), "e", None, at(n)))));
+    given(store, [prune(at(0), at(5), 2)]);
+    assert_eq!(store.events(0, 10).unwrap()[0].seq, 3);
+    given(store, [prune(at(0), at(5), 10)]);
+    assert_eq!(store.events(0, 10).unwrap().len(), 2);
+    given(store, [prune(at(0), at(10), 10)]);
+    assert!(store.events(0, 10).unwrap().is_empty());
+    assert_eq!(apply(store, emit(event("new", "e", None, at(10)))), emitted(6, &[]));
+    let repeat = apply(store, emit(event("9", "e", None, at(10))));
+    assert_eq!(repeat, Applied::Emitted { seq: 4, fresh: false, woken: vec![] });
+}
+
+fn keys_go_when_they_expire(store: &dyn Store) {
+    given(store, [start_once(running(1), "k", 0, Some(at(50))), finish(1, at(2)), prune(at(10), at(0), 10)]);
+    assert!(listed(store, &any()).is_empty());
+    let repeated = Applied::Repeated { run: id(1), same_input: true };
+    assert_eq!(apply(store, start_once(running(20), "k", 0, None)), repeated);
+    given(store, [prune(at(50), at(0), 10)]);
+    assert_eq!(apply(store, start_once(running(21), "k", 0, None)), Applied::Started);
+}
+
+fn unused_bundles_go(store: &dyn Store) {
+    given(store, ["v1", "v2", "v3"].map(|name| put(name, name)));
+    given(store, [start(running(1)), start(Run { version: version("v2"), ..running(2) }), finish(2, at(3))]);
+    given(store, [Change::Prune { before: at(0), events_before: at(0), keep: vec![version("v3")], limit: 10 }]);
+    let there = |name| store.bundle(&version(name)).unwrap().is_some();
+    assert_eq!(["v1", "v2", "v3"].map(there), [true, true, true]);
+    given(store, [prune(at(9), at(0), 10)]);
+    assert_eq!(["v1", "v2", "v3"].map(there), [true, false, false]);
+    given(store, [start(Run { version: version("v2"), ..running(4) }), put("v2", "again")]);
+    assert_eq!(store.bundle(&version("v2")).unwrap(), Some(b"again".to_vec()));
+}

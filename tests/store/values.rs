@@ -1,0 +1,46 @@
+//! Durable values and bundles.
+
+use panta::store::Store;
+
+use super::contract;
+use crate::support::stores::*;
+
+contract!(
+    values_are_set_and_removed,
+    values_are_listed_by_prefix,
+    a_bundle_is_put_once,
+    a_run_may_name_a_missing_bundle
+);
+
+fn values_are_set_and_removed(store: &dyn Store) {
+    given(store, [set("w", "k", Some("1")), set("w", "k", Some("2")), set("v", "k", Some("3"))]);
+    assert_eq!(store.state("w", "k").unwrap(), Some(text("2")));
+    given(store, [set("w", "k", None), set("w", "unknown", None)]);
+    assert_eq!(store.state("w", "k").unwrap(), None);
+    assert_eq!(store.state("v", "k").unwrap(), Some(text("3")));
+}
+
+fn values_are_listed_by_prefix(store: &dyn Store) {
+    given(store, ["a", "ab", "ab\u{10ffff}z", "ac", "b", "", "a%", "A"].map(|key| set("w", key, Some(key))));
+    given(store, [set("v", "ab", Some("other")), set("x", "ab", Some("other"))]);
+    let keys =
+        |prefix| -> Vec<_> { store.states("w", prefix).unwrap().into_iter().map(|(key, _)| key.to_string()).collect() };
+    assert_eq!(keys("ab"), ["ab", "ab\u{10ffff}z"]);
+    assert_eq!(keys("a%"), ["a%"]);
+    assert_eq!(keys("").len(), 8);
+    assert!(keys("zz").is_empty());
+}
+
+fn a_bundle_is_put_once(store: &dyn Store) {
+    given(store, [put("v1", "one"), put("v1", "other"), put("v2", "two")]);
+    assert_eq!(store.bundle(&version("v1")).unwrap(), Some(b"one".to_vec()));
+    assert_eq!(store.bundle(&version("v3")).unwrap(), None);
+}
+
+fn a_run_may_name_a_missing_bundle(store: &dyn Store) {
+    given(store, [start(run(1))]);
+    assert_eq!(store.bundle(&version("v1")).unwrap(), None);
+    given(store, [put("v1", "one")]);
+    assert_eq!(store.bundle(&version("v1")).unwrap(), Some(b"one".to_vec()));
+    assert_eq!(get(store, 1), run(1));
+}

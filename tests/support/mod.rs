@@ -1,0 +1,3 @@
+//! What the tests build their cases from.
+
+pub(crate) mod stores;

@@ -1,0 +1,221 @@
+//! Runs, events and changes with short names. Number `n` stands for the run that was accepted `n` seconds after some start.
+
+use std::sync::Arc;
+
+use panta::id::{RunId, Version};
+use panta::payload::Payload;
+use panta::store::sqlite::{Options, Sqlite};
+use panta::store::{
+    Applied, Change, Dedupe, End, Event, EventFilter, Rollback, Run, RunFilter, Status, Store, Subscription,
+};
+use panta::time::Timestamp;
+use uuid::Uuid;
+
+/// So many seconds after the start.
+pub(crate) fn at(n: u64) -> Timestamp {
+    Timestamp(1_700_000_000_000 + n.cast_signed() * 1000)
+}
+
+pub(crate) fn id(n: u64) -> RunId {
+    let mut bytes = [7; 16];
+    bytes[..6].copy_from_slice(&at(n).0.to_be_bytes()[2..]);
+    RunId(Uuid::from_bytes(bytes))
+}
+
+pub(crate) fn text(text: &str) -> Payload {
+    Payload::from_json(&text.into())
+}
+
+pub(crate) fn version(name: &str) -> Version {
+    Version(name.into())
+}
+
+/// A queued run of the workflow `orders`.
+pub(crate) fn run(n: u64) -> Run {
+    Run {
+        id: id(n),
+        workflow: "orders".into(),
+        version: version("v1"),
+        settings: Payload::unit(),
+        status: Status::Queued,
+        input: text("input"),
+        output: None,
+        error: None,
+        trigger: text("trigger"),
+        parent: None,
+        key: None,
+        priority: 0,
+        created_at: at(n),
+        started_at: None,
+        ended_at: None,
+        waiting_for: "".into(),
+        wake_at: None,
+        cancel: None,
+        ready: true,
+        rollback: Rollback::None,
+        charged: 0,
+        owner: None,
+        epoch: 0,
+    }
+}
+
+/// A run that is being evaluated by node `a` under epoch 1.
+pub(crate) fn running(n: u64) -> Run {
+    Run { status: Status::Running, owner: Some("a".into()), epoch: 1, started_at: Some(at(n)), ..run(n) }
+}
+
+pub(crate) fn start(run: Run) -> Change {
+    Change::Start { run: Box::new(run), dedupe: None }
+}
+
+pub(crate) fn start_once(run: Run, key: &str, input: u64, until: Option<Timestamp>) -> Change {
+    let dedupe = Dedupe { scope: "workflow:orders".into(), key: key.into(), input, until };
+    Change::Start { run: Box::new(run), dedupe: Some(dedupe) }
+}
+
+pub(crate) fn append(n: u64, epoch: u64, segment: &str) -> Change {
+    Change::Append { run: id(n), epoch, segment: segment.into() }
+}
+
+/// Parks run `n`, which is owned under epoch 1, until one of these events.
+pub(crate) fn park(n: u64, subscriptions: &[Subscription]) -> Change {
+    Change::Park {
+        run: id(n),
+        epoch: 1,
+        status: Status::Waiting,
+        waiting_for: "a payment".into(),
+        wake_at: None,
+        subscriptions: subscriptions.to_vec(),
+        children: Vec::new(),
+    }
+}
+
+pub(crate) fn park_until(n: u64, status: Status, wake_at: Timestamp) -> Change {
+    Change::Park {
+        run: id(n),
+        epoch: 1,
+        status,
+        waiting_for: "time".into(),
+        wake_at: Some(wake_at),
+        subscriptions: Vec::new(),
+        children: Vec::new(),
+    }
+}
+
+pub(crate) fn park_for(n: u64, child: u64) -> Change {
+    Change::Park {
+        run: id(n),
+        epoch: 1,
+        status: Status::Waiting,
+        waiting_for: "a child".into(),
+        wake_at: None,
+        subscriptions: Vec::new(),
+        children: vec![id(child)],
+    }
+}
+
+/// Any such event.
+pub(crate) fn on(name: &str) -> Subscription {
+    Subscription { name: name.into(), key: None, after: 0, since: at(0) }
+}
+
+pub(crate) fn on_key(name: &str, key: &str) -> Subscription {
+    Subscription { key: Some(key.into()), ..on(name) }
+}
+
+pub(crate) fn claim(runs: &[u64], node: &str, when: Timestamp) -> Change {
+    Change::Claim { runs: runs.iter().map(|n| id(*n)).collect(), node: node.into(), at: when }
+}
+
+/// Completes run `n` under epoch 1.
+pub(crate) fn finish(n: u64, when: Timestamp) -> Change {
+    end(n, 1, Status::Completed, when)
+}
+
+pub(crate) fn end(n: u64, epoch: u64, status: Status, when: Timestamp) -> Change {
+    let end = End { status, output: Some(text("output")), error: None, rollback: Rollback::Complete, at: when };
+    Change::Finish { run: id(n), epoch, end }
+}
+
+pub(crate) fn cancel(n: u64, reason: &str) -> Change {
+    Change::Cancel { run: id(n), reason: text(reason) }
+}
+
+pub(crate) fn event(id: &str, name: &str, key: Option<&str>, when: Timestamp) -> Event {
+    Event { seq: 0, id: id.into(), name: name.into(), key: key.map(Arc::from), payload: text(id), run: None, at: when }
+}
+
+/// Accepts an event whose id is kept for a hundred seconds.
+pub(crate) fn emit(event: Event) -> Change {
+    let dedupe_until = Timestamp(event.at.0 + 100_000);
+    Change::Emit { event, dedupe_until }
+}
+
+pub(crate) fn emitted(seq: u64, woken: &[u64]) -> Applied {
+    Applied::Emitted { seq, fresh: true, woken: woken.iter().map(|n| id(*n)).collect() }
+}
+
+pub(crate) fn wanted(name: &str) -> EventFilter {
+    EventFilter { name: name.into(), key: None, run: None, after: 0, since: at(0) }
+}
+
+pub(crate) fn set(scope: &str, key: &str, value: Option<&str>) -> Change {
+    Change::SetState { scope: scope.into(), key: key.into(), value: value.map(text) }
+}
+
+pub(crate) fn put(name: &str, bytes: &str) -> Change {
+    Change::PutBundle { version: version(name), bytes: bytes.into() }
+}
+
+pub(crate) fn prune(before: Timestamp, events_before: Timestamp, limit: usize) -> Change {
+    Change::Prune { before, events_before, keep: Vec::new(), limit }
+}
+
+/// Commits one change.
+pub(crate) fn apply(store: &dyn Store, change: Change) -> Applied {
+    store.commit(&[change]).expect("a commit").remove(0)
+}
+
+/// Commits a batch; what is given, so nothing of it may be refused.
+pub(crate) fn given(store: &dyn Store, changes: impl IntoIterator<Item = Change>) {
+    let changes: Vec<_> = changes.into_iter().collect();
+    let applied = store.commit(&changes).expect("a commit");
+    assert!(!applied.contains(&Applied::Refused), "{applied:?}");
+}
+
+pub(crate) fn get(store: &dyn Store, n: u64) -> Run {
+    store.run(id(n)).expect("a read").expect("a run")
+}
+
+pub(crate) fn journal(store: &dyn Store, n: u64) -> Vec<String> {
+    let segments = store.journal(id(n)).expect("a read");
+    segments.into_iter().map(|segment| String::from_utf8(segment).expect("text")).collect()
+}
+
+pub(crate) fn ready(store: &dyn Store, node: &str) -> Vec<RunId> {
+    store.ready(node, 100).expect("a read")
+}
+
+pub(crate) fn ids(runs: &[u64]) -> Vec<RunId> {
+    runs.iter().map(|n| id(*n)).collect()
+}
+
+/// A filter for ten runs.
+pub(crate) fn any() -> RunFilter {
+    RunFilter { limit: 10, ..RunFilter::default() }
+}
+
+pub(crate) fn listed(store: &dyn Store, filter: &RunFilter) -> Vec<RunId> {
+    store.runs(filter).expect("a read").into_iter().map(|run| run.id).collect()
+}
+
+/// SQLite with a small log, so that opening is quick.
+pub(crate) fn options() -> Options {
+    Options { wal_bytes: 100_000, ..Options::default() }
+}
+
+/// A new store, and its folder.
+pub(crate) fn sqlite() -> (Sqlite, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    (Sqlite::open(folder.path(), &options()).expect("a store"), folder)
+}
