@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::diag::Diagnostic;
 use crate::effect::Allow;
-use crate::host::declare::{Declaration, TriggerKind};
+use crate::host::declare::{Declaration, Trigger, TriggerKind};
 use crate::host::schema::{Fault, Schema};
 use crate::id::Version;
 use crate::payload::Payload;
@@ -52,6 +52,22 @@ pub struct TriggerSpec {
     pub options: Value,
     /// Line of the declaration.
     pub line: u32,
+}
+
+impl TriggerSpec {
+    fn from_declared(trigger: &Trigger) -> Self {
+        let data = trigger.options.iter().filter_map(|(name, value)| {
+            let text = crate::script::value::to_json_text(value, false).ok()?;
+            Some((name.to_string(), serde_json::from_str(&text).ok()?))
+        });
+        Self {
+            kind: trigger.kind,
+            subject: trigger.subject.clone(),
+            id: trigger.id(),
+            options: Value::Object(data.collect()),
+            line: trigger.line,
+        }
+    }
 }
 
 impl Deployed {

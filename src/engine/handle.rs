@@ -427,12 +427,14 @@ impl Drop for Watch {
 }
 
 fn new_run(shared: &Shared, deployed: &Deployed, id: RunId, input: Payload, trigger: &Value, key: Option<&str>) -> Run {
+    let now = shared.now();
     Run {
         id,
         workflow: Arc::clone(&deployed.name),
         version: deployed.version().clone(),
         settings: deployed.settings_payload(),
-        status: Status::Queued,
+        // It is put in motion as soon as it is durable.
+        status: Status::Running,
         input,
         output: None,
         error: None,
@@ -440,8 +442,8 @@ fn new_run(shared: &Shared, deployed: &Deployed, id: RunId, input: Payload, trig
         parent: None,
         key: key.map(Into::into),
         priority: deployed.priority,
-        created_at: shared.now(),
-        started_at: None,
+        created_at: now,
+        started_at: Some(now),
         ended_at: None,
         waiting_for: "".into(),
         wake_at: None,

@@ -160,7 +160,7 @@ impl Shared {
     pub(super) fn claim(&self, runs: Vec<RunId>) {
         if !runs.is_empty() && !self.closing.load(Ordering::Relaxed) {
             let node = Arc::clone(&self.options.node);
-            self.log.send(Item { changes: vec![Change::Claim { runs, node }], done: None });
+            self.log.send(Item { changes: vec![Change::Claim { runs, node, at: self.now() }], done: None });
         }
     }
 
@@ -251,6 +251,7 @@ impl AfterCommit {
                 shared.notify(Notice::Ended(*run, end.status));
             }
             (Change::Cancel { run, .. }, Applied::Done) => shared.wake(*run),
+            (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
             (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => shared.notify(Notice::Changed(*run)),
             (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => self.lost(*run),
             _ => {}

@@ -504,9 +504,10 @@ impl Worker {
             return;
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
+        let children = motion.waits.values().filter_map(Pending::child).collect();
         let waiting_for = motion.waits.values().map(|pending| pending.sentence()).collect::<Vec<_>>().join("; and ").into();
         motion.parked = true;
-        let change = Change::Park { run, epoch: motion.world.epoch, status: Status::Waiting, waiting_for, wake_at, subscriptions };
+        let change = Change::Park { run, epoch: motion.world.epoch, status: Status::Waiting, waiting_for, wake_at, subscriptions, children };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
 
@@ -584,9 +585,21 @@ impl Pending {
         }
     }
 
+    fn child(&self) -> Option<RunId> {
+        match self {
+            Self::Child { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
+
     fn subscription(&self) -> Option<Subscription> {
         match self {
-            Self::Event { filter, .. } => Some(Subscription { name: Arc::clone(&filter.name), key: filter.key.clone() }),
+            Self::Event { filter, .. } => Some(Subscription {
+                name: Arc::clone(&filter.name),
+                key: filter.key.clone(),
+                after: filter.after,
+                since: filter.since,
+            }),
             _ => None,
         }
     }

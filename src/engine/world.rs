@@ -99,21 +99,27 @@ impl RunWorld {
             let segment = encode_segment(batch.first, &batch.entries);
             changes.push(Change::Append { run: self.run, epoch: self.epoch, segment });
         }
-        changes.extend(batch.acts.into_iter().filter_map(|act| self.change(act)));
+        for act in batch.acts {
+            self.add(act, &mut changes);
+        }
         changes
     }
 
-    fn change(&self, act: Act) -> Option<Change> {
-        Some(match act {
-            Act::Start(start) => self.start(&start)?,
-            Act::Cancel { run, reason } => Change::Cancel { run, reason },
+    fn add(&self, act: Act, changes: &mut Vec<Change>) {
+        match act {
+            Act::Start(start) => changes.extend(self.start(&start)),
+            Act::Cancel { run, reason } => changes.push(Change::Cancel { run, reason }),
             Act::Emit { id, name, key, payload } => {
                 let now = self.shared.now();
                 let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
-                Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) }
+                let starts = super::handle::starts_by_event(&self.shared, &event);
+                changes.push(Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) });
+                changes.extend(starts);
             }
-            Act::SetState { key, value } => Change::SetState { scope: Arc::clone(&self.workflow), key, value },
-        })
+            Act::SetState { key, value } => {
+                changes.push(Change::SetState { scope: Arc::clone(&self.workflow), key, value });
+            }
+        }
     }
 
     /// The start of another run by this one.
@@ -128,7 +134,7 @@ impl RunWorld {
             workflow: Arc::clone(&start.workflow),
             version: deployed.version().clone(),
             settings: deployed.settings_payload(),
-            status: Status::Queued,
+            status: if later.is_some() { Status::Queued } else { Status::Running },
             input,
             output: None,
             error: None,
@@ -137,7 +143,7 @@ impl RunWorld {
             key: start.key.clone(),
             priority: start.priority,
             created_at: now,
-            started_at: None,
+            started_at: later.is_none().then_some(now),
             ended_at: None,
             waiting_for: if later.is_some() { "its time".into() } else { "".into() },
             wake_at: later,
