@@ -8,15 +8,20 @@
 
 pub mod branches;
 pub mod cleanup;
+mod csv;
 pub mod declare;
 mod effects;
+mod encoding;
 mod events;
 pub mod fail;
 mod file;
 pub mod function;
+mod hash;
 mod http;
+mod json;
 mod log;
 mod policy;
+pub mod schema;
 pub mod session;
 mod state;
 mod step;
@@ -45,6 +50,11 @@ pub fn tables() -> Vec<&'static [Function]> {
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,
+        schema::FUNCTIONS,
+        json::FUNCTIONS,
+        csv::FUNCTIONS,
+        hash::FUNCTIONS,
+        encoding::FUNCTIONS,
     ]
 }
 

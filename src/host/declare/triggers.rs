@@ -1,0 +1,215 @@
+//! `trigger::…(…)`: what starts runs, as it was declared. How it works is not known here.
+
+use rhai::{Dynamic, Map};
+
+use super::describe::{choice, verification};
+use super::{change, only_at_top};
+use crate::host::fail::Fail;
+use crate::host::function::{Call, Options};
+
+/// A declared trigger.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// What kind.
+    pub kind: TriggerKind,
+    /// The first argument: a cron line, a path, a glob, a name; empty for `startup`.
+    pub subject: String,
+    /// Checked options. `when`, `input`, `dedupe` may be closures; `verify` has one form for all ways to write it:
+    /// `#{ scheme, secret, … }` with `scheme` one of `github`, `stripe`, `slack`, `standard`, `shopify`, `hmac` (with
+    /// `header`, `algorithm`, `encoding`, `prefix`), `bearer`, `basic` (with `user`). `methods` are upper case.
+    /// `on` of `run` is a list. `query` is the second argument of `sql`.
+    pub options: Map,
+    /// Line of the call.
+    pub line: u32,
+    /// The how-manieth of its kind and subject, from 1.
+    pub number: u32,
+}
+
+/// Kinds of triggers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is the function of its name")]
+pub enum TriggerKind {
+    Cron,
+    Every,
+    Webhook,
+    File,
+    Event,
+    Run,
+    Startup,
+    Mail,
+    Message,
+    Sql,
+}
+
+impl TriggerKind {
+    /// As in `trigger::NAME`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+            Self::Every => "every",
+            Self::Webhook => "webhook",
+            Self::File => "file",
+            Self::Event => "event",
+            Self::Run => "run",
+            Self::Startup => "startup",
+            Self::Mail => "mail",
+            Self::Message => "message",
+            Self::Sql => "sql",
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Cron => &["tz", "catch_up", "overlap", "jitter", "input", "when"],
+            Self::Every => &["overlap", "jitter", "input", "when"],
+            Self::Webhook => &["methods", "verify", "respond", "dedupe", "within", "input", "when"],
+            Self::File => &["on", "settle", "input", "when"],
+            Self::Event => &["debounce", "batch", "input", "when"],
+            Self::Run => &["on", "input", "when"],
+            Self::Sql => &["every", "cursor", "input", "when"],
+            Self::Startup | Self::Mail | Self::Message => &["input", "when"],
+        }
+    }
+
+    /// Its payload is `()`, so that a plain value can take its place.
+    fn has_no_payload(self) -> bool {
+        matches!(self, Self::Cron | Self::Every | Self::Startup)
+    }
+}
+
+impl Trigger {
+    /// Identity over edits of the file: kind and first argument, such as `webhook:orders`; the second equal one ends in `#2`.
+    pub fn id(&self) -> String {
+        let name = self.kind.name();
+        let id = if self.subject.is_empty() { name.to_owned() } else { format!("{name}:{}", self.subject) };
+        if self.number > 1 { format!("{id}#{}", self.number) } else { id }
+    }
+}
+
+pub(super) fn declare(call: &mut Call<'_>, kind: TriggerKind) -> Result<Dynamic, Fail> {
+    only_at_top(call)?;
+    let subject = subject(call, kind)?;
+    let at = match kind {
+        TriggerKind::Startup => 0,
+        TriggerKind::Sql => 2,
+        _ => 1,
+    };
+    let options = call.options(at, kind.options())?;
+    let mut checked = options.map.clone();
+    common(call, kind, &options)?;
+    match kind {
+        TriggerKind::Cron | TriggerKind::Every => schedule(call, &options)?,
+        TriggerKind::Webhook => webhook(call, &options, &mut checked)?,
+        TriggerKind::File => {
+            choice(call, &options, "on", &["any", "create", "change"])?;
+            options.duration("settle")?;
+        }
+        TriggerKind::Event => event(call, &options)?,
+        TriggerKind::Run => statuses(call, &options, &mut checked)?,
+        TriggerKind::Sql => {
+            options.duration("every")?;
+            options.text("cursor")?;
+            checked.insert("query".into(), call.text(1)?.into());
+        }
+        TriggerKind::Startup | TriggerKind::Mail | TriggerKind::Message => {}
+    }
+    add(Trigger { kind, subject, options: checked, line: call.line(), number: 1 });
+    Ok(Dynamic::UNIT)
+}
+
+fn add(mut trigger: Trigger) {
+    change(|declaration| {
+        let same = |other: &&Trigger| other.kind == trigger.kind && other.subject == trigger.subject;
+        trigger.number += declaration.triggers.iter().filter(same).count() as u32;
+        declaration.triggers.push(trigger);
+    });
+}
+
+fn subject(call: &Call<'_>, kind: TriggerKind) -> Result<String, Fail> {
+    if kind == TriggerKind::Startup {
+        return Ok(String::new());
+    }
+    let subject = call.text(0)?;
+    if subject.trim().is_empty() {
+        return Err(call.invalid("its first argument must not be empty"));
+    }
+    if kind == TriggerKind::Every {
+        crate::time::parse_duration(&subject).map_err(|e| call.invalid(format!("{e}; hint: {}", e.hint())))?;
+    }
+    if kind == TriggerKind::Message && !["nats://", "mqtt://", "amqp://"].iter().any(|s| subject.starts_with(s)) {
+        return Err(call.invalid(format!("`{subject}` is no address of a broker; hint: nats://, mqtt:// or amqp://")));
+    }
+    Ok(subject)
+}
+
+fn common(call: &Call<'_>, kind: TriggerKind, options: &Options) -> Result<(), Fail> {
+    options.closure("when")?;
+    let Some(input) = options.get("input").filter(|input| !input.is_fnptr()) else { return Ok(()) };
+    if !kind.has_no_payload() {
+        options.closure("input")?;
+    }
+    crate::script::value::encode(input).map(drop).map_err(|e| call.invalid(e.within("input")))
+}
+
+fn schedule(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+    if let Some(name) = options.text("tz")? {
+        crate::time::zone(&name).map_err(|e| call.invalid(format!("option `tz`: {e}; hint: {}", e.hint())))?;
+    }
+    choice(call, options, "catch_up", &["last", "none", "all"])?;
+    choice(call, options, "overlap", &["skip", "queue", "allow"])?;
+    options.duration("jitter").map(drop)
+}
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+
+fn webhook(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(), Fail> {
+    choice(call, options, "respond", &["accepted", "output"])?;
+    options.duration("within")?;
+    if options.get("dedupe").is_some_and(|dedupe| !dedupe.is_string()) {
+        options.closure("dedupe")?;
+    }
+    if let Some(methods) = options.list("methods")? {
+        let methods = methods.iter().map(|method| upper(call, method)).collect::<Result<Vec<_>, _>>()?;
+        checked.insert("methods".into(), Dynamic::from_array(methods));
+    }
+    if let Some(verify) = options.map("verify")? {
+        checked.insert("verify".into(), Dynamic::from_map(verification(call, verify)?));
+    }
+    Ok(())
+}
+
+fn upper(call: &Call<'_>, method: &Dynamic) -> Result<Dynamic, Fail> {
+    let name = method.to_string().to_uppercase();
+    if METHODS.contains(&name.as_str()) {
+        return Ok(name.into());
+    }
+    Err(call.invalid(format!("option `methods` lists some of {}, not `{method}`", METHODS.join(", "))))
+}
+
+fn event(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+    options.duration("debounce")?;
+    let Some(batch) = options.map("batch")? else { return Ok(()) };
+    let batch = Options::checked(batch, "trigger::event: batch", &["size", "within"])?;
+    let size = batch.int("size")?;
+    if size.is_some_and(|size| size < 1) {
+        return Err(call.invalid("option `batch.size` is at least 1"));
+    }
+    if batch.duration("within")?.is_none() && size.is_none() {
+        return Err(call.invalid("option `batch` needs `size`, `within` or both"));
+    }
+    Ok(())
+}
+
+/// How runs end.
+const STATUSES: [&str; 4] = ["completed", "failed", "cancelled", "timed_out"];
+
+fn statuses(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(), Fail> {
+    let Some(on) = options.get("on") else { return Ok(()) };
+    let list = on.clone().into_array().unwrap_or_else(|_| vec![on.clone()]);
+    for status in &list {
+        let one = Options::checked([("on".into(), status.clone())].into_iter().collect(), call.function.name, &["on"])?;
+        choice(call, &one, "on", &STATUSES)?;
+    }
+    checked.insert("on".into(), Dynamic::from_array(list));
+    Ok(())
+}

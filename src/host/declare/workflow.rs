@@ -1,0 +1,176 @@
+//! `workflow(#{ … })`: its options, each checked where it is written.
+
+use rhai::{Array, Dynamic, Map};
+
+use super::describe::choice;
+use super::{COLLECTOR, Declaration, Upgrade, change, only_at_top};
+use crate::effect::Allow;
+use crate::host::fail::Fail;
+use crate::host::function::{Call, Options, type_of};
+use crate::host::policy::Policy;
+use crate::host::schema::Schema;
+use crate::script::value;
+
+const OPTIONS: [&str; 15] = [
+    "title",
+    "tags",
+    "input",
+    "output",
+    "allow",
+    "retry",
+    "timeout",
+    "deadline",
+    "sla",
+    "concurrency",
+    "priority",
+    "rate",
+    "on_failure",
+    "upgrade",
+    "keep",
+];
+
+const CAPABILITIES: [&str; 9] = ["http", "shell", "files", "sql", "secrets", "mail", "message", "ai", "std"];
+
+pub(super) fn workflow(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    only_at_top(call)?;
+    let before = COLLECTOR.with_borrow(|collector| collector.as_ref().map_or(0, |c| c.declaration.line));
+    if before != 0 {
+        return Err(
+            call.invalid(format!("a file declares one workflow, and line {before} has done so; hint: join the two"))
+        );
+    }
+    let options = call.options(0, &OPTIONS)?;
+    let mut declaration = Declaration { line: call.line().max(1), ..Declaration::default() };
+    describe(call, &options, &mut declaration)?;
+    allow(call, &options, &mut declaration)?;
+    times(call, &options, &mut declaration)?;
+    flow(call, &options, &mut declaration)?;
+    change(|collected| {
+        declaration.triggers = std::mem::take(&mut collected.triggers);
+        declaration.settings = std::mem::take(&mut collected.settings);
+        *collected = declaration;
+    });
+    Ok(Dynamic::UNIT)
+}
+
+fn describe(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
+    declaration.title = options.text("title")?;
+    declaration.tags = match options.list("tags")? {
+        Some(tags) => texts(call, "tags", &tags)?,
+        None => Vec::new(),
+    };
+    declaration.input = schema(call, options, "input")?;
+    declaration.output = schema(call, options, "output")?;
+    Ok(())
+}
+
+fn schema(call: &Call<'_>, options: &Options, key: &str) -> Result<Option<Schema>, Fail> {
+    let read = |value| Schema::from_dynamic(value).map_err(|e| call.invalid(format!("option `{key}`: {e}")));
+    options.get(key).map(read).transpose()
+}
+
+fn texts(call: &Call<'_>, key: &str, list: &Array) -> Result<Vec<String>, Fail> {
+    let text = |value: &Dynamic| {
+        let text = value.clone().into_string();
+        text.map_err(|_| call.invalid(format!("option `{key}` must be a list of texts; it has {}", type_of(value))))
+    };
+    list.iter().map(text).collect()
+}
+
+fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
+    let Some(map) = options.map("allow")? else { return Ok(()) };
+    let allow = Options::checked(map.clone(), "workflow: allow", &CAPABILITIES)?;
+    let list = |key: &str| allow.list(key)?.map(|list| texts(call, &format!("allow.{key}"), &list)).transpose();
+    let http = list("http")?.unwrap_or_default();
+    let files = list("files")?.unwrap_or_default();
+    declaration.allow = Allow::parse(Some(&http), &files).map_err(|e| call.invalid(format!("option `allow`: {e}")))?;
+    declaration.secrets = list("secrets")?;
+    list("shell")?;
+    list("sql")?;
+    allow.flag("mail")?;
+    declaration.std = allow.flag("std")?;
+    for key in ["message", "ai"] {
+        if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { allow.flag(key).map(drop)? }
+    }
+    declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(map)));
+    Ok(())
+}
+
+fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
+    if let Some(retry) = options.get("retry") {
+        Policy::parse(call, retry)?;
+        declaration.retry = Some(retry.clone());
+    }
+    declaration.timeout = options.duration("timeout")?;
+    declaration.deadline = options.duration("deadline")?;
+    declaration.keep = options.duration("keep")?;
+    if let Some(map) = options.map("sla")? {
+        let sla = Options::checked(map.clone(), "workflow: sla", &["after", "notify"])?;
+        if sla.duration("after")?.is_none() || sla.text("notify")?.is_none() {
+            return Err(call.invalid("option `sla` needs both, such as `#{ after: \"4h\", notify: \"ops\" }`"));
+        }
+        declaration.sla = Some(map);
+    }
+    Ok(())
+}
+
+fn flow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
+    let priority = options.int("priority")?.unwrap_or_default();
+    declaration.priority = i32::try_from(priority).map_err(|_| {
+        call.invalid(format!("option `priority` lies between {} and {}, not {priority}", i32::MIN, i32::MAX))
+    })?;
+    declaration.upgrade = match choice(call, options, "upgrade", &["pinned", "when_compatible"])?.as_deref() {
+        Some("when_compatible") => Upgrade::WhenCompatible,
+        _ => Upgrade::Pinned,
+    };
+    declaration.rate = options.text("rate")?;
+    if let Some(rate) = &declaration.rate {
+        check_rate(call, rate)?;
+    }
+    declaration.concurrency = options.map("concurrency")?;
+    if let Some(map) = &declaration.concurrency {
+        concurrency(call, map.clone())?;
+    }
+    if let Some(target) = options.get("on_failure") {
+        on_failure(call, target)?;
+        declaration.on_failure = Some(value::encode(target).map_err(|e| call.invalid(e.within("on_failure")))?);
+    }
+    Ok(())
+}
+
+fn concurrency(call: &Call<'_>, map: Map) -> Result<(), Fail> {
+    let options = Options::checked(map, "workflow: concurrency", &["key", "limit", "on_conflict"])?;
+    options.closure("key")?;
+    choice(call, &options, "on_conflict", &["queue", "skip", "cancel_running"])?;
+    match options.int("limit")? {
+        Some(limit) if limit < 1 => Err(call.invalid(format!("option `concurrency.limit` is at least 1, not {limit}"))),
+        _ => Ok(()),
+    }
+}
+
+fn on_failure(call: &Call<'_>, target: &Dynamic) -> Result<(), Fail> {
+    if target.is_string() {
+        return Ok(());
+    }
+    let map = target.clone().try_cast::<Map>().ok_or_else(|| {
+        call.invalid(format!(
+            "option `on_failure` is a channel's name or `#{{ workflow: \"name\" }}`, not {}",
+            type_of(target)
+        ))
+    })?;
+    let options = Options::checked(map, "workflow: on_failure", &["workflow"])?;
+    options.text("workflow")?.map(drop).ok_or_else(|| call.invalid("option `on_failure` needs `workflow`"))
+}
+
+/// `10/s`, `100/min`, `5/h`, `1/d`.
+fn check_rate(call: &Call<'_>, rate: &str) -> Result<(), Fail> {
+    let fits = rate.split_once('/').is_some_and(|(count, unit)| {
+        count.trim().parse::<u32>().is_ok_and(|count| count > 0) && ["s", "m", "min", "h", "d"].contains(&unit.trim())
+    });
+    if fits {
+        return Ok(());
+    }
+    Err(call.invalid(format!(
+        "option `rate`: \"{rate}\" is no rate; hint: write a count and a unit, such as \"10/s\" or \"100/min\""
+    )))
+}
