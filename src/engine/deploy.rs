@@ -1,10 +1,12 @@
 //! A workflow that is ready to be started: its bundle, and what its declaration says, as plain data.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::surroundings::Settings;
 use crate::diag::Diagnostic;
 use crate::effect::Allow;
 use crate::host::declare::{Declaration, Trigger, TriggerKind};
@@ -14,7 +16,6 @@ use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::script::program::Program;
 use crate::script::{rewrite, sandbox};
-use super::surroundings::Settings;
 
 /// A workflow that can be started.
 #[derive(Clone, Debug)]
@@ -86,7 +87,11 @@ impl Deployed {
         if self.settings.is_empty() {
             return Payload::unit();
         }
-        let fields: Vec<_> = self.settings.iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), value.text())).collect();
+        let fields: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), value.text()))
+            .collect();
         Payload::from_text(format!("{{{}}}", fields.join(",")))
     }
 }
@@ -100,14 +105,20 @@ pub fn script_engine() -> rhai::Engine {
 }
 
 /// Compiles a bundle and evaluates its declaration. `engine` is one of [`script_engine`].
-pub fn declare(engine: &rhai::Engine, bundle: &Bundle, settings: &dyn Settings) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
+pub fn declare(
+    engine: &rhai::Engine,
+    bundle: &Bundle,
+    settings: &Arc<dyn Settings>,
+) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
     let program = Program::compile_with(engine, bundle, rewrite::rewrite)?;
-    let (constants, declaration) = crate::host::declare::collect(&|name| settings.get(name), || program.declare(engine));
+    let settings = Arc::clone(settings);
+    let (constants, declaration) =
+        crate::host::declare::collect(Rc::new(move |name| settings.get(name)), || program.declare(engine));
     Ok((program, constants.map_err(|fault| vec![fault])?, declaration))
 }
 
 /// Compiles a bundle into a workflow that can be started.
-pub fn compile(bundle: Bundle, settings: &dyn Settings) -> Result<Deployed, Vec<Diagnostic>> {
+pub fn compile(bundle: Bundle, settings: &Arc<dyn Settings>) -> Result<Deployed, Vec<Diagnostic>> {
     thread_local! {
         static ENGINE: rhai::Engine = script_engine();
     }

@@ -154,14 +154,16 @@ impl Engine {
     /// Starts the threads. Nothing runs until [`Handle::recover`] or a start.
     pub fn start(store: Arc<dyn Store>, options: Options) -> Self {
         let (log, spawn_log) = Log::start(Arc::clone(&store));
-        let (inboxes, outboxes): (Vec<_>, Vec<_>) = (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
+        let (inboxes, outboxes): (Vec<_>, Vec<_>) =
+            (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared::new(store, log, options, inboxes.clone());
         let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
         let mut threads = Vec::new();
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-            threads.push(thread.spawn(move || worker::run(shared, inbox, messages)).expect("the system gives a thread"));
+            threads
+                .push(thread.spawn(move || worker::run(shared, inbox, messages)).expect("the system gives a thread"));
         }
         let keeper = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("timekeeper".into());
@@ -480,12 +482,17 @@ fn triggered(
                 Ok(input) => {
                     let run = new_run(shared, deployed, RunId::new(), input, trigger, None);
                     let scope = format!("trigger:{}:{}", deployed.name, spec.id).into();
-                    let dedupe = Dedupe { scope, key: key.into(), input: 0, until: Some(now.plus(world::EVENT_REPEATS)) };
+                    let dedupe =
+                        Dedupe { scope, key: key.into(), input: 0, until: Some(now.plus(world::EVENT_REPEATS)) };
                     starts.push(Change::Start { run: Box::new(run), dedupe: Some(dedupe) });
                 }
                 Err(faults) => {
                     let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
-                    tracing::warn!("workflow `{}` was not started by {}: the payload does not fit its input: {first}", deployed.name, spec.id);
+                    tracing::warn!(
+                        "workflow `{}` was not started by {}: the payload does not fit its input: {first}",
+                        deployed.name,
+                        spec.id
+                    );
                 }
             }
         }
@@ -499,7 +506,8 @@ pub(super) fn starts_by_event(shared: &Shared, event: &Event) -> Vec<Change> {
         return Vec::new();
     }
     let trigger = json!({ "kind": "event", "event": &*event.id, "name": &*event.name, "key": event.key.as_deref() });
-    let fits = |spec: &super::TriggerSpec| Pattern::events(&spec.subject).is_ok_and(|pattern| pattern.matches(&event.name));
+    let fits =
+        |spec: &super::TriggerSpec| Pattern::events(&spec.subject).is_ok_and(|pattern| pattern.matches(&event.name));
     triggered(shared, TriggerKind::Event, fits, &event.payload.to_json(), &trigger, &event.id, shared.now())
 }
 
@@ -515,7 +523,12 @@ pub(super) fn starts_after(shared: &Shared, run: RunId, workflow: &str, end: &En
         let wanted = on.is_null() || on == status || on.as_array().is_some_and(|list| list.iter().any(|s| s == status));
         wanted && Pattern::workflows(&spec.subject).is_ok_and(|pattern| pattern.matches(workflow))
     };
-    let needs = shared.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().any(|d| d.triggers.iter().any(|t| t.kind == TriggerKind::Run));
+    let needs = shared
+        .registry
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .values()
+        .any(|d| d.triggers.iter().any(|t| t.kind == TriggerKind::Run));
     if !needs {
         return Vec::new();
     }

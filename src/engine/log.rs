@@ -46,7 +46,9 @@ pub(super) trait Listener: Send {
 
 impl Log {
     /// Starts the thread.
-    pub(super) fn start(store: Arc<dyn Store>) -> (Arc<Self>, impl FnOnce(Box<dyn Listener>) -> std::thread::JoinHandle<()>) {
+    pub(super) fn start(
+        store: Arc<dyn Store>,
+    ) -> (Arc<Self>, impl FnOnce(Box<dyn Listener>) -> std::thread::JoinHandle<()>) {
         let (sender, receiver) = sync_channel(QUEUE);
         let log = Arc::new(Self { queue: Mutex::new((0, Some(sender))), durable: AtomicU64::new(0) });
         let writer = Arc::clone(&log);

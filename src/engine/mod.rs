@@ -22,3 +22,6 @@ pub use deploy::{Deployed, TriggerSpec, compile};
 pub use handle::{Engine, Error, Handle, Options, Start, Started};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
+
+#[cfg(test)]
+mod tests;

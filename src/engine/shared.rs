@@ -87,7 +87,12 @@ pub(super) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(store: Arc<dyn Store>, log: Arc<Log>, options: Options, workers: Vec<mpsc::UnboundedSender<Message>>) -> Arc<Self> {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        log: Arc<Log>,
+        options: Options,
+        workers: Vec<mpsc::UnboundedSender<Message>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store,
             log,
@@ -122,9 +127,14 @@ impl Shared {
         if let Some(found) = held(&self.bundles).get(version) {
             return Ok(Arc::clone(found));
         }
-        let bytes = self.store.bundle(version).map_err(|e| e.to_string())?.ok_or_else(|| format!("the store has no sources of version {version}"))?;
-        let bundle = Bundle::from_stored(&bytes)
-            .map_err(|faults| faults.first().map_or_else(|| "the stored sources cannot be read".to_owned(), |f| f.title.clone()))?;
+        let bytes = self
+            .store
+            .bundle(version)
+            .map_err(|e| e.to_string())?
+            .ok_or_else(|| format!("the store has no sources of version {version}"))?;
+        let bundle = Bundle::from_stored(&bytes).map_err(|faults| {
+            faults.first().map_or_else(|| "the stored sources cannot be read".to_owned(), |f| f.title.clone())
+        })?;
         let bundle = Arc::new(bundle);
         held(&self.bundles).insert(version.clone(), Arc::clone(&bundle));
         Ok(bundle)
@@ -183,7 +193,14 @@ impl Shared {
     }
 
     /// Sets a durable value unless its number has changed; `flush` runs while no other value can be set.
-    pub(super) fn set_state(&self, scope: &Arc<str>, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
+    pub(super) fn set_state(
+        &self,
+        scope: &Arc<str>,
+        key: &str,
+        expected: Option<u64>,
+        value: Option<Payload>,
+        flush: &mut dyn FnMut(),
+    ) -> bool {
         let mut overlay = held(&self.overlay);
         let id = (Arc::clone(scope), Arc::from(key));
         let number = overlay.values.get(&id).map_or(overlay.cleared, |set| set.number);
@@ -252,8 +269,12 @@ impl AfterCommit {
             }
             (Change::Cancel { run, .. }, Applied::Done) => shared.wake(*run),
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
-            (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => shared.notify(Notice::Changed(*run)),
-            (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => self.lost(*run),
+            (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => {
+                shared.notify(Notice::Changed(*run))
+            }
+            (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => {
+                self.lost(*run)
+            }
             _ => {}
         }
     }

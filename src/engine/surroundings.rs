@@ -103,5 +103,8 @@ pub(super) struct RunSecrets<'a> {
 
 fn missing(name: &str) -> Failure {
     let variable = EnvironmentSecrets::variable(name);
-    Failure::new("not_found", format!("there is no secret `{name}`; hint: set the environment variable `{PREFIX}{variable}` for the process"))
+    Failure::new(
+        "not_found",
+        format!("there is no secret `{name}`; hint: set the environment variable `{PREFIX}{variable}` for the process"),
+    )
 }

@@ -1,6 +1,5 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::rc::Rc;
@@ -62,9 +61,22 @@ enum Pending {
     Held(u64, Ask),
     /// On its way.
     Effect(AbortHandle),
-    Until { due: Timestamp, retry_of: Option<Arc<str>>, ask: Ask },
-    Event { filter: EventFilter, due: Option<Timestamp>, ask: Ask },
-    Child { run: RunId, workflow: Arc<str>, attached: bool, ask: Ask },
+    Until {
+        due: Timestamp,
+        retry_of: Option<Arc<str>>,
+        ask: Ask,
+    },
+    Event {
+        filter: EventFilter,
+        due: Option<Timestamp>,
+        ask: Ask,
+    },
+    Child {
+        run: RunId,
+        workflow: Arc<str>,
+        attached: bool,
+        ask: Ask,
+    },
     Start,
 }
 
@@ -85,7 +97,11 @@ pub(super) struct Worker {
 }
 
 /// Runs a worker until it is told to close.
-pub(super) fn run(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Message>, messages: mpsc::UnboundedReceiver<Message>) {
+pub(super) fn run(
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedSender<Message>,
+    messages: mpsc::UnboundedReceiver<Message>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let mut worker = Worker {
         performer: Performer::new(shared.options.limits),
@@ -180,8 +196,15 @@ impl Worker {
 
     /// A run that cannot be evaluated at all: its sources or journal cannot be read.
     fn refuse(&self, row: &Run, problem: &str) {
-        let error = Payload::from_json(&serde_json::json!({ "kind": "script", "message": problem, "retryable": false }));
-        let end = End { status: Status::Failed, output: None, error: Some(error), rollback: Rollback::None, at: self.shared.now() };
+        let error =
+            Payload::from_json(&serde_json::json!({ "kind": "script", "message": problem, "retryable": false }));
+        let end = End {
+            status: Status::Failed,
+            output: None,
+            error: Some(error),
+            rollback: Rollback::None,
+            at: self.shared.now(),
+        };
         held(&self.shared.routes).remove(&row.id);
         self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
     }
@@ -211,7 +234,12 @@ impl Worker {
         let fresh = journal.is_empty();
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
         if fresh {
-            let started = Entry::opened(crate::journal::Kind::Start, crate::journal::Position::default(), Arc::clone(&row.workflow), self.shared.now());
+            let started = Entry::opened(
+                crate::journal::Kind::Start,
+                crate::journal::Position::default(),
+                Arc::clone(&row.workflow),
+                self.shared.now(),
+            );
             session.replay.borrow_mut().append(started);
         }
         let activation = Activation::new(session, Rc::clone(&self.pool), program, &row.input);
@@ -223,21 +251,31 @@ impl Worker {
         for segment in self.shared.store.journal(run).map_err(|e| e.to_string())? {
             let (first, mut more) = decode_segment(&segment).map_err(|e| e.to_string())?;
             if first != entries.len() {
-                return Err(format!("the journal has entry {first} where entry {} belongs; hint: restore a backup", entries.len()));
+                return Err(format!(
+                    "the journal has entry {first} where entry {} belongs; hint: restore a backup",
+                    entries.len()
+                ));
             }
             entries.append(&mut more);
         }
         Ok(entries)
     }
 
-    fn program(&mut self, version: &Version, settings: &Payload) -> Result<(Prepared, Rc<crate::effect::Allow>), String> {
+    fn program(
+        &mut self,
+        version: &Version,
+        settings: &Payload,
+    ) -> Result<(Prepared, Rc<crate::effect::Allow>), String> {
         let key = (version.clone(), settings.clone());
         if let Some((program, allow)) = self.programs.get(&key) {
             return Ok((program.clone(), Rc::clone(allow)));
         }
         let bundle = self.shared.bundle(version)?;
-        let told = |faults: Vec<crate::diag::Diagnostic>| faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line));
-        let (program, constants, declaration) = deploy::declare(&self.engine, &bundle, &Fixed(settings)).map_err(told)?;
+        let told = |faults: Vec<crate::diag::Diagnostic>| {
+            faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
+        };
+        let (program, constants, declaration) =
+            deploy::declare(&self.engine, &bundle, &fixed(settings)).map_err(told)?;
         let prepared = program.prepare(&self.engine, &constants).map_err(|fault| told(vec![fault]))?;
         if self.programs.len() >= PROGRAMS {
             self.programs.clear();
@@ -354,10 +392,20 @@ impl Worker {
         let Some(motion) = self.motions.remove(&run) else { return };
         self.unsubscribe(run, &motion);
         let message = format!("{divergence}; hint: `panta show {run}` shows the journal");
-        let error = Payload::from_json(&serde_json::json!({ "kind": "script", "message": message, "position": divergence.position.to_string(), "retryable": false }));
-        let end = End { status: Status::Diverged, output: None, error: Some(error), rollback: Rollback::None, at: self.shared.now() };
+        let error = Payload::from_json(
+            &serde_json::json!({ "kind": "script", "message": message, "position": divergence.position.to_string(), "retryable": false }),
+        );
+        let end = End {
+            status: Status::Diverged,
+            output: None,
+            error: Some(error),
+            rollback: Rollback::None,
+            at: self.shared.now(),
+        };
         held(&self.shared.routes).remove(&run);
-        self.shared.log.send(Item { changes: vec![Change::Finish { run, epoch: motion.world.epoch, end }], done: None });
+        self.shared
+            .log
+            .send(Item { changes: vec![Change::Finish { run, epoch: motion.world.epoch, end }], done: None });
     }
 
     fn ask(&mut self, run: RunId, ask: Ask) {
@@ -425,7 +473,9 @@ impl Worker {
             [Applied::Repeated { run, same_input: true }] => answer(Ok(*run)),
             [Applied::Repeated { run, .. }] => {
                 let message = format!("the key `{key}` started run {run} with another input");
-                answer(Err(Payload::from_json(&serde_json::json!({ "kind": "invalid", "message": message, "retryable": false }))));
+                answer(Err(Payload::from_json(
+                    &serde_json::json!({ "kind": "invalid", "message": message, "retryable": false }),
+                )));
             }
             _ => answer(Ok(id)),
         };
@@ -450,7 +500,10 @@ impl Worker {
     fn release(&mut self, number: u64) {
         while self.held.front().is_some_and(|(needed, ..)| *needed <= number) {
             let Some((_, run, wait)) = self.held.pop_front() else { return };
-            let Some(Pending::Held(_, ask)) = self.motions.get_mut(&run).and_then(|motion| motion.waits.remove(&wait)) else { continue };
+            let Some(Pending::Held(_, ask)) = self.motions.get_mut(&run).and_then(|motion| motion.waits.remove(&wait))
+            else {
+                continue;
+            };
             let pending = self.perform(run, ask);
             if let Some(motion) = self.motions.get_mut(&run) {
                 motion.waits.insert(wait, pending);
@@ -462,11 +515,19 @@ impl Worker {
         let world = Rc::clone(&self.motions[&run].world);
         let inbox = self.inbox.clone();
         let task = tokio::task::spawn_local(async move {
-            let What::Effect { request, attempt, key, undo, again } = ask.what else { unreachable!("only effects are performed") };
+            let What::Effect { request, attempt, key, undo, again } = ask.what else {
+                unreachable!("only effects are performed")
+            };
             let nonce = move |name: &str| format!("{:016x}", hash_text(&format!("{run}/{name}")));
             let secrets = RunSecrets { all: &world.shared.options.secrets, nonce: Box::new(nonce) };
-            let attempt =
-                Attempt { number: attempt, idempotency_key: &key, undo: undo.as_deref(), again, allow: &world.allow, secrets: &secrets };
+            let attempt = Attempt {
+                number: attempt,
+                idempotency_key: &key,
+                undo: undo.as_deref(),
+                again,
+                allow: &world.allow,
+                secrets: &secrets,
+            };
             let outcome = world.performer.perform(&request, attempt).await;
             let _ = inbox.send(Message::Answer(run, ask.wait, Answer::Effect(outcome)));
         });
@@ -499,15 +560,28 @@ impl Worker {
         motion.idle_since = elapsed;
         let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(..) | Pending::Effect(_) | Pending::Start));
         let wake_at = motion.waits.values().filter_map(Pending::due).min();
-        if busy || motion.waits.is_empty() || motion.activation.can_advance() || wake_at.is_some_and(|at| at.since(now) < NAP) {
+        if busy
+            || motion.waits.is_empty()
+            || motion.activation.can_advance()
+            || wake_at.is_some_and(|at| at.since(now) < NAP)
+        {
             motion.parked = false;
             return;
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
-        let waiting_for = motion.waits.values().map(|pending| pending.sentence()).collect::<Vec<_>>().join("; and ").into();
+        let waiting_for =
+            motion.waits.values().map(|pending| pending.sentence()).collect::<Vec<_>>().join("; and ").into();
         motion.parked = true;
-        let change = Change::Park { run, epoch: motion.world.epoch, status: Status::Waiting, waiting_for, wake_at, subscriptions, children };
+        let change = Change::Park {
+            run,
+            epoch: motion.world.epoch,
+            status: Status::Waiting,
+            waiting_for,
+            wake_at,
+            subscriptions,
+            children,
+        };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
 
@@ -521,7 +595,9 @@ impl Worker {
         }
         self.swept = elapsed;
         let durable = self.shared.log.durable();
-        let idle = |motion: &Motion| motion.parked && motion.world.written.get() <= durable && !motion.activation.can_advance();
+        let idle = |motion: &Motion| {
+            motion.parked && motion.world.written.get() <= durable && !motion.activation.can_advance()
+        };
         let gone: Vec<_> = self
             .motions
             .iter()
@@ -614,7 +690,9 @@ impl Pending {
             Self::Held(_, ask) => format!("the disk{}", place(ask)),
             Self::Effect(_) => "a service".to_owned(),
             Self::Start => "a workflow to start".to_owned(),
-            Self::Until { due, retry_of: Some(error), ask } => format!("the next attempt at {due}, after: {error}{}", place(ask)),
+            Self::Until { due, retry_of: Some(error), ask } => {
+                format!("the next attempt at {due}, after: {error}{}", place(ask))
+            }
             Self::Until { due, ask, .. } => format!("the time {due}{}", place(ask)),
             Self::Event { filter, due, ask } => {
                 let key = filter.key.as_ref().map(|key| format!(" with key `{key}`")).unwrap_or_default();
@@ -659,27 +737,20 @@ fn child_answer(shared: &Shared, child: RunId, workflow: &str) -> Option<Answer>
         return Some(Answer::Child(Ok(row.output.unwrap_or_default())));
     }
     let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
-    let message = format!("run {child} of `{workflow}` {}: {}", row.status.name(), inner["message"].as_str().unwrap_or("no message"));
+    let message = format!(
+        "run {child} of `{workflow}` {}: {}",
+        row.status.name(),
+        inner["message"].as_str().unwrap_or("no message")
+    );
     let error = serde_json::json!({ "kind": "workflow", "message": message, "retryable": false, "run": child, "status": row.status, "error": inner });
     Some(Answer::Child(Err(Payload::from_json(&error))))
 }
 
 /// The settings that a run was accepted with.
-struct Fixed<'a>(&'a Payload);
-
-impl Settings for Fixed<'_> {
-    fn get(&self, name: &str) -> Option<Payload> {
-        thread_local! {
-            static DECODED: RefCell<Option<(Payload, serde_json::Map<String, serde_json::Value>)>> = const { RefCell::new(None) };
-        }
-        DECODED.with_borrow_mut(|decoded| {
-            if decoded.as_ref().is_none_or(|(payload, _)| payload != self.0) {
-                let map = serde_json::from_str(self.0.text()).unwrap_or_default();
-                *decoded = Some((self.0.clone(), map));
-            }
-            decoded.as_ref().and_then(|(_, map)| map.get(name)).map(|value| Payload::from_text(value.to_string()))
-        })
-    }
+fn fixed(settings: &Payload) -> Arc<dyn Settings> {
+    let map: BTreeMap<String, serde_json::Value> = serde_json::from_str(settings.text()).unwrap_or_default();
+    let payloads = map.into_iter().map(|(name, value)| (name, Payload::from_text(value.to_string())));
+    Arc::new(payloads.collect::<BTreeMap<_, _>>())
 }
 
 impl super::handle::Options {

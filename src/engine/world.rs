@@ -65,7 +65,8 @@ impl World for RunWorld {
             return Err(error("not_found", &format!("there is no workflow `{workflow}`{hint}"), &json!(null)));
         };
         deployed.accept(&input.to_json()).map(drop).map_err(|faults| {
-            let listed: Vec<_> = faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message })).collect();
+            let listed: Vec<_> =
+                faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message })).collect();
             let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
             error("invalid", &format!("the input does not fit workflow `{workflow}`: {first}"), &json!(listed))
         })

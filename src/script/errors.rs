@@ -111,11 +111,15 @@ pub fn wrong_count(name: &str, (min, max): (usize, usize), given: usize) -> Stri
 /// A method counts its receiver as an argument.
 pub fn natives(engine: &Engine) -> BTreeMap<String, Vec<usize>> {
     let mut natives: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    let functions = engine.collect_fn_metadata(None, |info| {
-        let name = &info.metadata.name;
-        let full = if info.namespace.is_empty() { name.to_string() } else { format!("{}::{name}", info.namespace) };
-        Some((full, info.metadata.num_params))
-    }, true);
+    let functions = engine.collect_fn_metadata(
+        None,
+        |info| {
+            let name = &info.metadata.name;
+            let full = if info.namespace.is_empty() { name.to_string() } else { format!("{}::{name}", info.namespace) };
+            Some((full, info.metadata.num_params))
+        },
+        true,
+    );
     for (name, params) in functions {
         let counts = natives.entry(name).or_default();
         if !counts.contains(&params) {

@@ -99,7 +99,8 @@ impl Rewriter {
             }
             Stmt::Var(parts, _, _) => self.expression(&mut parts.1),
             Stmt::Assignment(parts) => {
-                let into_container = !parts.0.is_op_assignment() && matches!(parts.1.lhs, Expr::Dot(..) | Expr::Index(..));
+                let into_container =
+                    !parts.0.is_op_assignment() && matches!(parts.1.lhs, Expr::Dot(..) | Expr::Index(..));
                 self.expression(&mut parts.1.lhs);
                 self.expression(&mut parts.1.rhs);
                 if into_container && may_nest(&parts.1.rhs) {

@@ -22,7 +22,10 @@ use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicBlobPackage, BasicIteratorPackage, BasicMapPackage, BasicMathPackage,
     BasicStringPackage, BitFieldPackage, LogicPackage, MoreStringPackage, Package as _,
 };
-use rhai::{Dynamic, Engine, EvalAltResult, EvalContext, Expression, FuncRegistration, OptimizationLevel, Position, RhaiNativeFunc, Variant};
+use rhai::{
+    Dynamic, Engine, EvalAltResult, EvalContext, Expression, FuncRegistration, OptimizationLevel, Position,
+    RhaiNativeFunc, Variant,
+};
 
 use super::guard::{self, Outcome};
 use super::secret;
@@ -45,7 +48,9 @@ pub fn engine() -> Engine {
     engine.set_optimization_level(OptimizationLevel::None);
     set_limits(&mut engine);
     add_packages(&mut engine);
-    for register in [arrays::register, compare::register, nesting::register, order::register, show::register, text::register] {
+    for register in
+        [arrays::register, compare::register, nesting::register, order::register, show::register, text::register]
+    {
         register(&mut engine);
     }
     secret::register(&mut engine);
@@ -83,12 +88,17 @@ fn add_packages(engine: &mut Engine) {
 }
 
 fn refuse_the_clock(engine: &mut Engine) {
-    engine.register_fn("timestamp", || -> Outcome<()> { Err(error("`timestamp` is not available: a run must be repeatable; use `now()`")) });
+    engine.register_fn("timestamp", || -> Outcome<()> {
+        Err(error("`timestamp` is not available: a run must be repeatable; use `now()`"))
+    });
 }
 
 /// Registers a native that changes its first argument, and therefore refuses a constant.
-pub(super) fn register_changing<A, const N: usize, const X: bool, R, const F: bool, FUNC>(engine: &mut Engine, name: &str, function: FUNC)
-where
+pub(super) fn register_changing<A, const N: usize, const X: bool, R, const F: bool, FUNC>(
+    engine: &mut Engine,
+    name: &str,
+    function: FUNC,
+) where
     A: 'static,
     R: Variant + Clone,
     FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,

@@ -39,7 +39,9 @@ pub fn from_eval(error: &EvalAltResult, path: &str, context: Context) -> Diagnos
     diagnostic.text = told.text;
     chain.frames.reverse();
     // A native function with a callback is a frame of its own, at the same place as that of the callback.
-    chain.frames.dedup_by(|outer, inner| (&outer.file, outer.line, outer.column) == (&inner.file, inner.line, inner.column));
+    chain
+        .frames
+        .dedup_by(|outer, inner| (&outer.file, outer.line, outer.column) == (&inner.file, inner.line, inner.column));
     chain.frames.truncate(MAX_FRAMES);
     diagnostic.calls = chain.frames;
     diagnostic
@@ -167,10 +169,14 @@ impl Told<'_> {
                 .hint("it takes an array, a range, a string or a blob; of a map `map.keys()` or `map.values()`"),
             E::ErrorDataRace(_, _) => say("E0507", "the value is in use while its own method runs")
                 .hint("copy what the closure needs into a variable before the call: `let id = order.id;`"),
-            E::ErrorAssignmentToConstant(name, _) => say("E0508", format!("constant `{name}` cannot be changed")).hint("copy it into a `let` variable"),
+            E::ErrorAssignmentToConstant(name, _) => {
+                say("E0508", format!("constant `{name}` cannot be changed")).hint("copy it into a `let` variable")
+            }
             E::ErrorNonPureMethodCallOnConstant(name, _) => self.method_on_constant(name),
             E::ErrorArithmetic(message, _) => say("E0506", lower(message)),
-            E::ErrorUnboundThis(_) => say("E0512", "`this` has no value here").hint("call the function as a method: `value.name()`"),
+            E::ErrorUnboundThis(_) => {
+                say("E0512", "`this` has no value here").hint("call the function as a method: `value.name()`")
+            }
             error => beyond(error),
         }
     }
@@ -192,7 +198,8 @@ impl Told<'_> {
     fn unknown_module(&self, name: &str) -> Said {
         let aliases = self.context.catalog.names().filter_map(|name| name.split_once("::")).map(|(space, _)| space);
         let near = suggest::did_you_mean(name, aliases);
-        let hint = near.unwrap_or_else(|| format!("import it at the top of the file: `import \"lib/{name}\" as {name};`"));
+        let hint =
+            near.unwrap_or_else(|| format!("import it at the top of the file: `import \"lib/{name}\" as {name};`"));
         say("E0304", format!("unknown module `{name}`")).hint(hint)
     }
 
@@ -222,14 +229,21 @@ impl Told<'_> {
         if own.contains_key(name) || self.context.catalog.range(name).is_some() || natives.contains_key(name) {
             return say("E0503", format!("`{name}` does not take {given}"));
         }
-        let names = self.context.catalog.names().chain(own.keys().map(String::as_str)).chain(natives.keys().map(String::as_str));
+        let names = self
+            .context
+            .catalog
+            .names()
+            .chain(own.keys().map(String::as_str))
+            .chain(natives.keys().map(String::as_str));
         let hint = suggest::did_you_mean(name, names);
         Said { hint, ..say("E0503", format!("there is no function `{name}` for {given}")) }
     }
 
     /// The functions of the script, with their fewest and most parameters.
     fn own_functions(&self) -> BTreeMap<String, (usize, usize)> {
-        let Some(ast) = self.source.and_then(|source| self.context.program.ast(&source.path)) else { return BTreeMap::new() };
+        let Some(ast) = self.source.and_then(|source| self.context.program.ast(&source.path)) else {
+            return BTreeMap::new();
+        };
         let mut functions = BTreeMap::new();
         for function in ast.iter_functions() {
             let params = function.params.len();
@@ -251,8 +265,12 @@ fn beyond(error: &EvalAltResult) -> Said {
     match error {
         E::ErrorTooManyOperations(_) => say("E0510", "the script computed for too long without a host call"),
         E::ErrorTooManyVariables(_) => say("E0510", "too many variables at once"),
-        E::ErrorTooManyModules(_) => say("E0510", "too many modules imported").hint("import at the top of the file, not in a loop"),
-        E::ErrorStackOverflow(_) => say("E0510", "functions call each other too deeply").hint("is there a recursion without an end?"),
+        E::ErrorTooManyModules(_) => {
+            say("E0510", "too many modules imported").hint("import at the top of the file, not in a loop")
+        }
+        E::ErrorStackOverflow(_) => {
+            say("E0510", "functions call each other too deeply").hint("is there a recursion without an end?")
+        }
         E::ErrorDataTooLarge(what, _) => say("E0510", format!("{} is too large", lower(what))),
         E::ErrorTerminated(..) => say("E0511", "the run was stopped"),
         E::ErrorSystem(message, inner) if message.is_empty() => say("E0501", inner.to_string()),
@@ -284,7 +302,11 @@ fn shorten(text: &str) -> String {
 }
 
 fn bounds(what: &str, parts: &str, len: usize, index: i64) -> Said {
-    let has = if len == 0 { format!("the {what} is empty") } else { format!("the {what} has {len} {parts}, 0 to {}", len - 1) };
+    let has = if len == 0 {
+        format!("the {what} is empty")
+    } else {
+        format!("the {what} has {len} {parts}, 0 to {}", len - 1)
+    };
     say("E0504", format!("there is no element {index}: {has}"))
 }
 
@@ -296,7 +318,9 @@ fn property(message: &str) -> Said {
     if of != "()" {
         return said;
     }
-    said.hint(format!("the value before `.{name}` is `()`; write `?.{name}` if it may be missing, or test it with `== ()`"))
+    said.hint(format!(
+        "the value before `.{name}` is `()`; write `?.{name}` if it may be missing, or test it with `== ()`"
+    ))
 }
 
 fn operator(name: &str, args: &[String]) -> Said {

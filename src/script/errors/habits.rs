@@ -87,7 +87,9 @@ impl<'a> Around<'a> {
             "del" | "delete" if words_follow => {
                 self.say(-1, "there is no `delete`", "write `map.remove(\"key\")` or `array.remove(index)`")
             }
-            "raise" => self.say(-1, "there is no `raise`", "write `throw \"message\"` or `throw #{ kind: ..., message: ... }`"),
+            "raise" => {
+                self.say(-1, "there is no `raise`", "write `throw \"message\"` or `throw #{ kind: ..., message: ... }`")
+            }
             "f" | "r" | "b" if self.is_string_prefix() => {
                 self.say(-1, "strings have no prefix", "write `` `order ${id}` `` for text with values in it")
             }
@@ -106,19 +108,33 @@ impl<'a> Around<'a> {
             "?" if self.follows(":") => {
                 self.say(0, "there is no `a ? b : c`", "write `if a { b } else { c }`; it is an expression")
             }
-            "?" => self.say(0, "there is no operator `?`", "`a?.b` and `a?[b]` give `()` where `a` is `()`; `a ?? b` gives `b` then"),
+            "?" => self.say(
+                0,
+                "there is no operator `?`",
+                "`a?.b` and `a?[b]` give `()` where `a` is `()`; `a ?? b` gives `b` then",
+            ),
             "++" => self.say(0, "there is no `++`", "write `i += 1`"),
             "--" => self.say(0, "there is no `--`", "write `i -= 1`"),
             "===" => self.say(0, "there is no `===`", "write `==`; values of different kinds are never equal"),
             "!==" => self.say(0, "there is no `!==`", "write `!=`; values of different kinds are never equal"),
             "<>" => self.say(0, "there is no `<>`", "write `!=`"),
             "..." => self.say(0, "there is no `...`", "write `a + b` to join arrays or maps"),
-            "=>" if !self.in_switch() => self.say(0, "functions are not written with `=>`", "write `|x| x + 1`, or `|| { ... }` without parameters"),
-            "->" => self.say(0, "there is no `->`", "functions declare no type of their result: `fn f(a) { ... }`; fields are `a.b`"),
+            "=>" if !self.in_switch() => self.say(
+                0,
+                "functions are not written with `=>`",
+                "write `|x| x + 1`, or `|| { ... }` without parameters",
+            ),
+            "->" => self.say(
+                0,
+                "there is no `->`",
+                "functions declare no type of their result: `fn f(a) { ... }`; fields are `a.b`",
+            ),
             ":=" => self.say(0, "there is no `:=`", "write `let x = 1;` for a new variable, `x = 1;` for a known one"),
             "$" => self.say(0, "variables have no `$`", "write the name alone; `${...}` is for text in backticks"),
             "@" => self.say(0, "there are no decorators", "options are arguments: `step(name, #{ retry: 5 }, || ...)`"),
-            "=" if self.in_parameters() => self.say(0, "parameters have no default values", "write a second function with fewer parameters"),
+            "=" if self.in_parameters() => {
+                self.say(0, "parameters have no default values", "write a second function with fewer parameters")
+            }
             _ => None,
         }
     }
@@ -167,28 +183,42 @@ impl<'a> Around<'a> {
             "not" if self.text(1) == "in" => no("write `!(x in y)`, or `x !in y`"),
             "not" => no("write `!` before the condition"),
             "is" => no("write `==`"),
-            "of" if self.text(-2) == "for" => Some(("`for` goes with `in`".to_owned(), "write `for x in list { ... }`".to_owned())),
-            "from" if self.text(-2) == "import" => no("write `import \"lib/x\" as x;`, and use `x::name`"),
-            "if" if self.at > 0 && !self.starts_line() => {
-                Some(("`if` after a value".to_owned(), "write `if condition { a } else { b }`; it is an expression".to_owned()))
+            "of" if self.text(-2) == "for" => {
+                Some(("`for` goes with `in`".to_owned(), "write `for x in list { ... }`".to_owned()))
             }
+            "from" if self.text(-2) == "import" => no("write `import \"lib/x\" as x;`, and use `x::name`"),
+            "if" if self.at > 0 && !self.starts_line() => Some((
+                "`if` after a value".to_owned(),
+                "write `if condition { a } else { b }`; it is an expression".to_owned(),
+            )),
             "do" if self.in_condition() => no("write `while condition { ... }`"),
             "then" => no("write `if condition { ... }`"),
             "null" | "nil" | "void" => no("write `()` for no value; a value can be tested with `x == ()`"),
-            "async" | "await" => no("host functions wait by themselves; `parallel([|| a(), || b()])` runs several at once"),
-            "yield" | "spawn" | "go" | "thread" => no("`parallel([|| a(), || b()])` runs several at once, `workflow::start` on its own"),
+            "async" | "await" => {
+                no("host functions wait by themselves; `parallel([|| a(), || b()])` runs several at once")
+            }
+            "yield" | "spawn" | "go" | "thread" => {
+                no("`parallel([|| a(), || b()])` runs several at once, `workflow::start` on its own")
+            }
             "var" => no("write `let x = 1;`"),
             "match" | "case" => no("write `switch x { 1 => ..., _ => ... }`"),
             "default" => no("the last case of a `switch` is `_ => ...`"),
-            "new" if self.text(-1) == "throw" => no("write `throw \"message\"` or `throw #{ kind: ..., message: ... }`"),
+            "new" if self.text(-1) == "throw" => {
+                no("write `throw \"message\"` or `throw #{ kind: ..., message: ... }`")
+            }
             "new" => no("there are no classes; a map holds values: `#{ name: \"x\" }`"),
-            "try" => Some(("`try` is a statement without a value".to_owned(), "write `let r = attempt(|| ...);`, which gives `#{ ok, value, error }`".to_owned())),
+            "try" => Some((
+                "`try` is a statement without a value".to_owned(),
+                "write `let r = attempt(|| ...);`, which gives `#{ ok, value, error }`".to_owned(),
+            )),
             "finally" => no("register what must happen with `on_exit(\"name\", || ...)` before"),
             "eval" => no("scripts are known before they run; use functions and `switch`"),
             "print" | "debug" | "call" | "type_of" | "curry" if self.text(1) != "(" => {
                 Some((format!("`{word}` is a function"), format!("write `{word}(...)`")))
             }
-            "let" if self.text(-2) == "for" => Some(("`for` goes over values".to_owned(), "write `for i in 0..10 { ... }`".to_owned())),
+            "let" if self.text(-2) == "for" => {
+                Some(("`for` goes over values".to_owned(), "write `for i in 0..10 { ... }`".to_owned()))
+            }
             _ => None,
         }
     }
@@ -199,21 +229,35 @@ impl<'a> Around<'a> {
 
     fn in_condition(&self) -> bool {
         let before = &self.tokens[..self.at.min(self.tokens.len())];
-        before.iter().rev().take_while(|token| !matches!(token.text, ";" | "{" | "}")).any(|token| matches!(token.text, "while" | "for"))
+        before
+            .iter()
+            .rev()
+            .take_while(|token| !matches!(token.text, ";" | "{" | "}"))
+            .any(|token| matches!(token.text, "while" | "for"))
     }
 
     /// Things told by the shape of several tokens.
     fn shape(&self) -> Option<Habit> {
         let key = matches!(self.kind(-1), Some(Kind::Word | Kind::Text));
         match self.text(0) {
-            ":" if key && self.text(-2) == "{" => self.say(-2, "a map starts with `#{`", format!("write `#{{ {}: ... }}`", self.text(-1))),
-            ":" if self.in_parameters() => self.say(0, "parameters have no types", "write the names alone: `fn f(a, b) { ... }`"),
-            ":" if matches!(self.text(-2), "let" | "const") => self.say(0, "variables have no types", "write `let x = 1;`"),
-            ":" if self.in_switch() => self.say(0, "cases are written with `=>`", "write `switch x { 1 => ..., _ => ... }`"),
-            ":" => self.say(0, "blocks are in braces", "write `if condition { ... }`"),
-            "{" | "[" if matches!(self.text(-1), "let" | "const") => {
-                self.say(0, "variables cannot be taken out of a map or array at once", "write `let a = map.a;` for each")
+            ":" if key && self.text(-2) == "{" => {
+                self.say(-2, "a map starts with `#{`", format!("write `#{{ {}: ... }}`", self.text(-1)))
             }
+            ":" if self.in_parameters() => {
+                self.say(0, "parameters have no types", "write the names alone: `fn f(a, b) { ... }`")
+            }
+            ":" if matches!(self.text(-2), "let" | "const") => {
+                self.say(0, "variables have no types", "write `let x = 1;`")
+            }
+            ":" if self.in_switch() => {
+                self.say(0, "cases are written with `=>`", "write `switch x { 1 => ..., _ => ... }`")
+            }
+            ":" => self.say(0, "blocks are in braces", "write `if condition { ... }`"),
+            "{" | "[" if matches!(self.text(-1), "let" | "const") => self.say(
+                0,
+                "variables cannot be taken out of a map or array at once",
+                "write `let a = map.a;` for each",
+            ),
             "=" if self.kind(-1) == Some(Kind::Word) && self.text(-2) == "=" => {
                 self.say(0, "an assignment has no value", "assign one variable at a time")
             }

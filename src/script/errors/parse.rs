@@ -56,7 +56,8 @@ impl Fault<'_> {
             LexError::UnexpectedInput(found) => self.unexpected(found),
             LexError::UnterminatedString => {
                 let end = self.tokens.get(self.at).map_or("\"", |token| &token.text[..1]);
-                self.say("E0205", "string is not closed").hint(format!("put `{end}` at its end; text over several lines is written in backticks"))
+                self.say("E0205", "string is not closed")
+                    .hint(format!("put `{end}` at its end; text over several lines is written in backticks"))
             }
             LexError::MalformedEscapeSequence(found) => {
                 let hint = "write `\\\\` for a backslash; known are `\\n`, `\\r`, `\\t`, `\\\"`, `\\xHH`, `\\uHHHH`";
@@ -71,9 +72,9 @@ impl Fault<'_> {
                 let hint = "write `==` to compare; an assignment has no value";
                 self.say("E0201", "`=` within an expression").hint(hint)
             }
-            LexError::ImproperSymbol(found, _) if found == "this" => {
-                self.say("E0210", "`this` outside of a function").hint("it is the value before the dot in a function that is called as a method")
-            }
+            LexError::ImproperSymbol(found, _) if found == "this" => self
+                .say("E0210", "`this` outside of a function")
+                .hint("it is the value before the dot in a function that is called as a method"),
             error => self.say("E0205", lower(&error.to_string())),
         }
     }
@@ -114,7 +115,9 @@ impl Fault<'_> {
     /// A separator is missing behind the previous token, not where the next one was found.
     fn missing_separator(&self, token: &str, title: String) -> Diagnostic {
         let hint = match self.here() {
-            found @ (")" | "]" | "}") if token == ";" => format!("`{found}` closes nothing; something before it is not closed"),
+            found @ (")" | "]" | "}") if token == ";" => {
+                format!("`{found}` closes nothing; something before it is not closed")
+            }
             ";" => "the bracket before it is not closed".to_owned(),
             _ => format!("put a `{token}` here"),
         };
@@ -166,24 +169,35 @@ impl Fault<'_> {
             E::PropertyExpected => self.say("E0201", "a property name is missing here"),
             E::UnknownOperator(operator) => self.say("E0205", format!("there is no operator `{operator}`")),
             E::AssignmentToConstant(name) if name.is_empty() => self.say("E0209", "a literal cannot be assigned to"),
-            E::AssignmentToConstant(name) => {
-                self.say("E0209", format!("constant `{name}` cannot be assigned to")).hint("declare it with `let` to change it")
-            }
+            E::AssignmentToConstant(name) => self
+                .say("E0209", format!("constant `{name}` cannot be assigned to"))
+                .hint("declare it with `let` to change it"),
             E::AssignmentToInvalidLHS(_) => self.say("E0209", "this cannot be assigned to"),
-            E::FnDuplicatedDefinition(name, params) => {
-                self.say("E0208", format!("function `{name}` with {} exists already", super::count(*params, "parameter")))
+            E::FnDuplicatedDefinition(name, params) => self
+                .say("E0208", format!("function `{name}` with {} exists already", super::count(*params, "parameter"))),
+            E::FnDuplicatedParam(name, param) => {
+                self.say("E0208", format!("parameter `{param}` of `{name}` occurs twice"))
             }
-            E::FnDuplicatedParam(name, param) => self.say("E0208", format!("parameter `{param}` of `{name}` occurs twice")),
             E::WrongFnDefinition => self
                 .say("E0208", "functions are defined at the top level of a file")
                 .hint("a function within a function is a closure: `let f = |a| ...;`"),
-            E::FnMissingName => self.say("E0208", "the function has no name").hint("a function as a value is `|a, b| ...`"),
+            E::FnMissingName => {
+                self.say("E0208", "the function has no name").hint("a function as a value is `|a, b| ...`")
+            }
             E::FnMissingBody(_) => self.say("E0208", "the function has no body").hint("write `{ ... }`"),
-            E::LoopBreak => self.say("E0210", format!("`{}` outside of a loop", self.here())).hint("`return` leaves a function or script"),
+            E::LoopBreak => self
+                .say("E0210", format!("`{}` outside of a loop", self.here()))
+                .hint("`return` leaves a function or script"),
             E::WrongExport => self.say("E0210", "`export` is for the top level of a file"),
-            E::WrongDocComment => self.say("E0210", "a `///` comment belongs directly before a function").hint("use `//` here, `//!` for the file"),
-            E::ExprTooDeep => self.say("E0207", "expression is nested too deeply").hint("put parts of it into variables or functions"),
-            E::TooManyFunctions => self.say("E0207", "too many functions and closures in one file").hint("move some into modules"),
+            E::WrongDocComment => self
+                .say("E0210", "a `///` comment belongs directly before a function")
+                .hint("use `//` here, `//!` for the file"),
+            E::ExprTooDeep => {
+                self.say("E0207", "expression is nested too deeply").hint("put parts of it into variables or functions")
+            }
+            E::TooManyFunctions => {
+                self.say("E0207", "too many functions and closures in one file").hint("move some into modules")
+            }
             E::LiteralTooLarge(what, max) => self.say("E0207", format!("{} is too large, at most {max}", lower(what))),
             E::MismatchedType(wanted, found) => self.say("E0502", format!("{wanted} is needed here, not {found}")),
             E::DuplicatedProperty(name) => self.say("E0201", format!("property `{name}` occurs twice")),

@@ -32,7 +32,8 @@ fn shown(source: &str, message: &str) -> String {
 }
 
 fn parse(source: &str) -> String {
-    let faults = Bundle::of_text("main.rhai", source).and_then(|bundle| Program::compile(&engine(), &bundle)).unwrap_err();
+    let faults =
+        Bundle::of_text("main.rhai", source).and_then(|bundle| Program::compile(&engine(), &bundle)).unwrap_err();
     shown(source, &faults[0].render(Color::Plain))
 }
 
@@ -1056,7 +1057,9 @@ fn eval_across_files() {
     let lib = "import \"./deep\" as deep;\n\nfn pay(order, then) {\n    deep::check(order);\n    then.call(order)\n}";
     let deep = "fn check(order) {\n    if order.total < 0 { throw \"negative\"; }\n}";
     let main = |total: i64| {
-        format!("import \"lib/pay\" as pay;\n\nfn main() {{\n    pay::pay(#{{ total: {total} }}, |o| o.total.nothing);\n}}")
+        format!(
+            "import \"lib/pay\" as pay;\n\nfn main() {{\n    pay::pay(#{{ total: {total} }}, |o| o.total.nothing);\n}}"
+        )
     };
     let run = |total| eval_files(&[("lib/pay.rhai", lib), ("lib/deep.rhai", deep), ("main.rhai", &main(total))]);
     assert_snapshot!(run(-1), @r#"

@@ -1,0 +1,225 @@
+//! Whole runs through the engine, on the memory store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::script::bundle::Bundle;
+use crate::store::memory::Memory;
+use crate::store::{Run, Status, Store};
+
+/// An engine with one script, over a store.
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new(store: Arc<dyn Store>, scripts: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options { evict_after: Duration::from_millis(50), workers: 2, ..Options::new(folder.path()) };
+        let engine = Engine::start(store, options);
+        let bench = Self { engine, folder };
+        for (name, text) in scripts {
+            bench.deploy(name, text);
+        }
+        bench
+    }
+
+    pub(crate) fn deploy(&self, name: &str, text: &str) {
+        let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
+        let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+        let deployed = compile(bundle, &settings)
+            .unwrap_or_else(|faults| panic!("{}", faults[0].render(crate::diag::Color::Never)));
+        self.engine.handle().deploy(deployed);
+    }
+
+    pub(crate) fn block<T>(&self, future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time") })
+    }
+
+    pub(crate) fn run(&self, workflow: &str, input: Value) -> Run {
+        let handle = self.engine.handle();
+        self.block(async {
+            let started = handle.start(workflow, Start { input, ..Start::default() }).await.expect("starts");
+            handle.ended(started.run).await.expect("ends")
+        })
+    }
+}
+
+fn output(script: &str) -> Value {
+    let run = Bench::new(Arc::new(Memory::default()), &[("w", script)]).run("w", json!({"n": 2}));
+    assert_eq!(run.status, Status::Completed, "{:?}", run.error);
+    run.output.expect("an output").to_json()
+}
+
+fn error(script: &str) -> Value {
+    let run = Bench::new(Arc::new(Memory::default()), &[("w", script)]).run("w", json!(null));
+    assert_eq!(run.status, Status::Failed, "{:?}", run.output);
+    run.error.expect("an error").to_json()
+}
+
+#[test]
+fn a_bare_script_has_its_input_and_its_last_value_is_the_output() {
+    assert_eq!(output("input.n * 21"), json!(42));
+}
+
+#[test]
+fn a_workflow_runs_steps_branches_and_waits() {
+    let script = r#"
+        fn main(input) {
+            let a = step("double", || input.n * 2);
+            let both = parallel([|| { sleep("20ms"); a + 1 }, || a + 2]);
+            let squares = parallel_map([1, 2, 3], #{ limit: 2 }, |x| { sleep("5ms"); x * x });
+            let won = race(#{ slow: || { sleep("1h"); 1 }, quick: || { sleep("5ms"); 2 } });
+            #{ both: both, squares: squares, won: won }
+        }"#;
+    assert_eq!(output(script), json!({"both": [5, 6], "squares": [1, 4, 9], "won": {"winner": "quick", "value": 2}}));
+}
+
+#[test]
+fn retries_wait_and_count_attempts() {
+    let script = r#"
+        let tried = step("try", #{ retry: #{ attempts: 3, delay: "5ms" } }, || {
+            if attempt_number() < 3 { throw "not yet" }
+            attempt_number()
+        });
+        tried"#;
+    assert_eq!(output(script), json!(3));
+}
+
+#[test]
+fn an_uncaught_error_fails_the_run_with_its_place() {
+    let error = error("let x = 1;\nstep(\"s\", || { throw #{ kind: \"custom\", message: \"no\" } });");
+    assert_eq!(
+        (&error["kind"], &error["message"], &error["step"], &error["line"]),
+        (&json!("custom"), &json!("no"), &json!("s"), &json!(2))
+    );
+}
+
+#[test]
+fn compensations_run_last_first_and_then_the_clean_ups() {
+    let script = r#"
+        fn main() {
+            on_exit("door", || state::update("log", |l| (if l == () { [] } else { l }) + ["exit"]));
+            step("a", #{ undo: |v| state::update("log", |l| (if l == () { [] } else { l }) + ["undo " + v]) }, || "a");
+            on_rollback("b", || state::update("log", |l| (if l == () { [] } else { l }) + ["undo b"]));
+            throw "stop";
+        }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
+    let run = bench.run("w", json!(null));
+    assert_eq!((run.status, run.rollback), (Status::Failed, crate::store::Rollback::Complete));
+    let log = bench.engine.handle().store().state("w", "log").expect("reads").expect("is there");
+    assert_eq!(log.to_json(), json!(["undo b", "undo a", "exit"]));
+}
+
+#[test]
+fn an_event_wakes_a_run_that_has_left_memory() {
+    let script = r#"fn main(i) { wait_for("paid", #{ key: "k1", timeout: "1h" }) }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
+    let handle = bench.engine.handle();
+    let row = bench.block(async {
+        let started = handle.start("w", Start::default()).await.expect("starts");
+        while handle.in_motion().0 > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let event = crate::store::Event {
+            seq: 0,
+            id: "e1".into(),
+            name: "paid".into(),
+            key: Some("k1".into()),
+            payload: crate::payload::Payload::from_json(&json!({"amount": 3})),
+            run: None,
+            at: handle.clock().now(),
+        };
+        handle.emit(event).await.expect("emits");
+        handle.ended(started.run).await.expect("ends")
+    });
+    assert_eq!(row.output.expect("output").to_json(), json!({"amount": 3}));
+}
+
+#[test]
+fn a_sleeping_run_that_left_memory_wakes_on_time() {
+    assert_eq!(output("sleep(\"1200ms\"); \"awake\""), json!("awake"));
+}
+
+#[test]
+fn a_workflow_starts_another_and_gets_its_output() {
+    let parent = r#"fn main() { workflow::run("child", #{ n: 4 }) + 1 }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("child", "fn main(i) { i.n * 10 }"), ("w", parent)]);
+    assert_eq!(bench.run("w", json!(null)).output.expect("output").to_json(), json!(41));
+}
+
+#[test]
+fn a_failing_branch_cancels_its_siblings() {
+    let error = error("parallel([|| sleep(\"1h\"), || { sleep(\"5ms\"); throw \"broken\" }])");
+    assert_eq!(error["message"], json!("broken"));
+}
+
+#[test]
+fn a_timeout_is_an_error_that_can_be_caught() {
+    let script = r#"let r = attempt(|| timeout("10ms", || sleep("1h"))); r.error.kind"#;
+    assert_eq!(output(script), json!("timeout"));
+}
+
+#[test]
+fn an_endless_loop_fails_its_run_and_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { script_cpu: Duration::from_millis(200), workers: 1, ..Options::new(folder.path()) };
+    let engine = Engine::start(Arc::new(Memory::default()), options);
+    let bench = Bench { engine, folder };
+    bench.deploy("endless", "[1].map(|x| loop {})");
+    bench.deploy("other", "1");
+    let handle = bench.engine.handle();
+    bench.block(async {
+        let endless = handle.start("endless", Start::default()).await.expect("starts");
+        let other = handle.start("other", Start::default()).await.expect("starts");
+        assert_eq!(handle.ended(other.run).await.expect("ends").status, Status::Completed);
+        let ended = handle.ended(endless.run).await.expect("ends");
+        assert_eq!(ended.error.expect("an error").to_json()["kind"], "limit");
+    });
+}
+
+#[test]
+fn a_cancelled_run_cleans_up() {
+    let script = r#"fn main() { on_exit("bye", || state::set("bye", true)); sleep("1h") }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
+    let handle = bench.engine.handle();
+    let row = bench.block(async {
+        let run = handle.start("w", Start::default()).await.expect("starts").run;
+        handle.cancel(run, "enough").await.expect("cancels");
+        handle.ended(run).await.expect("ends")
+    });
+    assert_eq!(row.status, Status::Cancelled);
+    assert_eq!(handle.store().state("w", "bye").expect("reads").expect("is there").to_json(), json!(true));
+}
+
+#[test]
+fn polling_is_one_entry() {
+    let script = r#"
+        fn main() {
+            let end = now();
+            wait_until(#{ every: "5ms", timeout: "10s" }, || now() > end)
+        }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
+    let run = bench.run("w", json!(null));
+    assert_eq!(run.output.expect("output").to_json(), json!(true));
+    let kinds: Vec<_> = bench.engine.handle().journal(run.id).expect("reads").iter().map(|e| e.shown_kind()).collect();
+    assert_eq!(kinds, ["start", "effect", "wait", "wait", "end"]);
+}
+
+#[test]
+fn a_key_starts_once() {
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", "input")]);
+    let handle = bench.engine.handle();
+    let start = |input: Value| Start { input, key: Some("k".into()), ..Start::default() };
+    bench.block(async {
+        let first = handle.start("w", start(json!(1))).await.expect("starts");
+        let again = handle.start("w", start(json!(1))).await.expect("starts");
+        assert_eq!((again.run, again.fresh), (first.run, false));
+        assert!(matches!(handle.start("w", start(json!(2))).await, Err(Error::KeyConflict { .. })));
+    });
+}
