@@ -84,8 +84,12 @@ pub fn register(engine: &mut Engine) {
     }
     engine.register_fn("+", |text: ImmutableString, secret: SecretRef| format!("{text}{}", secret.placeholder()));
     engine.register_fn("+", |secret: SecretRef, text: ImmutableString| format!("{}{text}", secret.placeholder()));
-    super::sandbox::register_changing(engine, "+=", |text: &mut ImmutableString, secret: SecretRef| *text += secret.placeholder().as_str());
-    super::sandbox::register_changing(engine, "append", |text: &mut ImmutableString, secret: SecretRef| *text += secret.placeholder().as_str());
+    super::sandbox::register_changing(engine, "+=", |text: &mut ImmutableString, secret: SecretRef| {
+        *text += secret.placeholder().as_str();
+    });
+    super::sandbox::register_changing(engine, "append", |text: &mut ImmutableString, secret: SecretRef| {
+        *text += secret.placeholder().as_str();
+    });
     for name in ["==", "!="] {
         engine.register_fn(name, |_: SecretRef, _: SecretRef| refuse());
         engine.register_fn(name, |_: SecretRef, _: Dynamic| refuse());
@@ -113,7 +117,9 @@ mod tests {
 
     #[test]
     fn becomes_a_placeholder_in_texts() {
-        for script in ["`a${s}b`", "\"a\" + s + \"b\"", "let t = \"a\"; t += s; t + 'b'", "\"a\" + s.to_string() + \"b\""] {
+        for script in
+            ["`a${s}b`", "\"a\" + s + \"b\"", "let t = \"a\"; t += s; t + 'b'", "\"a\" + s.to_string() + \"b\""]
+        {
             assert_eq!(run(script).expect(script).to_string(), "a⟦secret:api:n1⟧b", "{script}");
         }
     }

@@ -6,8 +6,30 @@ use super::{Rewriter, copy_of};
 
 /// Methods that take a function and leave their receiver as it is.
 const READERS: &[&str] = &[
-    "all", "any", "count_by", "filter", "find", "find_map", "flat_map", "group_by", "key_by", "map", "max_by", "min_by", "none", "order",
-    "order_by", "partition", "reduce", "reduce_rev", "skip_while", "some", "sum_by", "take_while", "unique_by", "zip",
+    "all",
+    "any",
+    "count_by",
+    "filter",
+    "find",
+    "find_map",
+    "flat_map",
+    "group_by",
+    "key_by",
+    "map",
+    "max_by",
+    "min_by",
+    "none",
+    "order",
+    "order_by",
+    "partition",
+    "reduce",
+    "reduce_rev",
+    "skip_while",
+    "some",
+    "sum_by",
+    "take_while",
+    "unique_by",
+    "zip",
 ];
 
 /// Methods that may be given a plain value too; then a copy would only cost.
@@ -47,7 +69,8 @@ pub(super) fn copy_receivers(rewriter: &Rewriter, expression: &mut Expr) {
 fn reads_only(rewriter: &Rewriter, step: &Expr) -> bool {
     let Expr::MethodCall(call, _) = step else { return false };
     let name = call.name.as_str();
-    let reads = READERS.contains(&name) && !call.args.is_empty() || READERS_WITH_FUNCTION.contains(&name) && has_closure(call);
+    let reads =
+        READERS.contains(&name) && !call.args.is_empty() || READERS_WITH_FUNCTION.contains(&name) && has_closure(call);
     reads && !rewriter.own_methods.iter().any(|own| own == name)
 }
 
@@ -62,7 +85,8 @@ fn has_closure(call: &FnCallExpr) -> bool {
 
 fn take_apart(expression: Expr) -> (Expr, Vec<Link>) {
     let mut links = Vec::new();
-    let (binary, mut flags, mut position, mut kind) = split(expression).unwrap_or_else(|_| unreachable!("a chain is a dot or an index"));
+    let (binary, mut flags, mut position, mut kind) =
+        split(expression).unwrap_or_else(|_| unreachable!("a chain is a dot or an index"));
     let BinaryExpr { lhs: root, rhs: mut rest } = binary;
     loop {
         let ends = flags.contains(ASTFlags::BREAK);

@@ -7,8 +7,12 @@ pub(super) fn give_rounds_their_own(parts: &mut (Ident, Option<Ident>, FlowContr
     let mut shared = Vec::new();
     let mut walk = Walk { shared: &mut shared, forget: false };
     walk.block(&mut flow.body);
-    let captured: Vec<Ident> =
-        [Some(&*variable), counter.as_ref()].into_iter().flatten().filter(|name| shared.contains(&name.name)).cloned().collect();
+    let captured: Vec<Ident> = [Some(&*variable), counter.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter(|name| shared.contains(&name.name))
+        .cloned()
+        .collect();
     if captured.is_empty() {
         return;
     }
@@ -41,7 +45,9 @@ impl Walk<'_> {
 
     fn statement(&mut self, statement: &mut Stmt) {
         match statement {
-            Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) | Stmt::TryCatch(flow, _) => self.flow(flow),
+            Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) | Stmt::TryCatch(flow, _) => {
+                self.flow(flow);
+            }
             Stmt::For(parts, _) => self.flow(&mut parts.2),
             Stmt::Switch(switch, _) => {
                 self.expression(&mut switch.0);
@@ -62,8 +68,9 @@ impl Walk<'_> {
             }
             Stmt::FnCall(call, _) => call.args.iter_mut().for_each(|argument| self.expression(argument)),
             Stmt::Block(block) => self.block(block),
-            Stmt::Expr(expression) => self.expression(expression),
-            Stmt::BreakLoop(Some(expression), ..) | Stmt::Return(Some(expression), ..) => self.expression(expression),
+            Stmt::Expr(expression) | Stmt::BreakLoop(Some(expression), ..) | Stmt::Return(Some(expression), ..) => {
+                self.expression(expression);
+            }
             Stmt::Import(parts, _) => self.expression(&mut parts.0),
             Stmt::Share(names) => {
                 for (name, index) in names.iter_mut() {
@@ -84,10 +91,14 @@ impl Walk<'_> {
     fn expression(&mut self, expression: &mut Expr) {
         match expression {
             Expr::Variable(parts, short, _) if self.forget && parts.2.is_empty() => (parts.0, *short) = (None, None),
-            Expr::InterpolatedString(parts, _) | Expr::Array(parts, _) => parts.iter_mut().for_each(|part| self.expression(part)),
+            Expr::InterpolatedString(parts, _) | Expr::Array(parts, _) => {
+                parts.iter_mut().for_each(|part| self.expression(part));
+            }
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, value)| self.expression(value)),
             Expr::Stmt(block) => self.block(block),
-            Expr::FnCall(call, _) | Expr::MethodCall(call, _) => call.args.iter_mut().for_each(|argument| self.expression(argument)),
+            Expr::FnCall(call, _) | Expr::MethodCall(call, _) => {
+                call.args.iter_mut().for_each(|argument| self.expression(argument));
+            }
             Expr::Dot(binary, ..) | Expr::Index(binary, ..) => {
                 self.expression(&mut binary.lhs);
                 self.expression(&mut binary.rhs);

@@ -74,10 +74,19 @@ fn every_round_of_a_loop_has_its_own_variables() {
     let cases = [
         ("let f = []; for i in 0..3 { f.push(|| i); } f.map(|g| g.call())", "[0, 1, 2]"),
         ("let f = []; for (x, i) in [5, 6] { f.push(|| x * 10 + i); } f.map(|g| g.call())", "[50, 61]"),
-        ("let f = []; let a = 1; for i in 0..2 { let b = a; let b = b + i; f.push(|| a + b + i); } f.map(|g| g.call())", "[2, 4]"),
-        ("let f = []; for i in 0..2 { for j in 0..2 { f.push(|| i * 10 + j); } } f.map(|g| g.call())", "[0, 1, 10, 11]"),
+        (
+            "let f = []; let a = 1; for i in 0..2 { let b = a; let b = b + i; f.push(|| a + b + i); } f.map(|g| g.call())",
+            "[2, 4]",
+        ),
+        (
+            "let f = []; for i in 0..2 { for j in 0..2 { f.push(|| i * 10 + j); } } f.map(|g| g.call())",
+            "[0, 1, 10, 11]",
+        ),
         ("let n = 0; for i in 0..3 { let add = || n += i; add.call(); i += 1; } n", "3"),
-        ("fn f(a) { let r = []; for i in a { if i > 1 { r.push(|| i); } } r.map(|g| g.call()) } f([1, 2, 3])", "[2, 3]"),
+        (
+            "fn f(a) { let r = []; for i in a { if i > 1 { r.push(|| i); } } r.map(|g| g.call()) } f([1, 2, 3])",
+            "[2, 3]",
+        ),
         ("let r = 0; for i in 0..3 { let c = || i; switch c.call() { 1 => continue, _ => () } r += i; } r", "2"),
     ];
     for (script, wanted) in cases {
@@ -100,7 +109,8 @@ fn errors_keep_their_positions() {
 #[test]
 fn source_documents_and_access_survive() {
     let engine = sandbox::engine();
-    let mut ast = engine.compile("//! About.\n\n/// Doc.\nprivate fn f(x) { x.map(|y| y) }\nfn g() { 1 }").expect("compiles");
+    let mut ast =
+        engine.compile("//! About.\n\n/// Doc.\nprivate fn f(x) { x.map(|y| y) }\nfn g() { 1 }").expect("compiles");
     ast.set_source("orders/invoice");
     let rewritten = rewrite(ast.clone());
     let list = |ast: &AST| {

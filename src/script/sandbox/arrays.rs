@@ -116,14 +116,24 @@ fn register_maps(engine: &mut Engine) {
         }
         Ok(mapped)
     });
-    engine.register_fn("zip", |context: NativeCallContext, left: &mut Array, right: Array, mapper: FnPtr| -> Outcome<Array> {
-        let mut zipped = Array::with_capacity(left.len().min(right.len()));
-        for (at, (a, b)) in left.iter().zip(right).enumerate() {
-            let extra = [Dynamic::from_int(at as i64)];
-            zipped.push(checked(mapper.call_raw_with_extra_args("zip", &context, None, [a.clone(), b], extra, None)?)?);
-        }
-        Ok(zipped)
-    });
+    engine.register_fn(
+        "zip",
+        |context: NativeCallContext, left: &mut Array, right: Array, mapper: FnPtr| -> Outcome<Array> {
+            let mut zipped = Array::with_capacity(left.len().min(right.len()));
+            for (at, (a, b)) in left.iter().zip(right).enumerate() {
+                let extra = [Dynamic::from_int(at as i64)];
+                zipped.push(checked(mapper.call_raw_with_extra_args(
+                    "zip",
+                    &context,
+                    None,
+                    [a.clone(), b],
+                    extra,
+                    None,
+                )?)?);
+            }
+            Ok(zipped)
+        },
+    );
 }
 
 fn checked(value: Dynamic) -> Outcome<Dynamic> {

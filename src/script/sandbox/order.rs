@@ -17,10 +17,16 @@ pub(super) fn register(engine: &mut Engine) {
         });
     }
     for name in ["order", "order_by"] {
-        engine.register_fn(name, |context: NativeCallContext, items: &mut Array, by: FnPtr| sorted(items, |a, b| called(&context, &by, a, b)));
+        engine.register_fn(name, |context: NativeCallContext, items: &mut Array, by: FnPtr| {
+            sorted(items, |a, b| called(&context, &by, a, b))
+        });
     }
-    register_changing(engine, "sort", |items: &mut Array| -> Outcome<()> { sorted(items, natural).map(|sorted| *items = sorted) });
-    register_changing(engine, "sort_desc", |items: &mut Array| -> Outcome<()> { sorted(items, reversed).map(|sorted| *items = sorted) });
+    register_changing(engine, "sort", |items: &mut Array| -> Outcome<()> {
+        sorted(items, natural).map(|sorted| *items = sorted)
+    });
+    register_changing(engine, "sort_desc", |items: &mut Array| -> Outcome<()> {
+        sorted(items, reversed).map(|sorted| *items = sorted)
+    });
     engine.register_fn("order", |items: &mut Array| sorted(items, natural));
     engine.register_fn("order_desc", |items: &mut Array| sorted(items, reversed));
     register_dedup(engine);
@@ -34,7 +40,9 @@ fn register_dedup(engine: &mut Engine) {
         register_changing(engine, name, |context: NativeCallContext, items: &mut Array, same: FnPtr| -> Outcome<()> {
             dedup(items, |a, b| {
                 let result = same.call_raw(&context, None, [a.clone(), b.clone()])?;
-                result.as_bool().map_err(|kind| error(format!("the function given to `dedup` must return a bool, not `{kind}`")))
+                result
+                    .as_bool()
+                    .map_err(|kind| error(format!("the function given to `dedup` must return a bool, not `{kind}`")))
             })
         });
     }

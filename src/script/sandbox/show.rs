@@ -14,8 +14,12 @@ pub(crate) const TEXT: &str = "text$";
 
 pub(super) fn register(engine: &mut Engine) {
     for name in ["to_string", "to_debug", "print", "debug"] {
-        engine.register_fn(name, |context: NativeCallContext, items: &mut Array| shown(&context, |show| show.array(items, MOST_NESTED)));
-        engine.register_fn(name, |context: NativeCallContext, map: &mut Map| shown(&context, |show| show.map(map, MOST_NESTED)));
+        engine.register_fn(name, |context: NativeCallContext, items: &mut Array| {
+            shown(&context, |show| show.array(items, MOST_NESTED))
+        });
+        engine.register_fn(name, |context: NativeCallContext, map: &mut Map| {
+            shown(&context, |show| show.map(map, MOST_NESTED))
+        });
         engine.register_fn(name, |function: &mut FnPtr| function_text(function));
     }
     super::register_node(engine, TEXT, |context, inputs, _| {
@@ -37,14 +41,22 @@ fn register_joins(engine: &mut Engine) {
         shown(&context, |show| show.map(map, MOST_NESTED).and_then(|()| show.push(&text)))
     });
     for name in ["+=", "append"] {
-        register_changing(engine, name, |context: NativeCallContext, text: &mut ImmutableString, items: Array| -> Outcome<()> {
-            *text = shown(&context, |show| show.push(text).and_then(|()| show.array(&items, MOST_NESTED)))?;
-            Ok(())
-        });
-        register_changing(engine, name, |context: NativeCallContext, text: &mut ImmutableString, map: Map| -> Outcome<()> {
-            *text = shown(&context, |show| show.push(text).and_then(|()| show.map(&map, MOST_NESTED)))?;
-            Ok(())
-        });
+        register_changing(
+            engine,
+            name,
+            |context: NativeCallContext, text: &mut ImmutableString, items: Array| -> Outcome<()> {
+                *text = shown(&context, |show| show.push(text).and_then(|()| show.array(&items, MOST_NESTED)))?;
+                Ok(())
+            },
+        );
+        register_changing(
+            engine,
+            name,
+            |context: NativeCallContext, text: &mut ImmutableString, map: Map| -> Outcome<()> {
+                *text = shown(&context, |show| show.push(text).and_then(|()| show.map(&map, MOST_NESTED)))?;
+                Ok(())
+            },
+        );
     }
 }
 

@@ -8,7 +8,9 @@ use super::{check_items, check_string, register_changing};
 pub(super) fn register(engine: &mut Engine) {
     register_replace(engine);
     register_split(engine);
-    register_changing(engine, "pad", |text: &mut ImmutableString, length: i64, with: char| pad(text, length, &with.to_string()));
+    register_changing(engine, "pad", |text: &mut ImmutableString, length: i64, with: char| {
+        pad(text, length, &with.to_string())
+    });
     register_changing(engine, "pad", |text: &mut ImmutableString, length: i64, with: &str| pad(text, length, with));
     engine.register_fn("to_chars", |text: &str| -> Outcome<Array> {
         check_items(text.len())?;
@@ -25,15 +27,23 @@ pub(super) fn register(engine: &mut Engine) {
     for name in ["to_upper", "to_lower"] {
         engine.register_fn(name, move |text: &str| recased(text, name));
     }
-    register_changing(engine, "make_upper", |text: &mut ImmutableString| recased(text, "to_upper").map(|new| *text = new.into()));
-    register_changing(engine, "make_lower", |text: &mut ImmutableString| recased(text, "to_lower").map(|new| *text = new.into()));
+    register_changing(engine, "make_upper", |text: &mut ImmutableString| {
+        recased(text, "to_upper").map(|new| *text = new.into())
+    });
+    register_changing(engine, "make_lower", |text: &mut ImmutableString| {
+        recased(text, "to_lower").map(|new| *text = new.into())
+    });
     register_parts(engine);
 }
 
 fn register_replace(engine: &mut Engine) {
     register_changing(engine, "replace", |text: &mut ImmutableString, old: &str, new: &str| replace(text, old, new));
-    register_changing(engine, "replace", |text: &mut ImmutableString, old: &str, new: char| replace(text, old, &new.to_string()));
-    register_changing(engine, "replace", |text: &mut ImmutableString, old: char, new: &str| replace(text, &old.to_string(), new));
+    register_changing(engine, "replace", |text: &mut ImmutableString, old: &str, new: char| {
+        replace(text, old, &new.to_string())
+    });
+    register_changing(engine, "replace", |text: &mut ImmutableString, old: char, new: &str| {
+        replace(text, &old.to_string(), new)
+    });
     register_changing(engine, "replace", |text: &mut ImmutableString, old: char, new: char| {
         replace(text, &old.to_string(), &new.to_string())
     });
@@ -63,6 +73,7 @@ fn pad(text: &mut ImmutableString, length: i64, with: &str) -> Outcome<()> {
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 enum Side {
     Before,
     After,
@@ -94,8 +105,11 @@ fn register_split(engine: &mut Engine) {
     });
     for (name, reverse) in [("split", false), ("split_rev", true)] {
         engine.register_fn(name, move |text: &mut ImmutableString, at: &str| split(text, at, i64::MAX, reverse));
-        engine.register_fn(name, move |text: &mut ImmutableString, at: char| split(text, at.encode_utf8(&mut [0; 4]), i64::MAX, reverse));
-        engine.register_fn(name, move |text: &mut ImmutableString, at: &str, parts: i64| split(text, at, parts, reverse));
+        engine.register_fn(name, move |text: &mut ImmutableString, at: char| {
+            split(text, at.encode_utf8(&mut [0; 4]), i64::MAX, reverse)
+        });
+        engine
+            .register_fn(name, move |text: &mut ImmutableString, at: &str, parts: i64| split(text, at, parts, reverse));
         engine.register_fn(name, move |text: &mut ImmutableString, at: char, parts: i64| {
             split(text, at.encode_utf8(&mut [0; 4]), parts, reverse)
         });
@@ -116,14 +130,22 @@ fn split(text: &ImmutableString, at: &str, parts: i64, reverse: bool) -> Outcome
 fn register_parts(engine: &mut Engine) {
     engine.register_fn("sub_string", |text: &str, start: i64| part(text, start, i64::MAX).to_owned());
     engine.register_fn("sub_string", |text: &str, start: i64, length: i64| part(text, start, length).to_owned());
-    register_changing(engine, "crop", |text: &mut ImmutableString, start: i64| *text = part(text, start, i64::MAX).into());
-    register_changing(engine, "crop", |text: &mut ImmutableString, start: i64, length: i64| *text = part(text, start, length).into());
+    register_changing(engine, "crop", |text: &mut ImmutableString, start: i64| {
+        *text = part(text, start, i64::MAX).into();
+    });
+    register_changing(engine, "crop", |text: &mut ImmutableString, start: i64, length: i64| {
+        *text = part(text, start, length).into();
+    });
     // Rhai's versions for ranges come down to the same.
-    engine.register_fn("sub_string", |text: &str, range: std::ops::Range<i64>| part_of(text, range.start, range.end).to_owned());
+    engine.register_fn("sub_string", |text: &str, range: std::ops::Range<i64>| {
+        part_of(text, range.start, range.end).to_owned()
+    });
     engine.register_fn("sub_string", |text: &str, range: std::ops::RangeInclusive<i64>| {
         part_of(text, *range.start(), range.end().saturating_add(1)).to_owned()
     });
-    register_changing(engine, "crop", |text: &mut ImmutableString, range: std::ops::Range<i64>| *text = part_of(text, range.start, range.end).into());
+    register_changing(engine, "crop", |text: &mut ImmutableString, range: std::ops::Range<i64>| {
+        *text = part_of(text, range.start, range.end).into();
+    });
     register_changing(engine, "crop", |text: &mut ImmutableString, range: std::ops::RangeInclusive<i64>| {
         *text = part_of(text, *range.start(), range.end().saturating_add(1)).into();
     });
