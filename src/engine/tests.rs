@@ -32,7 +32,7 @@ impl Bench {
         let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
         let deployed = compile(bundle, &settings)
-            .unwrap_or_else(|faults| panic!("{}", faults[0].render(crate::diag::Color::Never)));
+            .unwrap_or_else(|faults| panic!("{}", faults[0].render(crate::diag::Color::Plain)));
         self.engine.handle().deploy(deployed);
     }
 

@@ -85,10 +85,10 @@ pub fn register(engine: &mut Engine) {
     engine.register_fn("+", |text: ImmutableString, secret: SecretRef| format!("{text}{}", secret.placeholder()));
     engine.register_fn("+", |secret: SecretRef, text: ImmutableString| format!("{}{text}", secret.placeholder()));
     super::sandbox::register_changing(engine, "+=", |text: &mut ImmutableString, secret: SecretRef| {
-        *text += secret.placeholder().as_str()
+        *text += secret.placeholder().as_str();
     });
     super::sandbox::register_changing(engine, "append", |text: &mut ImmutableString, secret: SecretRef| {
-        *text += secret.placeholder().as_str()
+        *text += secret.placeholder().as_str();
     });
     for name in ["==", "!="] {
         engine.register_fn(name, |_: SecretRef, _: SecretRef| refuse());

@@ -46,7 +46,11 @@ impl Walk<'_> {
     fn statement(&mut self, statement: &mut Stmt) {
         match statement {
             Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) | Stmt::TryCatch(flow, _) => {
+<<<<<<< HEAD
                 self.flow(flow)
+=======
+                self.flow(flow);
+>>>>>>> sandbox
             }
             Stmt::For(parts, _) => self.flow(&mut parts.2),
             Stmt::Switch(switch, _) => {
@@ -68,8 +72,9 @@ impl Walk<'_> {
             }
             Stmt::FnCall(call, _) => call.args.iter_mut().for_each(|argument| self.expression(argument)),
             Stmt::Block(block) => self.block(block),
-            Stmt::Expr(expression) => self.expression(expression),
-            Stmt::BreakLoop(Some(expression), ..) | Stmt::Return(Some(expression), ..) => self.expression(expression),
+            Stmt::Expr(expression) | Stmt::BreakLoop(Some(expression), ..) | Stmt::Return(Some(expression), ..) => {
+                self.expression(expression);
+            }
             Stmt::Import(parts, _) => self.expression(&mut parts.0),
             Stmt::Share(names) => {
                 for (name, index) in names.iter_mut() {
@@ -91,12 +96,20 @@ impl Walk<'_> {
         match expression {
             Expr::Variable(parts, short, _) if self.forget && parts.2.is_empty() => (parts.0, *short) = (None, None),
             Expr::InterpolatedString(parts, _) | Expr::Array(parts, _) => {
+<<<<<<< HEAD
                 parts.iter_mut().for_each(|part| self.expression(part))
+=======
+                parts.iter_mut().for_each(|part| self.expression(part));
+>>>>>>> sandbox
             }
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, value)| self.expression(value)),
             Expr::Stmt(block) => self.block(block),
             Expr::FnCall(call, _) | Expr::MethodCall(call, _) => {
+<<<<<<< HEAD
                 call.args.iter_mut().for_each(|argument| self.expression(argument))
+=======
+                call.args.iter_mut().for_each(|argument| self.expression(argument));
+>>>>>>> sandbox
             }
             Expr::Dot(binary, ..) | Expr::Index(binary, ..) => {
                 self.expression(&mut binary.lhs);

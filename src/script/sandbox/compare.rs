@@ -107,6 +107,7 @@ fn compared(context: &mut EvalContext, operator: Operator, mut a: Dynamic, mut b
     Err(mixed(operator.name(), &a, &b))
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "the error type of all natives")]
 fn mixed(name: &str, a: &Dynamic, b: &Dynamic) -> Box<rhai::EvalAltResult> {
     let (a, b) = (kind(a), kind(b));
     if a == b {
@@ -133,7 +134,7 @@ fn order_floats(a: f64, b: f64) -> Option<Ordering> {
 /// As Rhai's operator: equal up to a relative difference of the machine's precision.
 fn floats_equal(a: f64, b: f64) -> bool {
     let scale = if a * b == 0.0 { 1.0 } else { a.abs().max(b.abs()) };
-    a == b || (a - b).abs() / scale <= f64::EPSILON
+    a.total_cmp(&b).is_eq() || (a - b).abs() / scale <= f64::EPSILON
 }
 
 /// `None`: of different kinds, or without an order. `Some(None)`: one is not a number.

@@ -28,6 +28,7 @@ pub(super) fn check(value: &Dynamic) -> Outcome<()> {
     if is_leaf(value) || fits(value, MOST_NESTED) { Ok(()) } else { Err(too_deep()) }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "the error type of all natives")]
 pub(super) fn too_deep() -> Box<rhai::EvalAltResult> {
     guard::limit(format!("a value is nested deeper than {MOST_NESTED} (nesting limit)"))
 }

@@ -22,7 +22,7 @@ fn identity(value: &Dynamic) -> String {
         return format!("[{}]", items.iter().map(identity).collect::<Vec<_>>().join(","));
     }
     if let Ok(map) = value.as_map_ref() {
-        return map.iter().map(|(key, value)| format!("{key:?}={};", identity(value))).collect();
+        return map.iter().map(|(key, value)| format!("{key:?}={}", identity(value))).collect::<Vec<_>>().join(";");
     }
     if let Ok(decimal) = value.as_decimal() {
         return format!("decimal {decimal} {}", decimal.scale());
@@ -99,6 +99,7 @@ fn texts_are_as_documented() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a timestamp that must be refused")]
 fn what_is_not_data_is_refused_with_its_path() {
     let function = Dynamic::from(FnPtr::new("f").expect("a name"));
     let inner = map(&[("cb", function)]);
