@@ -94,11 +94,7 @@ fn refuse_the_clock(engine: &mut Engine) {
 }
 
 /// Registers a native that changes its first argument, and therefore refuses a constant.
-<<<<<<< HEAD
-pub(super) fn register_changing<A, const N: usize, const X: bool, R, const F: bool, FUNC>(
-=======
 pub fn register_changing<A, const N: usize, const X: bool, R, const F: bool, FUNC>(
->>>>>>> sandbox
     engine: &mut Engine,
     name: &str,
     function: FUNC,

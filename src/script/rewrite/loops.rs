@@ -46,11 +46,7 @@ impl Walk<'_> {
     fn statement(&mut self, statement: &mut Stmt) {
         match statement {
             Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) | Stmt::TryCatch(flow, _) => {
-<<<<<<< HEAD
-                self.flow(flow)
-=======
                 self.flow(flow);
->>>>>>> sandbox
             }
             Stmt::For(parts, _) => self.flow(&mut parts.2),
             Stmt::Switch(switch, _) => {
@@ -96,20 +92,12 @@ impl Walk<'_> {
         match expression {
             Expr::Variable(parts, short, _) if self.forget && parts.2.is_empty() => (parts.0, *short) = (None, None),
             Expr::InterpolatedString(parts, _) | Expr::Array(parts, _) => {
-<<<<<<< HEAD
-                parts.iter_mut().for_each(|part| self.expression(part))
-=======
                 parts.iter_mut().for_each(|part| self.expression(part));
->>>>>>> sandbox
             }
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, value)| self.expression(value)),
             Expr::Stmt(block) => self.block(block),
             Expr::FnCall(call, _) | Expr::MethodCall(call, _) => {
-<<<<<<< HEAD
-                call.args.iter_mut().for_each(|argument| self.expression(argument))
-=======
                 call.args.iter_mut().for_each(|argument| self.expression(argument));
->>>>>>> sandbox
             }
             Expr::Dot(binary, ..) | Expr::Index(binary, ..) => {
                 self.expression(&mut binary.lhs);

@@ -131,17 +131,10 @@ fn register_parts(engine: &mut Engine) {
     engine.register_fn("sub_string", |text: &str, start: i64| part(text, start, i64::MAX).to_owned());
     engine.register_fn("sub_string", |text: &str, start: i64, length: i64| part(text, start, length).to_owned());
     register_changing(engine, "crop", |text: &mut ImmutableString, start: i64| {
-<<<<<<< HEAD
-        *text = part(text, start, i64::MAX).into()
-    });
-    register_changing(engine, "crop", |text: &mut ImmutableString, start: i64, length: i64| {
-        *text = part(text, start, length).into()
-=======
         *text = part(text, start, i64::MAX).into();
     });
     register_changing(engine, "crop", |text: &mut ImmutableString, start: i64, length: i64| {
         *text = part(text, start, length).into();
->>>>>>> sandbox
     });
     // Rhai's versions for ranges come down to the same.
     engine.register_fn("sub_string", |text: &str, range: std::ops::Range<i64>| {
@@ -151,11 +144,7 @@ fn register_parts(engine: &mut Engine) {
         part_of(text, *range.start(), range.end().saturating_add(1)).to_owned()
     });
     register_changing(engine, "crop", |text: &mut ImmutableString, range: std::ops::Range<i64>| {
-<<<<<<< HEAD
-        *text = part_of(text, range.start, range.end).into()
-=======
         *text = part_of(text, range.start, range.end).into();
->>>>>>> sandbox
     });
     register_changing(engine, "crop", |text: &mut ImmutableString, range: std::ops::RangeInclusive<i64>| {
         *text = part_of(text, *range.start(), range.end().saturating_add(1)).into();
