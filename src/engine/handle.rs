@@ -222,11 +222,19 @@ impl Handle {
         self.shared.log.send(Item { changes: vec![change], done: None });
         let mut registry = self.shared.registry.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         registry.insert(Arc::clone(&deployed.name), Arc::new(deployed));
+        drop(registry);
+        self.shared.deployments.send_modify(|count| *count += 1);
     }
 
     /// Forgets a workflow: it cannot be started any more; its open runs finish.
     pub fn withdraw(&self, workflow: &str) {
         self.shared.registry.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(workflow);
+        self.shared.deployments.send_modify(|count| *count += 1);
+    }
+
+    /// Changes whenever a workflow is deployed or withdrawn.
+    pub fn deployments(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.deployments.subscribe()
     }
 
     /// The workflows that can be started, by name.

@@ -78,6 +78,8 @@ pub(super) struct Shared {
     pub(super) failed: Mutex<Option<String>>,
     pub(super) closing: AtomicBool,
     pub(super) activations: AtomicU64,
+    /// Counts changes of the registry.
+    pub(super) deployments: tokio::sync::watch::Sender<u64>,
     next_worker: AtomicUsize,
 }
 
@@ -110,6 +112,7 @@ impl Shared {
             failed: Mutex::new(None),
             closing: AtomicBool::new(false),
             activations: AtomicU64::new(0),
+            deployments: tokio::sync::watch::Sender::new(0),
             next_worker: AtomicUsize::new(0),
         })
     }

@@ -58,7 +58,7 @@ struct Motion {
 
 enum Pending {
     /// Not started: the log has to be durable up to this number first.
-    Held(u64, Ask),
+    Held(Ask),
     /// On its way.
     Effect(AbortHandle),
     Until {
@@ -416,7 +416,7 @@ impl Worker {
                 let number = if request.kind() == crate::effect::Kind::Mutating { self.shared.log.last() } else { 0 };
                 if number > self.shared.log.durable() {
                     self.held.push_back((number, run, wait));
-                    Pending::Held(number, ask)
+                    Pending::Held(ask)
                 } else {
                     self.perform(run, ask)
                 }
@@ -500,7 +500,7 @@ impl Worker {
     fn release(&mut self, number: u64) {
         while self.held.front().is_some_and(|(needed, ..)| *needed <= number) {
             let Some((_, run, wait)) = self.held.pop_front() else { return };
-            let Some(Pending::Held(_, ask)) = self.motions.get_mut(&run).and_then(|motion| motion.waits.remove(&wait))
+            let Some(Pending::Held(ask)) = self.motions.get_mut(&run).and_then(|motion| motion.waits.remove(&wait))
             else {
                 continue;
             };
@@ -558,7 +558,7 @@ impl Worker {
         let elapsed = self.shared.options.clock.elapsed();
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
-        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(..) | Pending::Effect(_) | Pending::Start));
+        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(_) | Pending::Effect(_) | Pending::Start));
         let wake_at = motion.waits.values().filter_map(Pending::due).min();
         if busy
             || motion.waits.is_empty()
@@ -687,7 +687,7 @@ impl Pending {
             format!("{step} (line {}, since {})", ask.line, ask.since)
         };
         match self {
-            Self::Held(_, ask) => format!("the disk{}", place(ask)),
+            Self::Held(ask) => format!("the disk{}", place(ask)),
             Self::Effect(_) => "a service".to_owned(),
             Self::Start => "a workflow to start".to_owned(),
             Self::Until { due, retry_of: Some(error), ask } => {

@@ -16,7 +16,7 @@ use crate::replay::ScopeId;
 use crate::script::guard::Outcome;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "parallel",
         params: &["branches: list or map of closures"],

@@ -18,7 +18,7 @@ use crate::journal::Kind;
 use crate::script::guard;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "on_rollback",
         params: &["name: string", "body: closure"],

@@ -161,7 +161,7 @@ fn change(act: impl FnOnce(&mut Declaration)) {
 }
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow",
         params: &["declaration: map"],

@@ -13,7 +13,7 @@ use crate::payload::Payload;
 use crate::replay::Command;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[Function {
+pub(super) static FUNCTIONS: &[Function] = &[Function {
     name: "event::emit",
     params: &["name: string", "payload: any?", "options: map?"],
     nature: Nature::Internal,

@@ -26,7 +26,7 @@ macro_rules! function {
 }
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     function!(
         "read",
         ["path: string"],

@@ -59,7 +59,7 @@ macro_rules! with_body {
 }
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     without_body!(
         "get",
         Reading,

@@ -25,7 +25,7 @@ macro_rules! level {
 }
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     level!("trace", "log::trace(\"here\")"),
     level!("info", "log::info(\"imported\", #{ rows: 12 })"),
     level!("warn", "log::warn(\"slow answer\")"),

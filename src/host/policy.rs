@@ -10,26 +10,26 @@ use crate::time::Timestamp;
 
 /// A retry policy.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub(super) struct Policy {
     /// How often in all; 0: without end.
-    pub attempts: u32,
+    pub(super) attempts: u32,
     /// Before the second attempt.
-    pub delay: Duration,
+    pub(super) delay: Duration,
     /// By which each further delay grows.
-    pub factor: f64,
+    pub(super) factor: f64,
     /// No delay is longer.
-    pub max_delay: Duration,
+    pub(super) max_delay: Duration,
     /// Delays vary by a quarter, so that many runs do not try at the same moment.
-    pub jitter: bool,
+    pub(super) jitter: bool,
     /// No attempt begins later than this after the first.
-    pub within: Option<Duration>,
+    pub(super) within: Option<Duration>,
     /// Asked with the error; `false` ends it.
-    pub when: Option<FnPtr>,
+    pub(super) when: Option<FnPtr>,
 }
 
 impl Policy {
     /// One second, doubling, five minutes at most, with jitter.
-    pub fn times(attempts: u32) -> Self {
+    pub(super) fn times(attempts: u32) -> Self {
         Self {
             attempts,
             delay: Duration::from_secs(1),
@@ -42,17 +42,17 @@ impl Policy {
     }
 
     /// A single attempt.
-    pub fn once() -> Self {
+    pub(super) fn once() -> Self {
         Self::times(1)
     }
 
     /// More than one attempt is possible.
-    pub fn repeats(&self) -> bool {
+    pub(super) fn repeats(&self) -> bool {
         self.attempts != 1
     }
 
     /// From a count of attempts or a map.
-    pub fn parse(call: &Call<'_>, value: &Dynamic) -> Result<Self, Fail> {
+    pub(super) fn parse(call: &Call<'_>, value: &Dynamic) -> Result<Self, Fail> {
         if let Ok(count) = value.as_int() {
             return Ok(Self::times(attempts(call, count)?));
         }
@@ -85,7 +85,7 @@ impl Policy {
 
     /// When the next attempt is due after attempt number `attempt` failed; `None`: it was the last.
     /// `asked` is what the other side asks to wait (`Retry-After`), `random` any number.
-    pub fn next(
+    pub(super) fn next(
         &self,
         attempt: u32,
         first: Timestamp,
@@ -108,7 +108,7 @@ impl Policy {
     }
 
     /// Whether this error is followed by another attempt at all.
-    pub fn takes(&self, call: &Call<'_>, error: &Map) -> Result<bool, Fail> {
+    pub(super) fn takes(&self, call: &Call<'_>, error: &Map) -> Result<bool, Fail> {
         if !is_worth_a_retry(error) {
             return Ok(false);
         }
@@ -125,7 +125,7 @@ fn attempts(call: &Call<'_>, count: i64) -> Result<u32, Fail> {
 }
 
 /// What the other side asked to wait, from an error's map.
-pub fn retry_after(error: &Map) -> Option<Duration> {
+pub(super) fn retry_after(error: &Map) -> Option<Duration> {
     error
         .get("retry_after")
         .and_then(|v| v.as_float().ok())

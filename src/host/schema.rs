@@ -25,7 +25,7 @@ pub const TYPES: [&str; 11] =
 pub(super) const ONE_OF: &str = "$one_of";
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[Function {
+pub(super) static FUNCTIONS: &[Function] = &[Function {
     name: "validate",
     params: &["value: any", "schema: any", "options: map?"],
     nature: Nature::Pure,

@@ -13,7 +13,7 @@ use crate::replay::{Command, Issued};
 use crate::script::value;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "state::get",
         params: &["key: string", "default: any?"],

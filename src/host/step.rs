@@ -16,7 +16,7 @@ use crate::replay::{Command, Entered, ScopeId};
 use crate::script::guard;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "step",
         params: &["name: string", "options: map?", "body: closure"],

@@ -14,7 +14,7 @@ use crate::script::secret::SecretRef;
 use crate::script::value;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "now",
         params: &[],

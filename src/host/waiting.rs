@@ -15,7 +15,7 @@ use crate::replay::{Command, Issued};
 use crate::time::Timestamp;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "sleep",
         params: &["duration: string"],

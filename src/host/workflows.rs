@@ -17,7 +17,7 @@ use crate::payload::Payload;
 use crate::replay::Command;
 
 /// The functions of this topic.
-pub static FUNCTIONS: &[Function] = &[
+pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow::run",
         params: &["name: string", "input: any?", "options: map?"],
