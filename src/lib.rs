@@ -15,6 +15,7 @@ pub mod payload;
 pub mod reload;
 pub mod replay;
 pub mod script;
+pub mod sim;
 pub mod store;
 pub mod time;
 pub mod trigger;

@@ -1,0 +1,193 @@
+//! Every prefix of a finished journal resumes to the same journal, and a replay issues no command.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::effect::http::HttpBody;
+use crate::effect::{Failure, HttpReply, Reply, Sent};
+
+/// Answers by the end of the address: `/fail` fails for good, `/flaky` is a failure that may be retried.
+fn service(request: &Request) -> Outcome {
+    let Request::Http(http) = request else { return Err(Failure::new("file", "no files here")) };
+    if http.url.ends_with("/fail") {
+        return Err(Failure {
+            sent: Sent::Maybe,
+            ..Failure::new("http", "it says no").with("status", crate::effect::Field::Int(400))
+        });
+    }
+    let body = HttpBody::Json(json!({ "url": http.url, "method": http.method }).to_string());
+    Ok(Reply::Http(HttpReply { status: 200, headers: Vec::new(), body, url: http.url.clone() }))
+}
+
+fn sim(script: &str) -> Sim {
+    let bundle = Bundle::of_text("w.rhai", script).expect("a bundle");
+    let mut sim = Sim::new(&bundle, Payload::from_text("{\"n\":3}"), service).expect("compiles");
+    sim.events = vec![
+        SimEvent {
+            after: Duration::from_millis(20),
+            name: "paid".into(),
+            key: Some("other".into()),
+            payload: Payload::from_text("1"),
+        },
+        SimEvent {
+            after: Duration::from_millis(40),
+            name: "paid".into(),
+            key: Some("k".into()),
+            payload: Payload::from_text("2"),
+        },
+        SimEvent { after: Duration::from_hours(30), name: "late".into(), key: None, payload: Payload::from_text("3") },
+    ];
+    sim
+}
+
+/// Crashes a script after each entry, and holds what comes of it against the run without a crash.
+fn holds(script: &str) -> Report {
+    let mut sim = sim(script);
+    let whole = sim.run(Written::default());
+    let shown = |report: &Report| format!("{:?} {:?}", report.finish, report.output());
+    assert!(!matches!(whole.finish, Finish::Stuck | Finish::Diverged(_)), "{:?}", whole.finish);
+    for count in 0..=whole.written.entries.len() {
+        let resumed = sim.run(whole.written.prefix(count));
+        assert_eq!(
+            comparable(&resumed.written.entries),
+            comparable(&whole.written.entries),
+            "journal after a crash at {count} of\n{script}"
+        );
+        assert_eq!(
+            resumed.output(),
+            whole.output(),
+            "output after a crash at {count}: {} / {}",
+            shown(&resumed),
+            shown(&whole)
+        );
+        if count == whole.written.entries.len() {
+            assert_eq!((resumed.asked, resumed.performed.len()), (0, 0), "a replay issues no command");
+        }
+        for effect in &resumed.performed {
+            assert!(whole.performed.contains(effect), "the same keys and attempts after a crash: {effect:?}");
+        }
+    }
+    sim.evict_always = true;
+    let evicted = sim.run(Written::default());
+    assert_eq!(
+        comparable(&evicted.written.entries),
+        comparable(&whole.written.entries),
+        "the same when it leaves memory at each wait"
+    );
+    whole
+}
+
+#[test]
+fn steps_with_effects() {
+    let report = holds(
+        r#"
+        fn main(input) {
+            let a = step("get", || http::get("http://s.example/a").body.url);
+            let b = step("post", #{ retry: 3 }, || http::post("http://s.example/b", #{ n: input.n }).body.method);
+            log::info("done", #{ a: a });
+            #{ a: a, b: b, id: uuid(), r: random_int(1, 1000) }
+        }"#,
+    );
+    assert_eq!(report.output().expect("output")["b"], json!("POST"));
+}
+
+#[test]
+fn branches_that_share_variables() {
+    let report = holds(
+        r#"
+        let seen = [];
+        let total = 0;
+        parallel([
+            || { let r = http::get("http://s.example/1"); seen.push("a"); total += 1; sleep("7ms"); seen.push("a2"); total *= 2; },
+            || { sleep("3ms"); seen.push("b"); total += 10; http::post("http://s.example/2", 1); seen.push("b2"); total *= 3; },
+            || { for i in 0..3 { step("s" + i, || { http::get(`http://s.example/x${i}`).status }); seen.push(i); total += i; } },
+        ]);
+        #{ seen: seen, total: total }"#,
+    );
+    assert_eq!(report.output().expect("output")["seen"].as_array().expect("a list").len(), 7);
+}
+
+#[test]
+fn failures_retries_and_compensations() {
+    holds(
+        r#"
+        fn main() {
+            on_exit("exit", || http::post("http://s.example/exit", 1));
+            step("one", #{ undo: |v| http::delete("http://s.example/one") }, || http::post("http://s.example/one", 1).status);
+            scope(|| {
+                on_rollback("inner", || http::post("http://s.example/inner", 2));
+                let r = attempt(|| http::post("http://s.example/fail", 3));
+                if r.ok { throw "unexpected" }
+            });
+            let tried = attempt(|| retry(#{ attempts: 3, delay: "1s" }, || {
+                step("kept", || http::post("http://s.example/kept", 1).status);
+                throw "again " + attempt_number()
+            }));
+            http::post("http://s.example/fail", 4)
+        }"#,
+    );
+}
+
+#[test]
+fn waits_races_and_events() {
+    let report = holds(
+        r#"
+        fn main() {
+            let paid = wait_for("paid", #{ key: "k", timeout: "1h" });
+            let none = wait_for("never", #{ timeout: "10m" });
+            let won = race(#{ event: || wait_for("late"), timer: || { sleep("5h"); "time" } });
+            let polled = wait_until(#{ every: "1s", timeout: "1m" }, || http::get("http://s.example/poll").status == 200);
+            let late = attempt(|| timeout("20m", || { http::get("http://s.example/z"); sleep("2h") }));
+            state::set("count", 1);
+            let n = state::add("count", 41);
+            event::emit("done", #{ n: n }, #{ key: "k" });
+            let child = workflow::run("other", #{ n: n });
+            [paid, none, won, polled, late.error.kind, n, child]
+        }"#,
+    );
+    assert_eq!(
+        report.output().expect("output"),
+        json!([2, null, {"winner": "timer", "value": "time"}, true, "timeout", 42, null])
+    );
+}
+
+#[test]
+fn losers_of_a_race_clean_up() {
+    let report = holds(
+        r#"
+        fn main() {
+            let log = [];
+            race([
+                || scope(|| { on_exit("left", || http::post("http://s.example/left", 1)); sleep("1h") }),
+                || { sleep("1s"); "quick" },
+            ])
+        }"#,
+    );
+    assert_eq!(report.performed.len(), 1);
+}
+
+#[test]
+fn nested_branches_and_maps() {
+    holds(
+        r#"
+        fn fetch(n) { http::get(`http://s.example/${n}`).body.url }
+        fn main() {
+            let lists = parallel_map([1, 2, 3, 4, 5], #{ limit: 2, collect: true }, |n| {
+                if n == 3 { throw "three" }
+                parallel(#{ a: || fetch(n * 10), b: || { sleep("4ms"); step("b", || fetch(n)) } })
+            });
+            lists.map(|l| if l.ok { l.value.a } else { l.error.message })
+        }"#,
+    );
+}
+
+#[test]
+fn mutating_effects_keep_their_key() {
+    let sim = sim(r#"step("pay", #{ retry: 2 }, || http::post("http://s.example/pay", 1).status)"#);
+    let whole = sim.run(Written::default());
+    let intent = whole.written.entries.iter().position(|e| e.shown_kind() == "intent").expect("an intent");
+    let resumed = sim.run(whole.written.prefix(intent + 1));
+    assert_eq!(resumed.performed, whole.performed);
+}

@@ -1,0 +1,107 @@
+//! What a simulated run asks of its surroundings at once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use crate::effect::{Failure, Request};
+use crate::host::session::{Act, Batch, World};
+use crate::id::RunId;
+use crate::journal::{Entry, Position};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// What is durable of a simulated run: its entries, and the acts with the number of entries that were there with them.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// The journal.
+    pub entries: Vec<Entry>,
+    /// Acts inside the engine.
+    pub acts: Vec<(usize, Act)>,
+}
+
+impl Written {
+    /// What a crash leaves when only the first `count` entries were durable.
+    #[must_use]
+    pub fn prefix(&self, count: usize) -> Self {
+        let acts = self.acts.iter().filter(|(with, _)| *with <= count).cloned().collect();
+        Self { entries: self.entries[..count].to_vec(), acts }
+    }
+
+    pub(super) fn last_time(&self) -> Timestamp {
+        self.entries.iter().map(|entry| entry.ended_at).max().unwrap_or(super::START)
+    }
+
+    fn state(&self) -> BTreeMap<String, (Option<Payload>, u64)> {
+        let mut values = BTreeMap::new();
+        for (number, (_, act)) in self.acts.iter().enumerate() {
+            if let Act::SetState { key, value } = act {
+                values.insert(key.to_string(), (value.clone(), number as u64 + 1));
+            }
+        }
+        values
+    }
+}
+
+pub(super) struct SimWorld {
+    pub(super) written: RefCell<Written>,
+    state: RefCell<BTreeMap<String, (Option<Payload>, u64)>>,
+    runs: Cell<u128>,
+}
+
+impl SimWorld {
+    pub(super) fn new(written: Written) -> Self {
+        let started = written.acts.iter().filter(|(_, act)| matches!(act, Act::Start(_))).count();
+        Self { state: RefCell::new(written.state()), written: RefCell::new(written), runs: Cell::new(started as u128) }
+    }
+}
+
+impl World for SimWorld {
+    fn prepare(&self, _: &Request) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    fn config(&self, _: &str) -> Option<Payload> {
+        None
+    }
+
+    fn has_secret(&self, _: &str) -> bool {
+        false
+    }
+
+    fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String> {
+        Ok(self.state.borrow().get(key).cloned().unwrap_or((None, 0)))
+    }
+
+    fn set_state(&self, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
+        let number = self.state.borrow().get(key).map_or(0, |(_, number)| *number);
+        if expected.is_some_and(|expected| expected != number) {
+            return false;
+        }
+        flush();
+        self.state.borrow_mut().insert(key.to_owned(), (value, number + 1));
+        true
+    }
+
+    fn append(&self, batch: Batch) {
+        let mut written = self.written.borrow_mut();
+        assert!(batch.entries.is_empty() || batch.first == written.entries.len(), "entries are appended without a gap");
+        written.entries.extend(batch.entries);
+        let count = written.entries.len();
+        written.acts.extend(batch.acts.into_iter().map(|act| (count, act)));
+    }
+
+    fn accepts(&self, _: &str, _: &Payload) -> Result<(), Payload> {
+        Ok(())
+    }
+
+    fn status(&self, _: RunId) -> Result<Option<&'static str>, String> {
+        Ok(Some("completed"))
+    }
+
+    fn begun(&self, _: &str, _: &Position, _: u32) {}
+
+    fn new_run(&self) -> RunId {
+        self.runs.set(self.runs.get() + 1);
+        RunId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_9000_0000_0000_0000 + self.runs.get()))
+    }
+}
