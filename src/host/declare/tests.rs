@@ -19,7 +19,7 @@ fn a_whole_declaration_is_collected() {
         (found.deadline, found.secrets),
         (Some(Duration::from_hours(60 * 24)), Some(vec!["billing".to_owned()]))
     );
-    assert_eq!(found.allow.http.map(|hosts| hosts.len()), Some(1));
+    assert_eq!(found.allow.http.as_deref().map(<[_]>::len), Some(1));
     assert_eq!(found.input.expect("a schema").keys(), Some(vec!["order_id", "total"]));
     assert_eq!(found.triggers[0].id(), "webhook:orders");
 }
@@ -59,7 +59,7 @@ fn options_have_one_form_however_they_are_written() {
     let options = |n: usize| &found["triggers"][n]["options"];
     let hmac = json!({"scheme": "hmac", "header": "X-Sig", "algorithm": "sha256", "encoding": "hex", "prefix": "", "secret": "***"});
     assert_eq!(options(0)["methods"], json!(["POST"]));
-    assert_eq!(options(0)["verify"].as_object().map(|map| map.len()), hmac.as_object().map(|map| map.len()));
+    assert_eq!(options(0)["verify"].as_object().map(serde_json::Map::len), hmac.as_object().map(serde_json::Map::len));
     assert!(hmac.as_object().unwrap().iter().all(|(key, value)| options(0)["verify"][key] == *value));
     assert_eq!(options(1)["verify"]["scheme"], "basic");
     assert_eq!(options(2)["on"], json!(["failed"]));
@@ -79,7 +79,7 @@ fn mistakes_are_explained() {
         ("workflow(#{ rate: \"10\" })", "\"10\" is no rate"),
         ("workflow(#{ upgrade: \"always\" })", "must be one of \"pinned\", \"when_compatible\""),
         ("workflow(#{ concurrency: #{ limit: 0 } })", "at least 1, not 0"),
-        ("workflow(#{ concurrency: #{ on_conflict: \"que\" } })", "hint: did you mean \"queue\"?"),
+        ("workflow(#{ concurrency: #{ on_conflict: \"queu\" } })", "hint: did you mean \"queue\"?"),
         ("workflow(#{ sla: #{ after: \"4h\" } })", "needs both"),
         ("workflow(#{ on_failure: #{ workflows: \"x\" } })", "did you mean `workflow`?"),
         ("workflow(#{ priority: 3000000000 })", "option `priority` lies between"),
