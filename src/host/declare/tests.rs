@@ -143,3 +143,35 @@ fn every_example_can_be_evaluated() {
         declared(function.example).unwrap_or_else(|error| panic!("{}: {error}", function.example));
     }
 }
+
+/// A whole file through the compiler, as the engine does it.
+fn declared_file(text: &str) -> Result<(Declaration, crate::script::program::Constants), String> {
+    let mut engine = testing::engine();
+    crate::script::program::install(&mut engine);
+    let bundle = crate::script::bundle::Bundle::of_text("a/b.rhai", text).map_err(|faults| format!("{faults:?}"))?;
+    let rewrite = crate::script::rewrite::rewrite;
+    let program = crate::script::program::Program::compile_with(&engine, &bundle, rewrite)
+        .map_err(|faults| format!("{faults:?}"))?;
+    let (constants, declaration) = collect(Rc::new(|_| None), || program.declare(&engine));
+    constants.map(|constants| (declaration, constants)).map_err(|fault| format!("{fault:?}"))
+}
+
+#[test]
+fn a_file_with_constants_and_closures_is_declared_with_its_lines() {
+    let text = "const SIZES = one_of(\"s\", \"m\");\nconst KEY = secret(\"hook\");\n\nworkflow(#{ input: #{ size: SIZES } });\n\
+                trigger::webhook(\"x\", #{ verify: hmac(\"github\", KEY), when: |o| o.size == \"s\" });\nfn main(order) { now() }\n";
+    let (found, constants) = declared_file(text).expect("declares");
+    assert_eq!((found.line, found.triggers[0].line), (4, 5));
+    assert!(found.input.expect("a schema").validate(&json!({"size": "xl"})).is_err());
+    let kept = value::decode(&value::encode(&Dynamic::from_map(constants.to_map())).expect("data"));
+    assert!(
+        Schema::from_dynamic(&kept.read_lock::<Map>().unwrap()["a/b.rhai"].read_lock::<Map>().unwrap()["SIZES"])
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_effect_at_the_top_of_a_file_is_a_fault_with_its_line() {
+    let error = declared_file("workflow(#{});\nlet x = http::get(\"http://x\");\nfn main() {}").expect_err("refused");
+    assert!(error.contains("only describes") && error.contains("line: 2"), "{error}");
+}

@@ -99,7 +99,7 @@ impl Fitter {
         }
         match value {
             Value::String(text) => {
-                self.bounds(node.characters, &(text.chars().count() as u64), ("have", " characters"))
+                self.bounds(node.characters, &(text.chars().count() as u64), ("have", " characters"));
             }
             Value::Array(items) => self.bounds(node.count, &(items.len() as u64), ("have", " items")),
             _ => {}
