@@ -152,8 +152,9 @@ fn declared_file(text: &str) -> Result<(Declaration, crate::script::program::Con
     let rewrite = crate::script::rewrite::rewrite;
     let program = crate::script::program::Program::compile_with(&engine, &bundle, rewrite)
         .map_err(|faults| format!("{faults:?}"))?;
-    let (constants, declaration) = collect(Rc::new(|_| None), || program.declare(&engine));
-    constants.map(|constants| (declaration, constants)).map_err(|fault| format!("{fault:?}"))
+    let act = || program.declare(&engine).map_err(|fault| format!("{fault:?}"));
+    let (constants, declaration) = collect(Rc::new(|_| None), act);
+    constants.map(|constants| (declaration, constants))
 }
 
 #[test]
