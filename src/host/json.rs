@@ -5,10 +5,8 @@ use rhai::Dynamic;
 use super::fail::Fail;
 use super::function::{Call, Function, Nature};
 use crate::script::guard;
+use crate::script::sandbox::LONGEST_STRING;
 use crate::script::value;
-
-/// A text that a script makes may have this many bytes: a large file's, and no more.
-pub(super) const LONGEST_TEXT: usize = 32 << 20;
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -57,10 +55,10 @@ pub(super) fn bounded(call: &Call<'_>, text: String) -> Result<Dynamic, Fail> {
 
 /// An error that ends the run when a text of this many bytes would be too long.
 pub(super) fn check_length(call: &Call<'_>, bytes: usize) -> Result<(), Fail> {
-    if bytes <= LONGEST_TEXT {
+    if bytes <= LONGEST_STRING {
         return Ok(());
     }
-    let limit = LONGEST_TEXT >> 20;
+    let limit = LONGEST_STRING >> 20;
     Err(guard::limit(format!("`{}`: the text would be longer than {limit} MiB (string limit)", call.function.name))
         .into())
 }
@@ -91,7 +89,7 @@ mod tests {
             "`json::parse`: the text is no JSON: line 2, column 2: expected a key in double quotes"
         );
         assert_eq!(
-            shown("try { json::parse(\"[1,]\") } catch (e) { `${e.kind} ${e.path}` }"),
+            shown("try { json::parse(\"[1,]\") } catch (e) { return `${e.kind} ${e.path}`; }"),
             "invalid line 1, column 4"
         );
         assert_eq!(shown("json::encode(#{ a: [|| 1] })"), "`json::encode`: `value.a[0]` is a function");
@@ -102,7 +100,7 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_is_a_limit() {
         let script = "let s = \"x\"; for i in 0..20 { s += s; } try { json::encode([s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s, \
-                      s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s]) } catch (e) { e.kind }";
+                      s,s,s,s,s,s,s,s,s,s,s,s,s,s,s,s]) } catch (e) { return e.kind; }";
         assert_eq!(shown(script), "limit");
     }
 }

@@ -8,6 +8,8 @@ mod fit;
 mod read;
 mod show;
 
+use std::fmt::Write as _;
+
 use rhai::{Dynamic, Map};
 use serde::Serialize;
 use serde_json::Value;
@@ -225,7 +227,7 @@ pub fn sentence(faults: &[Fault]) -> String {
     };
     let mut text = faults.iter().take(NAMED).map(one).collect::<Vec<_>>().join("; ");
     if faults.len() > NAMED {
-        text.push_str(&format!("; and {} more", faults.len() - NAMED));
+        let _ = write!(text, "; and {} more", faults.len() - NAMED);
     }
     text
 }

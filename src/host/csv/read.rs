@@ -112,9 +112,9 @@ impl<'a> Reader<'a> {
             let part = &rest[..length];
             self.line += part.matches('\n').count();
             if field.is_empty() {
-                field = Cow::Borrowed(part)
+                field = Cow::Borrowed(part);
             } else {
-                field.to_mut().push_str(part)
+                field.to_mut().push_str(part);
             }
             self.at += length + 1;
             if self.peek() != Some(b'"') {

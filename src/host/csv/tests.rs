@@ -49,7 +49,7 @@ fn broken_tables_name_the_line() {
         assert!(parsed(text).contains(wanted), "{text:?}: {}", parsed(text));
     }
     assert_eq!(
-        with_text("a\n\"", "try { csv::parse(text) } catch (e) { [e.kind, e.path] }"),
+        with_text("a\n\"", "try { csv::parse(text) } catch (e) { return [e.kind, e.path]; }"),
         r#"["invalid","line 2"]"#
     );
 }
@@ -73,7 +73,7 @@ fn wrong_options_are_explained() {
 }
 
 fn encoded(script: &str) -> String {
-    run(script).unwrap_or_else(|error| error.into()).to_string()
+    run(script).map_or_else(|error| error, |value| value.to_string())
 }
 
 #[test]

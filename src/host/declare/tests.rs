@@ -19,7 +19,7 @@ fn a_whole_declaration_is_collected() {
         (found.deadline, found.secrets),
         (Some(Duration::from_hours(60 * 24)), Some(vec!["billing".to_owned()]))
     );
-    assert_eq!(found.allow.http.map(|hosts| hosts.len()), Some(1));
+    assert_eq!(found.allow.http.as_deref().map(<[_]>::len), Some(1));
     assert_eq!(found.input.expect("a schema").keys(), Some(vec!["order_id", "total"]));
     assert_eq!(found.triggers[0].id(), "webhook:orders");
 }
@@ -59,7 +59,7 @@ fn options_have_one_form_however_they_are_written() {
     let options = |n: usize| &found["triggers"][n]["options"];
     let hmac = json!({"scheme": "hmac", "header": "X-Sig", "algorithm": "sha256", "encoding": "hex", "prefix": "", "secret": "***"});
     assert_eq!(options(0)["methods"], json!(["POST"]));
-    assert_eq!(options(0)["verify"].as_object().map(|map| map.len()), hmac.as_object().map(|map| map.len()));
+    assert_eq!(options(0)["verify"].as_object().map(serde_json::Map::len), hmac.as_object().map(serde_json::Map::len));
     assert!(hmac.as_object().unwrap().iter().all(|(key, value)| options(0)["verify"][key] == *value));
     assert_eq!(options(1)["verify"]["scheme"], "basic");
     assert_eq!(options(2)["on"], json!(["failed"]));
@@ -79,7 +79,7 @@ fn mistakes_are_explained() {
         ("workflow(#{ rate: \"10\" })", "\"10\" is no rate"),
         ("workflow(#{ upgrade: \"always\" })", "must be one of \"pinned\", \"when_compatible\""),
         ("workflow(#{ concurrency: #{ limit: 0 } })", "at least 1, not 0"),
-        ("workflow(#{ concurrency: #{ on_conflict: \"que\" } })", "hint: did you mean \"queue\"?"),
+        ("workflow(#{ concurrency: #{ on_conflict: \"queu\" } })", "hint: did you mean \"queue\"?"),
         ("workflow(#{ sla: #{ after: \"4h\" } })", "needs both"),
         ("workflow(#{ on_failure: #{ workflows: \"x\" } })", "did you mean `workflow`?"),
         ("workflow(#{ priority: 3000000000 })", "option `priority` lies between"),
@@ -142,4 +142,37 @@ fn every_example_can_be_evaluated() {
     for function in FUNCTIONS {
         declared(function.example).unwrap_or_else(|error| panic!("{}: {error}", function.example));
     }
+}
+
+/// A whole file through the compiler, as the engine does it.
+fn declared_file(text: &str) -> Result<(Declaration, crate::script::program::Constants), String> {
+    let mut engine = testing::engine();
+    crate::script::program::install(&mut engine);
+    let bundle = crate::script::bundle::Bundle::of_text("a/b.rhai", text).map_err(|faults| format!("{faults:?}"))?;
+    let rewrite = crate::script::rewrite::rewrite;
+    let program = crate::script::program::Program::compile_with(&engine, &bundle, rewrite)
+        .map_err(|faults| format!("{faults:?}"))?;
+    let act = || program.declare(&engine).map_err(|fault| format!("{fault:?}"));
+    let (constants, declaration) = collect(Rc::new(|_| None), act);
+    constants.map(|constants| (declaration, constants))
+}
+
+#[test]
+fn a_file_with_constants_and_closures_is_declared_with_its_lines() {
+    let text = "const SIZES = one_of(\"s\", \"m\");\nconst KEY = secret(\"hook\");\n\nworkflow(#{ input: #{ size: SIZES } });\n\
+                trigger::webhook(\"x\", #{ verify: hmac(\"github\", KEY), when: |o| o.size == \"s\" });\nfn main(order) { now() }\n";
+    let (found, constants) = declared_file(text).expect("declares");
+    assert_eq!((found.line, found.triggers[0].line), (4, 5));
+    assert!(found.input.expect("a schema").validate(&json!({"size": "xl"})).is_err());
+    let kept = value::decode(&value::encode(&Dynamic::from_map(constants.to_map())).expect("data"));
+    assert!(
+        Schema::from_dynamic(&kept.read_lock::<Map>().unwrap()["a/b.rhai"].read_lock::<Map>().unwrap()["SIZES"])
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_effect_at_the_top_of_a_file_is_a_fault_with_its_line() {
+    let error = declared_file("workflow(#{});\nlet x = http::get(\"http://x\");\nfn main() {}").expect_err("refused");
+    assert!(error.contains("only describes") && error.contains("line: 2"), "{error}");
 }

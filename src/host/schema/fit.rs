@@ -24,8 +24,8 @@ pub(super) enum Form {
 
 pub(super) fn fit(node: &Node, value: &Value, form: Form, texts: Texts) -> Result<Value, Vec<Fault>> {
     let mut fitter = Fitter { faults: Vec::new(), path: String::new(), form, texts };
-    let fitted = fitter.value(node, value);
-    if fitter.faults.is_empty() { Ok(fitted) } else { Err(fitter.faults) }
+    let result = fitter.value(node, value);
+    if fitter.faults.is_empty() { Ok(result) } else { Err(fitter.faults) }
 }
 
 struct Fitter {
@@ -95,20 +95,22 @@ impl Fitter {
             self.fault(format!("must be one of {all}, not {}", shown(value)));
         }
         if let Some(number) = fitted.number() {
-            self.bounds(node.range, number, ("be", ""));
+            self.bounds(node.range, &number, ("be", ""));
         }
         match value {
-            Value::String(text) => self.bounds(node.characters, text.chars().count() as u64, ("have", " characters")),
-            Value::Array(items) => self.bounds(node.count, items.len() as u64, ("have", " items")),
+            Value::String(text) => {
+                self.bounds(node.characters, &(text.chars().count() as u64), ("have", " characters"));
+            }
+            Value::Array(items) => self.bounds(node.count, &(items.len() as u64), ("have", " items")),
             _ => {}
         }
     }
 
-    fn bounds<T: PartialOrd + std::fmt::Display>(&mut self, bounds: Bounds<T>, found: T, (verb, unit): (&str, &str)) {
-        if let Some(least) = bounds.least.filter(|least| found < *least) {
+    fn bounds<T: PartialOrd + std::fmt::Display>(&mut self, bounds: Bounds<T>, found: &T, (verb, unit): (&str, &str)) {
+        if let Some(least) = bounds.least.filter(|least| found < least) {
             self.fault(format!("must {verb} at least {least}{unit}, not {found}"));
         }
-        if let Some(most) = bounds.most.filter(|most| found > *most) {
+        if let Some(most) = bounds.most.filter(|most| found > most) {
             self.fault(format!("must {verb} at most {most}{unit}, not {found}"));
         }
     }

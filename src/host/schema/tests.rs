@@ -114,13 +114,13 @@ fn mistakes_in_the_shorthand_are_explained() {
     }
 }
 
-const FULL: &str = r##"#{ schema: #{
+const FULL: &str = r#"#{ schema: #{
     type: "object", required: ["qty", "sku"], additionalProperties: false,
     properties: #{
         qty: #{ type: "integer", minimum: 1, maximum: 9 }, sku: #{ type: ["string", "null"], minLength: 2, maxLength: 3 },
         tags: #{ type: "array", maxItems: 1, items: #{ "enum": ["a", 1] } }, mail: #{ type: "string", format: "email" },
     },
-} }"##;
+} }"#;
 
 #[test]
 fn json_schema_is_understood_where_it_is_common() {
