@@ -1,15 +1,15 @@
 //! Finds mistakes without running: names, numbers of arguments, literals, effects in a declaration, code that is never
-//! reached, and the traps that the language sets.
+//! reached.
 //!
 //! The parser resolves local variables, so what it leaves open is a constant, a host variable, or a mistake.
-//! This module knows the host functions only by their [`Catalog`].
+//! It looks at the syntax tree as it is written, before any rewriting; the host functions it knows only by their [`Catalog`].
 
 mod known;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTFlags, Engine, Stmt};
 
@@ -40,10 +40,13 @@ impl Default for Options<'_> {
 
 /// All findings in the files of a program, sorted by file and position. Built-in modules are not looked at.
 pub fn check(engine: &Engine, program: &Program, catalog: &Catalog, options: Options) -> Vec<Diagnostic> {
-    let known = Known::new(engine, program, catalog);
+    let written = |source: &Source| engine.compile(&*source.text).ok();
+    let sources = program.bundle().sources.iter();
+    let asts: BTreeMap<String, AST> = sources.filter_map(|(path, source)| Some((path.clone(), written(source)?))).collect();
+    let known = Known::new(engine, program.bundle(), &asts, catalog);
     let mut findings = Vec::new();
     for path in program.bundle().order().iter().filter(|path| !path.starts_with("std/")) {
-        if let (Some(ast), Some(source)) = (program.ast(path), program.bundle().sources.get(path)) {
+        if let (Some(ast), Some(source)) = (asts.get(path), program.bundle().sources.get(path)) {
             File { program, known: &known, catalog, options, ast, source }.check(&mut findings);
         }
     }

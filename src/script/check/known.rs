@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTFlags, ASTNode, Engine, Expr, FnAccess, Stmt};
 
-use super::super::bundle::resolve_import;
+use super::super::bundle::{Bundle, resolve_import};
 use super::super::catalog::Catalog;
 use super::super::errors;
 use super::super::lex::{self, Kind};
-use super::super::program::Program;
 use crate::diag::suggest;
 
 /// Functions that the evaluator itself provides, with any number of arguments.
@@ -58,12 +57,12 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(engine: &Engine, program: &Program, catalog: &'a Catalog) -> Self {
+    pub(super) fn new(engine: &Engine, bundle: &Bundle, asts: &BTreeMap<String, AST>, catalog: &'a Catalog) -> Self {
         let mut files = BTreeMap::new();
         let mut keys = BTreeSet::new();
-        for (path, source) in &program.bundle().sources {
+        for (path, source) in &bundle.sources {
             keys.extend(keys_of(&source.text));
-            if let Some(ast) = program.ast(path) {
+            if let Some(ast) = asts.get(path) {
                 files.insert(path.clone(), names(path, ast));
             }
         }

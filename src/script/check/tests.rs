@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use insta::assert_snapshot;
-use rhai::Engine;
-use rhai::packages::{Package, StandardPackage};
 
 use super::super::bundle::{Bundle, Stdlib};
 use super::super::catalog::{Catalog, Kind, Literal, Signature};
 use super::super::program::{Program, install};
+use super::super::rewrite::rewrite;
+use super::super::sandbox;
 use super::{Options, check};
 use crate::diag::Color;
 
@@ -43,13 +43,9 @@ fn literal(function: &str, _: usize, text: &str) -> Option<String> {
 fn found_in(files: &[(&str, &str)]) -> String {
     let files: BTreeMap<_, _> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     let bundle = Bundle::load("main.rhai", &files, STD).unwrap();
-    let mut engine = Engine::new_raw();
-    engine.register_global_module(StandardPackage::new().as_shared_module());
-    engine.set_optimization_level(rhai::OptimizationLevel::None);
-    // A debug build has lower limits by default.
-    engine.set_max_expr_depths(64, 64);
+    let mut engine = sandbox::engine();
     install(&mut engine);
-    let program = Program::compile(&engine, &bundle).unwrap();
+    let program = Program::compile_with(&engine, &bundle, rewrite).unwrap();
     let input: BTreeSet<String> = ["order_id", "email", "total"].map(str::to_owned).into();
     let options = Options { input: Some(&input), literal: &literal };
     check(&engine, &program, &catalog(), options).iter().map(|finding| finding.render(Color::Plain)).collect()
@@ -108,7 +104,7 @@ fn clean_scripts() {
         "fn double() { this * 2 } let a = 1; a.double()",
         "const A = 1; fn f() { A + global::A } f()",
         "for x in 0..3 { [1].map(|y| x + y); let f = || x; f.call(); }",
-        "let fs = []; for x in 0..3 { let y = x; fs.push(|| y); }",
+        "let fs = []; for x in 0..3 { fs.push(|| x); fs += [|| x]; }",
         "loop { if input.total > 1 { break; } } print(1)",
         "let r = switch input.total { 1 => { return 5; }, _ => 3 }; r",
         "try { throw 1 } catch (e) { print(e) }",
@@ -302,24 +298,6 @@ warning[W0401]: this is never reached, after `return`
 11 | print(2);
    | ^^^^^
 "#);
-}
-
-#[test]
-fn loop_variables() {
-    assert_snapshot!(found("let fs = [];\nfor url in [1, 2] {\n    fs.push(|| http::get(url));\n    fs += [|| url];\n}\nparallel(fs);"), @r"
-    warning[W0402]: closure keeps the loop variable `url`, not its value
-     --> main.rhai:3:26
-      |
-    3 |     fs.push(|| http::get(url));
-      |                          ^^^
-      = hint: copy it first: `let this_url = url;`, or use `parallel_map`
-    warning[W0402]: closure keeps the loop variable `url`, not its value
-     --> main.rhai:4:15
-      |
-    4 |     fs += [|| url];
-      |               ^^^
-      = hint: copy it first: `let this_url = url;`, or use `parallel_map`
-    ");
 }
 
 #[test]

@@ -12,8 +12,6 @@ use super::Options;
 use super::known::{Function, Known, Verdict};
 use crate::diag::{Diagnostic, suggest};
 
-/// Methods that keep what they are given.
-const KEEPING: &[&str] = &["push", "insert", "append", "set", "+="];
 /// Deepest nesting that is looked at; the parser's own limit is lower.
 const MAX_DEPTH: usize = 200;
 
@@ -28,13 +26,6 @@ pub(super) enum Level {
     Function,
 }
 
-/// Whether a value stays beyond the expression that it is part of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Passing,
-    Kept,
-}
-
 pub(super) struct Walker<'a> {
     known: &'a Known<'a>,
     source: &'a Source,
@@ -46,16 +37,14 @@ pub(super) struct Walker<'a> {
     inputs: BTreeSet<String>,
     /// Properties that the script itself gives to the input.
     added: BTreeSet<String>,
-    /// Variables of the loops around, in this function.
-    loops: Vec<String>,
     depth: usize,
     pub(super) findings: Vec<Diagnostic>,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(known: &'a Known<'a>, source: &'a Source, options: Options<'a>, level: Level) -> Self {
-        let (locals, inputs, added, loops) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
-        Self { known, source, options, level, locals, inputs, added, loops, depth: 0, findings: Vec::new() }
+        let (locals, inputs, added) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Self { known, source, options, level, locals, inputs, added, depth: 0, findings: Vec::new() }
     }
 
     /// Names this variable as the input.
@@ -98,14 +87,14 @@ impl<'a> Walker<'a> {
         }
         self.depth += 1;
         match stmt {
-            Stmt::Expr(expr) => self.expr(expr, Use::Passing),
+            Stmt::Expr(expr) => self.expr(expr),
             Stmt::FnCall(call, pos) => self.call(call, *pos),
             Stmt::Block(block) => self.nested(block),
             Stmt::Var(parts, ..) => self.variable_defined(&parts.0.name, &parts.1),
             Stmt::Assignment(parts) => self.assignment(&parts.1.lhs, &parts.1.rhs),
             Stmt::Return(value, ..) | Stmt::BreakLoop(value, ..) => {
                 if let Some(value) = value {
-                    self.expr(value, Use::Passing);
+                    self.expr(value);
                 }
             }
             Stmt::Share(captured) => {
@@ -119,7 +108,7 @@ impl<'a> Walker<'a> {
     fn control(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
-                self.expr(&flow.expr, Use::Passing);
+                self.expr(&flow.expr);
                 self.nested(&flow.body);
                 self.nested(&flow.branch);
             }
@@ -134,21 +123,17 @@ impl<'a> Walker<'a> {
             }
             Stmt::For(parts, _) => {
                 let (variable, counter, flow) = &**parts;
-                self.expr(&flow.expr, Use::Passing);
-                let (loops, locals) = (self.loops.len(), self.locals.len());
-                for name in std::iter::once(variable).chain(counter) {
-                    self.loops.push(name.name.to_string());
-                    self.locals.push(name.name.to_string());
-                }
+                self.expr(&flow.expr);
+                let locals = self.locals.len();
+                self.locals(std::iter::once(variable).chain(counter).map(|name| name.name.to_string()));
                 self.nested(&flow.body);
-                self.loops.truncate(loops);
                 self.locals.truncate(locals);
             }
             Stmt::Switch(parts, _) => {
-                self.expr(&parts.0, Use::Passing);
+                self.expr(&parts.0);
                 for case in &parts.1.expressions {
-                    self.expr(&case.lhs, Use::Passing);
-                    self.expr(&case.rhs, Use::Passing);
+                    self.expr(&case.lhs);
+                    self.expr(&case.rhs);
                 }
             }
             _ => {}
@@ -156,15 +141,13 @@ impl<'a> Walker<'a> {
     }
 
     fn variable_defined(&mut self, name: &str, value: &Expr) {
-        self.expr(value, Use::Passing);
+        self.expr(value);
         self.locals.push(name.to_owned());
         self.inputs.remove(name);
-        // A `let` in the body makes a variable of each iteration.
-        self.loops.retain(|looped| looped != name);
     }
 
     fn assignment(&mut self, target: &Expr, value: &Expr) {
-        self.expr(value, Use::Kept);
+        self.expr(value);
         match target {
             Expr::Variable(parts, ..) => {
                 self.inputs.remove(&*parts.1);
@@ -176,10 +159,10 @@ impl<'a> Walker<'a> {
             }
             _ => {}
         }
-        self.expr(target, Use::Passing);
+        self.expr(target);
     }
 
-    fn expr(&mut self, expr: &Expr, how: Use) {
+    fn expr(&mut self, expr: &Expr) {
         if self.depth > MAX_DEPTH {
             return;
         }
@@ -190,52 +173,39 @@ impl<'a> Walker<'a> {
             Expr::MethodCall(call, pos) => self.method(call, *pos),
             Expr::Dot(parts, ..) | Expr::Index(parts, ..) => {
                 self.property(expr);
-                self.expr(&parts.lhs, Use::Passing);
-                self.expr(&parts.rhs, Use::Passing);
+                self.expr(&parts.lhs);
+                self.expr(&parts.rhs);
             }
-            Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item, how)),
-            Expr::Map(parts, _) => parts.0.iter().for_each(|(_, value)| self.expr(value, how)),
-            Expr::InterpolatedString(parts, _) => parts.iter().for_each(|part| self.expr(part, Use::Passing)),
+            Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
+            Expr::Map(parts, _) => parts.0.iter().for_each(|(_, value)| self.expr(value)),
+            Expr::InterpolatedString(parts, _) => parts.iter().for_each(|part| self.expr(part)),
             Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
-                parts.iter().for_each(|part| self.expr(part, how));
+                parts.iter().for_each(|part| self.expr(part));
             }
             Expr::DynamicConstant(value, _) => {
                 if let Some(pointer) = value.read_lock::<FnPtr>() {
                     self.closure(pointer.fn_name(), &[]);
                 }
             }
-            Expr::Stmt(block) => self.inline_block(block, how),
+            Expr::Stmt(block) => self.inline_block(block),
             _ => {}
         }
         self.depth -= 1;
     }
 
     /// A block as a value; a closure that captures is one too: what it shares, then the closure with its captured values.
-    fn inline_block(&mut self, block: &StmtBlock, how: Use) {
+    fn inline_block(&mut self, block: &StmtBlock) {
         let [Stmt::Share(captured), Stmt::Expr(made)] = block.statements() else {
             self.nested(block);
             return;
         };
         self.stmt(&block.statements()[0]);
         let names: Vec<&str> = captured.iter().map(|(name, _)| name.name.as_str()).collect();
-        if how == Use::Kept {
-            self.captured_in_loop(captured.iter().map(|(name, _)| (name.name.as_str(), name.pos)));
-        }
         if let Expr::FnCall(curry, _) = &**made
             && let Some(Expr::DynamicConstant(value, _)) = curry.args.first()
             && let Some(pointer) = value.read_lock::<FnPtr>()
         {
             self.closure(pointer.fn_name(), &names);
-        }
-    }
-
-    fn captured_in_loop<'n>(&mut self, captured: impl Iterator<Item = (&'n str, Position)>) {
-        for (name, pos) in captured {
-            if self.loops.iter().any(|looped| looped == name) {
-                let title = format!("closure keeps the loop variable `{name}`, not its value");
-                let hint = format!("copy it first: `let this_{name} = {name};`, or use `parallel_map`");
-                self.find("W0402", title, pos, Some(hint));
-            }
         }
     }
 
@@ -254,12 +224,11 @@ impl<'a> Walker<'a> {
         let inputs = self.inputs.clone();
         let own = function.params.get(captured.len()..).unwrap_or_default();
         self.inputs.retain(|input| captured.contains(&input.as_str()) && !own.contains(input));
-        let (level, loops, locals) = (self.level, std::mem::take(&mut self.loops), self.locals.len());
-        self.level = Level::Function;
+        let (level, locals) = (std::mem::replace(&mut self.level, Level::Function), self.locals.len());
         self.locals.extend(own.iter().cloned());
         self.body(function);
         self.locals.truncate(locals);
-        (self.level, self.loops, self.inputs) = (level, loops, inputs);
+        (self.level, self.inputs) = (level, inputs);
     }
 
     fn body(&mut self, function: &Function) {
@@ -314,7 +283,7 @@ impl<'a> Walker<'a> {
         if call.op_token.is_none() && call.name != "curry" {
             self.called(call, pos);
         }
-        call.args.iter().for_each(|arg| self.expr(arg, Use::Passing));
+        call.args.iter().for_each(|arg| self.expr(arg));
     }
 
     fn called(&mut self, call: &FnCallExpr, pos: Position) {
@@ -372,8 +341,7 @@ impl<'a> Walker<'a> {
     fn method(&mut self, call: &FnCallExpr, pos: Position) {
         let verdict = self.known.method(&self.source.path, &call.name, call.args.len());
         self.report(verdict, "E0301", &format!("unknown method `{}`", call.name), "", pos);
-        let how = if KEEPING.contains(&call.name.as_str()) { Use::Kept } else { Use::Passing };
-        call.args.iter().for_each(|arg| self.expr(arg, how));
+        call.args.iter().for_each(|arg| self.expr(arg));
     }
 
     /// Properties of the input that its declaration does not have.
