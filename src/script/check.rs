@@ -42,7 +42,8 @@ impl Default for Options<'_> {
 pub fn check(engine: &Engine, program: &Program, catalog: &Catalog, options: Options) -> Vec<Diagnostic> {
     let written = |source: &Source| engine.compile(&*source.text).ok();
     let sources = program.bundle().sources.iter();
-    let asts: BTreeMap<String, AST> = sources.filter_map(|(path, source)| Some((path.clone(), written(source)?))).collect();
+    let asts: BTreeMap<String, AST> =
+        sources.filter_map(|(path, source)| Some((path.clone(), written(source)?))).collect();
     let known = Known::new(engine, program.bundle(), &asts, catalog);
     let mut findings = Vec::new();
     for path in program.bundle().order().iter().filter(|path| !path.starts_with("std/")) {

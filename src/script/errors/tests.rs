@@ -31,8 +31,9 @@ fn shown(source: &str, message: &str) -> String {
 }
 
 fn parse(source: &str) -> String {
-    let faults =
-        Bundle::of_text("main.rhai", source).and_then(|bundle| Program::compile_with(&engine(), &bundle, rewrite)).unwrap_err();
+    let faults = Bundle::of_text("main.rhai", source)
+        .and_then(|bundle| Program::compile_with(&engine(), &bundle, rewrite))
+        .unwrap_err();
     shown(source, &faults[0].render(Color::Plain))
 }
 
@@ -934,15 +935,15 @@ fn eval_thrown_in_closure() {
 
 #[test]
 fn eval_data_race() {
-    assert_snapshot!(eval("let order = #{ lines: [1], id: 2 };\norder.lines.map(|line| order.id)"), @r"
+    assert_snapshot!(eval("let order = #{ lines: [1], id: 2 };\norder.lines.retain(|line| order.id > 1)"), @r"
     let order = #{ lines: [1], id: 2 };
-    order.lines.map(|line| order.id)
+    order.lines.retain(|line| order.id > 1)
 
     error[E0507]: the value is in use while its own method runs
      --> main.rhai:2:13
       |
-    2 | order.lines.map(|line| order.id)
-      |             ^^^
+    2 | order.lines.retain(|line| order.id > 1)
+      |             ^^^^^^
       = hint: copy what the closure needs into a variable before the call: `let id = order.id;`
     ");
 }
