@@ -273,12 +273,6 @@ pub const CODES: &[Code] = &[
         "",
     ),
     row(
-        "W0402",
-        "loop variable captured",
-        "Closures hold variables, not values. A closure that is kept beyond the iteration sees the loop variable as it is then, the last value in every one. Copy it inside of the loop, or use `parallel_map(items, |item| ...)`.",
-        "parallel_map(urls, |url| http::get(url))",
-    ),
-    row(
         "W0403",
         "function hides one of the engine",
         "A function of the script has the name and the number of parameters of a function of the engine. Give it another name.",

@@ -83,13 +83,13 @@ pub struct Diagnostic {
     pub title: String,
     /// Where.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: Box<Place>,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// More about it, where a sentence is not enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
+    pub text: Option<Box<str>>,
     /// The calls that led here, the innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Frame>,
@@ -102,7 +102,7 @@ impl Diagnostic {
             code: code.to_owned(),
             severity: codes::severity(code),
             title: title.into(),
-            place,
+            place: Box::new(place),
             hint: None,
             text: None,
             calls: Vec::new(),
@@ -111,7 +111,7 @@ impl Diagnostic {
 
     /// With a hint.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -119,13 +119,13 @@ impl Diagnostic {
     /// With a hint, where there is one.
     #[must_use]
     pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
+        self.hint = hint.map(Into::into).or(self.hint);
         self
     }
 
     /// With a paragraph of detail.
     #[must_use]
-    pub fn text(mut self, text: impl Into<String>) -> Self {
+    pub fn text(mut self, text: impl Into<Box<str>>) -> Self {
         self.text = Some(text.into());
         self
     }

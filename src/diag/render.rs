@@ -195,13 +195,13 @@ mod tests {
     #[test]
     fn tabs_and_wide_characters() {
         assert_snapshot!(plain(place("\tlog(\"日本🚀\"); foo()", 14, 3)), @r#"
-    error[E0301]: unknown function `http::gte`
-      --> orders/invoice.rhai:12:15
-       |
-    12 |     log("日本🚀"); foo()
-       |                     ^^^
-       = hint: did you mean `http::get`?
-    "#);
+        error[E0301]: unknown function `http::gte`
+          --> orders/invoice.rhai:12:14
+           |
+        12 |     log("日本🚀"); foo()
+           |                    ^^^
+           = hint: did you mean `http::get`?
+        "#);
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub fn classify(path: &str) -> Kind {
     let Some(name) = path.strip_suffix(".rhai") else { return Kind::Ignored };
     if is_hidden(path) || name.is_empty() || name.ends_with('/') || path.contains('\\') {
         Kind::Ignored
-    } else if name.ends_with(".test") {
+    } else if name.strip_suffix(".test").is_some() {
         Kind::Test
     } else if path.split('/').rev().skip(1).any(|folder| folder == "lib") {
         Kind::Module
@@ -258,10 +258,10 @@ pub fn resolve_import(importer: &str, path: &str) -> Result<String, String> {
     for part in path.split('/') {
         match part {
             "." => {}
-            ".." if parts.pop().is_none() => {
-                return Err(format!("import path `{path}` leaves the scripts folder"));
+            ".." => {
+                let outside = || format!("import path `{path}` leaves the scripts folder");
+                parts.pop().ok_or_else(outside)?;
             }
-            ".." => {}
             "" => return Err(format!("import path `{path}` has an empty part")),
             part => parts.push(part),
         }
@@ -270,7 +270,7 @@ pub fn resolve_import(importer: &str, path: &str) -> Result<String, String> {
     if inside_std && !resolved.starts_with("std/") {
         return Err(format!("built-in modules import built-in modules only, not `{path}`"));
     }
-    if !resolved.ends_with(".rhai") {
+    if resolved.strip_suffix(".rhai").is_none() {
         resolved.push_str(".rhai");
     }
     Ok(resolved)

@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn strings_of_all_forms() {
-        let script = r##"a("x\"y", #"raw "q""#, `t ${f("}`")} ``u`` ${`n`}`, 'c')"##;
+        let script = "a(\"x\\\"y\", #\"raw \"q\"\"#, `t ${f(\"}`\")} ``u`` ${`n`}`, 'c')";
         let strings: Vec<_> =
             code(script).into_iter().filter(|t| !matches!(t.kind, Kind::Symbol | Kind::Word)).collect();
         assert_eq!(strings.len(), 4);

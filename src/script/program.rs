@@ -497,8 +497,8 @@ fn is_setup(stmt: &Stmt) -> bool {
 mod tests {
     use std::cell::Cell;
 
-    use rhai::packages::{Package, StandardPackage};
-
+    use super::super::rewrite::rewrite;
+    use super::super::sandbox;
     use super::*;
 
     thread_local! {
@@ -506,9 +506,7 @@ mod tests {
     }
 
     fn engine() -> Engine {
-        let mut engine = Engine::new_raw();
-        engine.register_global_module(StandardPackage::new().as_shared_module());
-        engine.set_optimization_level(rhai::OptimizationLevel::None);
+        let mut engine = sandbox::engine();
         engine.register_fn("workflow", |_: rhai::Map| DECLARED.set(DECLARED.get() + 1));
         engine.register_fn("config", |name: &str| format!("<{name}>"));
         let mut trigger = Module::new();
@@ -525,7 +523,7 @@ mod tests {
         let files: BTreeMap<_, _> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let bundle = Bundle::load("main.rhai", &files, &[])?;
         let engine = engine();
-        Program::compile(&engine, &bundle).map(|program| (engine, program))
+        Program::compile_with(&engine, &bundle, rewrite).map(|program| (engine, program))
     }
 
     /// Declares, forgets all but the recorded constants, and runs twice with the input 7.

@@ -35,8 +35,8 @@ pub fn from_eval(error: &EvalAltResult, path: &str, context: Context) -> Diagnos
     let source = context.program.bundle().sources.get(&chain.file);
     let told = Told { source, context, error: inner }.tell();
     let mut diagnostic = Diagnostic::new(told.code, told.title, chain.place(inner.position(), source, inner));
-    diagnostic.hint = told.hint;
-    diagnostic.text = told.text;
+    diagnostic.hint = told.hint.map(Into::into);
+    diagnostic.text = told.text.map(Into::into);
     chain.frames.reverse();
     // A native function with a callback is a frame of its own, at the same place as that of the callback.
     chain
@@ -172,7 +172,7 @@ impl Told<'_> {
             E::ErrorAssignmentToConstant(name, _) => {
                 say("E0508", format!("constant `{name}` cannot be changed")).hint("copy it into a `let` variable")
             }
-            E::ErrorNonPureMethodCallOnConstant(name, _) => self.method_on_constant(name),
+            E::ErrorNonPureMethodCallOnConstant(name, _) => method_on_constant(name),
             E::ErrorArithmetic(message, _) => say("E0506", lower(message)),
             E::ErrorUnboundThis(_) => {
                 say("E0512", "`this` has no value here").hint("call the function as a method: `value.name()`")
@@ -252,11 +252,11 @@ impl Told<'_> {
         }
         functions
     }
+}
 
-    fn method_on_constant(&self, name: &str) -> Said {
-        let name = name.trim_start_matches("get$").trim_start_matches("set$");
-        say("E0508", format!("`{name}` would change a constant")).hint("copy it into a `let` variable")
-    }
+fn method_on_constant(name: &str) -> Said {
+    let name = name.trim_start_matches("get$").trim_start_matches("set$");
+    say("E0508", format!("`{name}` would change a constant")).hint("copy it into a `let` variable")
 }
 
 /// The last few, which end a run whatever it does.

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
-use rhai::packages::{Package, StandardPackage};
 use rhai::{Dynamic, Engine};
 
 use super::super::bundle::Bundle;
 use super::super::catalog::{Catalog, Kind, Signature};
 use super::super::program::{Constants, Program, install};
+use super::super::rewrite::rewrite;
+use super::super::sandbox;
 use super::LAST_LINE;
 use crate::diag::Color;
 
 fn engine() -> Engine {
-    let mut engine = Engine::new_raw();
-    engine.register_global_module(StandardPackage::new().as_shared_module());
-    engine.set_optimization_level(rhai::OptimizationLevel::None);
+    let mut engine = sandbox::engine();
     engine.set_max_call_levels(6);
     install(&mut engine);
     engine
@@ -32,8 +31,9 @@ fn shown(source: &str, message: &str) -> String {
 }
 
 fn parse(source: &str) -> String {
-    let faults =
-        Bundle::of_text("main.rhai", source).and_then(|bundle| Program::compile(&engine(), &bundle)).unwrap_err();
+    let faults = Bundle::of_text("main.rhai", source)
+        .and_then(|bundle| Program::compile_with(&engine(), &bundle, rewrite))
+        .unwrap_err();
     shown(source, &faults[0].render(Color::Plain))
 }
 
@@ -46,7 +46,7 @@ fn eval_files(files: &[(&str, &str)]) -> String {
     let files: BTreeMap<_, _> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     let bundle = Bundle::load("main.rhai", &files, &[]).unwrap();
     let engine = engine();
-    let program = Program::compile(&engine, &bundle).unwrap();
+    let program = Program::compile_with(&engine, &bundle, rewrite).unwrap();
     let error = program.run(&engine, &Constants::default(), Dynamic::UNIT).unwrap_err();
     program.diagnose(&engine, &error, &catalog()).render(Color::Plain)
 }
@@ -935,15 +935,15 @@ fn eval_thrown_in_closure() {
 
 #[test]
 fn eval_data_race() {
-    assert_snapshot!(eval("let order = #{ lines: [1], id: 2 };\norder.lines.map(|line| order.id)"), @r"
+    assert_snapshot!(eval("let order = #{ lines: [1], id: 2 };\norder.lines.retain(|line| order.id > 1)"), @r"
     let order = #{ lines: [1], id: 2 };
-    order.lines.map(|line| order.id)
+    order.lines.retain(|line| order.id > 1)
 
     error[E0507]: the value is in use while its own method runs
      --> main.rhai:2:13
       |
-    2 | order.lines.map(|line| order.id)
-      |             ^^^
+    2 | order.lines.retain(|line| order.id > 1)
+      |             ^^^^^^
       = hint: copy what the closure needs into a variable before the call: `let id = order.id;`
     ");
 }

@@ -1,0 +1,438 @@
+//! The walk over one body: the top level of a file, or a function with the closures in it.
+
+use std::collections::BTreeSet;
+
+use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
+
+use super::super::catalog::{Kind, is_declarative};
+use super::super::errors;
+use super::super::program::full_name;
+use super::super::source::Source;
+use super::Options;
+use super::known::{Function, Known, Verdict};
+use crate::diag::{Diagnostic, suggest};
+
+/// Deepest nesting that is looked at; the parser's own limit is lower.
+const MAX_DEPTH: usize = 200;
+
+/// What the body is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// The top level of a file with `fn main`, or of a module: it only declares.
+    Declaration,
+    /// The top level of a bare script.
+    Script,
+    /// A function or closure.
+    Function,
+}
+
+pub(super) struct Walker<'a> {
+    known: &'a Known<'a>,
+    source: &'a Source,
+    options: Options<'a>,
+    level: Level,
+    /// Names in reach, for suggestions.
+    locals: Vec<String>,
+    /// Variables that hold the input.
+    inputs: BTreeSet<String>,
+    /// Properties that the script itself gives to the input.
+    added: BTreeSet<String>,
+    depth: usize,
+    pub(super) findings: Vec<Diagnostic>,
+}
+
+impl<'a> Walker<'a> {
+    pub(super) fn new(known: &'a Known<'a>, source: &'a Source, options: Options<'a>, level: Level) -> Self {
+        let (locals, inputs, added) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Self { known, source, options, level, locals, inputs, added, depth: 0, findings: Vec::new() }
+    }
+
+    /// Names this variable as the input.
+    pub(super) fn input(&mut self, name: &str) {
+        self.inputs.insert(name.to_owned());
+        self.locals.push(name.to_owned());
+    }
+
+    pub(super) fn locals(&mut self, names: impl Iterator<Item = String>) {
+        self.locals.extend(names);
+    }
+
+    fn find(&mut self, code: &str, title: impl Into<String>, pos: Position, hint: Option<String>) {
+        let place = errors::place(self.source, pos);
+        self.findings.push(Diagnostic::new(code, title, place).maybe_hint(hint));
+    }
+
+    pub(super) fn block(&mut self, statements: &[Stmt]) {
+        let mut left = None;
+        for stmt in statements {
+            if let Some(how) = left.take()
+                && !matches!(stmt, Stmt::Noop(_))
+            {
+                self.find("W0401", format!("this is never reached, after {how}"), start(stmt), None);
+            }
+            self.stmt(stmt);
+            left = leaves(stmt);
+        }
+    }
+
+    fn nested(&mut self, block: &StmtBlock) {
+        let locals = self.locals.len();
+        self.block(block.statements());
+        self.locals.truncate(locals);
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        if self.depth > MAX_DEPTH {
+            return;
+        }
+        self.depth += 1;
+        match stmt {
+            Stmt::Expr(expr) => self.expr(expr),
+            Stmt::FnCall(call, pos) => self.call(call, *pos),
+            Stmt::Block(block) => self.nested(block),
+            Stmt::Var(parts, ..) => self.variable_defined(&parts.0.name, &parts.1),
+            Stmt::Assignment(parts) => self.assignment(&parts.1.lhs, &parts.1.rhs),
+            Stmt::Return(value, ..) | Stmt::BreakLoop(value, ..) => {
+                if let Some(value) = value {
+                    self.expr(value);
+                }
+            }
+            Stmt::Share(captured) => {
+                self.captured(captured.iter().map(|(name, index)| (&*name.name, index.is_some(), name.pos)));
+            }
+            stmt => self.control(stmt),
+        }
+        self.depth -= 1;
+    }
+
+    fn control(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
+                self.expr(&flow.expr);
+                self.nested(&flow.body);
+                self.nested(&flow.branch);
+            }
+            Stmt::TryCatch(flow, _) => {
+                self.nested(&flow.body);
+                let locals = self.locals.len();
+                if let Expr::Variable(parts, ..) = &flow.expr {
+                    self.locals.push(parts.1.to_string());
+                }
+                self.nested(&flow.branch);
+                self.locals.truncate(locals);
+            }
+            Stmt::For(parts, _) => {
+                let (variable, counter, flow) = &**parts;
+                self.expr(&flow.expr);
+                let locals = self.locals.len();
+                self.locals(std::iter::once(variable).chain(counter).map(|name| name.name.to_string()));
+                self.nested(&flow.body);
+                self.locals.truncate(locals);
+            }
+            Stmt::Switch(parts, _) => {
+                self.expr(&parts.0);
+                for case in &parts.1.expressions {
+                    self.expr(&case.lhs);
+                    self.expr(&case.rhs);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn variable_defined(&mut self, name: &str, value: &Expr) {
+        self.expr(value);
+        self.locals.push(name.to_owned());
+        self.inputs.remove(name);
+    }
+
+    fn assignment(&mut self, target: &Expr, value: &Expr) {
+        self.expr(value);
+        match target {
+            Expr::Variable(parts, ..) => {
+                self.inputs.remove(&*parts.1);
+            }
+            Expr::Dot(parts, ..) => {
+                if let (Some(_), Some((name, _))) = (self.input_of(&parts.lhs), first_property(&parts.rhs)) {
+                    self.added.insert(name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        self.expr(target);
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        if self.depth > MAX_DEPTH {
+            return;
+        }
+        self.depth += 1;
+        match expr {
+            Expr::Variable(parts, short, pos) => self.variable(parts.as_ref(), short.is_some(), *pos),
+            Expr::FnCall(call, pos) => self.call(call, *pos),
+            Expr::MethodCall(call, pos) => self.method(call, *pos),
+            Expr::Dot(parts, ..) | Expr::Index(parts, ..) => {
+                self.property(expr);
+                self.expr(&parts.lhs);
+                self.expr(&parts.rhs);
+            }
+            Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
+            Expr::Map(parts, _) => parts.0.iter().for_each(|(_, value)| self.expr(value)),
+            Expr::InterpolatedString(parts, _) => parts.iter().for_each(|part| self.expr(part)),
+            Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
+                parts.iter().for_each(|part| self.expr(part));
+            }
+            Expr::DynamicConstant(value, _) => {
+                if let Some(pointer) = value.read_lock::<FnPtr>() {
+                    self.closure(pointer.fn_name(), &[]);
+                }
+            }
+            Expr::Stmt(block) => self.inline_block(block),
+            _ => {}
+        }
+        self.depth -= 1;
+    }
+
+    /// A block as a value; a closure that captures is one too: what it shares, then the closure with its captured values.
+    fn inline_block(&mut self, block: &StmtBlock) {
+        let [Stmt::Share(captured), Stmt::Expr(made)] = block.statements() else {
+            self.nested(block);
+            return;
+        };
+        self.stmt(&block.statements()[0]);
+        let names: Vec<&str> = captured.iter().map(|(name, _)| name.name.as_str()).collect();
+        if let Expr::FnCall(curry, _) = &**made
+            && let Some(Expr::DynamicConstant(value, _)) = curry.args.first()
+            && let Some(pointer) = value.read_lock::<FnPtr>()
+        {
+            self.closure(pointer.fn_name(), &names);
+        }
+    }
+
+    fn captured<'n>(&mut self, names: impl Iterator<Item = (&'n str, bool, Position)>) {
+        for (name, found, pos) in names {
+            if !found {
+                self.unresolved(name, pos);
+            }
+        }
+    }
+
+    /// The body of a closure, in the surroundings where it is made.
+    fn closure(&mut self, name: &str, captured: &[&str]) {
+        let known = self.known;
+        let Some(function) = known.closure(&self.source.path, name) else { return };
+        let inputs = self.inputs.clone();
+        let own = function.params.get(captured.len()..).unwrap_or_default();
+        self.inputs.retain(|input| captured.contains(&input.as_str()) && !own.contains(input));
+        let (level, locals) = (std::mem::replace(&mut self.level, Level::Function), self.locals.len());
+        self.locals.extend(own.iter().cloned());
+        self.body(function);
+        self.locals.truncate(locals);
+        (self.level, self.inputs) = (level, inputs);
+    }
+
+    fn body(&mut self, function: &Function) {
+        if self.depth <= MAX_DEPTH {
+            self.depth += 1;
+            self.block(&function.body);
+            self.depth -= 1;
+        }
+    }
+
+    fn variable<N>(
+        &mut self,
+        parts: &(Option<N>, rhai::ImmutableString, rhai::Namespace, u64),
+        short: bool,
+        pos: Position,
+    ) {
+        let (index, name, space, _) = parts;
+        if !space.is_empty() {
+            let path: Vec<&str> = space.path.iter().map(|part| part.name.as_str()).collect();
+            let verdict = self.known.constant(&self.source.path, &path, name);
+            let full = format!("{}::{name}", path.join("::"));
+            self.report(verdict, "E0302", &format!("unknown constant `{full}`"), &path.join("::"), space.position());
+        } else if !short && index.is_none() {
+            self.unresolved(name, pos);
+        }
+    }
+
+    fn unresolved(&mut self, name: &str, pos: Position) {
+        if self.locals.iter().any(|local| local == name) {
+            return;
+        }
+        let verdict = self.known.variable(&self.source.path, name, self.locals.iter().map(String::as_str));
+        let verdict = match verdict {
+            Verdict::Unknown(None) if name == "input" => Verdict::Unknown(Some(
+                "`input` is visible at the top level of a bare script; functions take it as a parameter".to_owned(),
+            )),
+            verdict => verdict,
+        };
+        self.report(verdict, "E0302", &format!("unknown variable `{name}`"), "", pos);
+    }
+
+    fn report(&mut self, verdict: Verdict, code: &str, unknown: &str, space: &str, pos: Position) {
+        match verdict {
+            Verdict::Known => {}
+            Verdict::Unknown(hint) => self.find(code, unknown, pos, hint),
+            Verdict::WrongCount(title) => self.find("E0303", title, pos, None),
+            Verdict::NoModule(hint) => self.find("E0304", format!("unknown module `{space}`"), pos, hint),
+        }
+    }
+
+    fn call(&mut self, call: &FnCallExpr, pos: Position) {
+        if call.op_token.is_none() && call.name != "curry" {
+            self.called(call, pos);
+        }
+        call.args.iter().for_each(|arg| self.expr(arg));
+    }
+
+    fn called(&mut self, call: &FnCallExpr, pos: Position) {
+        let (path, name, given) = (&self.source.path, full_name(call), call.args.len());
+        let space: Vec<&str> = call.namespace.path.iter().map(|part| part.name.as_str()).collect();
+        let mut verdict = match space.as_slice() {
+            [] => self.known.call(path, &name, given),
+            space => self.known.qualified(path, space, &call.name, given),
+        };
+        if matches!(verdict, Verdict::Unknown(_)) && space.is_empty() && self.locals.contains(&name) {
+            verdict = Verdict::Unknown(Some(format!("`{name}` is a variable: write `{name}.call(...)`")));
+        }
+        let pos = if call.namespace.is_empty() { pos } else { call.namespace.position() };
+        let fine = matches!(verdict, Verdict::Known);
+        self.report(verdict, "E0301", &format!("unknown function `{name}`"), &space.join("::"), pos);
+        if fine {
+            self.effect(&name, pos);
+            self.literals(&name, call);
+        }
+    }
+
+    /// Host functions in a declaration, but those that describe.
+    fn effect(&mut self, name: &str, pos: Position) {
+        let declarative = |kind: &Kind| *kind == Kind::Declarative;
+        let mut kinds = self.known.catalog.find(name).iter().map(|form| form.kind);
+        let describes = is_declarative(name) || kinds.all(|kind| declarative(&kind));
+        if self.level == Level::Declaration && !describes {
+            let hint = "the top level only declares: move the call into `main`, or into a function that `main` calls";
+            self.find("E0306", format!("`{name}` is called at top level"), pos, Some(hint.to_owned()));
+        }
+    }
+
+    fn literals(&mut self, name: &str, call: &FnCallExpr) {
+        if self.known.catalog.find(name).is_empty() {
+            return;
+        }
+        for (index, arg) in call.args.iter().enumerate() {
+            self.literal(name, index, arg);
+            if let Expr::Map(parts, _) = arg {
+                for (key, value) in &parts.0 {
+                    self.literal(&format!("{name}.{}", key.name), index, value);
+                }
+            }
+        }
+    }
+
+    fn literal(&mut self, name: &str, index: usize, arg: &Expr) {
+        if let Expr::StringConstant(text, pos) = arg
+            && let Some(problem) = (self.options.literal)(name, index, text)
+        {
+            self.find("E0307", problem, *pos, None);
+        }
+    }
+
+    fn method(&mut self, call: &FnCallExpr, pos: Position) {
+        let verdict = self.known.method(&self.source.path, &call.name, call.args.len());
+        self.report(verdict, "E0301", &format!("unknown method `{}`", call.name), "", pos);
+        call.args.iter().for_each(|arg| self.expr(arg));
+    }
+
+    /// Properties of the input that its declaration does not have.
+    fn property(&mut self, expr: &Expr) {
+        let (Some(declared), Expr::Dot(parts, ..) | Expr::Index(parts, ..)) = (self.options.input, expr) else {
+            return;
+        };
+        let found = match expr {
+            Expr::Dot(..) => first_property(&parts.rhs),
+            _ => first_index(&parts.rhs),
+        };
+        let (Some(input), Some((name, pos))) = (self.input_of(&parts.lhs), found) else { return };
+        if declared.contains(name) || self.added.contains(name) {
+            return;
+        }
+        let title = format!("the declared input has no property `{name}`");
+        let near = suggest::nearest(name, declared.iter().map(String::as_str));
+        let hint = near.map_or_else(
+            || format!("declare it: `input: #{{ {name}: ... }}`"),
+            |near| format!("did you mean `{input}.{near}`?"),
+        );
+        self.find("W0404", title, pos, Some(hint));
+    }
+
+    fn input_of(&self, expr: &Expr) -> Option<String> {
+        let Expr::Variable(parts, ..) = expr else { return None };
+        self.inputs.get(&*parts.1).cloned()
+    }
+}
+
+/// The property directly behind the dot.
+fn first_property(expr: &Expr) -> Option<(&str, Position)> {
+    match expr {
+        Expr::Property(parts, pos) => Some((parts.2.as_str(), *pos)),
+        Expr::Dot(parts, ..) | Expr::Index(parts, ..) => first_property(&parts.lhs),
+        _ => None,
+    }
+}
+
+/// The literal key directly in the brackets.
+fn first_index(expr: &Expr) -> Option<(&str, Position)> {
+    match expr {
+        Expr::StringConstant(name, pos) => Some((name.as_str(), *pos)),
+        Expr::Dot(parts, ..) | Expr::Index(parts, ..) => first_index(&parts.lhs),
+        _ => None,
+    }
+}
+
+/// Whether nothing after a statement in its block is reached, and why.
+fn leaves(stmt: &Stmt) -> Option<&'static str> {
+    match stmt {
+        Stmt::Return(_, flags, _) if flags.contains(ASTFlags::BREAK) => Some("`throw`"),
+        Stmt::Return(..) => Some("`return`"),
+        Stmt::BreakLoop(_, flags, _) if flags.contains(ASTFlags::BREAK) => Some("`break`"),
+        Stmt::BreakLoop(..) => Some("`continue`"),
+        Stmt::Block(block) => block.iter().find_map(leaves),
+        Stmt::If(flow, _) => flow.branch.iter().find_map(leaves).and(flow.body.iter().find_map(leaves)),
+        Stmt::While(flow, _) if matches!(flow.expr, Expr::Unit(_) | Expr::BoolConstant(true, _)) => {
+            (!breaks(flow.body.statements())).then_some("an endless loop")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a loop with this body can be left by `break`.
+fn breaks(body: &[Stmt]) -> bool {
+    body.iter().any(|stmt| match stmt {
+        Stmt::BreakLoop(_, flags, _) => flags.contains(ASTFlags::BREAK),
+        Stmt::Block(block) => breaks(block.statements()),
+        Stmt::If(flow, _) | Stmt::TryCatch(flow, _) => {
+            breaks(flow.body.statements()) || breaks(flow.branch.statements())
+        }
+        Stmt::Switch(parts, _) => parts.1.expressions.iter().any(|case| breaks_in(&case.rhs)),
+        Stmt::Expr(expr) => breaks_in(expr),
+        _ => false,
+    })
+}
+
+fn breaks_in(expr: &Expr) -> bool {
+    match expr {
+        Expr::Stmt(block) => breaks(block.statements()),
+        _ => false,
+    }
+}
+
+/// Where a statement starts; an assignment is positioned at its operator.
+fn start(stmt: &Stmt) -> Position {
+    match stmt {
+        Stmt::Assignment(parts) => parts.1.lhs.start_position(),
+        Stmt::Expr(expr) => expr.start_position(),
+        Stmt::FnCall(call, _) if !call.namespace.is_empty() => call.namespace.position(),
+        stmt => stmt.position(),
+    }
+}
