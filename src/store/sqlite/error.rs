@@ -12,6 +12,7 @@ impl From<rusqlite::Error> for Error {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged(error.to_string()),
                 _ => Self::Failed(error.to_string()),
             },
+            rusqlite::Error::QueryReturnedNoRows => Self::Damaged("a row that others refer to is missing".into()),
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)

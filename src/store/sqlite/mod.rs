@@ -12,6 +12,7 @@ mod prune;
 mod read;
 mod row;
 mod schema;
+mod tail;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ pub struct Sqlite {
     folder: PathBuf,
     readers: usize,
     writer: Mutex<Writer>,
+    tail: Arc<tail::Tail>,
     idle: Mutex<Vec<Connection>>,
     // Dropped last: the folder is held until the connections are closed.
     lock: Lock,
@@ -58,7 +60,9 @@ pub struct Sqlite {
 #[derive(Debug)]
 struct Writer {
     conn: Connection,
-    names: write::Names,
+    /// `None` after a transaction failed.
+    known: Option<write::Known>,
+    tail: Arc<tail::Tail>,
     /// A commit had an unknown outcome.
     lost: bool,
 }
@@ -72,8 +76,9 @@ impl Sqlite {
         if let Some(pages) = options.max_pages {
             conn.pragma_update(None, "max_page_count", pages)?;
         }
-        let writer = Mutex::new(Writer { conn, names: write::Names::default(), lost: false });
-        Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, idle: Mutex::default(), lock })
+        let tail = Arc::new(tail::Tail::find(&conn)?);
+        let writer = Mutex::new(Writer { conn, known: None, tail: tail.clone(), lost: false });
+        Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, tail, idle: Mutex::default(), lock })
     }
 
     /// Says where this process listens, once that is known.
@@ -125,27 +130,33 @@ impl Writer {
                 "the outcome of an earlier commit is unknown; hint: open the store again".into(),
             ));
         }
-        let applied = match self.apply(changes) {
-            Ok(applied) => applied,
+        let (applied, moved) = match self.apply(changes) {
+            Ok(done) => done,
             Err(error) => return Err(self.give_up(error, false)),
         };
         match self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
-            Ok(_) => Ok(applied),
+            Ok(_) => {
+                self.tail.follow(moved);
+                Ok(applied)
+            }
             Err(error) => Err(self.give_up(error, true)),
         }
     }
 
-    fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<Vec<Applied>> {
+    fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<(Vec<Applied>, tail::Moved)> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut batch = write::Batch::new(&self.conn, &mut self.names);
+        // Taken, so that a panic on the way leaves nothing known that is not written.
+        let mut known = self.known.take().map_or_else(|| write::Known::new(&self.conn), Ok)?;
+        let mut batch = write::Batch::new(&self.conn, &mut known, &self.tail);
         let applied = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
-        batch.flush()?;
-        Ok(applied)
+        let moved = batch.finish_batch()?;
+        self.known = Some(known);
+        Ok((applied, moved))
     }
 
     /// Takes the transaction back. Where that is not certain to have left nothing, the store is lost to this process.
     fn give_up(&mut self, error: rusqlite::Error, committing: bool) -> Error {
-        self.names = write::Names::default();
+        self.known = None;
         let back = self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok();
         let nothing_written = matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy));
         self.lost = !back || committing && !nothing_written;
@@ -174,7 +185,12 @@ impl Store for Sqlite {
     }
 
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>> {
-        self.read(|conn| read::journal(conn, id))
+        // Before the read begins: what is known then is committed, and will be seen.
+        let end = self.tail.end(id);
+        self.read(|conn| {
+            let transaction = conn.unchecked_transaction()?;
+            read::journal(&transaction, id, end)
+        })
     }
 
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {

@@ -45,13 +45,17 @@ impl Batch<'_> {
     }
 
     fn remove(&mut self, run: RunId) -> Result<()> {
-        let sql = "DELETE FROM run WHERE id = ?1 RETURNING workflow, version, status";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let (workflow, version, status) = self.conn.prepare_cached(sql)?.query_row([run], read)?;
+        let sql = "DELETE FROM run WHERE id = ?1 RETURNING workflow, version, status, last";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?));
+        let (workflow, version, status, mut last) = self.conn.prepare_cached(sql)?.query_row([run], read)?;
         self.count(workflow, version, status, -1);
+        self.forget(run);
         self.execute("DELETE FROM run_data WHERE id = ?1", [run])?;
         self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
-        self.execute("DELETE FROM segment WHERE run = ?1", [run])?;
+        let mut segment = self.conn.prepare_cached("DELETE FROM segment WHERE id = ?1 RETURNING prev")?;
+        while last != 0 {
+            last = segment.query_row([last], |row| row.get(0))?;
+        }
         self.execute("DELETE FROM dedupe WHERE run = ?1 AND until IS NULL", [run])?;
         Ok(())
     }

@@ -90,8 +90,21 @@ pub(super) fn counts(conn: &Connection) -> Result<Vec<(Arc<str>, Status, u64)>> 
     list(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?.cast_unsigned())))
 }
 
-pub(super) fn journal(conn: &Connection, run: RunId) -> Result<Vec<Vec<u8>>> {
-    list(conn, "SELECT body FROM segment WHERE run = ?1 ORDER BY id", [run], |row| row.get(0))
+/// `end`: the last segment, where the run's row may not have it.
+pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>) -> Result<Vec<Vec<u8>>> {
+    let last =
+        conn.prepare_cached("SELECT last FROM run WHERE id = ?1")?.query_row([run], |row| row.get(0)).optional()?;
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let mut next = end.map_or(last, |end| end.max(last));
+    let mut segments = Vec::new();
+    let mut segment = conn.prepare_cached("SELECT prev, body FROM segment WHERE id = ?1")?;
+    while next != 0 {
+        let (prev, body) = segment.query_row([next], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        segments.push(body);
+        next = prev;
+    }
+    segments.reverse();
+    Ok(segments)
 }
 
 pub(super) fn ready(conn: &Connection, node: &str, limit: usize) -> Result<Vec<RunId>> {

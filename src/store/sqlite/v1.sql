@@ -13,6 +13,7 @@ CREATE TABLE run(
     epoch INTEGER NOT NULL,
     ready INTEGER NOT NULL,
     subscribed INTEGER NOT NULL,
+    last INTEGER NOT NULL,
     owner TEXT,
     wake_at INTEGER,
     created_at INTEGER NOT NULL,
@@ -50,8 +51,11 @@ CREATE TABLE tally(
     PRIMARY KEY(workflow, version, status)
 ) WITHOUT ROWID;
 
-CREATE TABLE segment(id INTEGER PRIMARY KEY, run BLOB NOT NULL, body BLOB NOT NULL);
-CREATE INDEX segment_by_run ON segment(run);
+-- `prev` is the segment before it of the same run, or 0. The newest one of a run is in `run.last`, or is one of those after
+-- `tail.noted`. Numbers grow for ever.
+CREATE TABLE segment(id INTEGER PRIMARY KEY, run BLOB NOT NULL, prev INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE tail(noted INTEGER NOT NULL);
+INSERT INTO tail VALUES(0);
 
 -- `keyed` is 0, and `key` empty, where any key will do.
 CREATE TABLE subscription(

@@ -6,39 +6,85 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
 
 use super::super::{Applied, Change, Dedupe, End, Event, Run, Status, Subscription};
-use super::read;
 use super::row::{rollback_code, status_code};
+use super::tail::{Moved, Tail, UNNOTED};
+use super::{read, tail};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
-/// What the writer remembers of the tables. Dropped when a transaction fails: it may know what was never written.
-#[derive(Debug, Default)]
-pub(super) struct Names {
+/// Runs that are remembered, at most: 5 MB.
+const REMEMBERED: usize = 50_000;
+
+/// What the writer remembers of the tables, which nobody else writes. Dropped when a transaction fails: it may hold what
+/// was never written.
+#[derive(Debug)]
+pub(super) struct Known {
     workflows: HashMap<Arc<str>, i64>,
     versions: HashMap<Version, i64>,
+    runs: HashMap<RunId, Hot>,
+    /// The newest segment, and the newest that the rows have.
+    newest: i64,
+    noted: i64,
+}
+
+impl Known {
+    pub(super) fn new(conn: &Connection) -> Result<Self> {
+        let (newest, noted) = tail::newest(conn)?;
+        let (workflows, versions, runs) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { workflows, versions, runs, newest, noted })
+    }
 }
 
 /// Applies changes; counts are gathered and written once a batch.
 pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
-    names: &'a mut Names,
+    known: &'a mut Known,
+    tail: &'a Tail,
+    moved: Moved,
     /// Workflow, version and status.
     counted: BTreeMap<(i64, i64, i64), i64>,
 }
 
 /// What most changes look at before they write.
+#[derive(Clone, Copy, Debug)]
 struct Hot {
     workflow: i64,
     version: i64,
     status: Status,
     epoch: u64,
     subscribed: bool,
+    /// The last segment.
+    last: i64,
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(conn: &'a Connection, names: &'a mut Names) -> Self {
-        Self { conn, names, counted: BTreeMap::new() }
+    pub(super) fn new(conn: &'a Connection, known: &'a mut Known, tail: &'a Tail) -> Self {
+        // Never later: what this batch does not write to the rows at once must stay known.
+        if known.runs.len() > REMEMBERED {
+            known.runs.clear();
+        }
+        Self { conn, known, tail, moved: Moved::new(), counted: BTreeMap::new() }
+    }
+
+    /// Writes what was gathered; what the tail is to follow after the commit.
+    pub(super) fn finish_batch(mut self) -> Result<Moved> {
+        self.flush()?;
+        if self.known.newest - self.known.noted >= UNNOTED {
+            self.note_ends()?;
+        }
+        Ok(self.moved)
+    }
+
+    /// Writes the ends of all journals to their rows.
+    fn note_ends(&mut self) -> Result<()> {
+        for (run, end) in self.tail.with(&self.moved) {
+            self.execute("UPDATE run SET last = ?2 WHERE id = ?1", params![run, end])?;
+            self.moved.insert(run, None);
+        }
+        self.known.noted = self.known.newest;
+        self.execute("UPDATE tail SET noted = ?1", [self.known.noted])?;
+        Ok(())
     }
 
     pub(super) fn apply(&mut self, change: &Change) -> Result<Applied> {
@@ -65,7 +111,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes what was gathered.
+    /// Writes the counts.
     pub(super) fn flush(&mut self) -> Result<()> {
         let sql = "INSERT INTO tally VALUES(?1, ?2, ?3, ?4)
             ON CONFLICT(workflow, version, status) DO UPDATE SET n = n + excluded.n";
@@ -81,22 +127,37 @@ impl<'a> Batch<'a> {
         self.conn.prepare_cached(sql)?.execute(values)
     }
 
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.known.runs.remove(&run);
+    }
+
     pub(super) fn forget_versions(&mut self) {
-        self.names.versions.clear();
+        self.known.versions.clear();
     }
 
     pub(super) fn count(&mut self, workflow: i64, version: i64, status: i64, n: i64) {
         *self.counted.entry((workflow, version, status)).or_default() += n;
     }
 
-    fn moved(&mut self, hot: &Hot, status: Status) {
+    fn recount(&mut self, hot: &Hot, status: Status) {
         self.count(hot.workflow, hot.version, status_code(hot.status), -1);
         self.count(hot.workflow, hot.version, status_code(status), 1);
     }
 
     /// The run, where it has not ended.
-    fn open(&self, run: RunId) -> Result<Option<Hot>> {
-        let sql = "SELECT workflow, version, status, epoch, subscribed FROM run WHERE id = ?1";
+    fn open(&mut self, run: RunId) -> Result<Option<Hot>> {
+        if let Some(hot) = self.known.runs.get(&run) {
+            return Ok(Some(*hot));
+        }
+        let hot = self.load(run)?.filter(|hot| !hot.status.is_final());
+        if let Some(hot) = hot {
+            self.known.runs.insert(run, hot);
+        }
+        Ok(hot)
+    }
+
+    fn load(&self, run: RunId) -> Result<Option<Hot>> {
+        let sql = "SELECT workflow, version, status, epoch, subscribed, last FROM run WHERE id = ?1";
         let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
             Ok(Hot {
                 workflow: row.get(0)?,
@@ -104,13 +165,15 @@ impl<'a> Batch<'a> {
                 status: row.get(2)?,
                 epoch: row.get::<_, i64>(3)?.cast_unsigned(),
                 subscribed: row.get(4)?,
+                // Within a batch the row may be ahead.
+                last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
             })
         });
-        Ok(hot.optional()?.filter(|hot| !hot.status.is_final()))
+        hot.optional()
     }
 
     /// The run, where it has not ended and the claim holds.
-    fn claimed(&self, run: RunId, epoch: u64) -> Result<Option<Hot>> {
+    fn claimed(&mut self, run: RunId, epoch: u64) -> Result<Option<Hot>> {
         Ok(self.open(run)?.filter(|hot| hot.epoch == epoch))
     }
 
@@ -134,6 +197,10 @@ impl<'a> Batch<'a> {
             self.execute(sql, params![scope, key, run.id, input.cast_signed(), until])?;
         }
         self.count(workflow, version, status_code(run.status), 1);
+        if !run.status.is_final() {
+            let hot = Hot { workflow, version, status: run.status, epoch: run.epoch, subscribed: false, last: 0 };
+            self.known.runs.insert(run.id, hot);
+        }
         Ok(Applied::Started)
     }
 
@@ -147,9 +214,10 @@ impl<'a> Batch<'a> {
     }
 
     fn insert_run(&self, run: &Run, workflow: i64, version: i64) -> Result<usize> {
-        let sql = "INSERT INTO run(id, workflow, version, status, epoch, ready, subscribed, owner, wake_at, created_at,
+        let sql =
+            "INSERT INTO run(id, workflow, version, status, epoch, ready, subscribed, last, owner, wake_at, created_at,
             started_at, ended_at, parent, priority, charged, rollback, waiting_for, cancel)
-            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
             ON CONFLICT(id) DO NOTHING";
         let values = params![
             run.id,
@@ -182,20 +250,20 @@ impl<'a> Batch<'a> {
     }
 
     fn workflow(&mut self, name: &Arc<str>) -> Result<i64> {
-        if let Some(id) = self.names.workflows.get(name) {
+        if let Some(id) = self.known.workflows.get(name) {
             return Ok(*id);
         }
         let id = self.intern("workflow", "name", name)?;
-        self.names.workflows.insert(name.clone(), id);
+        self.known.workflows.insert(name.clone(), id);
         Ok(id)
     }
 
     fn version(&mut self, version: &Version) -> Result<i64> {
-        if let Some(id) = self.names.versions.get(version) {
+        if let Some(id) = self.known.versions.get(version) {
             return Ok(*id);
         }
         let id = self.intern("bundle", "version", &version.0)?;
-        self.names.versions.insert(version.clone(), id);
+        self.known.versions.insert(version.clone(), id);
         Ok(id)
     }
 
@@ -206,11 +274,14 @@ impl<'a> Batch<'a> {
         self.conn.prepare_cached(&sql)?.query_row([name], |row| row.get(0))
     }
 
-    fn append(&self, run: RunId, epoch: u64, segment: &[u8]) -> Result<Applied> {
-        if self.claimed(run, epoch)?.is_none() {
-            return Ok(Applied::Refused);
-        }
-        self.execute("INSERT INTO segment(run, body) VALUES(?1, ?2)", params![run, segment])?;
+    fn append(&mut self, run: RunId, epoch: u64, segment: &[u8]) -> Result<Applied> {
+        let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
+        let id = self.known.newest + 1;
+        let sql = "INSERT INTO segment(id, run, prev, body) VALUES(?1, ?2, ?3, ?4)";
+        self.execute(sql, params![id, run, hot.last, segment])?;
+        self.known.newest = id;
+        self.known.runs.insert(run, Hot { last: id, ..hot });
+        self.moved.insert(run, Some(id));
         Ok(Applied::Done)
     }
 
@@ -223,15 +294,17 @@ impl<'a> Batch<'a> {
         let ready = self.subscribe(*run, subscriptions)? | self.any_ended(children)?;
         let subscribed = !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
-        if *status == hot.status {
-            let sql = "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5 WHERE id = ?1";
-            self.execute(sql, params![run, ready, subscribed, wake_at, waiting_for])?;
+        let sql = if *status == hot.status {
+            "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5, last = ?6
+                WHERE id = ?1 AND status = ?7"
         } else {
-            let sql = "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5, status = ?6
-                WHERE id = ?1";
-            self.execute(sql, params![run, ready, subscribed, wake_at, waiting_for, status_code(*status)])?;
-            self.moved(&hot, *status);
-        }
+            self.recount(&hot, *status);
+            "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5, last = ?6, status = ?7
+                WHERE id = ?1"
+        };
+        self.execute(sql, params![run, ready, subscribed, wake_at, waiting_for, hot.last, status_code(*status)])?;
+        self.moved.insert(*run, None);
+        self.known.runs.insert(*run, Hot { status: *status, subscribed, ..hot });
         Ok(if ready { Applied::Ready } else { Applied::Done })
     }
 
@@ -265,7 +338,7 @@ impl<'a> Batch<'a> {
         Ok(false)
     }
 
-    fn release(&self, run: RunId, epoch: u64) -> Result<Applied> {
+    fn release(&mut self, run: RunId, epoch: u64) -> Result<Applied> {
         if self.claimed(run, epoch)?.is_none() {
             return Ok(Applied::Refused);
         }
@@ -280,10 +353,13 @@ impl<'a> Batch<'a> {
         if self.execute(sql, params![run, node, at])? == 0 {
             return Ok(None);
         }
+        let mut claimed = Hot { epoch: hot.epoch + 1, ..hot };
         if hot.status == Status::Queued {
-            self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(Status::Running)])?;
-            self.moved(&hot, Status::Running);
+            claimed.status = Status::Running;
+            self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(claimed.status)])?;
+            self.recount(&hot, claimed.status);
         }
+        self.known.runs.insert(run, claimed);
         read::run(self.conn, run)
     }
 
@@ -291,12 +367,14 @@ impl<'a> Batch<'a> {
         let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
         let is_final = end.status.is_final();
         let sql = "UPDATE run SET status = ?2, rollback = ?3, ended_at = ?4, waiting_for = '', wake_at = NULL,
-            cancel = NULL, ready = 0, subscribed = 0, owner = NULL WHERE id = ?1 RETURNING parent";
+            cancel = NULL, ready = 0, subscribed = 0, owner = NULL, last = ?5 WHERE id = ?1 RETURNING parent";
         let ended_at = is_final.then_some(end.at);
-        let values = params![run, status_code(end.status), rollback_code(end.rollback), ended_at];
+        let values = params![run, status_code(end.status), rollback_code(end.rollback), ended_at, hot.last];
         let parent: Option<RunId> = self.conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
-        self.moved(&hot, end.status);
+        self.recount(&hot, end.status);
         self.unsubscribe(run, &hot)?;
+        self.moved.insert(run, None);
+        self.forget(run);
         if hot.status == Status::Diverged || hot.status == Status::Quarantined {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         }
