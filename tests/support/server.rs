@@ -68,6 +68,13 @@ impl Server {
         self.seen().into_iter().map(|request| request.line).collect()
     }
 
+    /// Waits until so many requests have come in all, or the time is over.
+    pub(crate) fn wait_for_total(&self, count: usize, within: Duration) {
+        let (seen, more) = &*self.seen;
+        let seen = seen.lock().expect("no test panicked");
+        drop(more.wait_timeout_while(seen, within, |seen| seen.len() < count).expect("no test panicked"));
+    }
+
     /// Waits until so many requests of this method and path have come.
     pub(crate) fn wait_for(&self, line: &str, count: usize) {
         let (seen, more) = &*self.seen;

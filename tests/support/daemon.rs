@@ -1,0 +1,104 @@
+//! A daemon as a process of its own, and a client that speaks just enough HTTP.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Longer than any answer takes on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `panta daemon`; killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    address: String,
+}
+
+impl Daemon {
+    /// Starts it and waits for the line that tells its address.
+    pub(crate) fn start(scripts: &Path, data: &Path) -> Self {
+        Self::start_with(scripts, data, &[])
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn start_with(scripts: &Path, data: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_panta"))
+            .args(["daemon", "--listen", "127.0.0.1:0", "--data"])
+            .args([data, scripts])
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the daemon starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split([' ', '/', '\n']).next()).expect("an address in the start line");
+        Self { address: address.to_owned(), child }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is gone");
+    }
+
+    /// SIGTERM, and the exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let done = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(done.success());
+        self.child.wait().expect("it ends").code()
+    }
+
+    /// A request; `None` when the connection broke.
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, Value)> {
+        request(&self.address, method, path, headers, body)
+    }
+
+    /// A GET that must succeed.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let (status, body) = self.request("GET", path, &[], "").expect("an answer");
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, Value)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{text}\r\n{body}").as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, rest) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if chunked { unchunked(rest) } else { rest.to_owned() };
+    Some((status, serde_json::from_str(&body).unwrap_or(Value::String(body))))
+}
+
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, more)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 || more.len() < size {
+            break;
+        }
+        body.push_str(&more[..size]);
+        rest = more[size..].trim_start_matches("\r\n");
+    }
+    body
+}
