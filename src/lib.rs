@@ -11,6 +11,7 @@ pub mod engine;
 pub mod host;
 pub mod id;
 pub mod journal;
+pub mod pattern;
 pub mod payload;
 pub mod reload;
 pub mod replay;

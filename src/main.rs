@@ -1,3 +1,5 @@
 //! The `panta` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    panta::cli::main()
+}

@@ -1,1 +1,143 @@
-//! To be filled.
+//! The command `panta`: one file a verb, output for people or as JSON, exit codes.
+//!
+//! Acts through the engine's handle, a daemon's API, or (to look, where no daemon runs) the store. Owns no state.
+
+mod client;
+mod fault;
+mod follow;
+mod input;
+mod output;
+mod run;
+mod scripts;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use client::Client;
+pub use output::Exit;
+use output::{Fault, line};
+
+use crate::config::{Config, Flags};
+use crate::store::lock;
+
+/// Durable workflows as Rhai scripts
+#[derive(Parser, Debug)]
+#[command(name = "panta", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+struct Common {
+    /// Where state lives
+    #[arg(long, global = true, env = "PANTA_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file
+    #[arg(long, global = true, env = "PANTA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A daemon elsewhere
+    #[arg(long, global = true, env = "PANTA_SERVER", value_name = "URL")]
+    server: Option<String>,
+    /// The token for it
+    #[arg(long, global = true, env = "PANTA_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Data as JSON on stdout, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Run(run::Run),
+}
+
+const WELCOME: &str = "\
+panta runs durable workflows that are Rhai scripts.
+
+  panta run FILE         run one script to its end
+  panta daemon           run a folder of scripts: triggers, reload, API
+  panta check            find mistakes without running
+  panta runs             what has run, what waits, what failed
+  panta why RUN          why a run waits or failed, and what to do
+
+`panta --help` shows all commands.";
+
+impl Common {
+    fn flags(&self, listen: Option<String>) -> Flags {
+        Flags { config: self.config.clone(), data: self.data.clone(), listen }
+    }
+
+    /// The configuration that belongs to a scripts folder.
+    fn config(&self, scripts: &Path) -> Result<Config, Fault> {
+        self.config_with(scripts, None)
+    }
+
+    fn config_with(&self, scripts: &Path, listen: Option<String>) -> Result<Config, Fault> {
+        Config::load(&self.flags(listen), scripts, &|name| std::env::var(name).ok()).map_err(Fault::diagnosed)
+    }
+
+    /// The daemon to talk to: the one that was named, or the one that holds the data folder.
+    fn daemon(&self, data: &Path) -> Result<Option<Client>, Fault> {
+        if let Some(server) = &self.server {
+            return Client::new(server, self.token.clone()).map(Some);
+        }
+        match lock::holder(data).and_then(|holder| holder.listen) {
+            Some(listen) => Client::new(&listen, self.token.clone()).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    logging();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(execute(&cli)),
+        Err(error) => Err(Fault::unreachable(format!("the system gives no event loop: {error}"))),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(fault) => {
+            fault.show();
+            fault.exit.into()
+        }
+    }
+}
+
+async fn execute(cli: &Cli) -> Result<Exit, Fault> {
+    match &cli.verb {
+        None => {
+            line(WELCOME);
+            Ok(Exit::Done)
+        }
+        Some(Verb::Run(run)) => run.execute(&cli.common).await,
+    }
+}
+
+/// What the engine itself has to say goes to stderr; `PANTA_LOG` tells how much (`info`, `panta::engine=debug`).
+fn logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PANTA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .with_target(false)
+        .try_init();
+}

@@ -1,1 +1,140 @@
-//! To be filled.
+//! Flags, environment and file, as one validated [`Config`].
+//!
+//! A flag comes before a variable `PANTA_…`, that before `panta.toml`, and the file before the default. The file lies beside
+//! the scripts folder, else in the platform's config folder. Owns no state; the environment comes in as a function, so that
+//! tests give their own.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diag::{Diagnostic, Place};
+use crate::engine;
+use crate::payload::Payload;
+
+/// Where the daemon listens unless told otherwise.
+pub const LISTEN: &str = "127.0.0.1:7262";
+/// Name of the file.
+pub const FILE: &str = "panta.toml";
+
+/// What the command line says; flags and their variables are one here.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+}
+
+/// How scripts and runs are bounded; `None` leaves the engine's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU of a script between two host calls.
+    pub script_cpu: Option<Duration>,
+    /// Bytes of a run's values.
+    pub script_memory: Option<usize>,
+    /// When a waiting run leaves memory.
+    pub evict_after: Option<Duration>,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where state lives.
+    pub data: PathBuf,
+    /// Where the daemon listens.
+    pub listen: String,
+    /// Plain settings for scripts.
+    pub settings: Arc<BTreeMap<String, Payload>>,
+    /// Bounds.
+    pub limits: Limits,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file that belongs to a scripts folder, and puts all together.
+    pub fn load(
+        flags: &Flags,
+        scripts: &Path,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let path = find(flags, scripts);
+        let read = match &path {
+            Some(path) => file::read(path)?,
+            None => file::Read::default(),
+        };
+        let base = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let from_file = read.data.map(|data| base.join(data));
+        let data = flags.data.clone().or(from_file).or_else(default_data).ok_or_else(no_data)?;
+        let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
+        let limits = over(read.limits, variable)?;
+        Ok(Self { data, listen, settings: Arc::new(read.settings), limits, file: path })
+    }
+
+    /// The engine's options that follow from it.
+    pub fn engine(&self) -> engine::Options {
+        let defaults = engine::Options::new(&self.data);
+        engine::Options {
+            settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
+            script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
+            script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
+            evict_after: self.limits.evict_after.unwrap_or(defaults.evict_after),
+            ..defaults
+        }
+    }
+}
+
+fn find(flags: &Flags, scripts: &Path) -> Option<PathBuf> {
+    if flags.config.is_some() {
+        return flags.config.clone();
+    }
+    let scripts = scripts.canonicalize().unwrap_or_else(|_| scripts.to_owned());
+    let platform = folders().map(|folders| folders.config_dir().to_owned());
+    [scripts.parent().map(Path::to_owned), Some(scripts.clone()), platform]
+        .into_iter()
+        .flatten()
+        .map(|folder| folder.join(FILE))
+        .find(|path| path.is_file())
+}
+
+fn folders() -> Option<directories::ProjectDirs> {
+    directories::ProjectDirs::from("", "", "panta")
+}
+
+fn default_data() -> Option<PathBuf> {
+    folders().map(|folders| folders.data_dir().to_owned())
+}
+
+fn no_data() -> Vec<Diagnostic> {
+    let title = "there is no place for the data folder: the user has no home folder";
+    vec![Diagnostic::new("E0601", title, Place::default()).hint("give one with `--data` or `PANTA_DATA`")]
+}
+
+/// Variables over what the file says.
+fn over(limits: Limits, variable: &dyn Fn(&str) -> Option<String>) -> Result<Limits, Vec<Diagnostic>> {
+    let fault = |name: &str, why: String| {
+        vec![Diagnostic::new("E0601", format!("the variable `{name}`: {why}"), Place::default())]
+    };
+    let duration = |name: &str, or: Option<Duration>| match variable(name) {
+        Some(text) => file::duration(&text).map(Some).map_err(|why| fault(name, why)),
+        None => Ok(or),
+    };
+    let script_memory = match variable("PANTA_SCRIPT_MEMORY") {
+        Some(text) => Some(file::bytes(&text).map_err(|why| fault("PANTA_SCRIPT_MEMORY", why))?),
+        None => limits.script_memory,
+    };
+    Ok(Limits {
+        script_cpu: duration("PANTA_SCRIPT_CPU", limits.script_cpu)?,
+        script_memory,
+        evict_after: duration("PANTA_EVICT_AFTER", limits.evict_after)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Every code that a user can meet: the single source of `panta explain` and of the pages under `docs/errors/`.
 //!
-//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `W04` likely mistakes.
+//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `E06` configuration, `W04` likely mistakes.
 //! A code is never reused for something else.
 
 use super::Severity;
@@ -265,6 +265,18 @@ pub const CODES: &[Code] = &[
         "`this` is not bound",
         "`this` exists only in a function that is called as a method: `value.double()`.",
         "fn double() { this * 2 }",
+    ),
+    row(
+        "E0601",
+        "configuration cannot be read",
+        "The configuration file is not valid TOML, or a value in it is of the wrong kind. Every key is in the annotated example `panta.example.toml`.",
+        "",
+    ),
+    row(
+        "E0602",
+        "unknown key in the configuration",
+        "The configuration file has a key that means nothing. Settings for scripts belong under `[config]`, where any key may stand.",
+        "",
     ),
     row(
         "W0401",

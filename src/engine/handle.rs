@@ -23,7 +23,7 @@ use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, End, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
-use crate::trigger::event::Pattern;
+use crate::pattern::Pattern;
 
 /// How an engine works.
 #[derive(Clone)]
@@ -50,6 +50,18 @@ pub struct Options {
     pub script_memory: usize,
     /// Bounds of single effects.
     pub limits: effect::Limits,
+    /// Which runs of the store are put in motion.
+    pub reach: Reach,
+}
+
+/// Which runs of its store an engine puts in motion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reach {
+    /// All that can go on.
+    #[default]
+    All,
+    /// Those that it starts or is told to take up, and what these start; others wait for an engine that takes all.
+    Own,
 }
 
 impl Options {
@@ -68,6 +80,7 @@ impl Options {
             script_cpu: limits.cpu,
             script_memory: limits.memory,
             limits: effect::Limits::default(),
+            reach: Reach::All,
         }
     }
 }
@@ -212,6 +225,22 @@ impl Handle {
             self.shared.claim(batch.to_vec());
         }
         Ok(runs.len())
+    }
+
+    /// Takes up one run that an earlier process left, with the open runs that it waits for.
+    pub fn take_up(&self, run: RunId) -> Result<(), Error> {
+        let statuses = Status::ALL.into_iter().filter(|status| !status.is_final()).collect();
+        let filter = RunFilter { statuses, limit: usize::MAX, ..RunFilter::default() };
+        let mut family = vec![run];
+        // Newest first: turned round, a parent comes before its children.
+        for row in self.shared.store.runs(&filter)?.iter().rev() {
+            if row.parent.is_some_and(|parent| family.contains(&parent)) {
+                family.push(row.id);
+            }
+        }
+        family.iter().for_each(|run| self.shared.own(*run));
+        self.shared.claim(family);
+        Ok(())
     }
 
     /// Makes a workflow known, or its new version; runs in motion keep theirs.

@@ -19,7 +19,7 @@ mod worker;
 mod world;
 
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
-pub use handle::{Engine, Error, Handle, Options, Start, Started, Watch};
+pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
 

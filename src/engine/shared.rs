@@ -1,13 +1,13 @@
 //! What the workers, the log and the handle of one engine share.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::deploy::Deployed;
-use super::handle::Options;
+use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
 use super::worker::Message;
@@ -82,6 +82,8 @@ pub(super) struct Shared {
     pub(super) activations: AtomicU64,
     /// Counts changes of the registry.
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
+    /// With [`Reach::Own`]: the runs that may be put in motion.
+    own: Mutex<HashSet<RunId>>,
     next_worker: AtomicUsize,
 }
 
@@ -116,6 +118,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             activations: AtomicU64::new(0),
             deployments: tokio::sync::watch::Sender::new(0),
+            own: Mutex::default(),
             next_worker: AtomicUsize::new(0),
         })
     }
@@ -173,10 +176,21 @@ impl Shared {
     }
 
     /// Claims runs; those that are got are put in motion when the claim is durable.
-    pub(super) fn claim(&self, runs: Vec<RunId>) {
+    pub(super) fn claim(&self, mut runs: Vec<RunId>) {
+        if self.options.reach == Reach::Own {
+            let own = held(&self.own);
+            runs.retain(|run| own.contains(run));
+        }
         if !runs.is_empty() && !self.closing.load(Ordering::Relaxed) {
             let node = Arc::clone(&self.options.node);
             self.log.send(Item { changes: vec![Change::Claim { runs, node, at: self.now() }], done: None });
+        }
+    }
+
+    /// This run may be put in motion by this engine.
+    pub(super) fn own(&self, run: RunId) {
+        if self.options.reach == Reach::Own {
+            held(&self.own).insert(run);
         }
     }
 
@@ -248,6 +262,7 @@ impl AfterCommit {
         let shared = &self.0;
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
+                shared.own(run.id);
                 if run.owner.as_deref() == Some(&*shared.options.node) {
                     shared.activate((**run).clone());
                 } else if let Some(at) = run.wake_at {

@@ -31,6 +31,11 @@ impl Timestamp {
         Self(self.0.saturating_add(ms).min(Self::MAX.0))
     }
 
+    /// The time that such a text means, as [`Timestamp`] is shown.
+    pub fn from_text(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+
     /// How long it is from `earlier` to this time; zero when it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

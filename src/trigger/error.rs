@@ -28,15 +28,8 @@ pub enum Error {
         hint: String,
     },
     /// Not a usable event name or pattern.
-    #[error("`{name}` is not an event name: {reason}")]
-    Event {
-        /// What was written.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-        /// What to write instead.
-        hint: String,
-    },
+    #[error(transparent)]
+    Event(#[from] crate::pattern::Error),
     /// Not a usable path below `/hooks/`.
     #[error("`{path}` is not a webhook path: {reason}")]
     Path {
@@ -66,9 +59,9 @@ impl Error {
         match self {
             Self::Cron { hint, .. }
             | Self::Files { hint, .. }
-            | Self::Event { hint, .. }
             | Self::Path { hint, .. }
             | Self::Verify { hint, .. } => hint,
+            Self::Event(error) => &error.hint,
             Self::Time(error) => error.hint(),
         }
     }
@@ -78,7 +71,7 @@ impl Error {
         match self {
             Self::Cron { column, .. } => *column,
             Self::Time(error) => error.column(),
-            Self::Files { .. } | Self::Event { .. } | Self::Path { .. } | Self::Verify { .. } => 1,
+            Self::Files { .. } | Self::Event(_) | Self::Path { .. } | Self::Verify { .. } => 1,
         }
     }
 }

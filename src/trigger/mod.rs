@@ -6,7 +6,6 @@
 
 pub mod cron;
 mod error;
-pub mod event;
 pub mod files;
 pub mod schedule;
 pub mod service;

@@ -8,7 +8,7 @@ use globset::GlobBuilder;
 
 use super::Error;
 use super::cron::Cron;
-use super::event::Pattern;
+use crate::pattern::Pattern;
 use super::files::FilePattern;
 use super::schedule::Schedule;
 use super::webhook::HookPath;
@@ -60,8 +60,8 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
         TriggerKind::Every => Schedule::every(subject).map(drop),
         TriggerKind::Webhook => HookPath::parse(subject).map(drop),
         TriggerKind::File => FilePattern::parse(subject, Path::new("/")).map(drop),
-        TriggerKind::Event => Pattern::events(subject).map(drop),
-        TriggerKind::Run => Pattern::workflows(subject).map(drop),
+        TriggerKind::Event => Pattern::events(subject).map(drop).map_err(Error::from),
+        TriggerKind::Run => Pattern::workflows(subject).map(drop).map_err(Error::from),
         TriggerKind::Startup => Ok(()),
         TriggerKind::Mail | TriggerKind::Message | TriggerKind::Sql => return Some(unavailable(spec)),
     };

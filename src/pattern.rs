@@ -1,6 +1,16 @@
 //! Names of events, and patterns over names.
 
-use super::Error;
+/// A name or a pattern that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not an event name: {reason}")]
+pub struct Error {
+    /// What was written.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// What to write instead.
+    pub hint: String,
+}
 
 /// The longest name: it is a key in the store and stands in one line of a list.
 pub const NAME_MAX: usize = 200;
@@ -104,7 +114,7 @@ fn check(name: &str, allowed: impl Fn(char) -> bool) -> Result<(), (String, &'st
 }
 
 fn fault(name: &str, reason: impl Into<String>, hint: impl Into<String>) -> Error {
-    Error::Event { name: name.to_owned(), reason: reason.into(), hint: hint.into() }
+    Error { name: name.to_owned(), reason: reason.into(), hint: hint.into() }
 }
 
 #[cfg(test)]

@@ -1,0 +1,124 @@
+//! A daemon over HTTP.
+
+use std::sync::Once;
+use std::time::Duration;
+
+use reqwest::{Client as Http, Method};
+use serde_json::Value;
+
+use super::output::{Exit, Fault, text};
+
+/// A request of a person is answered within this, or not at all: `wait` is at most a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A daemon.
+pub(super) struct Client {
+    http: Http,
+    base: String,
+    token: Option<String>,
+}
+
+/// An answer: its status, and its body as JSON.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Client {
+    /// The daemon at an address: `127.0.0.1:7262`, or a URL.
+    pub(super) fn new(server: &str, token: Option<String>) -> Result<Self, Fault> {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // An error says that some provider is installed already, which serves as well.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let base = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let builder = Http::builder().timeout(PATIENCE).connect_timeout(Duration::from_secs(5));
+        // Without TLS no certificates are read, so that a machine without any can talk to its own daemon.
+        let built = if base.starts_with("https:") {
+            builder.build()
+        } else {
+            builder.no_proxy().tls_certs_only([]).build()
+        };
+        let http = built.map_err(|error| Fault::unreachable(format!("no HTTP client can be made: {error}")))?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// Where it is.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks, and takes any answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, Fault> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(Answer { status, body })
+    }
+
+    /// Reads; anything but success is a fault.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Fault> {
+        self.send(Method::GET, path, None, &[]).await?.success()
+    }
+
+    /// Acts; anything but success is a fault.
+    pub(super) async fn post(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Result<Value, Fault> {
+        self.send(Method::POST, path, Some(body), headers).await?.success()
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Fault {
+        let mut why = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            why = inner.to_string();
+            source = inner.source();
+        }
+        Fault::unreachable(format!("the daemon at {} cannot be reached: {why}", self.base))
+    }
+}
+
+impl Answer {
+    fn success(self) -> Result<Value, Fault> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        let exit = match self.status {
+            401 | 403 | 500.. => Exit::Unreachable,
+            409 => Exit::Failed,
+            _ => Exit::Usage,
+        };
+        let (detail, title) = (text(&self.body, "detail"), text(&self.body, "title"));
+        let what = if detail.is_empty() { title } else { detail };
+        let what = if what.is_empty() { format!("the daemon answered {}", self.status) } else { what.to_owned() };
+        Err(Fault::new(exit, what))
+    }
+}
+
+/// A name as one part of a path.
+pub(super) fn escaped(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,66 @@
+//! What a run is started with, as given on the command line.
+
+use std::io::Read;
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::output::Fault;
+
+/// The input of a run.
+#[derive(Args, Debug, Default)]
+pub(super) struct Input {
+    /// A field of the input; JSON where it parses, else text
+    #[arg(short = 'i', value_name = "KEY=VALUE")]
+    fields: Vec<String>,
+    /// The input: JSON, `@file`, or `-` for stdin
+    #[arg(long, value_name = "JSON")]
+    input: Option<String>,
+}
+
+impl Input {
+    /// Nothing was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.input.is_none()
+    }
+
+    /// The input; single fields go over the whole.
+    pub(super) fn read(&self) -> Result<Value, Fault> {
+        let whole = self.input.as_deref().map(|given| json("--input", given)).transpose()?;
+        if self.fields.is_empty() {
+            return Ok(whole.unwrap_or(Value::Null));
+        }
+        let mut map = match whole {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(map)) => map,
+            Some(_) => return Err(Fault::usage("`-i` sets a field, but `--input` is no map")),
+        };
+        for field in &self.fields {
+            let (key, value) = field
+                .split_once('=')
+                .filter(|(key, _)| !key.is_empty())
+                .ok_or_else(|| Fault::usage(format!("`-i {field}` is no field; hint: write `-i key=value`")))?;
+            map.insert(key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// JSON from an option: text, `@file` or `-`.
+pub(super) fn json(option: &str, given: &str) -> Result<Value, Fault> {
+    let text = match given.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(Path::new(file))
+            .map_err(|error| Fault::usage(format!("`{option}`: `{file}` cannot be read: {error}")))?,
+        None if given == "-" => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Fault::usage(format!("`{option}`: stdin cannot be read: {error}")))?;
+            text
+        }
+        None => given.to_owned(),
+    };
+    serde_json::from_str(&text)
+        .map_err(|error| Fault::usage(format!("`{option}` is no JSON: {error}; hint: text stands in quotes: '\"text\"'")))
+}

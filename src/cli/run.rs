@@ -1,0 +1,181 @@
+//! `panta run`: one script to its end, durably.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, escaped};
+use super::input::{self, Input};
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, pretty, text};
+use super::{Common, fault, follow, scripts};
+use crate::config::Config;
+use crate::engine::{Deployed, Engine, Handle, Options, Reach, Settings, Start};
+use crate::id::RunId;
+use crate::script::bundle::{Bundle, Folder};
+use crate::store::Status;
+use crate::store::sqlite::{self, Sqlite};
+
+/// Runs one script to its end in the foreground
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// The script
+    #[arg(required_unless_present = "resume")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    input: Input,
+    /// What started it, as a webhook or a file would: JSON or `@file`
+    #[arg(long, value_name = "JSON")]
+    trigger: Option<String>,
+    /// Takes up a run that was left open, on the version that it began with
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["fields", "input", "trigger"])]
+    resume: Option<RunId>,
+}
+
+/// What there is to run.
+struct Script {
+    folder: Folder,
+    path: String,
+    deployed: Deployed,
+}
+
+/// The end of a run, for whoever shows it.
+pub(super) struct Finished {
+    pub(super) row: Value,
+    pub(super) sources: Option<Arc<Bundle>>,
+}
+
+impl Run {
+    pub(super) async fn execute(&self, common: &Common) -> Result<Exit, Fault> {
+        let beside = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+        let config = common.config(if beside.as_os_str().is_empty() { Path::new(".") } else { beside })?;
+        let settings = Arc::clone(&config.settings) as Arc<dyn Settings>;
+        let script = self.file.as_deref().map(|file| load(file, &settings)).transpose()?;
+        if let Some(client) = common.daemon(&config.data)? {
+            return self.on_daemon(&client, common, script).await;
+        }
+        let finished = self.here(&config, script).await?;
+        finished.map_or(Ok(Exit::Waiting), |finished| Ok(show(&finished, common.json)))
+    }
+
+    /// In this process. `None`: interrupted, and left open.
+    async fn here(&self, config: &Config, script: Option<Script>) -> Result<Option<Finished>, Fault> {
+        let store = Arc::new(Sqlite::open(&config.data, &sqlite::Options::default())?);
+        let engine = Engine::start(store, Options { reach: Reach::Own, ..config.engine() });
+        let handle = engine.handle();
+        let mut follow = follow::Follow::new(&handle);
+        let run = self.begin(&handle, script).await?;
+        let Some(row) = follow.to_end(run).await? else {
+            engine.stop();
+            note(&format!("\nthe run is left open; hint: `panta run --resume {run}` takes it up where it stands"));
+            return Ok(None);
+        };
+        let finished = Finished { row: row.to_json(), sources: handle.sources(&row).ok() };
+        engine.stop();
+        Ok(Some(finished))
+    }
+
+    async fn begin(&self, handle: &Handle, script: Option<Script>) -> Result<RunId, Fault> {
+        let main = script.as_ref().map(|script| script.deployed.name.to_string());
+        if let Some(script) = script {
+            handle.deploy(script.deployed);
+            scripts::deploy_beside(handle, &script.folder, &script.path);
+        }
+        if let Some(run) = self.resume {
+            let row = handle.run(run)?;
+            if row.status.is_final() {
+                return Ok(run);
+            }
+            if matches!(row.status, Status::Paused | Status::Quarantined | Status::Diverged) {
+                return Err(Fault::new(Exit::Failed, format!("run {run} is {}", row.status.name())));
+            }
+            handle.take_up(run)?;
+            return Ok(run);
+        }
+        let (input, trigger) = self.given()?;
+        let main = main.expect("a file is demanded unless a run is resumed");
+        let run = RunId::new();
+        let start = Start { input, trigger, run: Some(run), ..Start::default() };
+        Ok(handle.start(&main, start).await?.run)
+    }
+
+    /// Input and trigger; the payload of an envelope is the input unless one is given.
+    fn given(&self) -> Result<(Value, Value), Fault> {
+        let Some(trigger) = &self.trigger else { return Ok((self.input.read()?, Value::Null)) };
+        let mut trigger = input::json("--trigger", trigger)?;
+        let Some(map) = trigger.as_object_mut() else {
+            return Err(Fault::usage("`--trigger` is a map such as `{\"kind\": \"webhook\", \"body\": {}}`"));
+        };
+        let kind = if map.contains_key("path") && map.contains_key("sha256") { "file" } else { "webhook" };
+        map.entry("kind").or_insert_with(|| kind.into());
+        let mut payload = map.clone();
+        payload.remove("kind");
+        let payload = map.get("body").or(map.get("payload")).cloned().unwrap_or(Value::Object(payload));
+        let input = if self.input.is_empty() { payload } else { self.input.read()? };
+        Ok((input, trigger))
+    }
+
+    /// By the daemon that holds the data folder.
+    async fn on_daemon(&self, client: &Client, common: &Common, script: Option<Script>) -> Result<Exit, Fault> {
+        let run = match (self.resume, script) {
+            (Some(run), _) => run.to_string(),
+            (None, Some(script)) => self.hand_over(client, &script).await?,
+            (None, None) => unreachable!("a file is demanded unless a run is resumed"),
+        };
+        let row = follow::remote(client, &run).await?;
+        let Some(row) = row else {
+            note(&format!("\nthe run goes on at {}; hint: `panta show {run}`", client.base()));
+            return Ok(Exit::Waiting);
+        };
+        Ok(show(&Finished { row, sources: None }, common.json))
+    }
+
+    async fn hand_over(&self, client: &Client, script: &Script) -> Result<String, Fault> {
+        let name = &script.deployed.name;
+        let path = format!("/api/v1/workflows/{}", escaped(name));
+        let answer = client.send(reqwest::Method::GET, &path, None, &[]).await?;
+        if answer.status == 404 {
+            return Err(Fault::unreachable(format!(
+                "the daemon at {} holds the data folder and has no workflow `{name}`; hint: put the file into its scripts folder, or give another folder with `--data`",
+                client.base()
+            )));
+        }
+        let version = text(&answer.body, "version");
+        if !version.is_empty() && version != script.deployed.version().to_string() {
+            note(&format!("warning: the daemon has another version of `{name}`, and runs that"));
+        }
+        let (input, _) = self.given()?;
+        let started = client.post(&format!("{path}/runs"), &json!({ "input": input }), &[]).await?;
+        Ok(text(&started, "run").to_owned())
+    }
+}
+
+fn load(file: &Path, settings: &Arc<dyn Settings>) -> Result<Script, Fault> {
+    let (folder, path) = scripts::located(file)?;
+    let deployed = scripts::compile(&folder, &path, settings).map_err(Fault::diagnosed)?;
+    Ok(Script { folder, path, deployed })
+}
+
+/// Shows the end of a run.
+pub(super) fn show(finished: &Finished, as_json: bool) -> Exit {
+    let row = &finished.row;
+    let status = text(row, "status");
+    if as_json {
+        print_json(&json!({ "run": row["run"], "status": status, "output": row["output"], "error": row["error"] }));
+        return Exit::of_status(status);
+    }
+    if !row["error"].is_null() {
+        diagnostic(&fault::diagnose(&row["error"], finished.sources.as_deref()));
+    }
+    let rollback = match text(row, "rollback") {
+        "complete" => ", all of it undone",
+        "incomplete" => ", rollback incomplete",
+        _ => "",
+    };
+    note(&format!("{}{rollback}: run {}", Paint::of_status(status).on(Stream::Err, status), text(row, "run")));
+    if status == "completed" && !row["output"].is_null() {
+        pretty(&row["output"]);
+    }
+    Exit::of_status(status)
+}

@@ -1,0 +1,51 @@
+use super::*;
+use crate::diag::Color;
+
+/// The configuration of a folder with this file beside its scripts.
+fn load(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> Result<(tempfile::TempDir, Config), String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("scripts")).unwrap();
+    std::fs::write(folder.path().join(FILE), text).unwrap();
+    let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+    let config = Config::load(flags, &folder.path().join("scripts"), &variable)
+        .map_err(|faults| faults.iter().map(|fault| fault.render(Color::Plain)).collect::<String>())?;
+    Ok((folder, config))
+}
+
+#[test]
+fn the_annotated_example_holds_every_key_and_the_defaults() {
+    let (folder, config) = load(include_str!("../../docs/panta.example.toml"), &Flags::default(), &[]).unwrap();
+    let (options, defaults) = (config.engine(), engine::Options::new(&config.data));
+    assert_eq!(config.data, folder.path().canonicalize().unwrap().join("data"));
+    assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
+    assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));
+    assert_eq!(options.evict_after, defaults.evict_after);
+}
+
+#[test]
+fn a_flag_comes_before_a_variable_and_that_before_the_file() {
+    let text = "listen = \"1.1.1.1:1\"\n[limits]\nscript_cpu = \"1s\"\nevict_after = \"1s\"";
+    let flags = Flags { listen: Some("2.2.2.2:2".into()), ..Flags::default() };
+    let (_folder, config) = load(text, &flags, &[("PANTA_SCRIPT_CPU", "2s")]).unwrap();
+    assert_eq!(config.listen, "2.2.2.2:2");
+    assert_eq!(config.limits.script_cpu, Some(Duration::from_secs(2)));
+    assert_eq!(config.limits.evict_after, Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn settings_keep_their_types() {
+    let text = "[config]\na = [1, 1.0, true, inf]\nb = { \"$x\" = 2026-01-02 }";
+    let (_folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    assert_eq!(config.settings["a"].text(), r#"[1,1.0,true,{"$float":"inf"}]"#);
+    assert_eq!(config.settings["b"].text(), r#"{"$$x":"2026-01-02"}"#);
+}
+
+#[test]
+fn faults_have_a_place_and_a_hint() {
+    let fault = load("[limits]\nscript_cpus = \"1s\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("unknown key `script_cpus`"), "{fault}");
+    assert!(fault.contains("panta.toml:2:1") && fault.contains("did you mean `script_cpu`?"), "{fault}");
+    let fault = load("listen = 3\n[limits]\nscript_memory = \"1 parsec\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("a text is expected") && fault.contains("`parsec` is no unit"), "{fault}");
+    assert!(load("x = ", &Flags::default(), &[]).unwrap_err().contains("panta.toml:1:"));
+}
