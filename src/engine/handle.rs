@@ -19,11 +19,14 @@ use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::RunId;
 use crate::journal::{Entry, decode_segment};
+use crate::pattern::Pattern;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, End, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::time::{Clock, SystemClock, Timestamp};
-use crate::pattern::Pattern;
+
+/// Between two looks whether the log has room again: a few commits.
+const CROWDED_PAUSE: Duration = Duration::from_millis(2);
 
 /// How an engine works.
 #[derive(Clone)]
@@ -175,8 +178,9 @@ impl Engine {
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-            threads
-                .push(thread.spawn(move || worker::run(shared, inbox, messages)).expect("the system gives a thread"));
+            threads.push(
+                thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
+            );
         }
         let keeper = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("timekeeper".into());
@@ -345,6 +349,9 @@ impl Handle {
         let done = Box::new(move |applied: &[Applied]| {
             let _ = sender.send(applied.to_vec());
         });
+        while self.shared.log.is_crowded() && self.shared.trouble().is_none() {
+            tokio::time::sleep(CROWDED_PAUSE).await;
+        }
         if let Some(problem) = self.shared.trouble() {
             return Err(Error::Stopped(problem));
         }

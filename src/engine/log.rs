@@ -4,7 +4,7 @@
 //! everything with a smaller one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,14 +21,15 @@ pub(super) struct Item {
 
 /// Changes in one commit at most: a group of this size takes some 20 ms, what follows should not wait longer.
 const MOST: usize = 4_096;
-/// Items that wait at most: then those who write wait too, and memory stays bounded.
-const QUEUE: usize = 65_536;
+/// When so many items wait, starts and events from outside wait too, and memory stays bounded. What the engine itself
+/// writes never waits: the log's own thread writes, too.
+const CROWD: u64 = 32_768;
 /// Between two tries while the disk is full.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The sending side.
 pub(super) struct Log {
-    queue: Mutex<(u64, Option<SyncSender<Item>>)>,
+    queue: Mutex<(u64, Option<Sender<Item>>)>,
     durable: AtomicU64,
 }
 
@@ -49,7 +50,7 @@ impl Log {
     pub(super) fn start(
         store: Arc<dyn Store>,
     ) -> (Arc<Self>, impl FnOnce(Box<dyn Listener>) -> std::thread::JoinHandle<()>) {
-        let (sender, receiver) = sync_channel(QUEUE);
+        let (sender, receiver) = channel();
         let log = Arc::new(Self { queue: Mutex::new((0, Some(sender))), durable: AtomicU64::new(0) });
         let writer = Arc::clone(&log);
         let spawn = move |listener: Box<dyn Listener>| {
@@ -80,6 +81,11 @@ impl Log {
     /// Everything up to this number is durable.
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// So much waits to be written that nothing should be taken from outside.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.last() - self.durable() > CROWD
     }
 
     /// Takes no more items; the thread ends when all are written.

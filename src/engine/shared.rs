@@ -82,6 +82,8 @@ pub(super) struct Shared {
     pub(super) activations: AtomicU64,
     /// Counts changes of the registry.
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
+    /// Runs whose claim is on its way to the disk.
+    claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
     next_worker: AtomicUsize,
@@ -118,6 +120,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             activations: AtomicU64::new(0),
             deployments: tokio::sync::watch::Sender::new(0),
+            claiming: Mutex::default(),
             own: Mutex::default(),
             next_worker: AtomicUsize::new(0),
         })
@@ -156,6 +159,7 @@ impl Shared {
 
     /// Puts a run in motion on a worker; `row` is claimed for this node.
     pub(super) fn activate(&self, row: Run) {
+        held(&self.claiming).remove(&row.id);
         if self.closing.load(Ordering::Relaxed) {
             return;
         }
@@ -181,6 +185,10 @@ impl Shared {
             let own = held(&self.own);
             runs.retain(|run| own.contains(run));
         }
+        // Claimed twice, the second claim would take the run from the first.
+        let mut claiming = held(&self.claiming);
+        runs.retain(|run| claiming.insert(*run));
+        drop(claiming);
         if !runs.is_empty() && !self.closing.load(Ordering::Relaxed) {
             let node = Arc::clone(&self.options.node);
             self.log.send(Item { changes: vec![Change::Claim { runs, node, at: self.now() }], done: None });
@@ -277,7 +285,11 @@ impl AfterCommit {
                 }
                 woken.iter().for_each(|run| shared.wake(*run));
             }
-            (Change::Claim { .. }, Applied::Claimed(rows)) => rows.iter().for_each(|row| shared.activate(row.clone())),
+            (Change::Claim { runs, .. }, Applied::Claimed(rows)) => {
+                rows.iter().for_each(|row| shared.activate(row.clone()));
+                let mut claiming = held(&shared.claiming);
+                runs.iter().for_each(|run| drop(claiming.remove(run)));
+            }
             (Change::Finish { run, end, .. }, Applied::Ended { parent }) => {
                 let waiting = held(&shared.ends).remove(run).unwrap_or_default();
                 for run in waiting {

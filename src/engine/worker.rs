@@ -91,6 +91,7 @@ struct Loaded {
 }
 
 pub(super) struct Worker {
+    number: usize,
     shared: Arc<Shared>,
     inbox: mpsc::UnboundedSender<Message>,
     engine: Rc<rhai::Engine>,
@@ -106,12 +107,14 @@ pub(super) struct Worker {
 
 /// Runs a worker until it is told to close.
 pub(super) fn run(
+    number: usize,
     shared: Arc<Shared>,
     inbox: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let mut worker = Worker {
+        number,
         performer: Performer::new(shared.options.limits),
         shared,
         inbox,
@@ -166,8 +169,11 @@ impl Worker {
     async fn turns(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(run) = self.ready.pop_front() else { return };
-            if self.turn(run) {
-                self.ready.push_back(run);
+            // A panic in here is a fault of ours: it costs this run, not the worker and the others on it.
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.turn(run))) {
+                Ok(true) => self.ready.push_back(run),
+                Ok(false) => {}
+                Err(_) => self.quarantine(run),
             }
         }
         tokio::task::yield_now().await;
@@ -293,9 +299,11 @@ impl Worker {
 
     fn wake(&mut self, run: RunId) {
         let Some(motion) = self.motions.get_mut(&run) else {
-            // It was given up in the meantime.
-            held(&self.shared.routes).remove(&run);
-            return self.shared.claim(vec![run]);
+            // It left this worker in the meantime.
+            if held(&self.shared.routes).get(&run) != Some(&self.number) {
+                self.shared.wake(run);
+            }
+            return;
         };
         match self.shared.store.run(run) {
             Ok(Some(Run { cancel: Some(reason), .. })) => motion.activation.push(Input::Cancel(reason)),
@@ -402,6 +410,25 @@ impl Worker {
         );
         let end = End {
             status: Status::Diverged,
+            output: None,
+            error: Some(error),
+            rollback: Rollback::None,
+            at: self.shared.now(),
+        };
+        held(&self.shared.routes).remove(&run);
+        self.shared
+            .log
+            .send(Item { changes: vec![Change::Finish { run, epoch: motion.world.epoch, end }], done: None });
+    }
+
+    fn quarantine(&mut self, run: RunId) {
+        let Some(motion) = self.motions.remove(&run) else { return };
+        self.unsubscribe(run, &motion);
+        let message = "internal error while the run was driven; hint: this is a bug of `panta`, please report it with the daemon's log";
+        let error =
+            Payload::from_json(&serde_json::json!({ "kind": "script", "message": message, "retryable": false }));
+        let end = End {
+            status: Status::Quarantined,
             output: None,
             error: Some(error),
             rollback: Rollback::None,

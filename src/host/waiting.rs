@@ -36,7 +36,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "wait_for",
         params: &["event: string", "options: map?"],
         nature: Nature::Internal,
-        doc: "Waits for an event by name and key; returns its payload, or `()` when `timeout` is over.",
+        doc: "Waits for an event by name and key; returns its payload (`#{}` where it has none), or `()` when `timeout` is over.",
         example: "wait_for(\"payment.received\", #{ key: \"A1\", timeout: \"30d\" })",
         call: wait_for,
     },
@@ -187,7 +187,9 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         Some(event) => {
             session.consumed.borrow_mut().insert(event.seq);
             let detail = serde_json::json!({ "event": &*event.id, "seq": event.seq });
-            session.close(Entry { detail: Some(Payload::from_json(&detail)), ..entry }, Ok(event.payload))
+            // An event that says nothing is still something: `()` is what a timeout returns.
+            let payload = if event.payload == Payload::unit() { Payload::from_text("{}") } else { event.payload };
+            session.close(Entry { detail: Some(Payload::from_json(&detail)), ..entry }, Ok(payload))
         }
         None => session
             .close(Entry { detail: Some(Payload::from_text("{\"timeout\":true}")), ..entry }, Ok(Payload::unit())),

@@ -8,13 +8,13 @@ use globset::GlobBuilder;
 
 use super::Error;
 use super::cron::Cron;
-use crate::pattern::Pattern;
 use super::files::FilePattern;
 use super::schedule::Schedule;
 use super::webhook::HookPath;
 use crate::diag::{Diagnostic, Severity};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
+use crate::pattern::Pattern;
 
 /// What is wrong with a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]

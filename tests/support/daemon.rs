@@ -35,7 +35,11 @@ impl Daemon {
             .expect("the daemon starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split([' ', '/', '\n']).next()).expect("an address in the start line");
+        let address = line
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split([' ', '/', '\n']).next())
+            .expect("an address in the start line");
         Self { address: address.to_owned(), child }
     }
 
@@ -53,7 +57,13 @@ impl Daemon {
     }
 
     /// A request; `None` when the connection broke.
-    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, Value)> {
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<(u16, Value)> {
         request(&self.address, method, path, headers, body)
     }
 
@@ -75,7 +85,10 @@ impl Drop for Daemon {
 fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

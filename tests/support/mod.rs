@@ -1,6 +1,6 @@
 //! What the tests build their cases from.
 
-pub(crate) mod daemon;
 pub(crate) mod bench;
+pub(crate) mod daemon;
 pub(crate) mod server;
 pub(crate) mod stores;
