@@ -49,10 +49,14 @@ pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
     })
 }
 
-/// A body of JSON; an empty one is the default.
+/// A body that is a JSON object; an empty one is the default.
 pub(super) fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         return Ok(T::default());
+    }
+    // Fields could be written as a list, too, by their order, which nobody means.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad("the body is not a JSON object"));
     }
     serde_json::from_slice(body).map_err(|error| Problem::bad(format!("the body is not as expected: {error}")))
 }
