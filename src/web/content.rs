@@ -66,16 +66,8 @@ pub(super) fn unescape(text: &str) -> String {
     while at < bytes.len() {
         let escaped = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
         let byte = escaped.and_then(|digits| hex::decode(digits).ok());
-        match byte {
-            Some(byte) => {
-                read.extend(byte);
-                at += 3;
-            }
-            None => {
-                read.push(bytes[at]);
-                at += 1;
-            }
-        }
+        at += if byte.is_some() { 3 } else { 1 };
+        read.extend(byte.unwrap_or_else(|| vec![bytes[at - 1]]));
     }
     String::from_utf8_lossy(&read).into_owned()
 }

@@ -1,4 +1,4 @@
-//! Events: emitting them, plain or as CloudEvents 1.0, and looking at them.
+//! Events: emitting them, plain or as `CloudEvents` 1.0, and looking at them.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -94,7 +94,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Problem> {
     }
 }
 
-/// The attributes of a CloudEvent that matter here. Its type is the name, its subject the key; source and id make it one.
+/// The attributes of a `CloudEvent` that matter here. Its type is the name, its subject the key; source and id make it one.
 fn cloud_event(attribute: impl Fn(&str) -> Option<String>, payload: Value) -> Result<Sent, Problem> {
     let required = |name: &str| {
         let found = attribute(name).filter(|text| !text.is_empty());

@@ -22,7 +22,7 @@ use crate::time::parse_duration;
 use crate::trigger::webhook::{HookPath, Refused, Verify};
 
 /// How long a delivery is told from a new one, unless `within` says otherwise: senders repeat for some days.
-const REPEATS: Duration = Duration::from_secs(7 * 24 * 3600);
+const REPEATS: Duration = Duration::from_hours(7 * 24);
 /// How long `respond: "output"` waits: senders give up sooner or later than this, few later.
 const OUTPUT_WAIT: Duration = Duration::from_secs(30);
 /// Headers that no run sees.

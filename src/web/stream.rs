@@ -51,7 +51,7 @@ pub(super) async fn stream(
     if has_ended(&row) && from > length {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let follower = Follower { shared, run, from, notices, first: true };
+    let follower = Follower { shared, run, from, notices, pause: None };
     let stream = Unfold { next: Some(Box::pin(follower.next())), ready: Vec::new().into_iter() };
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
@@ -66,7 +66,8 @@ struct Follower {
     run: RunId,
     from: usize,
     notices: Watch,
-    first: bool,
+    /// How long the last reading is to be made up for; `None` before the first.
+    pause: Option<Duration>,
 }
 
 /// What came, and who goes on.
@@ -89,14 +90,16 @@ impl Follower {
     /// New entries, and whether the run has ended.
     async fn batch(&mut self) -> Result<(Vec<Event>, bool), Problem> {
         loop {
-            if !std::mem::take(&mut self.first) {
+            if let Some(pause) = self.pause {
                 self.changed().await;
+                tokio::time::sleep(pause).await;
             }
             let began = elapsed();
             let run = self.run;
             // The row first: if it has ended, all entries are there.
             let (row, entries) =
                 request::read(&self.shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?))).await?;
+            self.pause = Some((elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
             let new = entries.iter().enumerate().skip(self.from);
             let mut events: Vec<_> =
                 new.map(|(n, entry)| Event::default().id(n.to_string()).data(entry.to_json(n).to_string())).collect();
@@ -109,7 +112,6 @@ impl Follower {
             if !events.is_empty() {
                 return Ok((events, false));
             }
-            tokio::time::sleep(((elapsed() - began) * READ_SHARE).min(PAUSE_MAX)).await;
         }
     }
 

@@ -40,8 +40,8 @@ fn talk(bench: &Bench, sent: &str) -> String {
             stream.read_to_end(&mut came).await.expect("its end");
             String::from_utf8(came).expect("text")
         };
-        let (served, came) = tokio::join!(server, client);
-        served.expect("serves");
+        let (ended, came) = tokio::join!(server, client);
+        ended.expect("serves");
         came
     })
 }
