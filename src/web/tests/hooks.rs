@@ -1,0 +1,122 @@
+//! Webhooks: who may, what arrives, what is answered.
+
+use super::*;
+use tokio_stream::StreamExt as _;
+
+const GITHUB: (&str, &str) = (
+    "deploy",
+    "trigger::webhook(\"deploy\", #{ verify: hmac(\"github\", secret(\"hook\")) }); fn main(i) { trigger::info() }",
+);
+/// The signature of `Hello, World!` in GitHub's documentation.
+const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+fn hello(bench: &Bench, signature: &str, body: &'static str) -> Answer {
+    let headers = [
+        ("x-hub-signature-256", signature),
+        ("x-github-delivery", "72d3162e"),
+        ("content-type", "text/plain"),
+        ("host", "tunnel.example"),
+    ];
+    bench.send("POST /hooks/deploy", &headers, body)
+}
+
+#[test]
+fn a_good_signature_starts_one_run() {
+    let bench = Bench::new(&[GITHUB]);
+    let run = hello(&bench, SIGNATURE, "Hello, World!").expect(202).json()["run"].clone();
+    let again = hello(&bench, SIGNATURE, "Hello, World!").expect(202).json();
+    assert_eq!(again, json!({ "run": run, "repeated": true }));
+    assert_eq!(bench.runs(), 1);
+}
+
+#[test]
+fn a_bad_signature_starts_none() {
+    let bench = Bench::new(&[GITHUB]);
+    let flipped = SIGNATURE.replace("757", "756");
+    hello(&bench, &flipped, "Hello, World!").expect(401);
+    hello(&bench, SIGNATURE, "Hello, world!").expect(401);
+    hello(&bench, "", "Hello, World!").expect(401);
+    bench.send("POST /hooks/deploy", &[], "Hello, World!").expect(401);
+    assert_eq!(bench.runs(), 0);
+}
+
+#[test]
+fn passwords_are_checked_and_reach_no_run() {
+    let script = "trigger::webhook(\"in\", #{ verify: basic(\"ann\", secret(\"pass\")), respond: \"output\" }); fn main(i) { trigger::info() }";
+    let bench = Bench::new(&[("w", script)]);
+    let send = |password: &str| {
+        use base64::Engine as _;
+        let given = base64::engine::general_purpose::STANDARD.encode(format!("ann:{password}"));
+        bench.send(
+            "POST /hooks/in?a=1",
+            &[("authorization", &format!("Basic {given}")), ("cookie", "c"), ("x-a", "b")],
+            "",
+        )
+    };
+    assert_eq!(send("wrong").expect(401).headers["www-authenticate"], "Basic");
+    let info = send("open sesame").expect(200).json();
+    assert_eq!(
+        (&info["kind"], &info["path"], &info["method"], &info["query"]),
+        (&json!("webhook"), &json!("in"), &json!("POST"), &json!({"a": "1"}))
+    );
+    assert_eq!(info["headers"], json!({ "host": "localhost:7262", "x-a": "b" }));
+}
+
+#[test]
+fn a_secret_that_is_not_set_lets_nobody_in() {
+    let bench =
+        Bench::new(&[("w", "trigger::webhook(\"in\", #{ verify: bearer(secret(\"none\")) }); fn main(i) { 1 }")]);
+    let answer = bench.send("POST /hooks/in", &[("authorization", "Bearer ")], "").expect(500);
+    assert!(!answer.text.contains("none") && bench.runs() == 0, "{}", answer.text);
+}
+
+#[test]
+fn fifty_equal_deliveries_at_once_are_one_run() {
+    let bench = Bench::new(&[("w", "trigger::webhook(\"in\", #{ dedupe: \"X-Id\" }); fn main(i) { i }")]);
+    let mut all = tokio::task::JoinSet::new();
+    let runs = bench.block(async {
+        for _ in 0..50 {
+            all.spawn(answer(bench.router.clone(), request("POST /hooks/in", &[("x-id", "7")], "{\"n\":1}")));
+        }
+        all.join_all().await
+    });
+    let runs: std::collections::BTreeSet<_> =
+        runs.into_iter().map(|answer| answer.expect(202).json()["run"].to_string()).collect();
+    assert_eq!((runs.len(), bench.runs()), (1, 1));
+    bench.send("POST /hooks/in", &[("x-id", "8")], "{\"n\":1}").expect(202);
+    assert_eq!(bench.runs(), 2);
+}
+
+#[test]
+fn the_output_is_the_answer_where_the_workflow_says_so() {
+    let script = r#"
+        trigger::webhook("in", #{ respond: "output", methods: ["get", "PUT"] });
+        fn main(i) { if i == () { throw "empty" } #{ status: 201, headers: #{ "X-Made": "yes" }, body: `<p>${i.a}</p>` } }"#;
+    let bench = Bench::new(&[("w", script)]);
+    let answer =
+        bench.send("PUT /hooks/in/", &[("content-type", "application/x-www-form-urlencoded")], "a=1+2").expect(201);
+    assert_eq!((answer.text.as_str(), &answer.headers["x-made"]), ("<p>1 2</p>", &"yes".parse().expect("a value")));
+    assert_eq!(answer.headers["content-security-policy"], "sandbox");
+    assert!(bench.get("/hooks/in").expect(500).json()["run"].is_string());
+    assert_eq!(bench.send("POST /hooks/in", &[], "").expect(405).headers["allow"], "GET, PUT");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let script = "workflow(#{ input: #{ n: \"int\" } }); trigger::webhook(\"in\"); fn main(i) { i.n }";
+    let bench = Bench::new(&[("w", script)]);
+    let json = [("content-type", "application/json")];
+    assert_eq!(bench.send("POST /hooks/in", &json, "{}").expect(422).json()["errors"][0]["path"], "n");
+    bench.send("POST /hooks/in", &json, "{").expect(400);
+    bench.send("POST /hooks/in", &[("content-length", "1048577")], "").expect(413);
+    let chunks = tokio_stream::iter([vec![b'x'; 1 << 20], vec![b'x']]).map(Ok::<_, std::io::Error>);
+    bench.send("POST /hooks/in", &json, Body::from_stream(chunks)).expect(413);
+    assert_eq!(bench.runs(), 0);
+}
+
+#[test]
+fn a_condition_that_nobody_evaluates_is_not_taken_for_fulfilled() {
+    let bench = Bench::new(&[("w", "trigger::webhook(\"in\", #{ when: |x| false }); fn main(i) { 1 }")]);
+    bench.send("POST /hooks/in", &[], "").expect(501);
+    assert_eq!(bench.runs(), 0);
+}
