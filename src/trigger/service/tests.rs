@@ -79,7 +79,7 @@ impl Bench {
 
     /// All runs, oldest first, once there are so many that have ended.
     fn ended(&self, count: usize) -> Vec<Run> {
-        self.until(|| self.runs().iter().filter(|run| run.status == Status::Completed).count() >= count);
+        Bench::until(|| self.runs().iter().filter(|run| run.status == Status::Completed).count() >= count);
         self.runs()
     }
 
@@ -94,7 +94,7 @@ impl Bench {
         runs.iter().map(at).collect()
     }
 
-    fn until(&self, condition: impl Fn() -> bool) {
+    fn until(condition: impl Fn() -> bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let waiting = async {
             while !condition() {
@@ -120,12 +120,12 @@ const INBOX: &str = "trigger::file(\"inbox/*.csv\", #{ settle: \"50ms\" });\nfn 
 #[test]
 fn three_files_are_three_runs_also_when_one_came_while_the_daemon_was_down() {
     let mut bench = Bench::new(INBOX);
-    bench.until(|| Path::new(&bench.data.path().join("workspace/w/inbox")).is_dir());
+    Bench::until(|| Path::new(&bench.data.path().join("workspace/w/inbox")).is_dir());
     bench.drop_file("a.csv", "A");
     bench.drop_file("b.csv", "B");
     bench.drop_file("no.txt", "-");
     bench.ended(2);
-    bench.until(|| bench.noted() == 2);
+    Bench::until(|| bench.noted() == 2);
     bench.stop();
     bench.drop_file("c.csv", "C");
     bench.start();
@@ -138,14 +138,14 @@ fn three_files_are_three_runs_also_when_one_came_while_the_daemon_was_down() {
 #[test]
 fn a_crash_between_start_and_note_starts_no_file_twice() {
     let mut bench = Bench::new(INBOX);
-    bench.until(|| Path::new(&bench.data.path().join("workspace/w/inbox")).is_dir());
+    Bench::until(|| Path::new(&bench.data.path().join("workspace/w/inbox")).is_dir());
     bench.drop_file("a.csv", "A");
-    bench.until(|| bench.noted() == 1);
+    Bench::until(|| bench.noted() == 1);
     bench.stop();
     let (key, _) = bench.store.states(SCOPE, "w/").unwrap().remove(0);
     bench.store.commit(&[note(&key, None)]).unwrap();
     bench.start();
-    bench.until(|| bench.noted() == 1);
+    Bench::until(|| bench.noted() == 1);
     assert_eq!(bench.runs().len(), 1);
 }
 
@@ -165,16 +165,16 @@ fn a_new_schedule_makes_up_for_nothing_and_a_known_one_for_the_last_time() {
     let mut bench = Bench::stopped("trigger::cron(\"0 8 * * *\");\nfn main() { 1 }");
     bench.at("2026-03-01T12:00Z");
     bench.start();
-    bench.until(|| bench.noted() == 1);
+    Bench::until(|| bench.noted() == 1);
     bench.stop();
     bench.at("2026-03-04T12:00Z");
     bench.start();
     let runs = bench.ended(1);
     assert_eq!(Bench::scheduled(&runs), ["2026-03-04T08:00:00.000Z"]);
-    bench.until(|| bench.service().next_fires()[0].2 == parse_time("2026-03-05T08:00Z").unwrap());
+    Bench::until(|| bench.service().next_fires()[0].2 == parse_time("2026-03-05T08:00Z").unwrap());
     bench.stop();
     bench.start();
-    bench.until(|| !bench.service().next_fires().is_empty());
+    Bench::until(|| !bench.service().next_fires().is_empty());
     assert_eq!(bench.runs().len(), 1);
 }
 
@@ -184,7 +184,7 @@ fn all_that_was_missed_runs_one_after_another_where_that_is_asked_for() {
         Bench::stopped("trigger::cron(\"0 8 * * *\", #{ catch_up: \"all\" });\nfn main() { sleep(\"50ms\") }");
     bench.at("2026-03-01T12:00Z");
     bench.start();
-    bench.until(|| bench.noted() == 1);
+    Bench::until(|| bench.noted() == 1);
     bench.stop();
     bench.at("2026-03-04T12:00Z");
     bench.start();
@@ -200,7 +200,7 @@ fn a_crash_between_start_and_note_starts_no_schedule_twice() {
     for _ in 0..2 {
         bench.store.commit(&[before()]).unwrap();
         bench.start();
-        bench.until(|| bench.service().next_fires().first().is_some_and(|next| next.2.to_string().contains("-05T")));
+        Bench::until(|| bench.service().next_fires().first().is_some_and(|next| next.2.to_string().contains("-05T")));
         bench.stop();
     }
     assert_eq!(bench.runs().len(), 1);
@@ -209,12 +209,12 @@ fn a_crash_between_start_and_note_starts_no_schedule_twice() {
 #[test]
 fn a_time_is_skipped_while_the_run_before_is_open() {
     let bench = Bench::new("trigger::every(\"50ms\");\nfn main() { wait_for(\"go\") }");
-    bench.until(|| bench.runs().len() == 1);
+    Bench::until(|| bench.runs().len() == 1);
     let passed = |count: i64| {
         let first = parse_time(&Bench::scheduled(&bench.runs())[0]).unwrap();
         bench.service().next_fires().first().is_some_and(|next| next.2.0 > first.0 + 50 * count)
     };
-    bench.until(|| passed(4));
+    Bench::until(|| passed(4));
     assert_eq!(bench.runs().len(), 1);
 }
 
@@ -230,8 +230,8 @@ fn a_start_of_the_daemon_starts_once() {
 #[test]
 fn a_trigger_that_is_gone_is_forgotten() {
     let bench = Bench::new("trigger::every(\"1h\");\nfn main() { 1 }");
-    bench.until(|| bench.noted() == 1);
+    Bench::until(|| bench.noted() == 1);
     bench.running.as_ref().unwrap().1.handle().withdraw("w");
-    bench.until(|| bench.noted() == 0);
+    Bench::until(|| bench.noted() == 0);
     assert_eq!(bench.service().next_fires(), []);
 }
