@@ -4,7 +4,7 @@
 //! a file that is broken when the daemon starts keeps its last good version too.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -125,7 +125,7 @@ impl Board {
     }
 }
 
-fn follow(handle: Handle, root: &PathBuf, board: Arc<Board>, ready: &mpsc::Sender<Result<(), Error>>) {
+fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<Result<(), Error>>) {
     let opened = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(Error::Start)

@@ -69,7 +69,8 @@ impl Inboxes {
                 inbox.scan(&self.handle, &stop).await;
             }
             let now = self.handle.clock().elapsed();
-            let wait = self.pause(now).max((now - before) * SHARE).min(if is_complete { LOOK_MAX } else { AGAIN });
+            let wait =
+                self.pause(now).max(now.saturating_sub(before) * SHARE).min(if is_complete { LOOK_MAX } else { AGAIN });
             tokio::select! {
                 _ = stop.changed() => return,
                 _ = deployments.changed() => is_complete = false,
