@@ -1,6 +1,6 @@
 //! How fast the store commits and reads: `cargo bench --bench store [-- append|raw|life|park|reads]`.
 //!
-//! Beside each measurement of the store stands what SQLite alone does with the same rows and settings.
+//! Beside each measurement of the store stands what `SQLite` alone does with the same rows and settings.
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::path::Path;
@@ -24,7 +24,7 @@ fn main() {
     if wanted("raw") {
         [1, 64, 256].into_iter().for_each(raw);
     }
-    let store = Bench::new(16);
+    let store = Bench::new(8);
     for group in [1, 64] {
         if wanted("life") {
             store.measure(&format!("start, append, finish, groups of {group} × 3"), group, |_, _| life());
@@ -61,7 +61,7 @@ impl Bench {
         let before = elapsed();
         let options = Options { wal_bytes: mebibytes << 20, ..Options::default() };
         let store = Sqlite::open(folder.path(), &options).expect("a store");
-        println!("opened with a log of {mebibytes} MB in {} ms", (elapsed() - before).as_millis());
+        println!("opened with a log of {mebibytes} MB in {} ms", elapsed().saturating_sub(before).as_millis());
         let runs: Vec<_> = (0..1000).map(|_| RunId::new()).collect();
         let changes: Vec<_> = runs.iter().map(|id| start(run(*id))).collect();
         store.commit(&changes).expect("a commit");
@@ -70,13 +70,13 @@ impl Bench {
 
     fn measure(&self, name: &str, group: usize, changes: impl Fn(&Self, usize) -> Vec<Change>) {
         let (begun, cpu, mut commits, mut count) = (elapsed(), cpu(), 0, 0);
-        while elapsed() - begun < LIMIT {
+        while elapsed().saturating_sub(begun) < LIMIT {
             let batch: Vec<_> = (0..group).flat_map(|n| changes(self, commits * group + n)).collect();
             count += batch.len();
             self.store.commit(&batch).expect("a commit");
             commits += 1;
         }
-        report(name, commits, count, elapsed() - begun, self::cpu() - cpu);
+        report(name, commits, count, elapsed().saturating_sub(begun), self::cpu().saturating_sub(cpu));
     }
 
     fn some(&self, n: usize) -> RunId {
@@ -147,25 +147,25 @@ fn start(run: Run) -> Change {
     Change::Start { run: Box::new(run), dedupe: None }
 }
 
-/// The rows of `append`, written by SQLite alone.
+/// The rows of `append`, written by `SQLite` alone.
 fn raw(group: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     drop(Sqlite::open(folder.path(), &Options::default()).expect("a store"));
     let mut conn = Connection::open(folder.path().join("panta.db")).expect("a connection");
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000;").expect("settings");
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;").expect("settings");
     let runs: Vec<_> = (0..1000).map(|_| RunId::new()).collect();
     let (begun, cpu, mut commits, mut count) = (elapsed(), cpu(), 0, 0);
-    while elapsed() - begun < LIMIT {
+    while elapsed().saturating_sub(begun) < LIMIT {
         insert(&mut conn, &runs, group, count);
         count += group;
         commits += 1;
     }
     report(
-        &format!("SQLite alone, groups of {group}, log of 16 MB"),
+        &format!("SQLite alone, groups of {group}, log of 8 MB"),
         commits,
         count,
-        elapsed() - begun,
-        self::cpu() - cpu,
+        elapsed().saturating_sub(begun),
+        self::cpu().saturating_sub(cpu),
     );
 }
 
@@ -175,7 +175,9 @@ fn insert(conn: &mut Connection, runs: &[RunId], group: usize, first: usize) {
         let mut insert =
             transaction.prepare_cached("INSERT INTO segment(run, prev, body) VALUES(?1, ?2, ?3)").expect("a statement");
         for n in first..first + group {
-            insert.execute((runs[n * 7 % runs.len()].0.as_bytes(), n, [b'x'; 200].as_slice())).expect("an insert");
+            insert
+                .execute((runs[n * 7 % runs.len()].0.as_bytes(), n as i64, [b'x'; 200].as_slice()))
+                .expect("an insert");
         }
     }
     transaction.commit().expect("a commit");
@@ -225,7 +227,7 @@ fn time(name: &str, read: impl Fn() -> usize) {
     for _ in 0..20 {
         read();
     }
-    println!("  {name:<30} {rows:>4} rows {:>8.0}", (elapsed() - begun).as_secs_f64() * 1e6 / 20.0);
+    println!("  {name:<30} {rows:>4} rows {:>8.0}", elapsed().saturating_sub(begun).as_secs_f64() * 1e6 / 20.0);
 }
 
 fn report(name: &str, commits: usize, changes: usize, wall: Duration, cpu: Duration) {

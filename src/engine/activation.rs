@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult};
 
+use crate::diag::Diagnostic;
 use crate::host::branches;
 use crate::host::cleanup::{self, FrameId, Leaving};
 use crate::host::fail::{Fail, error_map};
@@ -79,11 +80,21 @@ pub struct Activation {
     ended: Option<End>,
     waits: BTreeSet<WaitId>,
     aborted: Vec<WaitId>,
+    explain: Explain,
 }
+
+/// Says of an error of the script's own code what it means, where, and what to do.
+pub type Explain = Rc<dyn Fn(&EvalAltResult) -> Diagnostic>;
 
 impl Activation {
     /// Begins a run, or a replay of it: nothing is evaluated yet.
-    pub fn new(session: Rc<Session>, pool: Rc<StackPool>, program: Prepared, input: &Payload) -> Self {
+    pub fn new(
+        session: Rc<Session>,
+        pool: Rc<StackPool>,
+        program: Prepared,
+        input: &Payload,
+        explain: Explain,
+    ) -> Self {
         let mut activation = Self {
             session: Rc::clone(&session),
             pool,
@@ -94,6 +105,7 @@ impl Activation {
             ended: None,
             waits: BTreeSet::new(),
             aborted: Vec::new(),
+            explain,
         };
         let engine = Rc::clone(&session.engine);
         let input = crate::script::value::decode(input);
@@ -163,7 +175,7 @@ impl Activation {
                 Next::Cancelled(reason) => self.cancel(&reason),
                 Next::Ended => return self.unexpected_end(),
                 Next::Live => {
-                    self.session.guard.live.set(true);
+                    self.session.mark_live();
                     let Some(input) = self.inbox.pop_front() else { return Progress::Waiting };
                     self.take(input);
                 }
@@ -292,10 +304,26 @@ impl Activation {
         }
         let outcome = match result {
             Ok(value) => encode("output", &value).map_err(|fail| encode_error(&fail.into_map())),
-            Err(error) => Err(encode_error(&error_map(&error))),
+            Err(error) => Err(encode_error(&self.explained(&error))),
         };
         let status = if outcome.is_ok() { Status::Completed } else { Status::Failed };
         self.leave(Ending { status, outcome });
+    }
+
+    fn explained(&self, error: &EvalAltResult) -> rhai::Map {
+        let mut map = error_map(error);
+        if map.get("kind").is_some_and(|kind| kind.to_string() == "script") {
+            let found = (self.explain)(error);
+            let calls =
+                found.calls.iter().map(|frame| format!("{} ({}:{})", frame.function, frame.file, frame.line).into());
+            map.insert("message".into(), found.title.clone().into());
+            map.insert("code".into(), found.code.to_string().into());
+            map.insert("calls".into(), calls.collect::<rhai::Array>().into());
+            if let Some(hint) = &found.hint {
+                map.insert("hint".into(), hint.to_string().into());
+            }
+        }
+        map
     }
 
     fn cancel(&mut self, reason: &Payload) {
@@ -411,6 +439,13 @@ impl Activation {
         replay.append(entry);
         drop(replay);
         self.ended = Some(end);
+    }
+
+    /// Hands new entries and acts to the log, within the run's account: what it allocated is freed there.
+    pub fn flush(&self) {
+        let entered = self.session.guard.enter();
+        self.session.flush();
+        drop(entered);
     }
 
     /// Stops what the script is doing, by a limit of the engine's own.

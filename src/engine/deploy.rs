@@ -15,7 +15,7 @@ use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::script::program::Program;
-use crate::script::{rewrite, sandbox};
+use crate::script::{check, rewrite, sandbox};
 
 /// A workflow that can be started.
 #[derive(Clone, Debug)]
@@ -117,24 +117,57 @@ pub fn declare(
     Ok((program, constants.map_err(|fault| vec![fault])?, declaration))
 }
 
-/// Compiles a bundle into a workflow that can be started.
-pub fn compile(bundle: Bundle, settings: &Arc<dyn Settings>) -> Result<Deployed, Vec<Diagnostic>> {
+/// Everything that can be said of a bundle without running it: errors, and warnings with the workflow where there is none.
+pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
     thread_local! {
         static ENGINE: rhai::Engine = script_engine();
     }
     ENGINE.with(|engine| {
-        let (program, _, declaration) = declare(engine, &bundle, settings)?;
-        let triggers = declaration.triggers.iter().map(TriggerSpec::from_declared).collect();
-        Ok(Deployed {
-            name: bundle.workflow.as_str().into(),
-            doc: program.doc(),
-            declared: declaration.to_json(),
-            input: declaration.input.clone(),
-            allow: declaration.allow.clone(),
-            triggers,
-            priority: declaration.priority,
-            settings: declaration.settings.clone(),
-            bundle: Arc::new(bundle),
-        })
+        // What the checks find stands beside what the declaration stumbles over: both at once help more than one.
+        let checked = |program: &Program| {
+            let literal = &crate::host::catalog::literal_fault;
+            check::check(engine, program, &crate::host::catalog::catalog(), check::Options { input: None, literal })
+        };
+        let (program, declaration) = match declare(engine, &bundle, settings) {
+            Ok((program, _, declaration)) => (program, declaration),
+            Err(faults) => {
+                let mut all = Program::compile_with(engine, &bundle, rewrite::rewrite)
+                    .map_or_else(|_| Vec::new(), |p| checked(&p));
+                let at = |d: &Diagnostic| (d.place.file.clone(), d.place.line);
+                all.extend(
+                    faults
+                        .into_iter()
+                        .filter(|fault| !all.iter().any(|known| at(known) == at(fault)))
+                        .collect::<Vec<_>>(),
+                );
+                crate::diag::sort(&mut all);
+                return (None, all);
+            }
+        };
+        let found = checked(&program);
+        if found.iter().any(Diagnostic::is_error) {
+            return (None, found);
+        }
+        (Some(deployed(bundle, &program, &declaration)), found)
     })
+}
+
+/// Compiles a bundle into a workflow that can be started; warnings are left out.
+pub fn compile(bundle: Bundle, settings: &Arc<dyn Settings>) -> Result<Deployed, Vec<Diagnostic>> {
+    let (deployed, found) = examine(bundle, settings);
+    deployed.ok_or_else(|| found.into_iter().filter(Diagnostic::is_error).collect())
+}
+
+fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Deployed {
+    Deployed {
+        name: bundle.workflow.as_str().into(),
+        doc: program.doc(),
+        declared: declaration.to_json(),
+        input: declaration.input.clone(),
+        allow: declaration.allow.clone(),
+        triggers: declaration.triggers.iter().map(TriggerSpec::from_declared).collect(),
+        priority: declaration.priority,
+        settings: declaration.settings.clone(),
+        bundle: Arc::new(bundle),
+    }
 }

@@ -390,22 +390,20 @@ impl Handle {
         self.shared.bundle(&run.version).map_err(|problem| Error::Store(crate::store::Error::Damaged(problem)))
     }
 
-    /// Waits for the end of a run.
+    /// Waits for the end of a run, or until it is stopped for a person to look at.
     pub async fn ended(&self, run: RunId) -> Result<Run, Error> {
-        let mut notices = self.watch();
         loop {
+            let (sender, receiver) = oneshot::channel();
+            held(&self.shared.waiters).entry(run).or_default().push(sender);
+            // Looked at after the waiter is there, so that no end falls in between.
             let row = self.run(run)?;
             if !row.status.is_live() && row.status != Status::Paused {
                 return Ok(row);
             }
-            loop {
-                match notices.next().await {
-                    Some(Notice::Ended(ended, _)) if ended == run => break,
-                    None | Some(Notice::Trouble(_)) if self.trouble().is_some() => return Err(self.stopped()),
-                    None => break,
-                    Some(_) => {}
-                }
+            if let Some(problem) = self.trouble() {
+                return Err(Error::Stopped(problem));
             }
+            let _ = receiver.await;
         }
     }
 

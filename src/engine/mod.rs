@@ -18,7 +18,7 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, script_engine};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};

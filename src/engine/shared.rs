@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::deploy::Deployed;
 use super::handle::{Options, Reach};
@@ -72,6 +72,8 @@ pub(super) struct Shared {
     pub(super) mailbox: Mutex<HashMap<Arc<str>, Vec<RunId>>>,
     /// Runs in motion that wait for the end of another.
     pub(super) ends: Mutex<HashMap<RunId, Vec<RunId>>>,
+    /// Those who wait for the end of a run.
+    pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     pub(super) timeline: Timeline,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
@@ -108,6 +110,7 @@ impl Shared {
             workers,
             mailbox: Mutex::default(),
             ends: Mutex::default(),
+            waiters: Mutex::default(),
             timeline: Timeline::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
@@ -283,6 +286,9 @@ impl AfterCommit {
                 if let Some(parent) = parent {
                     shared.wake(*parent);
                 }
+                for waiter in held(&shared.waiters).remove(run).unwrap_or_default() {
+                    let _ = waiter.send(());
+                }
                 shared.notify(Notice::Ended(*run, end.status));
             }
             (Change::Cancel { run, .. }, Applied::Done) => shared.wake(*run),
@@ -321,6 +327,7 @@ impl Listener for AfterCommit {
 
     fn failed(&self, error: &Error) {
         *held(&self.0.failed) = Some(error.to_string());
+        held(&self.0.waiters).clear();
         self.0.closing.store(true, Ordering::Relaxed);
         let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
         for worker in &self.0.workers {

@@ -223,3 +223,18 @@ fn a_key_starts_once() {
         assert!(matches!(handle.start("w", start(json!(2))).await, Err(Error::KeyConflict { .. })));
     });
 }
+
+#[test]
+fn an_error_of_the_script_says_what_and_where_and_what_to_do() {
+    let error = error("let list = [1];\nfn pick(l) { l[7] }\npick(list)");
+    assert_eq!((&error["kind"], &error["line"]), (&json!("script"), &json!(2)));
+    assert!(error["code"].as_str().is_some_and(|code| code.starts_with('E')), "{error}");
+}
+
+#[test]
+fn a_fault_that_can_be_seen_is_found_before_a_run() {
+    let bundle = Bundle::of_text("w.rhai", "let x = 1;\nstpe(\"a\", || x);\nsleep(\"90\")").expect("a bundle");
+    let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+    let faults = compile(bundle, &settings).expect_err("has faults");
+    assert_eq!(faults.iter().map(|f| f.place.line).collect::<Vec<_>>(), [2, 3], "{faults:#?}");
+}

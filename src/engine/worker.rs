@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet};
 
-use super::activation::{Activation, Input, Progress};
+use super::activation::{Activation, Explain, Input, Progress};
 use super::deploy;
 use super::log::Item;
 use super::shared::{Shared, held};
@@ -82,13 +82,21 @@ enum Pending {
 
 type ProgramKey = (Version, Payload);
 
+/// A version as this worker runs it.
+#[derive(Clone)]
+struct Loaded {
+    prepared: Prepared,
+    allow: Rc<crate::effect::Allow>,
+    explain: Explain,
+}
+
 pub(super) struct Worker {
     shared: Arc<Shared>,
     inbox: mpsc::UnboundedSender<Message>,
     engine: Rc<rhai::Engine>,
     pool: Rc<StackPool>,
     performer: Performer,
-    programs: HashMap<ProgramKey, (Prepared, Rc<crate::effect::Allow>)>,
+    programs: HashMap<ProgramKey, Loaded>,
     motions: BTreeMap<RunId, Motion>,
     ready: VecDeque<RunId>,
     timers: BinaryHeap<Reverse<(Duration, RunId, WaitId)>>,
@@ -210,10 +218,9 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let (program, allow) = self.program(&row.version, &row.settings)?;
+        let Loaded { prepared, allow, explain } = self.program(&row.version, &row.settings)?;
         let journal = self.journal(row.id)?;
         let guard = Guard::new(self.shared.options.script_limits());
-        guard.live.set(journal.is_empty());
         let folder = self.shared.options.workspace.join(&*row.workflow);
         let world = Rc::new(RunWorld {
             shared: Arc::clone(&self.shared),
@@ -233,6 +240,7 @@ impl Worker {
         };
         let fresh = journal.is_empty();
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
+        session.guard.live.set(session.replay.borrow().is_live());
         if fresh {
             let started = Entry::opened(
                 crate::journal::Kind::Start,
@@ -242,7 +250,7 @@ impl Worker {
             );
             session.replay.borrow_mut().append(started);
         }
-        let activation = Activation::new(session, Rc::clone(&self.pool), program, &row.input);
+        let activation = Activation::new(session, Rc::clone(&self.pool), prepared, &row.input, explain);
         Ok(Motion { activation, world, waits: BTreeMap::new(), parked: false, idle_since: Duration::ZERO })
     }
 
@@ -261,14 +269,10 @@ impl Worker {
         Ok(entries)
     }
 
-    fn program(
-        &mut self,
-        version: &Version,
-        settings: &Payload,
-    ) -> Result<(Prepared, Rc<crate::effect::Allow>), String> {
+    fn program(&mut self, version: &Version, settings: &Payload) -> Result<Loaded, String> {
         let key = (version.clone(), settings.clone());
-        if let Some((program, allow)) = self.programs.get(&key) {
-            return Ok((program.clone(), Rc::clone(allow)));
+        if let Some(loaded) = self.programs.get(&key) {
+            return Ok(loaded.clone());
         }
         let bundle = self.shared.bundle(version)?;
         let told = |faults: Vec<crate::diag::Diagnostic>| {
@@ -280,9 +284,11 @@ impl Worker {
         if self.programs.len() >= PROGRAMS {
             self.programs.clear();
         }
-        let allow = Rc::new(declaration.allow);
-        self.programs.insert(key, (prepared.clone(), Rc::clone(&allow)));
-        Ok((prepared, allow))
+        let engine = Rc::clone(&self.engine);
+        let explain: Explain = Rc::new(move |error| program.diagnose(&engine, error, &crate::host::catalog::catalog()));
+        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain };
+        self.programs.insert(key, loaded.clone());
+        Ok(loaded)
     }
 
     fn wake(&mut self, run: RunId) {
@@ -325,7 +331,6 @@ impl Worker {
         let now = self.shared.now();
         let Some(motion) = self.motions.get_mut(&run) else { return false };
         let progress = motion.activation.advance(now);
-        let session = Rc::clone(motion.activation.session());
         for wait in motion.activation.take_aborted() {
             Self::abort(&self.shared, motion, wait);
         }
@@ -339,11 +344,11 @@ impl Worker {
                 false
             }
             Progress::Sliced => {
-                session.flush();
+                motion.activation.flush();
                 true
             }
             Progress::Waiting => {
-                session.flush();
+                motion.activation.flush();
                 for ask in motion.activation.take_asks() {
                     self.ask(run, ask);
                 }
@@ -375,7 +380,7 @@ impl Worker {
         let session = motion.activation.session();
         let acts = std::mem::take(&mut *session.acts.borrow_mut());
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
-        let mut changes = motion.world.changes(crate::host::session::Batch { first, entries, acts });
+        let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
         changes.extend(super::handle::starts_after(&self.shared, run, &motion.world.workflow, &end));
         changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
         held(&self.shared.routes).remove(&run);

@@ -13,6 +13,7 @@ use crate::host::session::{Act, Batch, ChildStart, World};
 use crate::id::RunId;
 use crate::journal::encode_segment;
 use crate::payload::Payload;
+use crate::script::memory;
 use crate::store::{Change, Dedupe, Event, Rollback, Run, Status};
 
 /// Repeats of an event's id are dropped that long.
@@ -52,8 +53,12 @@ impl World for RunWorld {
     }
 
     fn append(&self, batch: Batch) {
-        let changes = self.changes(batch);
-        self.written.set(self.shared.log.send(Item { changes, done: None }));
+        // The bytes leave the run: they are freed by the log.
+        let number = memory::uncounted(|| {
+            let changes = self.changes(&batch);
+            self.shared.log.send(Item { changes, done: None })
+        });
+        self.written.set(number);
     }
 
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload> {
@@ -94,13 +99,13 @@ fn error(kind: &str, message: &str, faults: &serde_json::Value) -> Payload {
 
 impl RunWorld {
     /// What a batch of this run writes.
-    pub(super) fn changes(&self, batch: Batch) -> Vec<Change> {
+    pub(super) fn changes(&self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::with_capacity(1 + batch.acts.len());
         if !batch.entries.is_empty() {
             let segment = encode_segment(batch.first, &batch.entries);
             changes.push(Change::Append { run: self.run, epoch: self.epoch, segment });
         }
-        for act in batch.acts {
+        for act in batch.acts.iter().cloned() {
             self.add(act, &mut changes);
         }
         changes

@@ -78,7 +78,7 @@ struct Group {
     until: Until,
     /// Bodies that are not begun; taken from the end.
     rest: Vec<(usize, Body)>,
-    running: BTreeMap<StrandId, usize>,
+    running: BTreeMap<StrandId, (usize, ScopeId)>,
     cleaning: usize,
     results: Vec<Option<Outcome<Dynamic>>>,
     /// The branch that decided, for `First` and a failed `All`.
@@ -267,7 +267,7 @@ fn fill(session: &Rc<Session>, id: u64) {
         let Some((index, body)) = group.rest.pop() else { return };
         let strand = StrandId(session.number());
         let scope = session.replay.borrow_mut().scopes.branch(group.scope, group.ordinal, index as u32);
-        group.running.insert(strand, index);
+        group.running.insert(strand, (index, scope));
         of.insert(strand, id);
         let strand = group.parent.child(strand, scope);
         session.spawns.borrow_mut().push_back(Spawn { strand, body });
@@ -279,7 +279,8 @@ pub fn ended(session: &Rc<Session>, strand: StrandId, result: Outcome<Dynamic>) 
     let mut groups = session.groups.borrow_mut();
     let Some(id) = groups.of.remove(&strand) else { return };
     let Some(group) = groups.all.get_mut(&id) else { return };
-    let Some(index) = group.running.remove(&strand) else { return };
+    let Some((index, scope)) = group.running.remove(&strand) else { return };
+    session.replay.borrow_mut().scopes.close(scope);
     let failed = result.is_err();
     group.results[index] = Some(result);
     if group.decided.is_none() && (group.until == Until::First || (group.until == Until::All && failed)) {

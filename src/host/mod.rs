@@ -7,6 +7,7 @@
 //! It owns nothing durable. It knows the replay machine and the script engine, not scheduling, not the store.
 
 pub mod branches;
+pub mod catalog;
 pub mod cleanup;
 mod csv;
 pub mod declare;

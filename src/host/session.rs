@@ -456,7 +456,17 @@ impl Session {
     pub fn recorded(&self, strand: &Strand, index: usize) -> Entry {
         self.awaiting.borrow_mut().insert(index, strand.id);
         self.suspend(strand);
-        self.replay.borrow_mut().take(index)
+        let entry = self.replay.borrow_mut().take(index);
+        self.mark_live();
+        entry
+    }
+
+    /// From the end of the journal on, limits of computing apply.
+    pub fn mark_live(&self) {
+        if !self.guard.live.get() && self.replay.borrow().is_live() {
+            self.guard.live.set(true);
+            self.guard.host_call();
+        }
     }
 
     /// The run stops: the script and the journal disagree.
@@ -472,6 +482,7 @@ impl Session {
         entry.ended_at = self.now.get();
         entry.outcome = Some(outcome.clone());
         self.replay.borrow_mut().append(entry);
+        self.guard.host_call();
         outcome_value(&outcome)
     }
 

@@ -164,6 +164,7 @@ fn leave(
     outcome: Outcome,
 ) -> Result<Left, Fail> {
     let recorded = session.replay.borrow_mut().leave(entered, command).map_err(|d| session.diverge(d))?;
+    session.mark_live();
     Ok(match recorded {
         Some(entry) => session::outcome_value(entry.outcome.as_ref().expect("an outcome is recorded when a step ends")),
         None => session.close(entry, outcome),
@@ -184,7 +185,10 @@ fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome,
             return Err(Fail::Stopped);
         }
         let error = match result {
-            Ok(value) => return Ok((Ok(value), attempt)),
+            Ok(value) => {
+                close(place, inner);
+                return Ok((Ok(value), attempt));
+            }
             Err(fail) => with_step(fail.into_map(), &plan.name, attempt),
         };
         let due = if policy.takes(call, &error)? {
@@ -194,14 +198,22 @@ fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome,
         } else {
             None
         };
-        let Some(due) = due else { return Ok((fallback(call, place, plan, attempt, error)?, attempt)) };
+        let Some(due) = due else {
+            close(place, inner);
+            return Ok((fallback(call, place, plan, attempt, error)?, attempt));
+        };
         place.strand.within(inner, || waiting::pause(place.session, place.strand, call.line(), due, &error))?;
+        close(place, inner);
         attempt += 1;
     }
 }
 
 fn open(place: &Place<'_>, attempt: u32, repeatable: bool) -> ScopeId {
     place.session.replay.borrow_mut().scopes.attempt(place.scope, place.ordinal, attempt, place.label, repeatable)
+}
+
+fn close(place: &Place<'_>, scope: ScopeId) {
+    place.session.replay.borrow_mut().scopes.close(scope);
 }
 
 fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: impl FnOnce() -> R) -> R {

@@ -132,6 +132,7 @@ pub(super) enum Begun {
 /// Issues a command that may wait; waits for its turn when it is recorded for later.
 pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
     let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
+    session.mark_live();
     Ok(match issued {
         Issued::Recorded(entry) => Begun::Closed(entry),
         Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),

@@ -29,6 +29,8 @@ struct Scope {
 #[derive(Debug)]
 pub struct Scopes {
     all: Vec<Scope>,
+    /// Places in `all` that can be used again.
+    free: Vec<ScopeId>,
     /// Outcomes of named steps inside of what may be attempted again, by label.
     completed: BTreeMap<String, Outcome>,
     /// How often a step was undone, by label.
@@ -37,7 +39,7 @@ pub struct Scopes {
 
 impl Default for Scopes {
     fn default() -> Self {
-        Self { all: vec![Scope::default()], completed: BTreeMap::new(), undone: BTreeMap::new() }
+        Self { all: vec![Scope::default()], free: Vec::new(), completed: BTreeMap::new(), undone: BTreeMap::new() }
     }
 }
 
@@ -83,8 +85,20 @@ impl Scopes {
         let mut path = path.clone();
         path.push(segment);
         let scope = Scope { path, label, again: *again, repeatable: *repeatable, undone: *undone, ..Scope::default() };
+        if let Some(id) = self.free.pop() {
+            *self.scope_mut(id) = scope;
+            return id;
+        }
         self.all.push(scope);
         ScopeId(u32::try_from(self.all.len() - 1).expect("fewer scopes than four billion"))
+    }
+
+    /// Nothing more is issued in this scope; its place may be used for another one.
+    pub fn close(&mut self, id: ScopeId) {
+        if id != Self::ROOT {
+            *self.scope_mut(id) = Scope::default();
+            self.free.push(id);
+        }
     }
 
     /// The label of the next command of this name in a scope: equal in every attempt of what is around it. Counts it.

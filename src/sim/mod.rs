@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::effect::{Allow, Outcome, Request};
-use crate::engine::activation::{Activation, Input, Progress};
+use crate::engine::activation::{Activation, Explain, Input, Progress};
 use crate::engine::{NoSettings, Settings, declare, script_engine};
 use crate::host::session::{Answer, Ask, EventSeen, Facts, Session, WaitId, What};
 use crate::id::{RunId, Version};
@@ -98,6 +98,7 @@ pub struct Sim {
     engine: Rc<rhai::Engine>,
     pool: Rc<StackPool>,
     program: Prepared,
+    explain: Explain,
     allow: Rc<Allow>,
     facts: Facts,
     input: Payload,
@@ -131,10 +132,14 @@ impl Sim {
         };
         let allow = Rc::new(declaration.allow);
         let pool = Rc::new(StackPool::new());
+        let explaining = Rc::clone(&engine);
+        let explain: Explain =
+            Rc::new(move |error| program.diagnose(&explaining, error, &crate::host::catalog::catalog()));
         Ok(Self {
             engine,
             pool,
             program: prepared,
+            explain,
             allow,
             facts,
             input,
@@ -182,8 +187,13 @@ impl Sim {
             Rc::clone(world) as Rc<_>,
             Rc::clone(&self.allow),
         );
-        let mut activation =
-            Activation::new(Rc::clone(&session), Rc::clone(&self.pool), self.program.clone(), &self.input);
+        let mut activation = Activation::new(
+            Rc::clone(&session),
+            Rc::clone(&self.pool),
+            self.program.clone(),
+            &self.input,
+            Rc::clone(&self.explain),
+        );
         let mut pending: BTreeMap<WaitId, Ask> = BTreeMap::new();
         loop {
             let progress = activation.advance(state.now);

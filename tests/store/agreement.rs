@@ -102,31 +102,27 @@ fn any<T: Arbitrary>() -> T::Strategy {
 }
 
 /// Everything that can be read.
-fn read(store: &dyn Store) -> String {
+fn read(store: &dyn Store) -> Vec<String> {
     let all = RunFilter { limit: 100, ..RunFilter::default() };
-    let mut text = format!("{:#?}\n{:?}\n", store.runs(&all).unwrap(), store.counts().unwrap());
+    let mut seen = vec![format!("{:#?}", store.runs(&all).unwrap()), format!("{:?}", store.counts().unwrap())];
     for filter in [
         RunFilter { workflow: Some("a".into()), ..all.clone() },
         RunFilter { statuses: vec![Status::Waiting, Status::Running], limit: 2, ..all.clone() },
         RunFilter { since: Some(at(20)), before: Some(id(3)), ..all },
     ] {
-        text += &format!("{:?}\n", listed(store, &filter));
+        seen.push(format!("{:?}", listed(store, &filter)));
     }
-    for n in 0..RUNS {
-        text += &format!("{:?}\n", journal(store, n));
-    }
-    text += &format!("{:?} {:?}\n", ready(store, "a"), ready(store, "b"));
-    text += &format!("{:?} {:?}\n", store.due(at(20), 2).unwrap(), store.events(0, 100).unwrap());
-    for since in [0, 10, 20, 30] {
-        for key in [None, Some("k")] {
-            let filter = EventFilter { since: at(since), key: key.map(Into::into), run: Some(id(1)), ..wanted("a") };
-            text += &format!("{:?}\n", store.next_event(&filter).unwrap());
-        }
+    seen.extend((0..RUNS).map(|n| format!("{:?}", journal(store, n))));
+    seen.push(format!("{:?} {:?}", ready(store, "a"), ready(store, "b")));
+    seen.push(format!("{:?} {:?}", store.due(at(20), 2).unwrap(), store.events(0, 100).unwrap()));
+    for (since, key) in [(0, None), (10, Some("k")), (20, None), (30, Some("k"))] {
+        let filter = EventFilter { since: at(since), key: key.map(Into::into), run: Some(id(1)), ..wanted("a") };
+        seen.push(format!("{:?}", store.next_event(&filter).unwrap()));
     }
     for name in ["a", "b"] {
-        text += &format!("{:?} {:?}\n", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap());
+        seen.push(format!("{:?} {:?}", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap()));
     }
-    text
+    seen
 }
 
 proptest! {
@@ -140,8 +136,11 @@ proptest! {
             prop_assert_eq!(memory.commit(batch).unwrap(), sqlite.commit(batch).unwrap());
             prop_assert_eq!(read(&memory), read(&sqlite));
         }
+        let crashed = crashed(folder.path());
         drop(sqlite);
-        let again = panta::store::sqlite::Sqlite::open(folder.path(), &options()).unwrap();
-        prop_assert_eq!(read(&memory), read(&again));
+        for folder in [folder, crashed] {
+            let again = panta::store::sqlite::Sqlite::open(folder.path(), &options()).unwrap();
+            prop_assert_eq!(read(&memory), read(&again));
+        }
     }
 }

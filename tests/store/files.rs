@@ -1,4 +1,4 @@
-//! The SQLite store and its folder: reopening, refusing, a full disk, the lock, the shell's views.
+//! The `SQLite` store and its folder: reopening, refusing, a full disk, the lock, the shell's views.
 
 use std::fs;
 use std::path::Path;
@@ -42,6 +42,59 @@ fn reopening_keeps_everything() {
 }
 
 #[test]
+fn a_crash_keeps_every_journal() {
+    let (store, folder) = sqlite();
+    let runs = [1, 2, 3, 4];
+    given(&store, runs.map(running).map(start));
+    for n in 0..5000 {
+        // One run parks now and then, one has a single segment, the others are never written but for their segments.
+        let park = (n % 100 == 0).then(|| park(2, &[]));
+        let first = (n == 0).then(|| append(4, 1, "only"));
+        let segments = [append(1, 1, &n.to_string()), append(2, 1, &n.to_string()), append(3, 1, "x")];
+        given(&store, segments.into_iter().chain(park).chain(first));
+    }
+    let crashed = crashed(folder.path());
+    let again = open(crashed.path()).unwrap();
+    assert_eq!(runs.map(|n| journal(&again, n)), runs.map(|n| journal(&store, n)));
+    assert_eq!(runs.map(|n| journal(&again, n).len()), [5000, 5000, 5000, 1]);
+    given(&again, [append(4, 1, "more")]);
+    assert_eq!(journal(&again, 4), ["only", "more"]);
+}
+
+#[test]
+fn a_crash_after_pruning_the_newest_keeps_the_rest() {
+    let (store, folder) = sqlite();
+    given(&store, [start(running(1)), start(running(2)), append(1, 1, "a")]);
+    given(&store, (0..9000).map(|_| append(2, 1, "b")));
+    given(&store, [finish(2, at(3)), prune(at(9), at(0), 10)]);
+    drop(store);
+    let store = open(folder.path()).unwrap();
+    given(&store, [append(1, 1, "c")]);
+    let crashed = crashed(folder.path());
+    let again = open(crashed.path()).unwrap();
+    assert_eq!(journal(&again, 1), ["a", "c"]);
+}
+
+#[test]
+fn reads_see_whole_batches() {
+    let (store, _folder) = sqlite();
+    given(&store, [start(running(1))]);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for n in 0..300 {
+                let park = (n % 7 == 0).then(|| park(1, &[]));
+                given(&store, [append(1, 1, "a"), append(1, 1, "b")].into_iter().chain(park));
+            }
+        });
+        while !writer.is_finished() {
+            let seen = journal(&store, 1);
+            assert!(seen.chunks(2).all(|pair| pair == ["a", "b"]), "{seen:?}");
+        }
+    });
+    assert_eq!(journal(&store, 1).len(), 600);
+}
+
+#[test]
 fn a_closed_file_is_whole_without_its_log() {
     let folder = closed();
     fs::remove_file(folder.path().join("panta.db-wal")).unwrap();
@@ -77,10 +130,7 @@ fn a_newer_store_that_crashed_is_refused_untouched() {
     let folder = closed();
     let newer = Connection::open(folder.path().join("panta.db")).unwrap();
     newer.execute_batch("PRAGMA user_version = 99").unwrap();
-    let crashed = tempfile::tempdir().unwrap();
-    for file in ["panta.db", "panta.db-wal"] {
-        fs::copy(folder.path().join(file), crashed.path().join(file)).unwrap();
-    }
+    let crashed = crashed(folder.path());
     let before = bytes(crashed.path());
     let Err(Error::Newer { found: 99, .. }) = open(crashed.path()) else { panic!("opened") };
     assert_eq!(bytes(crashed.path()), before);

@@ -209,7 +209,7 @@ pub(crate) fn listed(store: &dyn Store, filter: &RunFilter) -> Vec<RunId> {
     store.runs(filter).expect("a read").into_iter().map(|run| run.id).collect()
 }
 
-/// SQLite with a small log, so that opening is quick.
+/// `SQLite` with a small log, so that opening is quick.
 pub(crate) fn options() -> Options {
     Options { wal_bytes: 100_000, ..Options::default() }
 }
@@ -218,4 +218,13 @@ pub(crate) fn options() -> Options {
 pub(crate) fn sqlite() -> (Sqlite, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     (Sqlite::open(folder.path(), &options()).expect("a store"), folder)
+}
+
+/// What a crash at this moment leaves of a store that is open.
+pub(crate) fn crashed(folder: &std::path::Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    for file in ["panta.db", "panta.db-wal"] {
+        std::fs::copy(folder.join(file), copy.path().join(file)).expect("a copy");
+    }
+    copy
 }

@@ -7,6 +7,7 @@
 //! After a commit whose outcome is unknown the store writes nothing more: what this process believes and what a restart
 //! would find may differ. It is to be opened again.
 
+mod batch;
 mod error;
 mod prune;
 mod read;
@@ -29,7 +30,8 @@ use crate::time::Timestamp;
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Size of the write-ahead log. Half of it is written between two checkpoints: larger means fewer of them.
+    /// Size of the write-ahead log. Half of it is written between two checkpoints: larger means fewer of them, and a
+    /// slower first start. Nothing was gained beyond 4 MB; twice that leaves room for a long read.
     pub wal_bytes: u64,
     /// Connections that are kept for reading; more are opened when needed, and closed after.
     pub readers: usize,
@@ -41,7 +43,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wal_bytes: 16 << 20, readers: 8, listen: None, max_pages: None }
+        Self { wal_bytes: 8 << 20, readers: 8, listen: None, max_pages: None }
     }
 }
 
@@ -61,7 +63,7 @@ pub struct Sqlite {
 struct Writer {
     conn: Connection,
     /// `None` after a transaction failed.
-    known: Option<write::Known>,
+    known: Option<batch::Known>,
     tail: Arc<tail::Tail>,
     /// A commit had an unknown outcome.
     lost: bool,
@@ -146,8 +148,8 @@ impl Writer {
     fn apply(&mut self, changes: &[Change]) -> rusqlite::Result<(Vec<Applied>, tail::Moved)> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         // Taken, so that a panic on the way leaves nothing known that is not written.
-        let mut known = self.known.take().map_or_else(|| write::Known::new(&self.conn), Ok)?;
-        let mut batch = write::Batch::new(&self.conn, &mut known, &self.tail);
+        let mut known = self.known.take().map_or_else(|| batch::Known::new(&self.conn), Ok)?;
+        let mut batch = batch::Batch::new(&self.conn, &mut known, &self.tail);
         let applied = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
         let moved = batch.finish_batch()?;
         self.known = Some(known);

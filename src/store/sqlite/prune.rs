@@ -3,7 +3,7 @@
 use rusqlite::{Result, params};
 
 use super::super::Applied;
-use super::write::Batch;
+use super::batch::Batch;
 use crate::id::{RunId, Version};
 use crate::time::Timestamp;
 

@@ -35,9 +35,7 @@ pub(super) fn open_writer(folder: &Path, wal_bytes: u64) -> Result<Connection> {
     let path = folder.join(FILE);
     let fresh = is_fresh(&path)?;
     let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // The log is kept at its size over a restart; and a file that must not be touched is not.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
+    shared_settings(&conn)?;
     if fresh {
         conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
     }
@@ -56,11 +54,18 @@ pub(super) fn open_writer(folder: &Path, wal_bytes: u64) -> Result<Connection> {
 pub(super) fn open_reader(folder: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.join(FILE), flags)?;
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
+    shared_settings(&conn)?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4000;")?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
+}
+
+fn shared_settings(conn: &Connection) -> Result<()> {
+    // The log is kept at its size over a restart; and a file that must not be touched is not.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // A statement is planned once; otherwise many are planned again whenever other values are bound to them.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(conn.busy_timeout(Duration::from_secs(5))?)
 }
 
 /// Looks at the bytes alone before the database is opened, so that a file that is not ours stays as it is.

@@ -1,92 +1,19 @@
-//! The changes of one batch, within one transaction.
+//! The changes, one by one, within the transaction of their batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
+use rusqlite::{OptionalExtension, Result, ToSql, params};
 
 use super::super::{Applied, Change, Dedupe, End, Event, Run, Status, Subscription};
+use super::batch::{Batch, Hot};
+use super::read;
 use super::row::{rollback_code, status_code};
-use super::tail::{Moved, Tail, UNNOTED};
-use super::{read, tail};
-use crate::id::{RunId, Version};
+use crate::id::RunId;
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
-/// Runs that are remembered, at most: 5 MB.
-const REMEMBERED: usize = 50_000;
-
-/// What the writer remembers of the tables, which nobody else writes. Dropped when a transaction fails: it may hold what
-/// was never written.
-#[derive(Debug)]
-pub(super) struct Known {
-    workflows: HashMap<Arc<str>, i64>,
-    versions: HashMap<Version, i64>,
-    runs: HashMap<RunId, Hot>,
-    /// The newest segment, and the newest that the rows have.
-    newest: i64,
-    noted: i64,
-}
-
-impl Known {
-    pub(super) fn new(conn: &Connection) -> Result<Self> {
-        let (newest, noted) = tail::newest(conn)?;
-        let (workflows, versions, runs) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { workflows, versions, runs, newest, noted })
-    }
-}
-
-/// Applies changes; counts are gathered and written once a batch.
-pub(super) struct Batch<'a> {
-    pub(super) conn: &'a Connection,
-    known: &'a mut Known,
-    tail: &'a Tail,
-    moved: Moved,
-    /// Workflow, version and status.
-    counted: BTreeMap<(i64, i64, i64), i64>,
-}
-
-/// What most changes look at before they write.
-#[derive(Clone, Copy, Debug)]
-struct Hot {
-    workflow: i64,
-    version: i64,
-    status: Status,
-    epoch: u64,
-    subscribed: bool,
-    /// The last segment.
-    last: i64,
-}
-
-impl<'a> Batch<'a> {
-    pub(super) fn new(conn: &'a Connection, known: &'a mut Known, tail: &'a Tail) -> Self {
-        // Never later: what this batch does not write to the rows at once must stay known.
-        if known.runs.len() > REMEMBERED {
-            known.runs.clear();
-        }
-        Self { conn, known, tail, moved: Moved::new(), counted: BTreeMap::new() }
-    }
-
-    /// Writes what was gathered; what the tail is to follow after the commit.
-    pub(super) fn finish_batch(mut self) -> Result<Moved> {
-        self.flush()?;
-        if self.known.newest - self.known.noted >= UNNOTED {
-            self.note_ends()?;
-        }
-        Ok(self.moved)
-    }
-
-    /// Writes the ends of all journals to their rows.
-    fn note_ends(&mut self) -> Result<()> {
-        for (run, end) in self.tail.with(&self.moved) {
-            self.execute("UPDATE run SET last = ?2 WHERE id = ?1", params![run, end])?;
-            self.moved.insert(run, None);
-        }
-        self.known.noted = self.known.newest;
-        self.execute("UPDATE tail SET noted = ?1", [self.known.noted])?;
-        Ok(())
-    }
-
+impl Batch<'_> {
     pub(super) fn apply(&mut self, change: &Change) -> Result<Applied> {
         match change {
             Change::Start { run, dedupe } => self.start(run, dedupe.as_ref()),
@@ -111,72 +38,6 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes the counts.
-    pub(super) fn flush(&mut self) -> Result<()> {
-        let sql = "INSERT INTO tally VALUES(?1, ?2, ?3, ?4)
-            ON CONFLICT(workflow, version, status) DO UPDATE SET n = n + excluded.n";
-        for ((workflow, version, status), n) in std::mem::take(&mut self.counted) {
-            if n != 0 {
-                self.execute(sql, params![workflow, version, status, n])?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
-        self.conn.prepare_cached(sql)?.execute(values)
-    }
-
-    pub(super) fn forget(&mut self, run: RunId) {
-        self.known.runs.remove(&run);
-    }
-
-    pub(super) fn forget_versions(&mut self) {
-        self.known.versions.clear();
-    }
-
-    pub(super) fn count(&mut self, workflow: i64, version: i64, status: i64, n: i64) {
-        *self.counted.entry((workflow, version, status)).or_default() += n;
-    }
-
-    fn recount(&mut self, hot: &Hot, status: Status) {
-        self.count(hot.workflow, hot.version, status_code(hot.status), -1);
-        self.count(hot.workflow, hot.version, status_code(status), 1);
-    }
-
-    /// The run, where it has not ended.
-    fn open(&mut self, run: RunId) -> Result<Option<Hot>> {
-        if let Some(hot) = self.known.runs.get(&run) {
-            return Ok(Some(*hot));
-        }
-        let hot = self.load(run)?.filter(|hot| !hot.status.is_final());
-        if let Some(hot) = hot {
-            self.known.runs.insert(run, hot);
-        }
-        Ok(hot)
-    }
-
-    fn load(&self, run: RunId) -> Result<Option<Hot>> {
-        let sql = "SELECT workflow, version, status, epoch, subscribed, last FROM run WHERE id = ?1";
-        let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
-            Ok(Hot {
-                workflow: row.get(0)?,
-                version: row.get(1)?,
-                status: row.get(2)?,
-                epoch: row.get::<_, i64>(3)?.cast_unsigned(),
-                subscribed: row.get(4)?,
-                // Within a batch the row may be ahead.
-                last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
-            })
-        });
-        hot.optional()
-    }
-
-    /// The run, where it has not ended and the claim holds.
-    fn claimed(&mut self, run: RunId, epoch: u64) -> Result<Option<Hot>> {
-        Ok(self.open(run)?.filter(|hot| hot.epoch == epoch))
-    }
-
     fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>) -> Result<Applied> {
         if let Some(dedupe) = dedupe
             && let Some(repeated) = self.started_before(dedupe, run.created_at)?
@@ -199,7 +60,7 @@ impl<'a> Batch<'a> {
         self.count(workflow, version, status_code(run.status), 1);
         if !run.status.is_final() {
             let hot = Hot { workflow, version, status: run.status, epoch: run.epoch, subscribed: false, last: 0 };
-            self.known.runs.insert(run.id, hot);
+            self.remember(run.id, hot);
         }
         Ok(Applied::Started)
     }
@@ -249,39 +110,11 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn workflow(&mut self, name: &Arc<str>) -> Result<i64> {
-        if let Some(id) = self.known.workflows.get(name) {
-            return Ok(*id);
-        }
-        let id = self.intern("workflow", "name", name)?;
-        self.known.workflows.insert(name.clone(), id);
-        Ok(id)
-    }
-
-    fn version(&mut self, version: &Version) -> Result<i64> {
-        if let Some(id) = self.known.versions.get(version) {
-            return Ok(*id);
-        }
-        let id = self.intern("bundle", "version", &version.0)?;
-        self.known.versions.insert(version.clone(), id);
-        Ok(id)
-    }
-
-    /// The number of a name, which is added where it is new.
-    fn intern(&self, table: &str, column: &str, name: &str) -> Result<i64> {
-        self.execute(&format!("INSERT INTO {table}({column}) VALUES(?1) ON CONFLICT DO NOTHING"), [name])?;
-        let sql = format!("SELECT id FROM {table} WHERE {column} = ?1");
-        self.conn.prepare_cached(&sql)?.query_row([name], |row| row.get(0))
-    }
-
     fn append(&mut self, run: RunId, epoch: u64, segment: &[u8]) -> Result<Applied> {
         let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
-        let id = self.known.newest + 1;
+        let id = self.next_segment(run, hot);
         let sql = "INSERT INTO segment(id, run, prev, body) VALUES(?1, ?2, ?3, ?4)";
         self.execute(sql, params![id, run, hot.last, segment])?;
-        self.known.newest = id;
-        self.known.runs.insert(run, Hot { last: id, ..hot });
-        self.moved.insert(run, Some(id));
         Ok(Applied::Done)
     }
 
@@ -303,8 +136,8 @@ impl<'a> Batch<'a> {
                 WHERE id = ?1"
         };
         self.execute(sql, params![run, ready, subscribed, wake_at, waiting_for, hot.last, status_code(*status)])?;
-        self.moved.insert(*run, None);
-        self.known.runs.insert(*run, Hot { status: *status, subscribed, ..hot });
+        self.noted(*run);
+        self.remember(*run, Hot { status: *status, subscribed, ..hot });
         Ok(if ready { Applied::Ready } else { Applied::Done })
     }
 
@@ -359,7 +192,7 @@ impl<'a> Batch<'a> {
             self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(claimed.status)])?;
             self.recount(&hot, claimed.status);
         }
-        self.known.runs.insert(run, claimed);
+        self.remember(run, claimed);
         read::run(self.conn, run)
     }
 
@@ -373,7 +206,7 @@ impl<'a> Batch<'a> {
         let parent: Option<RunId> = self.conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
         self.recount(&hot, end.status);
         self.unsubscribe(run, &hot)?;
-        self.moved.insert(run, None);
+        self.noted(run);
         self.forget(run);
         if hot.status == Status::Diverged || hot.status == Status::Quarantined {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;

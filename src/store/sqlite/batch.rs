@@ -1,0 +1,196 @@
+//! One batch while it is applied: what the writer knows of the rows, and what is gathered and written once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::super::Status;
+use super::row::status_code;
+use super::tail::{self, Moved, Tail, UNNOTED};
+use crate::id::{RunId, Version};
+
+/// Runs that are remembered, at most: 5 MB.
+const REMEMBERED: usize = 50_000;
+
+/// What the writer remembers of the tables, which nobody else writes. Dropped when a transaction fails: it may hold what
+/// was never written.
+#[derive(Debug)]
+pub(super) struct Known {
+    workflows: HashMap<Arc<str>, i64>,
+    versions: HashMap<Version, i64>,
+    runs: HashMap<RunId, Hot>,
+    /// The newest segment, and the newest that the rows have.
+    newest: i64,
+    noted: i64,
+}
+
+impl Known {
+    pub(super) fn new(conn: &Connection) -> Result<Self> {
+        let (newest, noted) = tail::newest(conn)?;
+        let (workflows, versions, runs) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { workflows, versions, runs, newest, noted })
+    }
+}
+
+/// Applies changes; counts are gathered and written once a batch.
+pub(super) struct Batch<'a> {
+    pub(super) conn: &'a Connection,
+    known: &'a mut Known,
+    tail: &'a Tail,
+    moved: Moved,
+    /// Workflow, version and status.
+    counted: BTreeMap<(i64, i64, i64), i64>,
+}
+
+/// What most changes look at before they write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hot {
+    pub(super) workflow: i64,
+    pub(super) version: i64,
+    pub(super) status: Status,
+    pub(super) epoch: u64,
+    pub(super) subscribed: bool,
+    /// The last segment.
+    pub(super) last: i64,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(conn: &'a Connection, known: &'a mut Known, tail: &'a Tail) -> Self {
+        // Never later: what this batch does not write to the rows at once must stay known.
+        if known.runs.len() > REMEMBERED {
+            known.runs.clear();
+        }
+        Self { conn, known, tail, moved: Moved::new(), counted: BTreeMap::new() }
+    }
+
+    /// Writes what was gathered; what the tail is to follow after the commit.
+    pub(super) fn finish_batch(mut self) -> Result<Moved> {
+        self.flush()?;
+        if self.known.newest - self.known.noted >= UNNOTED {
+            self.note_ends()?;
+        }
+        Ok(self.moved)
+    }
+
+    /// Writes the ends of all journals to their rows.
+    fn note_ends(&mut self) -> Result<()> {
+        for (run, end) in self.tail.with(&self.moved) {
+            self.execute("UPDATE run SET last = ?2 WHERE id = ?1", params![run, end])?;
+            self.moved.insert(run, None);
+        }
+        self.known.noted = self.known.newest;
+        self.execute("UPDATE tail SET noted = ?1", [self.known.noted])?;
+        Ok(())
+    }
+
+    /// Writes the counts.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let sql = "INSERT INTO tally VALUES(?1, ?2, ?3, ?4)
+            ON CONFLICT(workflow, version, status) DO UPDATE SET n = n + excluded.n";
+        for ((workflow, version, status), n) in std::mem::take(&mut self.counted) {
+            if n != 0 {
+                self.execute(sql, params![workflow, version, status, n])?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+        self.conn.prepare_cached(sql)?.execute(values)
+    }
+
+    /// What a run's row is from now on.
+    pub(super) fn remember(&mut self, run: RunId, hot: Hot) {
+        self.known.runs.insert(run, hot);
+    }
+
+    /// The row has the end of the run's journal.
+    pub(super) fn noted(&mut self, run: RunId) {
+        self.moved.insert(run, None);
+    }
+
+    /// The number of a segment that is appended.
+    pub(super) fn next_segment(&mut self, run: RunId, hot: Hot) -> i64 {
+        self.known.newest += 1;
+        let id = self.known.newest;
+        self.remember(run, Hot { last: id, ..hot });
+        self.moved.insert(run, Some(id));
+        id
+    }
+
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.known.runs.remove(&run);
+    }
+
+    pub(super) fn forget_versions(&mut self) {
+        self.known.versions.clear();
+    }
+
+    pub(super) fn count(&mut self, workflow: i64, version: i64, status: i64, n: i64) {
+        *self.counted.entry((workflow, version, status)).or_default() += n;
+    }
+
+    pub(super) fn recount(&mut self, hot: &Hot, status: Status) {
+        self.count(hot.workflow, hot.version, status_code(hot.status), -1);
+        self.count(hot.workflow, hot.version, status_code(status), 1);
+    }
+
+    /// The run, where it has not ended.
+    pub(super) fn open(&mut self, run: RunId) -> Result<Option<Hot>> {
+        if let Some(hot) = self.known.runs.get(&run) {
+            return Ok(Some(*hot));
+        }
+        let hot = self.load(run)?.filter(|hot| !hot.status.is_final());
+        if let Some(hot) = hot {
+            self.known.runs.insert(run, hot);
+        }
+        Ok(hot)
+    }
+
+    fn load(&self, run: RunId) -> Result<Option<Hot>> {
+        let sql = "SELECT workflow, version, status, epoch, subscribed, last FROM run WHERE id = ?1";
+        let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
+            Ok(Hot {
+                workflow: row.get(0)?,
+                version: row.get(1)?,
+                status: row.get(2)?,
+                epoch: row.get::<_, i64>(3)?.cast_unsigned(),
+                subscribed: row.get(4)?,
+                // Within a batch the row may be ahead.
+                last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
+            })
+        });
+        hot.optional()
+    }
+
+    /// The run, where it has not ended and the claim holds.
+    pub(super) fn claimed(&mut self, run: RunId, epoch: u64) -> Result<Option<Hot>> {
+        Ok(self.open(run)?.filter(|hot| hot.epoch == epoch))
+    }
+
+    pub(super) fn workflow(&mut self, name: &Arc<str>) -> Result<i64> {
+        if let Some(id) = self.known.workflows.get(name) {
+            return Ok(*id);
+        }
+        let id = self.intern("workflow", "name", name)?;
+        self.known.workflows.insert(name.clone(), id);
+        Ok(id)
+    }
+
+    pub(super) fn version(&mut self, version: &Version) -> Result<i64> {
+        if let Some(id) = self.known.versions.get(version) {
+            return Ok(*id);
+        }
+        let id = self.intern("bundle", "version", &version.0)?;
+        self.known.versions.insert(version.clone(), id);
+        Ok(id)
+    }
+
+    /// The number of a name, which is added where it is new.
+    fn intern(&self, table: &str, column: &str, name: &str) -> Result<i64> {
+        self.execute(&format!("INSERT INTO {table}({column}) VALUES(?1) ON CONFLICT DO NOTHING"), [name])?;
+        let sql = format!("SELECT id FROM {table} WHERE {column} = ?1");
+        self.conn.prepare_cached(&sql)?.query_row([name], |row| row.get(0))
+    }
+}
