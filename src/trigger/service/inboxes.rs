@@ -231,4 +231,3 @@ fn hash(path: &Path, stop: &watch::Receiver<bool>) -> io::Result<String> {
         }
     }
 }
-
