@@ -1,13 +1,16 @@
 //! From the outside to a durable start: what a cron line, a request, a file or an event means.
 //!
-//! Everything here is pure: the clock, the folder's listing and the secret are handed in, and what is due comes out.
-//! It knows nothing of scripts, stores or the engine; whoever drives it starts the runs.
+//! All but two modules are pure: the clock, the folder's listing and the secret are handed in, and what is due comes out;
+//! they know nothing of scripts, stores or the engine. [`verify`] looks at what a workflow declares, and [`service`] follows
+//! the deployed workflows and starts their runs, through the engine's handle alone.
 
 pub mod cron;
 mod error;
 pub mod event;
 pub mod files;
 pub mod schedule;
+pub mod service;
+pub mod verify;
 pub mod webhook;
 
 pub use error::Error;

@@ -1,0 +1,242 @@
+//! Follows the scripts folder: what settles there is loaded, deployed, withdrawn, and told.
+//!
+//! A thread of its own does all of it, one round of saves after another. The version that is live is noted in the store, so that
+//! a file that is broken when the daemon starts keeps its last good version too.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::runtime::Runtime;
+use tokio::sync::broadcast;
+
+use super::folder::Skipped;
+use super::load::{checked, load};
+use super::record::{Reload, Status};
+use super::scripts::{Scripts, Update};
+use super::snapshot::Change;
+use super::watch::Options;
+use super::workflows::{Outcome, Workflows};
+use super::{Error, folder};
+use crate::diag::{Diagnostic, Place};
+use crate::engine::{Deployed, Handle};
+use crate::id::Version;
+use crate::payload::Payload;
+use crate::script::bundle::{Bundle, Kind, classify};
+use crate::store;
+
+/// Records that are kept: a long day of saving.
+const RECORDS_MAX: usize = 1_000;
+/// How often the thread looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(200);
+/// Where the store notes which version of a workflow is live.
+const SCOPE: &str = "$reload";
+
+/// The scripts folder, followed. Ends when dropped.
+pub struct Service {
+    board: Arc<Board>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread tells.
+struct Board {
+    told: Mutex<Told>,
+    sender: broadcast::Sender<Reload>,
+    is_closing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Told {
+    records: VecDeque<Reload>,
+    broken: BTreeMap<String, Vec<Diagnostic>>,
+}
+
+impl Service {
+    /// Loads what is in the folder, and follows it. When this returns, what is good is live; what came of each file is in
+    /// [`Service::reloads`].
+    pub fn start(handle: Handle, folder: &Path) -> Result<Arc<Self>, Error> {
+        let board = Arc::new(Board {
+            told: Mutex::default(),
+            sender: broadcast::channel(RECORDS_MAX).0,
+            is_closing: AtomicBool::new(false),
+        });
+        let (ready, opened) = mpsc::channel();
+        let (root, shared) = (folder.to_path_buf(), Arc::clone(&board));
+        let thread = std::thread::Builder::new().name("reload".into());
+        let thread = thread.spawn(move || follow(handle, &root, shared, &ready)).map_err(Error::Start)?;
+        opened.recv().map_err(|_| Error::Ended)??;
+        Ok(Arc::new(Self { board, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// The last records, oldest first.
+    pub fn reloads(&self) -> Vec<Reload> {
+        self.board.told().records.iter().cloned().collect()
+    }
+
+    /// The records so far, and those that come: none is missed in between.
+    pub fn follow(&self) -> (Vec<Reload>, broadcast::Receiver<Reload>) {
+        let told = self.board.told();
+        (told.records.iter().cloned().collect(), self.board.sender.subscribe())
+    }
+
+    /// What is wrong with the file of a workflow; nothing where it is good, or not known.
+    pub fn broken(&self, workflow: &str) -> Option<Vec<Diagnostic>> {
+        self.board.told().broken.get(workflow).cloned()
+    }
+
+    /// Ends it. What is deployed stays.
+    pub fn stop(&self) {
+        self.board.is_closing.store(true, Ordering::Relaxed);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Board {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, reload: Reload) {
+        let mut told = self.told();
+        if reload.status == Status::Broken {
+            told.broken.insert(reload.workflow.clone(), reload.diagnostics.clone());
+        } else {
+            told.broken.remove(&reload.workflow);
+        }
+        if told.records.len() == RECORDS_MAX {
+            told.records.pop_front();
+        }
+        told.records.push_back(reload.clone());
+        // Nobody needs to listen.
+        let _ = self.sender.send(reload);
+    }
+}
+
+fn follow(handle: Handle, root: &PathBuf, board: Arc<Board>, ready: &mpsc::Sender<Result<(), Error>>) {
+    let opened = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(Error::Start)
+        .and_then(|runtime| Ok((runtime, Scripts::open(root, Options::default())?)));
+    let (runtime, (mut scripts, update)) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let mut follower = Follower { handle, board, runtime, workflows: Workflows::default(), skipped: Vec::new() };
+    follower.take(&scripts, update);
+    let _ = ready.send(Ok(()));
+    while !follower.board.is_closing.load(Ordering::Relaxed) {
+        let update = scripts.wait(LOOK);
+        follower.take(&scripts, update);
+    }
+}
+
+struct Follower {
+    handle: Handle,
+    board: Arc<Board>,
+    /// For writes to the store alone.
+    runtime: Runtime,
+    workflows: Workflows,
+    skipped: Vec<Skipped>,
+}
+
+impl Follower {
+    fn take(&mut self, scripts: &Scripts, update: Update) {
+        if let Some(problem) = update.problem {
+            tracing::warn!("scripts folder: {problem}");
+        }
+        if !update.changes.is_empty() {
+            self.round(scripts, &update.changes);
+        }
+        if let Some(skipped) = update.skipped {
+            self.skip(skipped);
+        }
+    }
+
+    fn round(&mut self, scripts: &Scripts, changes: &[Change]) {
+        let handle = self.handle.clone();
+        let load = |path: &str| load(path, scripts.snapshot().live(), handle.settings());
+        let recall = |workflow: &str| recall(&handle, workflow);
+        for outcome in self.workflows.round(changes, &load, &recall) {
+            self.perform(outcome);
+        }
+    }
+
+    fn perform(&self, outcome: Outcome) {
+        if let Some(deployed) = &outcome.deploy {
+            self.handle.deploy((**deployed).clone());
+            self.note(&outcome.workflow, Some(deployed.version()));
+        } else if outcome.status == Status::Removed {
+            self.handle.withdraw(&outcome.workflow);
+            self.note(&outcome.workflow, None);
+        }
+        self.board.tell(Reload {
+            version: outcome.live.as_ref().map(|live| live.version().clone()),
+            file: outcome.file,
+            workflow: outcome.workflow,
+            status: outcome.status,
+            diagnostics: outcome.diagnostics,
+            at: self.handle.clock().now(),
+        });
+    }
+
+    /// Notes which version is live. Without the note a restart only lacks the last good version of a file that is broken then.
+    fn note(&self, workflow: &str, version: Option<&Version>) {
+        let value = version.map(|version| Payload::from_json(&json!(version)));
+        let change = store::Change::SetState { scope: SCOPE.into(), key: workflow.into(), value };
+        if let Err(error) = self.runtime.block_on(self.handle.write(vec![change])) {
+            tracing::warn!("the live version of `{workflow}` is not noted: {error}");
+        }
+    }
+
+    /// Tells of what looks like a script and is none, once.
+    fn skip(&mut self, skipped: Vec<Skipped>) {
+        for one in skipped.iter().filter(|one| !self.skipped.contains(one)) {
+            let Kind::Workflow(workflow) = classify(&one.path) else {
+                tracing::warn!("`{}` is skipped: {}", one.path, one.reason);
+                continue;
+            };
+            let live = self.handle.workflow(&workflow).ok();
+            self.board.tell(Reload {
+                version: live.map(|live| live.version().clone()),
+                file: one.path.clone(),
+                workflow,
+                status: Status::Broken,
+                diagnostics: vec![skipped_fault(one)],
+                at: self.handle.clock().now(),
+            });
+        }
+        self.skipped = skipped;
+    }
+}
+
+fn skipped_fault(skipped: &folder::Skipped) -> Diagnostic {
+    let code = if skipped.is_unreadable { "E0106" } else { "E0104" };
+    Diagnostic::new(code, format!("`{}` is skipped: {}", skipped.path, skipped.reason), Place::file(&*skipped.path))
+}
+
+/// The version that was live when the daemon ended, from the store.
+fn recall(handle: &Handle, workflow: &str) -> Option<Deployed> {
+    let version = handle.store().state(SCOPE, workflow).ok()??;
+    let version: Version = serde_json::from_value(version.to_json()).ok()?;
+    let bundle = Bundle::from_stored(&handle.store().bundle(&version).ok()??).ok()?;
+    checked(bundle, handle.settings()).ok().map(|loaded| loaded.deployed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Starts what the clock, arriving files and the daemon's own start trigger.
+//!
+//! Two threads: one for schedules, one for files, so that reading a large file never makes a schedule late. Both follow what is
+//! deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
+//! [`SCOPE`]) how far they came. Events and ends of runs are the engine's own matter, requests the web's.
+
+mod inboxes;
+mod schedules;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use self::inboxes::Inboxes;
+use self::schedules::Schedules;
+use crate::engine::{Deployed, Error, Handle, Start, TriggerSpec};
+use crate::host::declare::TriggerKind;
+use crate::id::RunId;
+use crate::payload::Payload;
+use crate::store::Change;
+use crate::time::Timestamp;
+
+/// Where the store keeps what triggers remember.
+const SCOPE: &str = "$trigger";
+/// After this the clock is looked at again, whatever is due: it may have been set.
+const LOOK_MAX: Duration = Duration::from_secs(30);
+/// What did not work is tried again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The running triggers. Ends when dropped.
+pub struct Service {
+    stop: watch::Sender<bool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    gauge: Arc<Gauge>,
+}
+
+/// What the threads tell.
+#[derive(Default)]
+struct Gauge {
+    lag_ms: AtomicU64,
+    next: Mutex<Vec<(String, String, Timestamp)>>,
+}
+
+impl Service {
+    /// Starts the threads. Workflows that are deployed now have their `trigger::startup` performed; later ones do not.
+    pub fn start(handle: Handle) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let gauge = Arc::new(Gauge::default());
+        let deployed = handle.workflows();
+        let schedules = Schedules::new(handle.clone(), Arc::clone(&gauge));
+        let inboxes = Inboxes::new(handle.clone());
+        let files_stopped = stopped.clone();
+        let threads = vec![
+            spawn("triggers-time", async move {
+                start_up(&handle, &deployed).await;
+                schedules.run(stopped).await;
+            }),
+            spawn("triggers-files", inboxes.run(files_stopped)),
+        ];
+        Self { stop, threads: Mutex::new(threads), gauge }
+    }
+
+    /// Ends it: nothing more is started.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    /// How late the latest of the schedules was started, at worst, since the start. What was made up for does not count.
+    pub fn lag(&self) -> Duration {
+        Duration::from_millis(self.gauge.lag_ms.load(Ordering::Relaxed))
+    }
+
+    /// When each schedule is due next: workflow, trigger, time; the earliest first.
+    pub fn next_fires(&self) -> Vec<(String, String, Timestamp)> {
+        self.gauge.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime without input and output needs nothing of the system");
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || runtime.block_on(work)).expect("the system gives a thread")
+}
+
+/// What became of a start.
+enum Begun {
+    /// This run is durable; by an earlier try, perhaps.
+    Run(RunId),
+    /// It cannot be started, now or later.
+    Never,
+    /// The engine or the store cannot do it now.
+    NotNow,
+}
+
+/// A start by a trigger. The key makes it happen once.
+struct Cause<'a> {
+    workflow: &'a str,
+    spec: &'a TriggerSpec,
+    key: Option<String>,
+    within: Option<Duration>,
+    input: Value,
+    /// What `trigger::info()` shows beside the kind.
+    info: Value,
+}
+
+async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
+    let Cause { workflow, spec, key, within, input, info } = cause;
+    let mut trigger = json!({ "kind": spec.kind.name(), "trigger": spec.id });
+    if let (Some(trigger), Value::Object(info)) = (trigger.as_object_mut(), info) {
+        trigger.extend(info);
+    }
+    let key_scope = Some(format!("trigger:{workflow}:{}", spec.id));
+    match handle.start(workflow, Start { input, key, key_scope, within, trigger, run: None }).await {
+        // Another input under the same key: the declaration was edited between the start and its note.
+        Ok(crate::engine::Started { run, .. }) | Err(Error::KeyConflict { run, .. }) => Begun::Run(run),
+        Err(error @ (Error::Input(_) | Error::UnknownWorkflow { .. })) => {
+            tracing::warn!("workflow `{workflow}` was not started by {}: {error}", spec.id);
+            Begun::Never
+        }
+        Err(error) => {
+            tracing::warn!("workflow `{workflow}` cannot be started by {} now: {error}", spec.id);
+            Begun::NotNow
+        }
+    }
+}
+
+async fn start_up(handle: &Handle, deployed: &[Arc<Deployed>]) {
+    for workflow in deployed {
+        for spec in workflow.triggers.iter().filter(|spec| spec.kind == TriggerKind::Startup) {
+            let info = json!({ "at": handle.clock().now() });
+            let input = spec.options["input"].clone();
+            begin(handle, Cause { workflow: &workflow.name, spec, key: None, within: None, input, info }).await;
+        }
+    }
+}
+
+/// Notes what a trigger remembers. What is not noted is protected by the keys.
+fn note(key: &str, value: Option<&Value>) -> Change {
+    Change::SetState { scope: SCOPE.into(), key: key.into(), value: value.map(Payload::from_json) }
+}
+
+async fn write(handle: &Handle, changes: Vec<Change>) -> bool {
+    let written = handle.write(changes).await;
+    if let Err(error) = &written {
+        tracing::warn!("the state of triggers is not noted: {error}");
+    }
+    written.is_ok()
+}
+
+#[cfg(test)]
+mod tests;

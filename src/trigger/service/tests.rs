@@ -1,0 +1,237 @@
+//! Schedules and files through the engine on the memory store, with a clock that tests set.
+
+use std::path::Path;
+use std::sync::atomic::AtomicI64;
+
+use super::*;
+use crate::engine::{Engine, NoSettings, Options, Settings, compile};
+use crate::script::bundle::Bundle;
+use crate::store::memory::Memory;
+use crate::store::{Run, RunFilter, Status, Store};
+use crate::time::{Clock, SystemClock, parse_time};
+
+/// No test waits longer for what must come.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// The system's clock, moved.
+struct Moved(AtomicI64);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0.load(Ordering::Relaxed))
+    }
+
+    fn elapsed(&self) -> Duration {
+        SystemClock.elapsed()
+    }
+}
+
+/// A daemon that can be stopped and started again over the same data.
+struct Bench {
+    store: Arc<dyn Store>,
+    clock: Arc<Moved>,
+    data: tempfile::TempDir,
+    script: &'static str,
+    running: Option<(Service, Engine)>,
+}
+
+impl Bench {
+    fn new(script: &'static str) -> Self {
+        let mut bench = Self::stopped(script);
+        bench.start();
+        bench
+    }
+
+    fn stopped(script: &'static str) -> Self {
+        let (store, clock) = (Arc::new(Memory::default()), Arc::new(Moved(AtomicI64::new(0))));
+        Self { store, clock, data: tempfile::tempdir().unwrap(), script, running: None }
+    }
+
+    fn start(&mut self) {
+        let options = Options { clock: Arc::clone(&self.clock) as _, workers: 1, ..Options::new(self.data.path()) };
+        let engine = Engine::start(Arc::clone(&self.store), options);
+        let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+        let bundle = Bundle::of_text("w.rhai", self.script).unwrap();
+        engine.handle().deploy(compile(bundle, &settings).unwrap());
+        engine.handle().recover().unwrap();
+        self.running = Some((Service::start(engine.handle()), engine));
+    }
+
+    fn stop(&mut self) {
+        if let Some((service, engine)) = self.running.take() {
+            service.stop();
+            engine.stop();
+        }
+    }
+
+    fn service(&self) -> &Service {
+        &self.running.as_ref().expect("it runs").0
+    }
+
+    /// Sets the clock to a time of day, from where it goes on.
+    fn at(&self, time: &str) {
+        self.clock.0.store(parse_time(time).unwrap().0 - SystemClock.now().0, Ordering::Relaxed);
+    }
+
+    fn drop_file(&self, name: &str, text: &str) {
+        std::fs::write(self.data.path().join("workspace/w/inbox").join(name), text).unwrap();
+    }
+
+    /// All runs, oldest first, once there are so many that have ended.
+    fn ended(&self, count: usize) -> Vec<Run> {
+        self.until(|| self.runs().iter().filter(|run| run.status == Status::Completed).count() >= count);
+        self.runs()
+    }
+
+    fn runs(&self) -> Vec<Run> {
+        let mut runs = self.store.runs(&RunFilter { limit: 100, ..RunFilter::default() }).unwrap();
+        runs.reverse();
+        runs
+    }
+
+    fn scheduled(runs: &[Run]) -> Vec<String> {
+        let at = |run: &Run| run.trigger.to_json()["scheduled_at"].as_str().unwrap_or_default().to_owned();
+        runs.iter().map(at).collect()
+    }
+
+    fn until(&self, condition: impl Fn() -> bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let waiting = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        runtime.block_on(async { tokio::time::timeout(BOUND, waiting).await }).expect("in time");
+    }
+
+    fn noted(&self) -> usize {
+        self.store.states(SCOPE, "w/").unwrap().len()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+const INBOX: &str = "trigger::file(\"inbox/*.csv\", #{ settle: \"50ms\" });\nfn main(f) { file::read(f.path) }";
+
+#[test]
+fn three_files_are_three_runs_also_when_one_came_while_the_daemon_was_down() {
+    let mut bench = Bench::new(INBOX);
+    bench.until(|| Path::new(&bench.data.path().join("workspace/w/inbox")).is_dir());
+    bench.drop_file("a.csv", "A");
+    bench.drop_file("b.csv", "B");
+    bench.drop_file("no.txt", "-");
+    bench.ended(2);
+    bench.until(|| bench.noted() == 2);
+    bench.stop();
+    bench.drop_file("c.csv", "C");
+    bench.start();
+    let mut outputs: Vec<_> = bench.ended(3).iter().map(|run| run.output.as_ref().unwrap().to_json()).collect();
+    outputs.sort_by_key(ToString::to_string);
+    assert_eq!(outputs, [json!("A"), json!("B"), json!("C")]);
+    assert_eq!(bench.runs()[0].input.to_json()["path"], "inbox/a.csv");
+}
+
+#[test]
+fn a_crash_between_start_and_note_starts_no_file_twice() {
+    let mut bench = Bench::new(INBOX);
+    bench.until(|| Path::new(&bench.data.path().join("workspace/w/inbox")).is_dir());
+    bench.drop_file("a.csv", "A");
+    bench.until(|| bench.noted() == 1);
+    bench.stop();
+    let (key, _) = bench.store.states(SCOPE, "w/").unwrap().remove(0);
+    bench.store.commit(&[note(&key, None)]).unwrap();
+    bench.start();
+    bench.until(|| bench.noted() == 1);
+    assert_eq!(bench.runs().len(), 1);
+}
+
+#[test]
+fn an_interval_starts_runs_and_is_never_early() {
+    let bench = Bench::new("trigger::every(\"200ms\", #{ overlap: \"allow\", input: 5 });\nfn main(n) { n }");
+    let runs = bench.ended(3);
+    for (run, at) in runs.iter().zip(Bench::scheduled(&runs)) {
+        assert!(run.created_at >= parse_time(&at).unwrap());
+    }
+    assert_eq!(runs[0].output.as_ref().unwrap().to_json(), json!(5));
+    assert_eq!(bench.service().next_fires().len(), 1);
+}
+
+#[test]
+fn a_new_schedule_makes_up_for_nothing_and_a_known_one_for_the_last_time() {
+    let mut bench = Bench::stopped("trigger::cron(\"0 8 * * *\");\nfn main() { 1 }");
+    bench.at("2026-03-01T12:00Z");
+    bench.start();
+    bench.until(|| bench.noted() == 1);
+    bench.stop();
+    bench.at("2026-03-04T12:00Z");
+    bench.start();
+    let runs = bench.ended(1);
+    assert_eq!(Bench::scheduled(&runs), ["2026-03-04T08:00:00.000Z"]);
+    bench.until(|| bench.service().next_fires()[0].2 == parse_time("2026-03-05T08:00Z").unwrap());
+    bench.stop();
+    bench.start();
+    bench.until(|| !bench.service().next_fires().is_empty());
+    assert_eq!(bench.runs().len(), 1);
+}
+
+#[test]
+fn all_that_was_missed_runs_one_after_another_where_that_is_asked_for() {
+    let mut bench =
+        Bench::stopped("trigger::cron(\"0 8 * * *\", #{ catch_up: \"all\" });\nfn main() { sleep(\"50ms\") }");
+    bench.at("2026-03-01T12:00Z");
+    bench.start();
+    bench.until(|| bench.noted() == 1);
+    bench.stop();
+    bench.at("2026-03-04T12:00Z");
+    bench.start();
+    let days = Bench::scheduled(&bench.ended(3));
+    assert_eq!(days.iter().map(|day| &day[8..10]).collect::<Vec<_>>(), ["02", "03", "04"]);
+}
+
+#[test]
+fn a_crash_between_start_and_note_starts_no_schedule_twice() {
+    let mut bench = Bench::stopped("trigger::cron(\"0 8 * * *\");\nfn main() { 1 }");
+    let before = || note("w/cron:0 8 * * *", Some(&json!({ "last": "2026-03-03T12:00:00Z", "run": null })));
+    bench.at("2026-03-04T12:00Z");
+    for _ in 0..2 {
+        bench.store.commit(&[before()]).unwrap();
+        bench.start();
+        bench.until(|| bench.service().next_fires().first().is_some_and(|next| next.2.to_string().contains("-05T")));
+        bench.stop();
+    }
+    assert_eq!(bench.runs().len(), 1);
+}
+
+#[test]
+fn a_time_is_skipped_while_the_run_before_is_open() {
+    let bench = Bench::new("trigger::every(\"50ms\");\nfn main() { wait_for(\"go\") }");
+    bench.until(|| bench.runs().len() == 1);
+    let passed = |count: i64| {
+        let first = parse_time(&Bench::scheduled(&bench.runs())[0]).unwrap();
+        bench.service().next_fires().first().is_some_and(|next| next.2.0 > first.0 + 50 * count)
+    };
+    bench.until(|| passed(4));
+    assert_eq!(bench.runs().len(), 1);
+}
+
+#[test]
+fn a_start_of_the_daemon_starts_once() {
+    let mut bench = Bench::new("trigger::startup();\nfn main() { trigger::info().kind }");
+    assert_eq!(bench.ended(1)[0].output.as_ref().unwrap().to_json(), json!("startup"));
+    bench.stop();
+    bench.start();
+    assert_eq!(bench.ended(2).len(), 2);
+}
+
+#[test]
+fn a_trigger_that_is_gone_is_forgotten() {
+    let bench = Bench::new("trigger::every(\"1h\");\nfn main() { 1 }");
+    bench.until(|| bench.noted() == 1);
+    bench.running.as_ref().unwrap().1.handle().withdraw("w");
+    bench.until(|| bench.noted() == 0);
+    assert_eq!(bench.service().next_fires(), []);
+}

@@ -1,0 +1,145 @@
+//! Whether the triggers that a workflow declares can work: cron lines, paths, patterns, names.
+//!
+//! The declaration itself only takes them as text; what they mean is known here. Used when a file is loaded or checked.
+
+use std::path::Path;
+
+use globset::GlobBuilder;
+
+use super::Error;
+use super::cron::Cron;
+use super::event::Pattern;
+use super::files::FilePattern;
+use super::schedule::Schedule;
+use super::webhook::HookPath;
+use crate::diag::{Diagnostic, Severity};
+use crate::engine::{Deployed, TriggerSpec};
+use crate::host::declare::TriggerKind;
+
+/// What is wrong with a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// In one sentence.
+    pub problem: String,
+    /// What to do.
+    pub hint: String,
+    /// Where in the first argument, in characters from 1.
+    pub column: usize,
+    /// How many characters are at fault.
+    pub width: usize,
+    /// Whether it stops the workflow from being used.
+    pub severity: Severity,
+}
+
+impl Fault {
+    /// One that concerns the whole first argument, and stops the workflow.
+    pub fn error(problem: String, hint: String, subject: &str) -> Self {
+        Self { problem, hint, column: 1, width: subject.chars().count().max(1), severity: Severity::Error }
+    }
+
+    /// As a diagnostic at the trigger's line; the caret is below the first argument where it stands there as a literal.
+    pub fn at(self, deployed: &Deployed, spec: &TriggerSpec) -> Diagnostic {
+        let bundle = &deployed.bundle;
+        let source = &bundle.sources[bundle.main()];
+        let line = source.line(spec.line as usize).unwrap_or_default();
+        let quoted = ['"', '`'].iter().find_map(|quote| line.find(&format!("{quote}{}{quote}", spec.subject)));
+        let (column, width) = match quoted {
+            Some(at) => (line[..at].chars().count() + 1 + self.column, self.width),
+            None => (line.chars().take_while(|c| c.is_whitespace()).count() + 1, line.trim().chars().count()),
+        };
+        let place = source.place(spec.line as usize, column, width);
+        Diagnostic { severity: self.severity, ..Diagnostic::new("E0307", self.problem, place).hint(self.hint) }
+    }
+}
+
+/// What is wrong with a trigger by itself.
+pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
+    let subject = spec.subject.as_str();
+    let checked = match spec.kind {
+        TriggerKind::Cron => Cron::parse(subject, spec.options["tz"].as_str()).map(drop),
+        TriggerKind::Every => Schedule::every(subject).map(drop),
+        TriggerKind::Webhook => HookPath::parse(subject).map(drop),
+        TriggerKind::File => FilePattern::parse(subject, Path::new("/")).map(drop),
+        TriggerKind::Event => Pattern::events(subject).map(drop),
+        TriggerKind::Run => Pattern::workflows(subject).map(drop),
+        TriggerKind::Startup => Ok(()),
+        TriggerKind::Mail | TriggerKind::Message | TriggerKind::Sql => return Some(unavailable(spec)),
+    };
+    checked.err().map(|error| fault(&error, subject))
+}
+
+/// What is wrong with the triggers of a workflow, in the order of the file.
+pub fn diagnose(deployed: &Deployed) -> Vec<Diagnostic> {
+    let fault = |spec: &TriggerSpec| faults(spec).or_else(|| outside(deployed, spec)).map(|it| it.at(deployed, spec));
+    deployed.triggers.iter().filter_map(fault).collect()
+}
+
+fn fault(error: &Error, subject: &str) -> Fault {
+    let whole = Fault::error(error.to_string(), error.hint().to_owned(), subject);
+    match error {
+        Error::Cron { column, width, .. } => Fault { column: *column, width: *width, ..whole },
+        _ => whole,
+    }
+}
+
+fn unavailable(spec: &TriggerSpec) -> Fault {
+    let problem = format!("`trigger::{}` is not available yet: it starts nothing", spec.kind.name());
+    let hint = "start the workflow by a webhook, an event or a schedule".to_owned();
+    Fault { severity: Severity::Warning, ..Fault::error(problem, hint, &spec.subject) }
+}
+
+/// A file trigger that looks outside of the workflow's folder needs the same leave as reading there.
+fn outside(deployed: &Deployed, spec: &TriggerSpec) -> Option<Fault> {
+    if spec.kind != TriggerKind::File || !spec.subject.starts_with('/') {
+        return None;
+    }
+    let covers = |glob: &String| {
+        let covering = GlobBuilder::new(glob).literal_separator(true).build();
+        *glob == spec.subject || covering.is_ok_and(|glob| glob.compile_matcher().is_match(&spec.subject))
+    };
+    if deployed.allow.files.iter().any(covers) {
+        return None;
+    }
+    let problem = format!("`{}` is outside of the workflow's own folder", spec.subject);
+    Some(Fault::error(problem, format!("add `allow: #{{ files: [{:?}] }}`", spec.subject), &spec.subject))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::{NoSettings, Settings, compile};
+    use crate::script::bundle::Bundle;
+
+    fn diagnosed(trigger: &str) -> Vec<(Severity, usize, usize)> {
+        let bundle = Bundle::of_text("w.rhai", &format!("{trigger}\nfn main() {{ 1 }}")).unwrap();
+        let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+        let found = diagnose(&compile(bundle, &settings).unwrap());
+        found.iter().map(|one| (one.severity, one.place.column, one.place.width)).collect()
+    }
+
+    #[test]
+    fn faults_stand_below_the_text_at_fault() {
+        assert_eq!(diagnosed("trigger::cron(\"0 8 * * FOO\");"), [(Severity::Error, 24, 3)]);
+        assert_eq!(diagnosed("trigger::webhook(\"/x\");"), [(Severity::Error, 19, 2)]);
+        assert_eq!(diagnosed("trigger::file(\"inbox/\");"), [(Severity::Error, 16, 6)]);
+        assert_eq!(diagnosed("const E = \"a b\"; trigger::event(E);").len(), 1);
+        assert_eq!(diagnosed("trigger::mail(\"support\");")[0].0, Severity::Warning);
+    }
+
+    #[test]
+    fn good_triggers_have_none() {
+        for good in ["cron(\"@daily\", #{ tz: \"Europe/Berlin\" })", "every(\"5m\")", "webhook(\"a/b\")", "startup()"] {
+            assert_eq!(diagnosed(&format!("trigger::{good};")), []);
+        }
+        assert_eq!(diagnosed("trigger::file(\"in/*.csv\"); trigger::event(\"a.*\"); trigger::run(\"x/*\");"), []);
+    }
+
+    #[test]
+    fn files_elsewhere_need_leave() {
+        let trigger = "trigger::file(\"/srv/in/*.csv\");";
+        assert_eq!(diagnosed(trigger).len(), 1);
+        assert_eq!(diagnosed(&format!("workflow(#{{ allow: #{{ files: [\"/srv/in/*\"] }} }}); {trigger}")), []);
+    }
+}
