@@ -1,0 +1,157 @@
+//! Events: emitting them, plain or as CloudEvents 1.0, and looking at them.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::request::{self, header};
+use super::{Problem, Shared, content, runs};
+use crate::engine::Error;
+use crate::id::RunId;
+use crate::payload::Payload;
+use crate::store;
+use crate::trigger::event::validate_name;
+
+/// Characters of an id or a key: they are stored and compared, not data.
+const TEXT_MAX: usize = 500;
+
+/// An event as it was sent, in any form.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    #[serde(default)]
+    name: String,
+    key: Option<String>,
+    #[serde(default)]
+    payload: Value,
+    id: Option<String>,
+}
+
+/// `POST /api/v1/events`
+pub(super) async fn emit(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = request::body(&parts.headers, body).await?;
+    let sent = read(&parts.headers, &body)?;
+    accept(&shared, sent, None).await
+}
+
+/// `POST /api/v1/runs/{id}/events`: for this run alone.
+pub(super) async fn emit_to(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let run = request::run_id(&id)?;
+    let sent = read(&parts.headers, &request::body(&parts.headers, body).await?)?;
+    let row = request::read(&shared, move |handle| handle.run(run)).await?;
+    if row.status.is_final() {
+        return Err(Error::Ended(run, row.status).into());
+    }
+    accept(&shared, sent, Some(run)).await
+}
+
+async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Response, Problem> {
+    validate_name(&sent.name).map_err(|e| Problem::bad(format!("`name`: {e}; hint: {}", e.hint())))?;
+    for (what, text) in [("key", &sent.key), ("id", &sent.id)] {
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > TEXT_MAX) {
+            return Err(Problem::bad(format!("`{what}` is empty or longer than {TEXT_MAX} bytes")));
+        }
+    }
+    let handle = &shared.app.handle;
+    let id = sent.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let event = store::Event {
+        seq: 0,
+        id: id.as_str().into(),
+        name: sent.name.into(),
+        key: sent.key.map(Into::into),
+        payload: Payload::from_json(&sent.payload),
+        run,
+        at: handle.clock().now(),
+    };
+    let (_, fresh, started) = request::durable(handle, handle.emit(event)).await?;
+    let mut answer = json!({ "event": id, "started": started });
+    if !fresh {
+        answer["repeated"] = true.into();
+    }
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Problem> {
+    match content::kind(headers).as_str() {
+        "application/cloudevents+json" => structured(body),
+        kind if kind.starts_with("application/cloudevents") => {
+            let detail = format!("`{kind}` is not taken; hint: send one event as `application/cloudevents+json`");
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+        }
+        kind if headers.contains_key("ce-specversion") => binary(headers, kind, body),
+        _ => request::json(body),
+    }
+}
+
+/// The attributes of a CloudEvent that matter here. Its type is the name, its subject the key; source and id make it one.
+fn cloud_event(attribute: impl Fn(&str) -> Option<String>, payload: Value) -> Result<Sent, Problem> {
+    let required = |name: &str| {
+        let found = attribute(name).filter(|text| !text.is_empty());
+        found.ok_or_else(|| Problem::bad(format!("the CloudEvent has no `{name}`")))
+    };
+    let version = required("specversion")?;
+    if version != "1.0" {
+        return Err(Problem::bad(format!("CloudEvents `{version}` is not known; hint: send version `1.0`")));
+    }
+    let id = format!("{} {}", required("source")?, required("id")?);
+    let key = attribute("subject").filter(|subject| !subject.is_empty());
+    Ok(Sent { name: required("type")?, key, payload, id: Some(id) })
+}
+
+fn structured(body: &[u8]) -> Result<Sent, Problem> {
+    let event: serde_json::Map<String, Value> = request::json(body)?;
+    let payload = match (event.get("data"), event.get("data_base64").and_then(Value::as_str)) {
+        (Some(data), _) => data.clone(),
+        (None, Some(written)) => {
+            let bytes = STANDARD.decode(written).map_err(|_| Problem::bad("`data_base64` is not base64"))?;
+            let kind = event.get("datacontenttype").and_then(Value::as_str).unwrap_or("application/octet-stream");
+            content::value(kind, &bytes)?
+        }
+        (None, None) => Value::Null,
+    };
+    cloud_event(|name| event.get(name)?.as_str().map(str::to_owned), payload)
+}
+
+fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> Result<Sent, Problem> {
+    let payload = content::value(kind, body)?;
+    cloud_event(|name| header(headers, &format!("ce-{name}")).map(content::unescape), payload)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/events`: in the order in which they came.
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let Parameters { after, limit } = request::query(&uri)?;
+    let limit = runs::limit(limit)?;
+    let mut events =
+        request::read(&shared, move |handle| Ok(handle.store().events(after, limit + 1)?)).await?;
+    let more = events.len() > limit;
+    events.truncate(limit);
+    let next = events.last().filter(|_| more).map(|event| event.seq.to_string());
+    let shown: Vec<_> = events.iter().map(show).collect();
+    Ok(Json(json!({ "events": shown, "next": next })))
+}
+
+fn show(event: &store::Event) -> Value {
+    json!({
+        "event": &*event.id, "seq": event.seq, "name": &*event.name, "key": event.key.as_deref(),
+        "payload": event.payload.to_json(), "received_at": event.at, "run": event.run,
+    })
+}

@@ -1,0 +1,89 @@
+//! Errors as problem documents (RFC 9457).
+
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use crate::engine::Error;
+use crate::store;
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub(super) struct Problem(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    detail: String,
+    fields: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// With this status and what is wrong, in a sentence.
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Inner { status, detail: detail.into(), fields: Map::new(), headers: Vec::new() }))
+    }
+
+    /// The request cannot be understood.
+    pub(super) fn bad(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// With a field beside the standard ones.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.fields.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With a header.
+    pub(super) fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.0.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// With a header whose value was put together; left out where it cannot be one.
+    pub(super) fn header_text(mut self, name: HeaderName, value: &str) -> Self {
+        self.0.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    /// The store has no space: asking again later is right, with the same key.
+    pub(super) fn full(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, detail).header(RETRY_AFTER, "30")
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) => Self::new(StatusCode::NOT_FOUND, detail),
+            Error::Input(faults) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults)),
+            Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
+            Error::Ended(run, status) => {
+                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
+            }
+            Error::Store(store::Error::Full) => Self::full(detail),
+            Error::Store(store::Error::Failed(_) | store::Error::Held { .. }) | Error::Stopped(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "5")
+            }
+            Error::Store(_) | Error::Journal(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Inner { status, detail, fields, headers } = *self.0;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let mut body =
+            json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+        body.as_object_mut().expect("an object was made above").extend(fields);
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(CONTENT_TYPE, kind)], body.to_string()).into_response();
+        response.headers_mut().extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response
+    }
+}

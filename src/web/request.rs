@@ -1,0 +1,130 @@
+//! Reading requests, within bounds, and waiting for what they asked for.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Query;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde::de::DeserializeOwned;
+use tokio_stream::StreamExt as _;
+
+use super::{Problem, Shared};
+use crate::engine::{self, Handle, Notice};
+use crate::id::RunId;
+use crate::store::Run;
+
+/// Bytes of a body: larger data belongs into a file or a service, and a hundred senders at once must fit into memory.
+pub(super) const BODY_MAX: usize = 1 << 20;
+/// A body of that size takes no longer on any line that is of use.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// A commit that takes longer is not slow, it waits for space.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The whole body; refused by its announced length before anything is kept, and while it comes.
+pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("the body is larger than {BODY_MAX} bytes; hint: send a reference to the data instead");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_MAX as u64) {
+        return Err(too_large());
+    }
+    let collect = async {
+        let mut chunks = body.into_data_stream();
+        let mut whole = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Problem::bad("the body ended before it was complete"))?;
+            if whole.len() + chunk.len() > BODY_MAX {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(Bytes::from(whole))
+    };
+    tokio::time::timeout(BODY_TIME, collect).await.unwrap_or_else(|_| {
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {} s", BODY_TIME.as_secs())))
+    })
+}
+
+/// A body of JSON; an empty one is the default.
+pub(super) fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| Problem::bad(format!("the body is not as expected: {error}")))
+}
+
+/// The parameters after the question mark.
+pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let read = Query::<T>::try_from_uri(uri);
+    read.map(|Query(found)| found).map_err(|error| Problem::bad(error.body_text()))
+}
+
+/// A header as text; `None` where it is absent, or no text.
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The run that a path names.
+pub(super) fn run_id(text: &str) -> Result<RunId, Problem> {
+    text.parse().map_err(|_| {
+        Problem::new(StatusCode::NOT_FOUND, format!("there is no run `{text}`; hint: the id of a run is a UUID"))
+    })
+}
+
+/// Reads from the engine without holding up other requests.
+pub(super) async fn read<T: Send + 'static>(
+    shared: &Shared,
+    act: impl FnOnce(&Handle) -> Result<T, engine::Error> + Send + 'static,
+) -> Result<T, Problem> {
+    let handle = shared.app.handle.clone();
+    match tokio::task::spawn_blocking(move || act(&handle)).await {
+        Ok(found) => found.map_err(Problem::from),
+        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "reading failed; hint: see the daemon's log")),
+    }
+}
+
+/// Waits for a durable write, but not for somebody to free space on the disk.
+pub(super) async fn durable<T>(
+    handle: &Handle,
+    act: impl Future<Output = Result<T, engine::Error>>,
+) -> Result<T, Problem> {
+    let mut act = pin!(act);
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut act).await {
+        return done.map_err(Problem::from);
+    }
+    let mut notices = handle.watch();
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut act => return done.map_err(Problem::from),
+            notice = notices.next() => {
+                if let Some(Notice::Trouble(said)) = notice && handle.trouble().is_none() {
+                    let detail = format!("{said}; it may still be done then: ask again with the same key or id");
+                    return Err(Problem::full(detail));
+                }
+            }
+        }
+    }
+}
+
+/// The run once it has ended; `None` when it has not in that time, or the server is to stop.
+pub(super) async fn ended(shared: &Shared, run: RunId, within: Duration) -> Result<Option<Run>, Problem> {
+    let mut closing = shared.closing.clone();
+    tokio::select! {
+        row = shared.app.handle.ended(run) => row.map(Some).map_err(Problem::from),
+        () = tokio::time::sleep(within) => Ok(None),
+        () = closed(&mut closing) => Ok(None),
+    }
+}
+
+/// Waits until the server is to stop.
+pub(super) async fn closed(closing: &mut tokio::sync::watch::Receiver<bool>) {
+    if closing.wait_for(|closing| *closing).await.is_err() {
+        // Whoever could stop the server is gone: it never stops.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,143 @@
+//! Runs: looking at them, and ending them.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Problem, Shared, request};
+use crate::journal::{Entry, Kind};
+use crate::payload::Payload;
+use crate::store::{RunFilter, Status};
+use crate::time::{Timestamp, parse_duration, parse_time};
+
+/// Items of a page unless asked for, and at most.
+pub(super) const PAGE: usize = 50;
+/// A page is read in one go, in memory.
+pub(super) const PAGE_MAX: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    workflow: Option<String>,
+    status: Option<String>,
+    since: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/runs`
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let mut filter = filter(request::query(&uri)?, shared.app.handle.clock().now())?;
+    let limit = filter.limit;
+    // One more tells whether there is a next page.
+    filter.limit += 1;
+    let mut runs = request::read(&shared, move |handle| handle.runs(&filter)).await?;
+    let more = runs.len() > limit;
+    runs.truncate(limit);
+    let next = runs.last().filter(|_| more).map(|run| run.id);
+    let shown: Vec<_> = runs.iter().map(crate::store::Run::to_json).collect();
+    Ok(Json(json!({ "runs": shown, "next": next })))
+}
+
+fn filter(given: Parameters, now: Timestamp) -> Result<RunFilter, Problem> {
+    let statuses = given.status.iter().flat_map(|list| list.split(',')).map(status).collect::<Result<_, _>>()?;
+    let before = given.cursor.map(|cursor| cursor.parse());
+    Ok(RunFilter {
+        workflow: given.workflow,
+        statuses,
+        since: given.since.map(|since| earlier(&since, now)).transpose()?,
+        limit: limit(given.limit)?,
+        before: before.transpose().map_err(|_| Problem::bad("`cursor` is not what `next` of a page said"))?,
+    })
+}
+
+/// How many items a page has.
+pub(super) fn limit(given: Option<usize>) -> Result<usize, Problem> {
+    match given.unwrap_or(PAGE) {
+        limit @ 1..=PAGE_MAX => Ok(limit),
+        _ => Err(Problem::bad(format!("`limit` is from 1 to {PAGE_MAX}"))),
+    }
+}
+
+fn status(name: &str) -> Result<Status, Problem> {
+    Status::from_name(name.trim()).ok_or_else(|| {
+        let known: Vec<_> = Status::ALL.iter().map(|status| format!("`{}`", status.name())).collect();
+        Problem::bad(format!("`{name}` is no status; hint: one of {}", known.join(", ")))
+    })
+}
+
+/// A time, or how long ago.
+fn earlier(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    if let Ok(time) = parse_time(text) {
+        return Ok(time);
+    }
+    let ago: Duration = parse_duration(text).map_err(|_| {
+        let hint = "write `1h` for the last hour, or a time such as `2026-12-24T08:00:00Z`";
+        Problem::bad(format!("`since`: `{text}` is neither a duration nor a time; hint: {hint}"))
+    })?;
+    Ok(Timestamp(now.0.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)).max(0)))
+}
+
+/// `GET /api/v1/runs/{id}`
+pub(super) async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let id = request::run_id(&id)?;
+    Ok(Json(request::read(&shared, move |handle| handle.run(id)).await?.to_json()))
+}
+
+/// `GET /api/v1/runs/{id}/journal`
+pub(super) async fn journal(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let entries = entries(&shared, &id).await?;
+    let shown: Vec<_> = entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect();
+    Ok(Json(json!({ "entries": shown, "next": null })))
+}
+
+/// `GET /api/v1/runs/{id}/logs`
+pub(super) async fn logs(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let entries = entries(&shared, &id).await?;
+    let lines = entries.iter().enumerate().filter(|(_, entry)| entry.kind == Kind::Log);
+    let shown: Vec<_> = lines.map(|(n, entry)| log_line(n, entry)).collect();
+    Ok(Json(json!({ "logs": shown, "next": null })))
+}
+
+fn log_line(n: usize, entry: &Entry) -> Value {
+    let message = entry.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).map(Payload::to_json);
+    json!({
+        "n": n, "at": entry.started_at, "level": &*entry.name, "message": message,
+        "fields": entry.detail.as_ref().map(Payload::to_json), "line": entry.line,
+    })
+}
+
+async fn entries(shared: &Shared, id: &str) -> Result<Vec<Entry>, Problem> {
+    let id = request::run_id(id)?;
+    let read = move |handle: &crate::engine::Handle| {
+        handle.run(id)?;
+        handle.journal(id)
+    };
+    request::read(shared, read).await
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Cancel {
+    reason: Option<String>,
+}
+
+/// `POST /api/v1/runs/{id}/cancel`: 202, since compensations and clean-ups run first.
+pub(super) async fn cancel(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let id = request::run_id(&id)?;
+    let given: Cancel = request::json(&request::body(&parts.headers, body).await?)?;
+    let reason = given.reason.unwrap_or_else(|| "cancelled through the API".to_owned());
+    let handle = &shared.app.handle;
+    request::durable(handle, handle.cancel(id, &reason)).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "run": id }))).into_response())
+}

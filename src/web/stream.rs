@@ -1,0 +1,144 @@
+//! A run as it goes on, as server-sent events.
+//!
+//! Every journal entry is one event with its number as id, once it is durable; then `end` with the run. A client that comes
+//! back with `Last-Event-ID` gets what followed; one that had seen the end is told to stay away (204).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use tokio_stream::Stream;
+
+use super::request::{self, closed, header};
+use super::{Problem, Shared};
+use crate::engine::{Notice, Watch};
+use crate::id::RunId;
+use crate::store::{Run, Status};
+use crate::time::elapsed;
+
+/// Reading a journal again costs its length: readers take at most this share of the time.
+const READ_SHARE: u32 = 5;
+/// A stream is behind no longer than this.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Proxies close connections that are silent for a minute.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// `GET /api/v1/runs/{id}/stream`
+pub(super) async fn stream(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let run = request::run_id(&id)?;
+    let from = match header(&headers, "last-event-id") {
+        None => 0,
+        Some(last) => last.trim().parse::<usize>().ok().and_then(|last| last.checked_add(1)).ok_or_else(|| {
+            Problem::bad(format!("`Last-Event-ID: {last}` is not the number of an entry"))
+        })?,
+    };
+    // Watching begins before reading: nothing falls in between.
+    let notices = shared.app.handle.watch();
+    let (row, length) = request::read(&shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?.len()))).await?;
+    if has_ended(&row) && from > length {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let follower = Follower { shared, run, from, notices, first: true };
+    let stream = Unfold { next: Some(Box::pin(follower.next())), ready: Vec::new().into_iter() };
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
+}
+
+fn has_ended(run: &Run) -> bool {
+    !run.status.is_live() && run.status != Status::Paused
+}
+
+/// Who watches a run, and how far it has come.
+struct Follower {
+    shared: Shared,
+    run: RunId,
+    from: usize,
+    notices: Watch,
+    first: bool,
+}
+
+/// What came, and who goes on.
+type Batch = (Vec<Event>, Option<Follower>);
+
+impl Follower {
+    async fn next(mut self) -> Batch {
+        let mut closing = self.shared.closing.clone();
+        tokio::select! {
+            batch = self.batch() => match batch {
+                Ok((events, true)) => (events, None),
+                Ok((events, false)) => (events, Some(self)),
+                // The client comes back and is told what is wrong.
+                Err(_) => (Vec::new(), None),
+            },
+            () = closed(&mut closing) => (Vec::new(), None),
+        }
+    }
+
+    /// New entries, and whether the run has ended.
+    async fn batch(&mut self) -> Result<(Vec<Event>, bool), Problem> {
+        loop {
+            if !std::mem::take(&mut self.first) {
+                self.changed().await;
+            }
+            let began = elapsed();
+            let run = self.run;
+            // The row first: if it has ended, all entries are there.
+            let (row, entries) =
+                request::read(&self.shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?))).await?;
+            let new = entries.iter().enumerate().skip(self.from);
+            let mut events: Vec<_> =
+                new.map(|(n, entry)| Event::default().id(n.to_string()).data(entry.to_json(n).to_string())).collect();
+            self.from = self.from.max(entries.len());
+            if has_ended(&row) {
+                let end = Event::default().event("end").id(entries.len().to_string()).data(row.to_json().to_string());
+                events.push(end);
+                return Ok((events, true));
+            }
+            if !events.is_empty() {
+                return Ok((events, false));
+            }
+            tokio::time::sleep(((elapsed() - began) * READ_SHARE).min(PAUSE_MAX)).await;
+        }
+    }
+
+    /// Waits until there may be something new.
+    async fn changed(&mut self) {
+        loop {
+            match self.notices.next().await {
+                Some(Notice::Changed(run) | Notice::Ended(run, _)) if run == self.run => return,
+                None | Some(Notice::Trouble(_)) => return,
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// A stream of what one future after the other brings.
+struct Unfold {
+    next: Option<Pin<Box<dyn Future<Output = Batch> + Send>>>,
+    ready: std::vec::IntoIter<Event>,
+}
+
+impl Stream for Unfold {
+    type Item = Result<Event, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(event) = self.ready.next() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            let Some(next) = &mut self.next else { return Poll::Ready(None) };
+            let Poll::Ready((events, follower)) = next.as_mut().poll(context) else { return Poll::Pending };
+            self.ready = events.into_iter();
+            self.next = follower.map(|follower| Box::pin(follower.next()) as _);
+        }
+    }
+}

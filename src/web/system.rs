@@ -1,0 +1,95 @@
+//! Health, metrics, and what can be asked for.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, Method, StatusCode, Uri};
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+
+use super::{Problem, Shared, request};
+
+const OPENAPI: &str = include_str!("openapi.json");
+
+const ROOT: &str = "panta runs durable workflows.
+
+  panta workflows              what can be started      GET  /api/v1/workflows
+  panta start NAME --wait      start one                POST /api/v1/workflows/NAME/runs
+  panta runs                   what runs and ran        GET  /api/v1/runs
+  panta show RUN               one run, step by step    GET  /api/v1/runs/RUN/journal
+  panta check                  what is wrong            GET  /api/v1/reloads
+
+The whole API is described at /openapi.json.
+";
+
+/// `GET /`
+pub(super) async fn root() -> &'static str {
+    ROOT
+}
+
+/// `GET /openapi.json`
+pub(super) async fn openapi() -> ([(HeaderName, &'static str); 1], &'static str) {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+/// `GET /api/v1/reloads`
+pub(super) async fn reloads(State(shared): State<Shared>) -> Json<Value> {
+    Json(shared.app.reloads.reloads())
+}
+
+/// `GET /healthz`: the engine works.
+pub(super) async fn healthz(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+    match shared.app.handle.trouble() {
+        None => Ok(Json(json!({ "status": "ok" }))),
+        Some(problem) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem)),
+    }
+}
+
+/// `GET /readyz`: starts are taken, and the store answers.
+pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+    if *shared.closing.borrow() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is being stopped"));
+    }
+    request::read(&shared, |handle| handle.run(crate::id::RunId::new()).map(drop).or_else(absent)).await?;
+    healthz(State(shared)).await
+}
+
+/// That a run which cannot be there is not there: the store answered.
+fn absent(error: crate::engine::Error) -> Result<(), crate::engine::Error> {
+    if matches!(error, crate::engine::Error::UnknownRun(_)) { Ok(()) } else { Err(error) }
+}
+
+/// `GET /metrics`: in the text format of Prometheus.
+pub(super) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    let counts = request::read(&shared, crate::engine::Handle::counts).await?;
+    let (in_motion, activations) = shared.app.handle.in_motion();
+    let mut text = String::from("# HELP panta_runs Runs that are kept, by workflow and status.\n# TYPE panta_runs gauge\n");
+    for (workflow, status, count) in counts {
+        let workflow = workflow.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let _ = writeln!(text, "panta_runs{{workflow=\"{workflow}\",status=\"{}\"}} {count}", status.name());
+    }
+    let workflows = shared.app.handle.workflows().len();
+    for (name, kind, help, value) in [
+        ("panta_runs_in_motion", "gauge", "Runs in memory.", in_motion as u64),
+        ("panta_activations_total", "counter", "How often a run was put in motion.", activations),
+        ("panta_workflows", "gauge", "Workflows that can be started.", workflows as u64),
+        ("panta_up", "gauge", "Whether the engine works.", u64::from(shared.app.handle.trouble().is_none())),
+    ] {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+/// No such address.
+pub(super) async fn nothing_here(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at `{}`; hint: addresses are listed at `/openapi.json`", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+/// The address is there, for other methods.
+pub(super) async fn not_this_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("`{}` does not take {method}; hint: see `/openapi.json`", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}

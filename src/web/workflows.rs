@@ -1,0 +1,121 @@
+//! Workflows: looking at them, and starting their runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Problem, Shared, request};
+use crate::engine::{Deployed, Error, Start, Started};
+use crate::time::parse_duration;
+
+/// The longest `wait`: proxies and clients give up on an answer that takes longer.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+/// Characters of a key: it is an id, not data.
+const KEY_MAX: usize = 255;
+
+type Counts = BTreeMap<String, Map<String, Value>>;
+
+/// `GET /api/v1/workflows`
+pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+    let counts = counts(&shared).await?;
+    let shown: Vec<_> = shared.app.handle.workflows().iter().map(|workflow| summary(workflow, &counts)).collect();
+    Ok(Json(json!({ "workflows": shown, "next": null })))
+}
+
+/// `GET /api/v1/workflows/{name}`
+pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+    let workflow = shared.app.handle.workflow(&name).map_err(|error| absent(&shared, error))?;
+    let mut shown = summary(&workflow, &counts(&shared).await?);
+    shown["declaration"] = workflow.declared.clone();
+    shown["broken"] = shared.app.reloads.broken(&name).unwrap_or_default();
+    Ok(Json(shown))
+}
+
+async fn counts(shared: &Shared) -> Result<Counts, Problem> {
+    let mut counts = Counts::new();
+    for (workflow, status, count) in request::read(shared, crate::engine::Handle::counts).await? {
+        counts.entry(workflow.to_string()).or_default().insert(status.name().to_owned(), count.into());
+    }
+    Ok(counts)
+}
+
+fn summary(workflow: &Deployed, counts: &Counts) -> Value {
+    json!({
+        "name": &*workflow.name, "version": workflow.version(), "title": workflow.declared["title"],
+        "tags": workflow.declared["tags"], "doc": workflow.doc, "triggers": workflow.declared["triggers"],
+        "counts": counts.get(&*workflow.name).cloned().unwrap_or_default(),
+    })
+}
+
+/// A workflow that is not there may be one whose file never compiled.
+fn absent(shared: &Shared, error: Error) -> Problem {
+    if let Error::UnknownWorkflow { name, .. } = &error
+        && let Some(diagnostics) = shared.app.reloads.broken(name)
+    {
+        let detail = format!("the file of `{name}` does not compile; hint: see `diagnostics`, or run `panta check`");
+        return Problem::new(StatusCode::CONFLICT, detail).with("diagnostics", diagnostics);
+    }
+    error.into()
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(default)]
+    input: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    wait: Option<String>,
+}
+
+/// `POST /api/v1/workflows/{name}/runs`
+pub(super) async fn start(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let (wait, key) = (wait(&parts.uri)?, key(&parts.headers)?);
+    let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
+    let handle = &shared.app.handle;
+    handle.workflow(&name).map_err(|error| absent(&shared, error))?;
+    let start = Start { input, key, ..Start::default() };
+    let started = request::durable(handle, handle.start(&name, start)).await?;
+    if let Some(wait) = wait
+        && let Some(run) = request::ended(&shared, started.run, wait).await?
+    {
+        return Ok(Json(run.to_json()).into_response());
+    }
+    Ok(accepted(started))
+}
+
+/// 202 with the run that was started, now or by the first request with the same key.
+pub(super) fn accepted(started: Started) -> Response {
+    let Started { run, fresh } = started;
+    let body = if fresh { json!({ "run": run }) } else { json!({ "run": run, "repeated": true }) };
+    (StatusCode::ACCEPTED, [(LOCATION, format!("/api/v1/runs/{run}"))], Json(body)).into_response()
+}
+
+fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
+    let Some(wait) = request::query::<Parameters>(uri)?.wait else { return Ok(None) };
+    let wait = parse_duration(&wait).map_err(|e| Problem::bad(format!("`wait`: {e}; hint: {}", e.hint())))?;
+    Ok(Some(wait.min(WAIT_MAX)))
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        Problem::bad(format!("`Idempotency-Key` is empty, not plain text, or longer than {KEY_MAX} characters"))
+    })
+}
