@@ -34,7 +34,11 @@ impl Start {
         let started = client.post(&path, &json!({ "input": self.input.read()? }), &headers).await?;
         let run = text(&started, "run");
         if !self.wait {
-            if common.json { print_json(&started) } else { line(run) }
+            if common.json {
+                print_json(&started)
+            } else {
+                line(run)
+            }
             return Ok(Exit::Done);
         }
         match follow::remote(&client, run).await? {

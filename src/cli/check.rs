@@ -9,7 +9,9 @@ use super::Common;
 use super::output::{Exit, Fault, diagnostic, json, line, note};
 use crate::diag::{Diagnostic, codes, suggest};
 use crate::engine::{self, Settings};
+use crate::reload::STDLIB;
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
+use crate::trigger::verify;
 
 /// Finds mistakes in scripts without running them
 #[derive(Args, Debug)]
@@ -55,8 +57,12 @@ fn files(path: &Path) -> Result<(Folder, Vec<String>), Fault> {
 }
 
 fn findings_of(folder: &Folder, file: &str, settings: &Arc<dyn Settings>) -> Vec<Diagnostic> {
-    match Bundle::load(file, folder, &[]) {
-        Ok(bundle) => engine::examine(bundle, settings).1,
+    match Bundle::load(file, folder, STDLIB) {
+        Ok(bundle) => {
+            let (deployed, mut findings) = engine::examine(bundle, settings);
+            findings.extend(deployed.iter().flat_map(verify::diagnose));
+            findings
+        }
         Err(faults) => faults,
     }
 }
@@ -74,7 +80,11 @@ fn report(scripts: usize, findings: &[Diagnostic], as_json: bool) -> Exit {
     let (all, wrong, odd) =
         (count(scripts, "script"), count(errors, "error"), count(findings.len() - errors, "warning"));
     let summary = format!("{all}, {wrong}, {odd}");
-    if as_json { note(&summary) } else { line(&summary) }
+    if as_json {
+        note(&summary)
+    } else {
+        line(&summary)
+    }
     if errors > 0 { Exit::Failed } else { Exit::Done }
 }
 

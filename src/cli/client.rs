@@ -35,11 +35,8 @@ impl Client {
         let base = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         let builder = Http::builder().timeout(PATIENCE).connect_timeout(Duration::from_secs(5));
         // Without TLS no certificates are read, so that a machine without any can talk to its own daemon.
-        let built = if base.starts_with("https:") {
-            builder.build()
-        } else {
-            builder.no_proxy().tls_certs_only([]).build()
-        };
+        let built =
+            if base.starts_with("https:") { builder.build() } else { builder.no_proxy().tls_certs_only([]).build() };
         let http = built.map_err(|error| Fault::unreachable(format!("no HTTP client can be made: {error}")))?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
     }

@@ -61,6 +61,7 @@ pub(super) fn json(option: &str, given: &str) -> Result<Value, Fault> {
         }
         None => given.to_owned(),
     };
-    serde_json::from_str(&text)
-        .map_err(|error| Fault::usage(format!("`{option}` is no JSON: {error}; hint: text stands in quotes: '\"text\"'")))
+    serde_json::from_str(&text).map_err(|error| {
+        Fault::usage(format!("`{option}` is no JSON: {error}; hint: text stands in quotes: '\"text\"'"))
+    })
 }

@@ -6,6 +6,7 @@ mod access;
 mod act;
 mod check;
 mod client;
+mod daemon;
 mod fault;
 mod follow;
 mod input;
@@ -63,6 +64,7 @@ struct Common {
 #[derive(Subcommand, Debug)]
 enum Verb {
     Run(run::Run),
+    Daemon(daemon::Daemon),
     Check(check::Check),
     Start(act::Start),
     Emit(act::Emit),
@@ -145,6 +147,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
     };
     match verb {
         Verb::Run(run) => run.execute(common).await,
+        Verb::Daemon(daemon) => daemon.execute(common).await,
         Verb::Check(check) => check.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,

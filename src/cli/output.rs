@@ -208,8 +208,11 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
         }
     }
     let laid_out = |cells: &[String]| {
-        let cells: Vec<_> =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - count(cell)))).collect();
+        let cells: Vec<_> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - count(cell))))
+            .collect();
         cells.join("  ").trim_end().to_owned()
     };
     let head: Vec<_> = head.iter().map(|title| (*title).to_owned()).collect();

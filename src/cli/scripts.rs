@@ -9,12 +9,8 @@ use crate::engine::{self, Deployed, Handle, Settings};
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
 
 /// Compiles one file below a folder.
-pub(super) fn compile(
-    folder: &Folder,
-    path: &str,
-    settings: &Arc<dyn Settings>,
-) -> Result<Deployed, Vec<Diagnostic>> {
-    engine::compile(Bundle::load(path, folder, &[])?, settings)
+pub(super) fn compile(folder: &Folder, path: &str, settings: &Arc<dyn Settings>) -> Result<Deployed, Vec<Diagnostic>> {
+    engine::compile(Bundle::load(path, folder, crate::reload::STDLIB)?, settings)
 }
 
 /// The folder that a file lies in, and its path there.
@@ -25,7 +21,9 @@ pub(super) fn located(file: &Path) -> Result<(Folder, String), Fault> {
     }
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     if !matches!(classify(&name), Kind::Workflow(_)) {
-        return Err(Fault::usage(format!("`{shown}` is no workflow; hint: its name ends in `.rhai`, not in `.test.rhai`")));
+        return Err(Fault::usage(format!(
+            "`{shown}` is no workflow; hint: its name ends in `.rhai`, not in `.test.rhai`"
+        )));
     }
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok((Folder::new(parent), name))

@@ -133,7 +133,8 @@ fn wanted(sentence: &str) -> Vec<Wanted> {
         .skip(1)
         .filter_map(|rest| {
             let (name, rest) = rest.split_once('`')?;
-            let key = rest.split_once("key `").and_then(|(_, rest)| rest.split_once('`')).map(|(key, _)| key.to_owned());
+            let key =
+                rest.split_once("key `").and_then(|(_, rest)| rest.split_once('`')).map(|(key, _)| key.to_owned());
             Some(Wanted { name: name.to_owned(), key })
         })
         .collect()

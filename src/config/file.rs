@@ -119,8 +119,9 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, key: &str, span: std::ops::Range<usize>, known: &[&str]) {
-        let hint = suggest::did_you_mean(key, known.iter().copied())
-            .unwrap_or_else(|| format!("the keys here are `{}`; settings for scripts go under `[config]`", known.join("`, `")));
+        let hint = suggest::did_you_mean(key, known.iter().copied()).unwrap_or_else(|| {
+            format!("the keys here are `{}`; settings for scripts go under `[config]`", known.join("`, `"))
+        });
         let place = self.place(span);
         self.faults.push(Diagnostic::new("E0602", format!("unknown key `{key}`"), place).hint(hint));
     }

@@ -94,7 +94,11 @@ mod tests {
     fn bodies_are_read_by_their_kind() {
         reads("application/json", b"", json!(null));
         reads("application/vnd.x+json", b"{\"a\":1}", json!({"a": 1}));
-        reads("application/x-www-form-urlencoded", b"a=1+2&b=%C3%A4&a=x&c&%", json!({"a": ["1 2", "x"], "b": "ä", "c": "", "%": ""}));
+        reads(
+            "application/x-www-form-urlencoded",
+            b"a=1+2&b=%C3%A4&a=x&c&%",
+            json!({"a": ["1 2", "x"], "b": "ä", "c": "", "%": ""}),
+        );
         reads("text/plain", b"{}", json!("{}"));
         reads("", b"{}", json!({}));
         reads("", b"hi {", json!("hi {"));

@@ -140,8 +140,7 @@ struct Parameters {
 pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
     let Parameters { after, limit } = request::query(&uri)?;
     let limit = runs::limit(limit)?;
-    let mut events =
-        request::read(&shared, move |handle| Ok(handle.store().events(after, limit + 1)?)).await?;
+    let mut events = request::read(&shared, move |handle| Ok(handle.store().events(after, limit + 1)?)).await?;
     let more = events.len() > limit;
     events.truncate(limit);
     let next = events.last().filter(|_| more).map(|event| event.seq.to_string());

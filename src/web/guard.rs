@@ -89,7 +89,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:7262", "127.0.0.1:1", "[::1]", "[::1]:7262"] {
             assert!(is_this_machine(host), "{host}");
         }
-        for host in ["", "example.com", "localhost.example.com", "127.0.0.1.nip.io:80", "localhost:x", "[::1", "user@localhost"] {
+        for host in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.nip.io:80", "localhost:x", "[::1", "user@localhost"]
+        {
             assert!(!is_this_machine(host), "{host}");
         }
     }

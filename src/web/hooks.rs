@@ -76,7 +76,8 @@ fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {
     }
     let allowed: Vec<String> = hooks.iter().flat_map(Hook::methods).collect();
     hooks.into_iter().find(|hook| hook.methods().iter().any(|known| known == method.as_str())).ok_or_else(|| {
-        let detail = format!("the webhook `{path}` does not take {method}; hint: its option `methods` lists what it takes");
+        let detail =
+            format!("the webhook `{path}` does not take {method}; hint: its option `methods` lists what it takes");
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).header_text(ALLOW, &allowed.join(", "))
     })
 }
@@ -100,7 +101,8 @@ impl Hook {
         let declared = self.workflow.declared["triggers"].as_array();
         let own = declared.and_then(|list| list.iter().find(|trigger| trigger["id"] == self.trigger.id));
         let options = own.and_then(|trigger| trigger["options"].as_object());
-        match options.and_then(|options| options.keys().find(|name| self.trigger.options.get(name.as_str()).is_none())) {
+        match options.and_then(|options| options.keys().find(|name| self.trigger.options.get(name.as_str()).is_none()))
+        {
             None => Ok(()),
             Some(name) => {
                 let detail = format!("the webhook's option `{name}` is a closure, which is not supported here");
@@ -118,11 +120,14 @@ impl Hook {
     ) -> Result<Start, Problem> {
         let named = self.option("dedupe").and_then(Value::as_str);
         let key = match named {
-            Some(name) => headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone()),
+            Some(name) => {
+                headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+            }
             None => delivery,
         };
         let within = self.option("within").and_then(Value::as_str).map(parse_duration);
-        let within = within.transpose().map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+        let within =
+            within.transpose().map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
         let trigger = json!({
             "kind": "webhook", "path": self.trigger.subject, "method": parts.method.as_str(),
             "headers": shown(headers), "query": content::pairs(parts.uri.query().unwrap_or_default()),
@@ -166,7 +171,10 @@ fn verified(
 ) -> Result<Option<String>, Problem> {
     let (scheme, secret) = scheme(handle, declared).map_err(|fault| {
         tracing::error!("a webhook cannot verify requests: {fault}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the webhook cannot verify requests; hint: see the daemon's log")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the webhook cannot verify requests; hint: see the daemon's log",
+        )
     })?;
     match scheme.verify(headers, body, secret.as_bytes(), handle.clock().now()) {
         Ok(verified) => Ok(verified.delivery_id),

@@ -78,8 +78,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Inner { status, detail, fields, headers } = *self.0;
         let title = status.canonical_reason().unwrap_or("Error");
-        let mut body =
-            json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+        let mut body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
         body.as_object_mut().expect("an object was made above").extend(fields);
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, kind)], body.to_string()).into_response();

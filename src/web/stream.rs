@@ -37,13 +37,17 @@ pub(super) async fn stream(
     let run = request::run_id(&id)?;
     let from = match header(&headers, "last-event-id") {
         None => 0,
-        Some(last) => last.trim().parse::<usize>().ok().and_then(|last| last.checked_add(1)).ok_or_else(|| {
-            Problem::bad(format!("`Last-Event-ID: {last}` is not the number of an entry"))
-        })?,
+        Some(last) => last
+            .trim()
+            .parse::<usize>()
+            .ok()
+            .and_then(|last| last.checked_add(1))
+            .ok_or_else(|| Problem::bad(format!("`Last-Event-ID: {last}` is not the number of an entry")))?,
     };
     // Watching begins before reading: nothing falls in between.
     let notices = shared.app.handle.watch();
-    let (row, length) = request::read(&shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?.len()))).await?;
+    let (row, length) =
+        request::read(&shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?.len()))).await?;
     if has_ended(&row) && from > length {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -65,7 +65,8 @@ fn absent(error: crate::engine::Error) -> Result<(), crate::engine::Error> {
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     let counts = request::read(&shared, crate::engine::Handle::counts).await?;
     let (in_motion, activations) = shared.app.handle.in_motion();
-    let mut text = String::from("# HELP panta_runs Runs that are kept, by workflow and status.\n# TYPE panta_runs gauge\n");
+    let mut text =
+        String::from("# HELP panta_runs Runs that are kept, by workflow and status.\n# TYPE panta_runs gauge\n");
     for (workflow, status, count) in counts {
         let workflow = workflow.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let _ = writeln!(text, "panta_runs{{workflow=\"{workflow}\",status=\"{}\"}} {count}", status.name());

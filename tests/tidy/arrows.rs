@@ -27,12 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // When a change counts as settled is the clock's.
     ("reload", &["time"]),
     // `trigger` for what an event's pattern matches: events are emitted inside of runs too.
-    (
-        "engine",
-        &[
-            "diag", "effect", "host", "id", "journal", "payload", "replay", "script", "store", "time", "trigger",
-        ],
-    ),
+    ("engine", &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "store", "time", "trigger"]),
     ("config", &["diag", "payload", "time"]),
     ("web", FACE),
     ("cli", FACE),

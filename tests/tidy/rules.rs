@@ -6,7 +6,8 @@ use super::source::{Source, sources};
 const PURE: &[&str] = &["journal", "replay", "payload", "id", "trigger"];
 
 /// What a pure module must not name.
-const WORLD: &[&str] = &["tokio", "rusqlite", "rhai", "std::time::Instant", "SystemTime", "std::fs", "std::net", "std::thread"];
+const WORLD: &[&str] =
+    &["tokio", "rusqlite", "rhai", "std::time::Instant", "SystemTime", "std::fs", "std::net", "std::thread"];
 
 /// Files that may have `unsafe` code, each for a reason that is at its head.
 const UNSAFE: &[&str] = &[

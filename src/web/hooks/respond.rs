@@ -37,7 +37,8 @@ fn sandboxed(mut response: Response) -> Response {
 }
 
 fn is_response(map: &Map<String, Value>) -> bool {
-    map.get("status").is_some_and(Value::is_i64) && map.keys().all(|key| ["status", "headers", "body"].contains(&key.as_str()))
+    map.get("status").is_some_and(Value::is_i64)
+        && map.keys().all(|key| ["status", "headers", "body"].contains(&key.as_str()))
 }
 
 /// The bytes of a body that is a blob.
@@ -47,7 +48,8 @@ fn blob(output: &Payload) -> Option<Vec<u8>> {
 }
 
 fn response(map: &Map<String, Value>, blob: Option<Vec<u8>>) -> Result<Response, String> {
-    let status = map["status"].as_u64().and_then(|status| u16::try_from(status).ok()).filter(|s| (200..600).contains(s));
+    let status =
+        map["status"].as_u64().and_then(|status| u16::try_from(status).ok()).filter(|s| (200..600).contains(s));
     let status = status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or("`status` is from 200 to 599")?;
     let (kind, body) = match (blob, map.get("body")) {
         (Some(bytes), _) => (Some("application/octet-stream"), Body::from(bytes)),
