@@ -54,7 +54,9 @@ impl Why {
             "queued" => format!("`{workflow}` was accepted{}, and nothing has taken it up", since("created_at")),
             "running" => format!("`{workflow}` is being run; it began{}", since("started_at").replace(',', "")),
             "completed" => format!("`{workflow}` completed{}; nothing is wrong with it", since("ended_at")),
-            other => format!("`{workflow}` is {}{}", other.replace('_', " "), since("ended_at")),
+            "failed" => format!("`{workflow}` failed{}", since("ended_at")),
+            "timed_out" => format!("`{workflow}` ran out of time{}", since("ended_at")),
+            other => format!("`{workflow}` is {other}{}", since("ended_at")),
         }
     }
 
@@ -85,9 +87,9 @@ impl Why {
         }
         if let Some(at) = open.iter().rev().find_map(|entry| entry["line"].as_u64().filter(|line| *line > 0)) {
             let source = access.sources(self.run).and_then(|bundle| {
-                bundle.sources.get(bundle.main())?.line(at as usize).map(|line| format!(": {}", line.trim()))
+                bundle.sources.get(bundle.main())?.line(at as usize).map(|line| line.trim().to_owned())
             });
-            reasons.push(format!("in line {at}{}", source.unwrap_or_default()));
+            reasons.extend(source.map(|source| format!("in line {at}: {source}")));
         }
         for wanted in wanted(text(row, "waiting_for")) {
             self.near_misses(access, row, &wanted, reasons).await?;

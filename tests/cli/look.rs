@@ -16,11 +16,11 @@ fn a_run_is_listed_shown_and_explained() {
     assert!(place.panta(&["show", &run]).expect(0).out.contains("KIND"));
     assert!(place.panta(&["logs", &run]).expect(0).out.contains("here"));
     let why = place.panta(&["why", &run]).expect(0);
-    assert!(why.out.contains("`w` is failed") && why.err.contains("throw \"broken\""), "{}{}", why.out, why.err);
+    assert!(why.out.contains("`w` failed") && why.err.contains("throw \"broken\""), "{}{}", why.out, why.err);
 }
 
 #[test]
-fn an_unknown_run_is_wrong_usage_and_a_cancelled_twice_fails() {
+fn an_unknown_run_is_wrong_usage_and_a_start_needs_a_daemon() {
     let place = Place::new(&[]);
     place.panta(&["show", "0198f000-0000-7000-8000-000000000000"]).expect(2);
     place.panta(&["show", "x"]).expect(2);
