@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A folder of files, and the command in it.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 /// What came out.
-pub struct Came {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Came {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Place {
-    pub fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         for (name, text) in files {
             place.write(name, text);
@@ -28,25 +28,25 @@ impl Place {
         place
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_panta"));
         command.current_dir(self.path()).args(arguments).env("PANTA_DATA", self.path().join("data"));
         command.env("HOME", self.path()).env_remove("PANTA_SERVER").env_remove("PANTA_TOKEN");
         command
     }
 
-    pub fn panta(&self, arguments: &[&str]) -> Came {
+    pub(crate) fn panta(&self, arguments: &[&str]) -> Came {
         Came::from(self.command(arguments).output().unwrap())
     }
 }
@@ -62,11 +62,11 @@ impl From<Output> for Came {
 }
 
 impl Came {
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {}\n{}", self.out, self.err))
     }
 
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
         self
     }
