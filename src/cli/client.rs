@@ -94,7 +94,7 @@ impl Client {
 }
 
 impl Answer {
-    fn success(self) -> Result<Value, Fault> {
+    pub(super) fn success(self) -> Result<Value, Fault> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }

@@ -15,11 +15,16 @@ pub(super) fn diagnose(error: &Value, sources: Option<&Bundle>) -> Diagnostic {
         "cancelled" => "E0511",
         _ => "E0501",
     };
-    Diagnostic::new(code, title, place(error, sources)).maybe_hint(hint.map(str::to_owned)).text(details(kind, error))
+    let diagnostic = Diagnostic::new(code, title, place(error, sources)).maybe_hint(hint.map(str::to_owned));
+    let details = details(kind, error);
+    if details.is_empty() { diagnostic } else { diagnostic.text(details) }
 }
 
 fn details(kind: &str, error: &Value) -> String {
-    let mut parts = vec![format!("kind `{kind}`")];
+    let mut parts = Vec::new();
+    if kind != "thrown" {
+        parts.push(format!("kind `{kind}`"));
+    }
     if let Some(status) = error["status"].as_i64() {
         parts.push(format!("status {status}"));
     }

@@ -2,20 +2,28 @@
 //!
 //! Acts through the engine's handle, a daemon's API, or (to look, where no daemon runs) the store. Owns no state.
 
+mod access;
+mod act;
+mod check;
 mod client;
+mod daemon;
 mod fault;
 mod follow;
 mod input;
 mod output;
 mod run;
+mod runs;
 mod scripts;
+mod show;
 mod tree;
+mod why;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use access::Access;
 use client::Client;
 pub use output::Exit;
 use output::{Fault, line};
@@ -56,6 +64,17 @@ struct Common {
 #[derive(Subcommand, Debug)]
 enum Verb {
     Run(run::Run),
+    Daemon(daemon::Daemon),
+    Check(check::Check),
+    Start(act::Start),
+    Emit(act::Emit),
+    Cancel(act::Cancel),
+    Runs(runs::Runs),
+    Show(show::Show),
+    Logs(show::Logs),
+    Why(why::Why),
+    Workflows(runs::Workflows),
+    Explain(check::Explain),
 }
 
 const WELCOME: &str = "\
@@ -120,13 +139,32 @@ pub fn main() -> ExitCode {
 }
 
 async fn execute(cli: &Cli) -> Result<Exit, Fault> {
-    match &cli.verb {
-        None => {
-            line(WELCOME);
-            Ok(Exit::Done)
-        }
-        Some(Verb::Run(run)) => run.execute(&cli.common).await,
+    let common = &cli.common;
+    let access = || Access::open(common, &common.config(&default_scripts())?);
+    let Some(verb) = &cli.verb else {
+        line(WELCOME);
+        return Ok(Exit::Done);
+    };
+    match verb {
+        Verb::Run(run) => run.execute(common).await,
+        Verb::Daemon(daemon) => daemon.execute(common).await,
+        Verb::Check(check) => check.execute(common),
+        Verb::Start(start) => start.execute(common, access()?).await,
+        Verb::Emit(emit) => emit.execute(common, &access()?).await,
+        Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Runs(runs) => runs.execute(common, &access()?).await,
+        Verb::Show(show) => show.execute(common, &access()?).await,
+        Verb::Logs(logs) => logs.execute(common, &access()?).await,
+        Verb::Why(why) => why.execute(common, &access()?).await,
+        Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
+        Verb::Explain(explain) => explain.execute(common),
     }
+}
+
+/// `scripts` where there is such a folder, else this one.
+fn default_scripts() -> PathBuf {
+    let scripts = Path::new("scripts");
+    if scripts.is_dir() { scripts.to_owned() } else { PathBuf::from(".") }
 }
 
 /// What the engine itself has to say goes to stderr; `PANTA_LOG` tells how much (`info`, `panta::engine=debug`).

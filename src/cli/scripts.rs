@@ -10,7 +10,7 @@ use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
 
 /// Compiles one file below a folder.
 pub(super) fn compile(folder: &Folder, path: &str, settings: &Arc<dyn Settings>) -> Result<Deployed, Vec<Diagnostic>> {
-    engine::compile(Bundle::load(path, folder, &[])?, settings)
+    engine::compile(Bundle::load(path, folder, crate::reload::STDLIB)?, settings)
 }
 
 /// The folder that a file lies in, and its path there.

@@ -42,7 +42,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Empty; `quiet` shows nothing but the log lines.
+    /// Nothing is known yet.
     pub(super) fn new() -> Self {
         Self { nodes: BTreeMap::new(), seen: 0, drawn: 0, live: Stream::Err.is_terminal() }
     }

@@ -1,0 +1,194 @@
+//! Where runs are looked at: a daemon's API, or the store of a data folder that nobody holds. Both answer the same JSON.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Common;
+use super::client::{Client, escaped};
+use super::output::{Exit, Fault};
+use crate::config::Config;
+use crate::id::RunId;
+use crate::journal::decode_segment;
+use crate::payload::Payload;
+use crate::script::bundle::Bundle;
+use crate::store::sqlite::{self, Sqlite};
+use crate::store::{Applied, Change, Event, Run, RunFilter, Status, Store};
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// Events read at once from the store.
+const EVENTS: usize = 1_000;
+
+/// Where to look.
+pub(super) enum Access {
+    /// A daemon.
+    Daemon(Client),
+    /// The store itself.
+    Store(Box<Sqlite>),
+}
+
+impl Access {
+    /// The daemon that was named or that holds the data folder, else the store in it.
+    pub(super) fn open(common: &Common, config: &Config) -> Result<Self, Fault> {
+        if let Some(client) = common.daemon(&config.data)? {
+            return Ok(Self::Daemon(client));
+        }
+        Ok(Self::Store(Box::new(Sqlite::open(&config.data, &sqlite::Options::default())?)))
+    }
+
+    /// The daemon, for what needs one.
+    pub(super) fn daemon(self) -> Result<Client, Fault> {
+        match self {
+            Self::Daemon(client) => Ok(client),
+            Self::Store(_) => Err(Fault::unreachable(
+                "no daemon holds the data folder; hint: start one with `panta daemon`, or run one script with `panta run FILE`",
+            )),
+        }
+    }
+
+    /// Runs, newest first.
+    pub(super) async fn runs(&self, filter: &RunFilter) -> Result<Vec<Value>, Fault> {
+        match self {
+            Self::Store(store) => Ok(store.runs(filter)?.iter().map(Run::to_json).collect()),
+            Self::Daemon(client) => {
+                let mut query = vec![format!("limit={}", filter.limit)];
+                query.extend(filter.workflow.as_deref().map(|name| format!("workflow={}", escaped(name))));
+                query.extend(filter.since.map(|since| format!("since={}", escaped(&since.to_string()))));
+                let statuses: Vec<_> = filter.statuses.iter().map(|status| status.name()).collect();
+                query.extend((!statuses.is_empty()).then(|| format!("status={}", statuses.join(","))));
+                let answer = client.get(&format!("/api/v1/runs?{}", query.join("&"))).await?;
+                Ok(answer["runs"].as_array().cloned().unwrap_or_default())
+            }
+        }
+    }
+
+    /// One run.
+    pub(super) async fn run(&self, run: RunId) -> Result<Value, Fault> {
+        match self {
+            Self::Store(store) => Ok(row(store, run)?.to_json()),
+            Self::Daemon(client) => client.get(&format!("/api/v1/runs/{run}")).await,
+        }
+    }
+
+    /// Its journal.
+    pub(super) async fn journal(&self, run: RunId) -> Result<Vec<Value>, Fault> {
+        match self {
+            Self::Store(store) => {
+                let mut entries = Vec::new();
+                for segment in store.journal(run)? {
+                    let read = decode_segment(&segment).map_err(|error| Fault::unreachable(error.to_string()))?.1;
+                    entries.extend(read);
+                }
+                Ok(entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect())
+            }
+            Self::Daemon(client) => {
+                let answer = client.get(&format!("/api/v1/runs/{run}/journal")).await?;
+                Ok(answer["entries"].as_array().cloned().unwrap_or_default())
+            }
+        }
+    }
+
+    /// The sources that a run is pinned to, where they can be had.
+    pub(super) fn sources(&self, run: RunId) -> Option<Bundle> {
+        let Self::Store(store) = self else { return None };
+        let row = store.run(run).ok()??;
+        Bundle::from_stored(&store.bundle(&row.version).ok()??).ok()
+    }
+
+    /// Events of that name since then, as far as they can be read.
+    pub(super) async fn events(&self, name: &str, since: Timestamp) -> Result<Vec<Value>, Fault> {
+        let fits = |event: &Value| {
+            let at = event["received_at"].as_str().and_then(Timestamp::from_text);
+            event["name"] == name && at.is_some_and(|at| at >= since)
+        };
+        let all = match self {
+            Self::Daemon(client) => {
+                let answer = client.get("/api/v1/events?limit=1000").await?;
+                answer["events"].as_array().cloned().unwrap_or_default()
+            }
+            Self::Store(store) => stored_events(store)?,
+        };
+        Ok(all.into_iter().filter(fits).collect())
+    }
+
+    /// Asks a run to end. Whether somebody is there to do it now.
+    pub(super) async fn cancel(&self, run: RunId, reason: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Daemon(client) => {
+                client.post(&format!("/api/v1/runs/{run}/cancel"), &json!({ "reason": reason }), &[]).await?;
+                Ok(true)
+            }
+            Self::Store(store) => {
+                let status = row(store, run)?.status;
+                let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
+                match store.commit(&[Change::Cancel { run, reason }])?.first() {
+                    Some(Applied::Done) => Ok(false),
+                    _ => {
+                        let text = format!("run {run} has ended already ({})", status.name());
+                        Err(Fault::new(Exit::Failed, text))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Emits an event: what the daemon answers; where there is none, it is kept for the next one.
+    pub(super) async fn emit(&self, event: &Value, run: Option<RunId>) -> Result<Value, Fault> {
+        match self {
+            Self::Daemon(client) => {
+                let path = run.map_or("/api/v1/events".to_owned(), |run| format!("/api/v1/runs/{run}/events"));
+                client.send(Method::POST, &path, Some(event), &[]).await?.success()
+            }
+            Self::Store(store) => keep(store, event, run),
+        }
+    }
+}
+
+/// As long as an event id counts: the same as of a running engine.
+const REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
+
+fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Fault> {
+    let now = SystemClock.now();
+    let name = event["name"].as_str().unwrap_or_default();
+    crate::trigger::event::validate_name(name)
+        .map_err(|error| Fault::usage(format!("{error}; hint: {}", error.hint())))?;
+    let id = event["id"].as_str().map_or_else(|| RunId::new().to_string(), str::to_owned);
+    let event = Event {
+        seq: 0,
+        id: id.as_str().into(),
+        name: name.into(),
+        key: event["key"].as_str().map(Into::into),
+        payload: Payload::from_json(&event["payload"]),
+        run,
+        at: now,
+    };
+    let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS) }])?;
+    let fresh = matches!(applied.first(), Some(Applied::Emitted { fresh: true, .. }));
+    Ok(json!({ "event": id, "started": [], "repeated": !fresh }))
+}
+
+fn row(store: &Sqlite, run: RunId) -> Result<Run, Fault> {
+    store.run(run)?.ok_or_else(|| Fault::usage(format!("there is no run {run}; hint: `panta runs` lists them")))
+}
+
+fn stored_events(store: &Sqlite) -> Result<Vec<Value>, Fault> {
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.events(after, EVENTS)?;
+        let Some(last) = page.last() else { return Ok(all) };
+        after = last.seq;
+        all.extend(page.iter().map(|event| {
+            json!({ "event": &*event.id, "name": &*event.name, "key": event.key.as_deref(), "received_at": event.at })
+        }));
+    }
+}
+
+/// Status names given on the command line.
+pub(super) fn statuses(given: &[String]) -> Result<Vec<Status>, Fault> {
+    let one = |name: &str| {
+        Status::from_name(name).ok_or_else(|| {
+            let known: Vec<_> = Status::ALL.iter().map(|status| status.name()).collect();
+            Fault::usage(format!("`{name}` is no status; hint: one of {}", known.join(", ")))
+        })
+    };
+    given.iter().flat_map(|list| list.split(',')).map(|name| one(name.trim())).collect()
+}

@@ -1,0 +1,125 @@
+//! `panta start`, `panta emit`, `panta cancel`: acting from outside.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::access::Access;
+use super::client::escaped;
+use super::input::{self, Input};
+use super::output::{Exit, Fault, json as print_json, line, note, text};
+use super::run::{Finished, show};
+use super::{Common, follow};
+use crate::id::RunId;
+
+/// Starts a run on the daemon
+#[derive(Args, Debug)]
+pub(super) struct Start {
+    /// The workflow
+    workflow: String,
+    #[command(flatten)]
+    input: Input,
+    /// A repeat with the same key answers the first run
+    #[arg(long)]
+    key: Option<String>,
+    /// Waits for its end, and shows it
+    #[arg(long)]
+    wait: bool,
+}
+
+impl Start {
+    pub(super) async fn execute(&self, common: &Common, access: Access) -> Result<Exit, Fault> {
+        let client = access.daemon()?;
+        let path = format!("/api/v1/workflows/{}/runs", escaped(&self.workflow));
+        let headers: Vec<_> = self.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
+        let started = client.post(&path, &json!({ "input": self.input.read()? }), &headers).await?;
+        let run = text(&started, "run");
+        if !self.wait {
+            if common.json {
+                print_json(&started)
+            } else {
+                line(run)
+            }
+            return Ok(Exit::Done);
+        }
+        match follow::remote(&client, run).await? {
+            Some(row) => Ok(show(&Finished { row, sources: None }, common.json)),
+            None => Ok(Exit::Waiting),
+        }
+    }
+}
+
+/// Emits an event
+#[derive(Args, Debug)]
+pub(super) struct Emit {
+    /// Its name
+    event: String,
+    /// Correlation key
+    #[arg(long)]
+    key: Option<String>,
+    /// Its identity: a repeat is dropped
+    #[arg(long)]
+    id: Option<String>,
+    /// What it says: JSON, `@file` or `-`
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    /// For this run alone
+    #[arg(long)]
+    run: Option<RunId>,
+}
+
+impl Emit {
+    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
+        let payload = self.payload.as_deref().map(|given| input::json("--payload", given)).transpose()?;
+        let mut event = json!({ "name": self.event, "payload": payload });
+        for (field, given) in [("key", &self.key), ("id", &self.id)] {
+            if let Some(given) = given {
+                event[field] = given.as_str().into();
+            }
+        }
+        let answer = access.emit(&event, self.run).await?;
+        if matches!(access, Access::Store(_)) {
+            note("no daemon runs: the event is kept for the runs that wait for it, and starts no workflow");
+        }
+        if common.json {
+            print_json(&answer);
+            return Ok(Exit::Done);
+        }
+        let repeated = if answer["repeated"] == true { " (a repeat, dropped)" } else { "" };
+        line(&format!("event {}{repeated}", text(&answer, "event")));
+        for run in answer["started"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            line(&format!("started {run}"));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Ends runs; their compensations and clean-ups run first
+#[derive(Args, Debug)]
+pub(super) struct Cancel {
+    /// The runs
+    #[arg(required = true)]
+    runs: Vec<RunId>,
+    /// Why
+    #[arg(long, default_value = "cancelled by hand")]
+    reason: String,
+}
+
+impl Cancel {
+    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
+        let mut exit = Exit::Done;
+        for run in &self.runs {
+            match access.cancel(*run, &self.reason).await {
+                Ok(is_now) if common.json => print_json(&json!({ "run": run, "cancelled": true, "now": is_now })),
+                Ok(true) => line(&format!("{run} is being cancelled")),
+                Ok(false) => {
+                    line(&format!("{run} is cancelled as soon as a daemon runs, or `panta run --resume {run}`"));
+                }
+                Err(fault) => {
+                    fault.show();
+                    exit = fault.exit;
+                }
+            }
+        }
+        Ok(exit)
+    }
+}

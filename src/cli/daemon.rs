@@ -1,0 +1,203 @@
+//! `panta daemon`: a folder of scripts, its triggers and the API, until it is told to end.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::Common;
+use super::follow::interrupted;
+use super::output::{Exit, Fault, draw, line, note};
+use crate::config::Config;
+use crate::diag::Color;
+use crate::engine::{Engine, Handle};
+use crate::store::sqlite::{self, Sqlite};
+use crate::time::{format_duration, parse_duration};
+use crate::{reload, trigger, web};
+
+/// Runs a folder of scripts: triggers, hot reload, API
+#[derive(Args, Debug)]
+pub(super) struct Daemon {
+    /// The scripts folder; `scripts` or this folder where none is given
+    scripts: Option<PathBuf>,
+    /// Where the API listens [default: 127.0.0.1:7262]
+    #[arg(long, env = "PANTA_LISTEN", value_name = "ADDR")]
+    listen: Option<String>,
+    /// How long runs may go on once it is told to end
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    drain: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("{error}; hint: {}", error.hint()))
+}
+
+/// How often a draining daemon looks whether runs are still busy.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The server has so long for its last answers once the runs are drained.
+const LAST: Duration = Duration::from_secs(2);
+
+/// The reload service as the API sees it.
+struct Records(Arc<reload::Service>);
+
+impl web::Reloads for Records {
+    fn reloads(&self) -> Value {
+        let newest_first: Vec<_> = self.0.reloads().iter().rev().map(reload::Reload::to_json).collect();
+        json!({ "reloads": newest_first, "next": null })
+    }
+
+    fn broken(&self, workflow: &str) -> Option<Value> {
+        serde_json::to_value(self.0.broken(workflow)?).ok()
+    }
+}
+
+impl Daemon {
+    pub(super) async fn execute(&self, common: &Common) -> Result<Exit, Fault> {
+        let scripts = self.scripts.clone().unwrap_or_else(super::default_scripts);
+        if !scripts.is_dir() {
+            return Err(Fault::usage(format!("there is no folder `{}`", scripts.display())));
+        }
+        let config = common.config_with(&scripts, self.listen.clone())?;
+        // Bound before anything else: a second daemon must not touch the store.
+        let listener = TcpListener::bind(&config.listen)
+            .await
+            .map_err(|error| Fault::unreachable(format!("cannot listen on `{}`: {error}", config.listen)))?;
+        let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
+        let access = access(address.ip().is_loopback(), common.token.as_deref())?;
+        let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
+        let engine = Engine::start(Arc::new(Sqlite::open(&config.data, &options)?), config.engine());
+        let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
+        engine.stop();
+        done
+    }
+
+    async fn serve(
+        &self,
+        handle: &Handle,
+        scripts: &Path,
+        config: &Config,
+        listener: TcpListener,
+        access: web::Access,
+    ) -> Result<Exit, Fault> {
+        let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
+        let reloads =
+            reload::Service::start(handle.clone(), scripts).map_err(|error| Fault::usage(error.to_string()))?;
+        let shown = tell(&reloads);
+        let taken_up = handle.recover()?;
+        let triggers = trigger::service::Service::start(handle.clone());
+        let (stop, mut stopped) = watch::channel(false);
+        let app = web::App { handle: handle.clone(), reloads: Arc::new(Records(Arc::clone(&reloads))), access };
+        let mut server = tokio::spawn(web::serve(listener, app, async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }));
+        let count = handle.workflows().len();
+        let plural = if count == 1 { "" } else { "s" };
+        let folder = scripts.display().to_string();
+        line(&format!(
+            "panta is listening on http://{address} ({count} workflow{plural} from {}/)",
+            folder.trim_end_matches('/')
+        ));
+        if taken_up > 0 {
+            note(&format!("{taken_up} open runs of {} go on", config.data.display()));
+        }
+        let trouble = tokio::select! {
+            () = interrupted() => None,
+            trouble = failed(handle) => Some(trouble),
+        };
+        // Nothing new is started; what is under way may end.
+        blocking(move || triggers.stop()).await;
+        stop.send_replace(true);
+        if trouble.is_none() {
+            self.drain(handle).await;
+        }
+        // Its last answers go out; what then still hangs is cut off.
+        let _ = tokio::time::timeout(LAST, &mut server).await;
+        server.abort();
+        shown.abort();
+        blocking(move || reloads.stop()).await;
+        match trouble {
+            Some(trouble) => Err(Fault::unreachable(format!("the engine has stopped: {trouble}"))),
+            None => Ok(Exit::Done),
+        }
+    }
+
+    /// Waits for the runs in motion, as long as is allowed; a second signal ends it at once.
+    async fn drain(&self, handle: &Handle) {
+        if busy(handle) == 0 {
+            return;
+        }
+        note(&format!(
+            "{} runs are under way; ending within {}, or at once with a second signal",
+            busy(handle),
+            format_duration(self.drain)
+        ));
+        let quiet = async {
+            while busy(handle) > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = quiet => {}
+            () = tokio::time::sleep(self.drain) => note("what is still under way goes on with the next start"),
+            () = interrupted() => {}
+        }
+    }
+}
+
+/// Runs that compute or perform something: those that wait need nobody.
+fn busy(handle: &Handle) -> usize {
+    use crate::store::Status;
+    let counts = handle.counts().unwrap_or_default();
+    let running = counts.iter().filter(|(_, status, _)| *status == Status::Running).map(|(_, _, n)| *n as usize);
+    running.sum::<usize>().min(handle.in_motion().0)
+}
+
+fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> {
+    match token {
+        Some(token) => Ok(web::Access::Token(token.into())),
+        None if is_loopback => Ok(web::Access::Loopback),
+        None => Err(Fault::usage(
+            "others can reach this address, and there is no token; hint: set `PANTA_TOKEN`, or listen on 127.0.0.1",
+        )),
+    }
+}
+
+/// Shows what came of each save.
+fn tell(reloads: &reload::Service) -> tokio::task::JoinHandle<()> {
+    let color = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Color::Ansi
+    } else {
+        Color::Plain
+    };
+    let (first, mut later) = reloads.follow();
+    for record in first.iter().filter(|record| !record.diagnostics.is_empty()) {
+        draw(&record.render(color));
+    }
+    tokio::spawn(async move {
+        while let Ok(record) = later.recv().await {
+            draw(&record.render(color));
+        }
+    })
+}
+
+/// Resolves when the engine has stopped by itself.
+async fn failed(handle: &Handle) -> String {
+    let mut notices = handle.watch();
+    loop {
+        if let Some(trouble) = handle.trouble() {
+            return trouble;
+        }
+        notices.next().await;
+    }
+}
+
+/// Joining threads would hold up the server's last answers.
+async fn blocking(act: impl FnOnce() + Send + 'static) {
+    let _ = tokio::task::spawn_blocking(act).await;
+}

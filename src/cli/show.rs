@@ -1,0 +1,96 @@
+//! `panta show` and `panta logs`: the journal of a run as a timeline.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Common;
+use super::access::Access;
+use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, short, table, text};
+use crate::id::RunId;
+
+/// Shows a run and its journal
+#[derive(Args, Debug)]
+pub(super) struct Show {
+    /// The run
+    run: RunId,
+}
+
+/// Shows the log lines of a run
+#[derive(Args, Debug)]
+pub(super) struct Logs {
+    /// The run
+    run: RunId,
+}
+
+impl Show {
+    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
+        let row = access.run(self.run).await?;
+        let journal = access.journal(self.run).await?;
+        if common.json {
+            let mut row = row;
+            row["entries"] = journal.into();
+            json(&row);
+            return Ok(Exit::Done);
+        }
+        let status = text(&row, "status");
+        line(&format!("{}  {}", text(&row, "workflow"), Paint::of_status(status).on(Stream::Out, status)));
+        line(&format!("run      {}", text(&row, "run")));
+        line(&format!("version  {}", short(text(&row, "version"), 13)));
+        line(&format!("created  {}", text(&row, "created_at")));
+        let total = between(&row, "started_at", "ended_at").map(lasted);
+        if let Some(total) = total {
+            line(&format!("ended    {} after {total}", text(&row, "ended_at")));
+        }
+        for field in ["input", "output", "error"] {
+            if !row[field].is_null() {
+                line(&format!("{field:<8} {}", short(&row[field].to_string(), 100)));
+            }
+        }
+        line("");
+        let rows: Vec<_> = journal.iter().map(entry).collect();
+        table(&["N", "POSITION", "KIND", "NAME", "LINE", "ATTEMPT", "TOOK", "VALUE"], &rows);
+        Ok(Exit::Done)
+    }
+}
+
+fn entry(entry: &Value) -> Vec<String> {
+    let position = text(entry, "position");
+    let depth = position.matches('.').count().min(12);
+    let number = |field: &str| entry[field].as_u64().filter(|n| *n > 0).map(|n| n.to_string()).unwrap_or_default();
+    let value = match entry["ok"].as_bool() {
+        Some(true) => short(&entry["value"].to_string(), 60),
+        Some(false) => short(&format!("✗ {}", text(&entry["error"], "message")), 60),
+        None => entry["due"].as_str().map(|due| format!("until {due}")).unwrap_or_default(),
+    };
+    let took = between(entry, "started_at", "ended_at").map(lasted).unwrap_or_default();
+    vec![
+        entry["n"].to_string(),
+        format!("{}{position}", " ".repeat(depth)),
+        text(entry, "kind").to_owned(),
+        short(text(entry, "name"), 40),
+        number("line"),
+        number("attempt"),
+        took,
+        value,
+    ]
+}
+
+impl Logs {
+    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
+        access.run(self.run).await?;
+        for entry in access.journal(self.run).await?.iter().filter(|entry| entry["kind"] == "log") {
+            let message = entry["value"].as_str().map_or_else(|| entry["value"].to_string(), str::to_owned);
+            if common.json {
+                json(&serde_json::json!({
+                    "n": entry["n"], "at": entry["started_at"], "level": entry["name"], "message": message,
+                    "fields": entry["detail"], "line": entry["line"],
+                }));
+                continue;
+            }
+            let fields = if entry["detail"].is_null() { String::new() } else { format!(" {}", entry["detail"]) };
+            let (at, level) = (text(entry, "started_at"), text(entry, "name"));
+            line(&format!("{}  {level:<5}  {}{fields}", Paint::Dim.on(Stream::Out, at), short(&message, 16_000)));
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,147 @@
+//! `panta why`: why a run waits, failed or stopped, in words, and what to do.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::access::Access;
+use super::output::{Exit, Fault, diagnostic, json as print_json, lasted, line, text};
+use super::{Common, fault};
+use crate::id::RunId;
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// Says why a run waits or failed, and what to do
+#[derive(Args, Debug)]
+pub(super) struct Why {
+    /// The run
+    run: RunId,
+}
+
+/// An event that a run waits for.
+struct Wanted {
+    name: String,
+    key: Option<String>,
+}
+
+impl Why {
+    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
+        let row = access.run(self.run).await?;
+        let (mut reasons, mut commands) = (Vec::new(), Vec::new());
+        reasons.push(self.headline(&row));
+        if text(&row, "status") == "waiting" {
+            self.waiting(access, &row, &mut reasons, &mut commands).await?;
+        } else {
+            self.other(&row, &mut commands);
+        }
+        if common.json {
+            print_json(&json!({
+                "run": row["run"], "status": row["status"], "why": reasons, "try": commands, "error": row["error"],
+            }));
+            return Ok(Exit::Done);
+        }
+        reasons.iter().for_each(|reason| line(reason));
+        if !row["error"].is_null() {
+            diagnostic(&fault::diagnose(&row["error"], access.sources(self.run).as_ref()));
+        }
+        commands.iter().for_each(|command| line(&format!("try: {command}")));
+        Ok(Exit::Done)
+    }
+
+    fn headline(&self, row: &Value) -> String {
+        let (workflow, status) = (text(row, "workflow"), text(row, "status"));
+        let since = |field: &str| ago(text(row, field)).map(|ago| format!(", {ago} ago")).unwrap_or_default();
+        match status {
+            "waiting" => format!("`{workflow}` waits for {}", text(row, "waiting_for")),
+            "queued" => format!("`{workflow}` was accepted{}, and nothing has taken it up", since("created_at")),
+            "running" => format!("`{workflow}` is being run; it began{}", since("started_at").replace(',', "")),
+            "completed" => format!("`{workflow}` completed{}; nothing is wrong with it", since("ended_at")),
+            "failed" => format!("`{workflow}` failed{}", since("ended_at")),
+            "timed_out" => format!("`{workflow}` ran out of time{}", since("ended_at")),
+            other => format!("`{workflow}` is {other}{}", since("ended_at")),
+        }
+    }
+
+    fn other(&self, row: &Value, commands: &mut Vec<String>) {
+        match text(row, "status") {
+            "failed" | "diverged" | "quarantined" | "timed_out" => commands.push(format!("panta show {}", self.run)),
+            "queued" | "running" => {
+                commands.push(format!("panta run --resume {}   (where no daemon runs)", self.run));
+            }
+            _ => {}
+        }
+    }
+
+    async fn waiting(
+        &self,
+        access: &Access,
+        row: &Value,
+        reasons: &mut Vec<String>,
+        commands: &mut Vec<String>,
+    ) -> Result<(), Fault> {
+        let journal = access.journal(self.run).await?;
+        let open = open(&journal);
+        if let Some(since) = open.iter().filter_map(|entry| ago(text(entry, "started_at"))).next_back() {
+            reasons.push(format!("since {since}"));
+        }
+        if let Some(wake) = row["wake_at"].as_str() {
+            reasons.push(format!("it goes on at {wake} by itself"));
+        }
+        if let Some(at) = open.iter().rev().find_map(|entry| entry["line"].as_u64().filter(|line| *line > 0)) {
+            let source = access.sources(self.run).and_then(|bundle| {
+                bundle.sources.get(bundle.main())?.line(at as usize).map(|line| line.trim().to_owned())
+            });
+            reasons.extend(source.map(|source| format!("in line {at}: {source}")));
+        }
+        for wanted in wanted(text(row, "waiting_for")) {
+            self.near_misses(access, row, &wanted, reasons).await?;
+            let key = wanted.key.as_ref().map(|key| format!(" --key '{key}'")).unwrap_or_default();
+            commands.push(format!("panta emit {}{key} --payload '{{}}'", wanted.name));
+        }
+        commands.push(format!("panta cancel {}", self.run));
+        Ok(())
+    }
+
+    async fn near_misses(
+        &self,
+        access: &Access,
+        row: &Value,
+        wanted: &Wanted,
+        reasons: &mut Vec<String>,
+    ) -> Result<(), Fault> {
+        let since = Timestamp::from_text(text(row, "created_at")).unwrap_or_default();
+        let events = access.events(&wanted.name, since).await?;
+        let others = events.iter().filter(|event| event["key"].as_str() != wanted.key.as_deref()).count();
+        reasons.push(match (others, wanted.key.is_some()) {
+            (0, _) => format!("no `{}` event has come since the run was accepted", wanted.name),
+            (1, true) => format!("1 `{}` event since then, not with this key", wanted.name),
+            (n, true) => format!("{n} `{}` events since then, none with this key", wanted.name),
+            (n, false) => format!("{n} `{}` events since then, none that fits", wanted.name),
+        });
+        Ok(())
+    }
+}
+
+/// Entries that began and have not ended.
+fn open(journal: &[Value]) -> Vec<&Value> {
+    let ended = |entry: &&Value| {
+        journal.iter().any(|other| !other["ended_at"].is_null() && other["position"] == entry["position"])
+    };
+    journal.iter().filter(|entry| entry["ended_at"].is_null() && !ended(entry)).collect()
+}
+
+/// The events that the sentence of a wait names: "event `x` with key `k`".
+fn wanted(sentence: &str) -> Vec<Wanted> {
+    sentence
+        .split("event `")
+        .skip(1)
+        .filter_map(|rest| {
+            let (name, rest) = rest.split_once('`')?;
+            let key =
+                rest.split_once("key `").and_then(|(_, rest)| rest.split_once('`')).map(|(key, _)| key.to_owned());
+            Some(Wanted { name: name.to_owned(), key })
+        })
+        .collect()
+}
+
+fn ago(time: &str) -> Option<String> {
+    Timestamp::from_text(time).map(|time| lasted(SystemClock.now().since(time)))
+}

@@ -1,0 +1,50 @@
+//! `panta daemon`, and the commands that talk to it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use super::Place;
+
+/// A daemon on a free port; killed when dropped.
+struct Daemon {
+    child: Child,
+    first: String,
+}
+
+impl Daemon {
+    fn start(place: &Place) -> Self {
+        let mut command = place.command(&["daemon", "scripts", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        Self { child, first }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_says_where_it_listens_and_others_act_through_it() {
+    let place = Place::new(&[("scripts/w.rhai", "wait_for(\"paid\", #{ key: input.id })")]);
+    let daemon = Daemon::start(&place);
+    assert!(daemon.first.starts_with("panta is listening on http://127.0.0.1:"), "{}", daemon.first);
+    assert!(daemon.first.contains("(1 workflow from scripts/)"), "{}", daemon.first);
+    let run = place.panta(&["start", "w", "-i", "id=A1"]).expect(0).out.trim().to_owned();
+    place.panta(&["emit", "paid", "--key", "A1", "--payload", "7"]).expect(0);
+    let follow = place.panta(&["run", "--resume", &run, "--json"]).expect(0);
+    assert_eq!(follow.json()["output"], 7);
+    assert!(place.panta(&["workflows"]).expect(0).out.contains('w'));
+}
+
+#[test]
+fn a_script_is_handed_to_the_daemon_that_holds_the_folder() {
+    let place = Place::new(&[("scripts/w.rhai", "input.n + 1"), ("other.rhai", "1")]);
+    let _daemon = Daemon::start(&place);
+    assert_eq!(place.panta(&["run", "scripts/w.rhai", "-i", "n=1"]).expect(0).out, "2\n");
+    assert!(place.panta(&["run", "other.rhai"]).expect(5).err.contains("holds the data folder"));
+}

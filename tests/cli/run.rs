@@ -1,0 +1,76 @@
+//! `panta run`.
+
+use std::process::Stdio;
+
+use super::{Came, Place};
+
+#[test]
+fn a_script_runs_to_its_end_and_its_output_is_on_stdout() {
+    let place = Place::new(&[("hello.rhai", "let n = step(\"double\", || input.n * 2); #{ n: n, who: input.who }")]);
+    let came = place.panta(&["run", "hello.rhai", "-i", "n=21", "-i", "who=ann"]).expect(0);
+    assert_eq!(came.json(), serde_json::json!({"n": 42, "who": "ann"}));
+    assert!(came.err.contains("✓ double") && came.err.contains("completed: run "), "{}", came.err);
+}
+
+#[test]
+fn with_json_there_is_one_object_and_nothing_else() {
+    let place = Place::new(&[("w.rhai", "print(\"hi\"); input")]);
+    let came = place.panta(&["run", "w.rhai", "--input", "[1]", "--json"]).expect(0).json();
+    assert_eq!((&came["status"], &came["output"]), (&"completed".into(), &serde_json::json!([1])));
+    assert_eq!(came.as_object().unwrap().keys().collect::<Vec<_>>(), ["run", "status", "output", "error"]);
+}
+
+#[test]
+fn an_error_is_shown_with_its_line_and_a_caret() {
+    let place = Place::new(&[("w.rhai", "let x = 1;\nstep(\"pay\", || { throw \"no money\" });")]);
+    let came = place.panta(&["run", "w.rhai"]).expect(1);
+    assert!(came.err.contains("error[E0501]: no money") && came.err.contains("w.rhai:2:"), "{}", came.err);
+    assert!(came.err.contains("in step `pay`"), "{}", came.err);
+}
+
+#[test]
+fn wrong_usage_and_broken_scripts_are_2() {
+    let place = Place::new(&[
+        ("bad.rhai", "let = 3;"),
+        ("typed.rhai", "workflow(#{ input: #{ n: \"int\" } });\nfn main(i) { i.n }"),
+    ]);
+    assert!(place.panta(&["run", "bad.rhai"]).expect(2).err.contains("bad.rhai:1:"));
+    assert!(place.panta(&["run", "none.rhai"]).expect(2).err.contains("there is no file"));
+    assert!(place.panta(&["run", "typed.rhai", "-i", "n=x"]).expect(2).err.contains("n: "));
+    place.panta(&["run"]).expect(2);
+}
+
+#[test]
+fn it_starts_the_scripts_beside_it_and_leaves_a_broken_one_out() {
+    let place = Place::new(&[
+        ("main.rhai", "workflow::run(\"child\", 4)"),
+        ("child.rhai", "input * 10"),
+        ("broken.rhai", "let ="),
+    ]);
+    let came = place.panta(&["run", "main.rhai"]).expect(0);
+    assert_eq!(came.out, "40\n");
+    assert!(came.err.contains("warning: `broken.rhai` is left out"), "{}", came.err);
+}
+
+#[test]
+fn settings_come_from_the_file_beside_the_scripts() {
+    let place = Place::new(&[("panta.toml", "[config]\nrate = 3"), ("w.rhai", "config(\"rate\") + 1")]);
+    assert_eq!(place.panta(&["run", "w.rhai"]).expect(0).out, "4\n");
+    place.write("panta.toml", "lisen = \"x\"");
+    assert!(place.panta(&["run", "w.rhai"]).expect(2).err.contains("did you mean `listen`?"));
+}
+
+#[test]
+fn a_killed_run_is_taken_up_where_it_stood() {
+    let script = "step(\"one\", || file::append(\"done.txt\", \"x\")); wait_for(\"go\"); file::read(\"done.txt\")";
+    let place = Place::new(&[("w.rhai", script)]);
+    let mut child = place.command(&["run", "w.rhai"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    assert!(lines.by_ref().any(|line| line.unwrap().contains("✓ one")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = place.panta(&["runs", "--json"]).expect(0).json()["run"].as_str().unwrap().to_owned();
+    place.panta(&["emit", "go"]).expect(0);
+    let came: Came = place.panta(&["run", "--resume", &run]).expect(0);
+    assert_eq!(came.out, "\"x\"\n");
+}
