@@ -223,9 +223,37 @@ const CALLS: &[(&str, &[&str])] = &[
 
 /// Names that scripts meet as keys of maps; none may be a word that has to be quoted.
 const KEYS: &[&str] = &[
-    "status", "ok", "headers", "body", "kind", "message", "retryable", "step", "attempt", "code", "stdout", "stderr",
-    "url", "path", "name", "size", "sha256", "run", "workflow", "error", "input", "output", "winner", "value",
-    "choice", "data", "by", "at", "faults", "modified", "folder",
+    "status",
+    "ok",
+    "headers",
+    "body",
+    "kind",
+    "message",
+    "retryable",
+    "step",
+    "attempt",
+    "code",
+    "stdout",
+    "stderr",
+    "url",
+    "path",
+    "name",
+    "size",
+    "sha256",
+    "run",
+    "workflow",
+    "error",
+    "input",
+    "output",
+    "winner",
+    "value",
+    "choice",
+    "data",
+    "by",
+    "at",
+    "faults",
+    "modified",
+    "folder",
 ];
 
 fn calls() -> impl Iterator<Item = &'static str> {
@@ -255,6 +283,7 @@ fn every_key_parses() {
 fn every_function_is_called() {
     let known: BTreeSet<_> = calls().map(|call| call.split('(').next().unwrap_or(call)).collect();
     let tables = panta::host::tables();
-    let missing: Vec<_> = tables.iter().copied().flatten().filter(|f| !known.contains(f.name)).map(|f| f.name).collect();
+    let missing: Vec<_> =
+        tables.iter().copied().flatten().filter(|f| !known.contains(f.name)).map(|f| f.name).collect();
     assert!(missing.is_empty(), "add a call of each to `CALLS`: {missing:?}");
 }

@@ -73,7 +73,7 @@ impl Server {
         let (seen, more) = &*self.seen;
         let missing = |seen: &mut Vec<Seen>| seen.iter().filter(|request| request.line == line).count() < count;
         let seen = seen.lock().expect("no test panicked");
-        let (_, waited) = more.wait_timeout_while(seen, PATIENCE, missing).expect("no test panicked");
+        let waited = more.wait_timeout_while(seen, PATIENCE, missing).expect("no test panicked").1;
         assert!(!waited.timed_out(), "fewer than {count} of `{line}`");
     }
 }
@@ -85,7 +85,8 @@ fn serve(stream: &TcpStream, answer: &Answer, all: &(Mutex<Vec<Seen>>, Condvar))
         all.1.notify_all();
         let (status, body) = answer(&request);
         let body = body.to_string();
-        let head = format!("HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         let mut writer = stream;
         if writer.write_all(format!("{head}{body}").as_bytes()).is_err() {
             return;
