@@ -66,7 +66,7 @@ fn an_empty_file_imports_nothing() {
     assert_eq!(imported(&bench), "");
 }
 
-/// The time is bounded by the limit on CPU between two host calls, which is 10 s; it is printed for whoever is curious.
+/// The bound is that of a script between two host calls, so that a slow machine fails here as it would fail there.
 #[test]
 fn a_hundred_thousand_rows() {
     let bench = Bench::shipped("csv-import", &[]);
@@ -79,7 +79,7 @@ fn a_hundred_thousand_rows() {
     assert_eq!(counts(&run), json!([ROWS - ROWS / 100, ROWS / 100]));
     assert_eq!(imported(&bench).lines().count(), ROWS - ROWS / 100);
     let took = run.ended_at.expect("an end").since(run.created_at);
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 /// Without optimisation the host functions are ten times slower; the full size is for a release build.

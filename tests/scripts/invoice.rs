@@ -19,7 +19,7 @@ fn delivered(term: &str) -> (Bench, Server, RunId) {
     let bench = Bench::shipped("invoice", &settings);
     let order = json!({ "order_id": "A1", "email": "ann@example.com", "total": "12.50" });
     let run = bench.emit("order.placed", None, &order)[0];
-    bench.emit("delivery.confirmed", Some("another"), &json!(null));
+    bench.emit("delivery.confirmed", Some("another"), &json!({}));
     bench.emit("delivery.confirmed", Some("A1"), &json!({ "at": "the door" }));
     (bench, server, run)
 }
@@ -69,7 +69,7 @@ fn is_given_up_and_withdrawn() {
 fn a_service_that_may_not_be_called_fails_the_run_before_anything_is_sent() {
     let bench = Bench::shipped("invoice", &[("billing_url", json!("http://10.0.0.1/invoices"))]);
     let run = bench.start("invoice", json!({ "order_id": "A1", "email": "ann@example.com", "total": "1" }));
-    bench.emit("delivery.confirmed", Some("A1"), &json!(null));
+    bench.emit("delivery.confirmed", Some("A1"), &json!({}));
     let message = message(&bench.ended(run));
     assert!(message.contains("may not be called") && message.contains("hint: add `allow:"), "{message}");
 }

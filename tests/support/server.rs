@@ -80,7 +80,7 @@ impl Server {
         let (seen, more) = &*self.seen;
         let missing = |seen: &mut Vec<Seen>| seen.iter().filter(|request| request.line == line).count() < count;
         let seen = seen.lock().expect("no test panicked");
-        let (_, waited) = more.wait_timeout_while(seen, PATIENCE, missing).expect("no test panicked");
+        let waited = more.wait_timeout_while(seen, PATIENCE, missing).expect("no test panicked").1;
         assert!(!waited.timed_out(), "fewer than {count} of `{line}`");
     }
 }

@@ -12,12 +12,15 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// The module below the crate's root that it belongs to; `""` for `lib.rs` and `main.rs`.
+    /// The module's path: `trigger/cron` for `trigger/cron.rs`, `trigger` for `trigger/mod.rs`.
+    pub(super) fn name(&self) -> &str {
+        let path = self.path.strip_suffix(".rs").unwrap_or(&self.path);
+        path.strip_suffix("/mod").unwrap_or(path)
+    }
+
+    /// The module below the crate's root that it belongs to.
     pub(super) fn module(&self) -> &str {
-        match self.path.split_once('/') {
-            Some((module, _)) => module,
-            None => self.path.strip_suffix(".rs").filter(|name| !["lib", "main"].contains(name)).unwrap_or(""),
-        }
+        self.name().split('/').next().unwrap_or_default()
     }
 
     /// Whether it holds nothing but tests.
