@@ -15,7 +15,7 @@ use crate::engine::Error;
 use crate::id::RunId;
 use crate::payload::Payload;
 use crate::store;
-use crate::trigger::event::validate_name;
+use crate::pattern::validate_name;
 
 /// Characters of an id or a key: they are stored and compared, not data.
 const TEXT_MAX: usize = 500;
