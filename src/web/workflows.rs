@@ -16,7 +16,7 @@ use crate::engine::{Deployed, Error, Start, Started};
 use crate::time::parse_duration;
 
 /// The longest `wait`: proxies and clients give up on an answer that takes longer.
-const WAIT_MAX: Duration = Duration::from_secs(300);
+const WAIT_MAX: Duration = Duration::from_mins(5);
 /// Characters of a key: it is an id, not data.
 const KEY_MAX: usize = 255;
 
