@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::folder::{Source as Content, is_script};
-use crate::diag::{Diagnostic, Place};
+use crate::diag::{self, Diagnostic, Place};
 use crate::engine::{self, Deployed, Handle, Settings};
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, Stdlib, classify};
 use crate::script::source::Source;
@@ -32,8 +32,10 @@ pub fn load(main: &str, sources: &dyn Sources, settings: &Arc<dyn Settings>) -> 
 
 /// Compiles a bundle and checks it. The one place that decides whether a script may go live.
 pub(super) fn checked(bundle: Bundle, settings: &Arc<dyn Settings>) -> Result<Loaded, Vec<Diagnostic>> {
-    let deployed = engine::compile(bundle, settings)?;
-    let findings = verify::diagnose(&deployed);
+    let (deployed, mut findings) = engine::examine(bundle, settings);
+    let Some(deployed) = deployed else { return Err(findings) };
+    findings.extend(verify::diagnose(&deployed));
+    diag::sort(&mut findings);
     let (faults, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Diagnostic::is_error);
     if faults.is_empty() { Ok(Loaded { deployed, warnings }) } else { Err(faults) }
 }
