@@ -170,7 +170,7 @@ fn evaluate(worker: usize, runs: usize, to_log: &Sender<Row>, acked: &Receiver<u
                     Turn::Finished(result) => break result,
                 }
             };
-            result.expect("no error");
+            assert_eq!(result.expect("no error").as_int(), Ok(45));
             to_log.send(Row { run: (started * WORKERS + worker) as i64, body, worker, slot }).expect("the log lives");
             started += 1;
         }

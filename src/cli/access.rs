@@ -149,8 +149,7 @@ const REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Fault> {
     let now = SystemClock.now();
     let name = event["name"].as_str().unwrap_or_default();
-    crate::pattern::validate_name(name)
-        .map_err(|error| Fault::usage(format!("{error}; hint: {}", error.hint)))?;
+    crate::pattern::validate_name(name).map_err(|error| Fault::usage(format!("{error}; hint: {}", error.hint)))?;
     let id = event["id"].as_str().map_or_else(|| RunId::new().to_string(), str::to_owned);
     let event = Event {
         seq: 0,

@@ -288,7 +288,9 @@ impl AfterCommit {
             (Change::Claim { runs, .. }, Applied::Claimed(rows)) => {
                 rows.iter().for_each(|row| shared.activate(row.clone()));
                 let mut claiming = held(&shared.claiming);
-                runs.iter().for_each(|run| drop(claiming.remove(run)));
+                for run in runs {
+                    claiming.remove(run);
+                }
             }
             (Change::Finish { run, end, .. }, Applied::Ended { parent }) => {
                 let waiting = held(&shared.ends).remove(run).unwrap_or_default();

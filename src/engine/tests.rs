@@ -11,24 +11,25 @@ use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
 /// An engine with one script, over a store.
-pub(crate) struct Bench {
-    pub(crate) engine: Engine,
-    pub(crate) folder: tempfile::TempDir,
+struct Bench {
+    engine: Engine,
+    /// Held: it goes with the bench.
+    _folder: tempfile::TempDir,
 }
 
 impl Bench {
-    pub(crate) fn new(store: Arc<dyn Store>, scripts: &[(&str, &str)]) -> Self {
+    fn new(store: Arc<dyn Store>, scripts: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = Options { evict_after: Duration::from_millis(50), workers: 2, ..Options::new(folder.path()) };
         let engine = Engine::start(store, options);
-        let bench = Self { engine, folder };
+        let bench = Self { engine, _folder: folder };
         for (name, text) in scripts {
             bench.deploy(name, text);
         }
         bench
     }
 
-    pub(crate) fn deploy(&self, name: &str, text: &str) {
+    fn deploy(&self, name: &str, text: &str) {
         let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
         let deployed = compile(bundle, &settings)
@@ -36,12 +37,12 @@ impl Bench {
         self.engine.handle().deploy(deployed);
     }
 
-    pub(crate) fn block<T>(&self, future: impl Future<Output = T>) -> T {
+    fn block<T>(&self, future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time") })
     }
 
-    pub(crate) fn run(&self, workflow: &str, input: Value) -> Run {
+    fn run(&self, workflow: &str, input: Value) -> Run {
         let handle = self.engine.handle();
         self.block(async {
             let started = handle.start(workflow, Start { input, ..Start::default() }).await.expect("starts");
@@ -170,7 +171,7 @@ fn an_endless_loop_fails_its_run_and_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options { script_cpu: Duration::from_millis(200), workers: 1, ..Options::new(folder.path()) };
     let engine = Engine::start(Arc::new(Memory::default()), options);
-    let bench = Bench { engine, folder };
+    let bench = Bench { engine, _folder: folder };
     bench.deploy("endless", "[1].map(|x| loop {})");
     bench.deploy("other", "1");
     let handle = bench.engine.handle();

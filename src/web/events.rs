@@ -13,9 +13,9 @@ use super::request::{self, header};
 use super::{Problem, Shared, content, runs};
 use crate::engine::Error;
 use crate::id::RunId;
+use crate::pattern::validate_name;
 use crate::payload::Payload;
 use crate::store;
-use crate::pattern::validate_name;
 
 /// Characters of an id or a key: they are stored and compared, not data.
 const TEXT_MAX: usize = 500;
@@ -57,7 +57,7 @@ pub(super) async fn emit_to(
 }
 
 async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Response, Problem> {
-    validate_name(&sent.name).map_err(|e| Problem::bad(format!("`name`: {e}; hint: {}", e.hint())))?;
+    validate_name(&sent.name).map_err(|e| Problem::bad(format!("`name`: {e}; hint: {}", e.hint)))?;
     for (what, text) in [("key", &sent.key), ("id", &sent.id)] {
         if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > TEXT_MAX) {
             return Err(Problem::bad(format!("`{what}` is empty or longer than {TEXT_MAX} bytes")));

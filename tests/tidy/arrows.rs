@@ -23,16 +23,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["id", "payload", "time"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "time"]),
+    // Names and patterns of events.
+    ("pattern", &[]),
+    // One run over virtual time: drives what the engine drives, with other surroundings.
+    ("sim", &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "time"]),
     // What a cron line, a request, a file means: pure, driven from above.
-    ("trigger", &["time", "trigger/event"]),
-    ("trigger/event", &[]),
-    // The pattern of an event alone: runs emit events too, and those start runs.
-    (
-        "engine",
-        &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "store", "time", "trigger/event"],
-    ),
+    ("trigger", &["pattern", "time"]),
+    // Patterns of events: runs emit events too, and those start runs.
+    ("engine", &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "time"]),
     // Where what is decided below becomes a start, through the engine's handle.
-    ("trigger/verify", &["diag", "engine", "host", "script", "time"]),
+    ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger/verify"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
     ("reload/folder", &[]),
@@ -45,8 +45,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script",
-            "store", "time", "trigger",
+            "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
+            "script", "store", "time", "trigger",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.
@@ -56,8 +56,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
-    "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store", "time",
-    "trigger",
+    "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
+    "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {
