@@ -1,5 +1,5 @@
 //! What the engine does on this machine, beside what its parts could do: the hot path alone (scripts on fibers and a
-//! thread that commits to SQLite, nothing of a product around them), and commits of equal rows. Ratios within one run
+//! thread that commits to `SQLite`, nothing of a product around them), and commits of equal rows. Ratios within one run
 //! count; the machine's speed does not.
 //!
 //! `cargo bench --bench engine` prints a table; `-- quick` takes a tenth of the work.
@@ -50,7 +50,7 @@ impl Figures {
     fn measure(steps: usize, work: impl FnOnce()) -> Self {
         let (wall, cpu) = (elapsed(), cpu_seconds());
         work();
-        Self { steps: steps as f64, wall: (elapsed() - wall).as_secs_f64(), cpu: cpu_seconds() - cpu }
+        Self { steps: steps as f64, wall: elapsed().checked_sub(wall).unwrap().as_secs_f64(), cpu: cpu_seconds() - cpu }
     }
 
     fn rate(&self) -> f64 {

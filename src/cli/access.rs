@@ -120,12 +120,11 @@ impl Access {
             Self::Store(store) => {
                 let status = row(store, run)?.status;
                 let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-                match store.commit(&[Change::Cancel { run, reason }])?.first() {
-                    Some(Applied::Done) => Ok(false),
-                    _ => {
-                        let text = format!("run {run} has ended already ({})", status.name());
-                        Err(Fault::new(Exit::Failed, text))
-                    }
+                if let Some(Applied::Done) = store.commit(&[Change::Cancel { run, reason }])?.first() {
+                    Ok(false)
+                } else {
+                    let text = format!("run {run} has ended already ({})", status.name());
+                    Err(Fault::new(Exit::Failed, text))
                 }
             }
         }

@@ -35,9 +35,9 @@ impl Start {
         let run = text(&started, "run");
         if !self.wait {
             if common.json {
-                print_json(&started)
+                print_json(&started);
             } else {
-                line(run)
+                line(run);
             }
             return Ok(Exit::Done);
         }

@@ -81,9 +81,9 @@ fn report(scripts: usize, findings: &[Diagnostic], as_json: bool) -> Exit {
         (count(scripts, "script"), count(errors, "error"), count(findings.len() - errors, "warning"));
     let summary = format!("{all}, {wrong}, {odd}");
     if as_json {
-        note(&summary)
+        note(&summary);
     } else {
-        line(&summary)
+        line(&summary);
     }
     if errors > 0 { Exit::Failed } else { Exit::Done }
 }

@@ -33,7 +33,7 @@ impl Follow {
     }
 
     /// Follows to the end; `None`: interrupted.
-    pub(super) async fn to_end(&mut self, run: RunId) -> Result<Option<Run>, Fault> {
+    pub(super) async fn until_end(&mut self, run: RunId) -> Result<Option<Run>, Fault> {
         let mut interrupted = std::pin::pin!(interrupted());
         let mut is_stale = true;
         loop {
@@ -85,7 +85,7 @@ impl Follow {
         let entries = self.handle.journal(run)?;
         let entries: Vec<_> = entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect();
         self.tree.journal(&entries);
-        self.pause = PERIOD.max((elapsed() - began) * SHARE);
+        self.pause = PERIOD.max(elapsed().saturating_sub(began) * SHARE);
         Ok(())
     }
 }

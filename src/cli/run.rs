@@ -66,7 +66,7 @@ impl Run {
         let handle = engine.handle();
         let mut follow = follow::Follow::new(&handle);
         let run = self.begin(&handle, script).await?;
-        let Some(row) = follow.to_end(run).await? else {
+        let Some(row) = follow.until_end(run).await? else {
             engine.stop();
             note(&format!("\nthe run is left open; hint: `panta run --resume {run}` takes it up where it stands"));
             return Ok(None);

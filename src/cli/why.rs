@@ -26,7 +26,7 @@ impl Why {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
         let row = access.run(self.run).await?;
         let (mut reasons, mut commands) = (Vec::new(), Vec::new());
-        reasons.push(self.headline(&row));
+        reasons.push(Self::headline(&row));
         if text(&row, "status") == "waiting" {
             self.waiting(access, &row, &mut reasons, &mut commands).await?;
         } else {
@@ -46,7 +46,7 @@ impl Why {
         Ok(Exit::Done)
     }
 
-    fn headline(&self, row: &Value) -> String {
+    fn headline(row: &Value) -> String {
         let (workflow, status) = (text(row, "workflow"), text(row, "status"));
         let since = |field: &str| ago(text(row, field)).map(|ago| format!(", {ago} ago")).unwrap_or_default();
         match status {

@@ -88,6 +88,7 @@ pub type Explain = Rc<dyn Fn(&EvalAltResult) -> Diagnostic>;
 
 impl Activation {
     /// Begins a run, or a replay of it: nothing is evaluated yet.
+    #[expect(clippy::needless_pass_by_value, reason = "an activation owns its session")]
     pub fn new(
         session: Rc<Session>,
         pool: Rc<StackPool>,
@@ -163,7 +164,7 @@ impl Activation {
                 }
                 continue;
             }
-            let next = self.session.replay.borrow_mut().next();
+            let next = self.session.replay.borrow_mut().upcoming();
             match next {
                 Next::Recorded(index) => {
                     let strand = self.session.awaiting.borrow_mut().remove(&index);
@@ -317,7 +318,7 @@ impl Activation {
             let calls =
                 found.calls.iter().map(|frame| format!("{} ({}:{})", frame.function, frame.file, frame.line).into());
             map.insert("message".into(), found.title.clone().into());
-            map.insert("code".into(), found.code.to_string().into());
+            map.insert("code".into(), found.code.clone().into());
             map.insert("calls".into(), calls.collect::<rhai::Array>().into());
             if let Some(hint) = &found.hint {
                 map.insert("hint".into(), hint.to_string().into());
@@ -423,7 +424,7 @@ impl Activation {
         };
         let mut replay = self.session.replay.borrow_mut();
         if !replay.is_live() {
-            if let Next::Ended = replay.next() {
+            if let Next::Ended = replay.upcoming() {
                 drop(replay);
                 self.ended = Some(end);
                 return;
@@ -478,6 +479,7 @@ fn cleaner(
     })
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "results of scripts carry boxed errors")]
 fn panic_error(panic: &(dyn std::any::Any + Send)) -> Box<EvalAltResult> {
     let text =
         panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());

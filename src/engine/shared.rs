@@ -46,11 +46,14 @@ pub enum Notice {
 /// Values that runs of this node have set and that are not durable yet, over the store.
 #[derive(Default)]
 pub(super) struct Overlay {
-    values: HashMap<(Arc<str>, Arc<str>), Set>,
-    order: VecDeque<(u64, (Arc<str>, Arc<str>))>,
+    values: HashMap<Value, Set>,
+    order: VecDeque<(u64, Value)>,
     last: u64,
     cleared: u64,
 }
+
+/// Scope and key of a durable value.
+type Value = (Arc<str>, Arc<str>);
 
 struct Set {
     value: Option<Payload>,
@@ -305,13 +308,14 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Ended(*run, end.status));
             }
-            (Change::Cancel { run, .. }, Applied::Done) => shared.wake(*run),
-            (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
+            (Change::Cancel { run, .. }, Applied::Done) | (Change::Park { run, .. }, Applied::Ready) => {
+                shared.wake(*run);
+            }
             (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => {
-                shared.notify(Notice::Changed(*run))
+                shared.notify(Notice::Changed(*run));
             }
             (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => {
-                self.lost(*run)
+                self.lost(*run);
             }
             _ => {}
         }

@@ -37,6 +37,7 @@ impl Bench {
         self.engine.handle().deploy(deployed);
     }
 
+    #[expect(clippy::unused_self, reason = "read as: the bench waits")]
     fn block<T>(&self, future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time") })
@@ -208,7 +209,8 @@ fn polling_is_one_entry() {
     let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
     let run = bench.run("w", json!(null));
     assert_eq!(run.output.expect("output").to_json(), json!(true));
-    let kinds: Vec<_> = bench.engine.handle().journal(run.id).expect("reads").iter().map(|e| e.shown_kind()).collect();
+    let kinds: Vec<_> =
+        bench.engine.handle().journal(run.id).expect("reads").iter().map(crate::journal::Entry::shown_kind).collect();
     assert_eq!(kinds, ["start", "effect", "wait", "wait", "end"]);
 }
 

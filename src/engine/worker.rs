@@ -602,8 +602,7 @@ impl Worker {
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
-        let waiting_for =
-            motion.waits.values().map(|pending| pending.sentence()).collect::<Vec<_>>().join("; and ").into();
+        let waiting_for = motion.waits.values().map(Pending::sentence).collect::<Vec<_>>().join("; and ").into();
         motion.parked = true;
         let change = Change::Park {
             run,

@@ -170,7 +170,10 @@ pub(super) fn timeout(call: &Call<'_>, duration: Duration, body: &FnPtr, args: V
     Err(Fail::error("timeout", format!("not done within {shown}")).with("retryable", true))
 }
 
-fn branches(call: &Call<'_>) -> Result<(Option<Vec<String>>, Vec<(FnPtr, Vec<Dynamic>)>), Fail> {
+/// A closure and its arguments.
+type Branch = (FnPtr, Vec<Dynamic>);
+
+fn branches(call: &Call<'_>) -> Result<(Option<Vec<String>>, Vec<Branch>), Fail> {
     let wrong = || call.invalid("takes a list or a map of closures, such as `[|| a(), || b()]`");
     let closure = |value: Dynamic| value.try_cast::<FnPtr>().map(|f| (f, Vec::new())).ok_or_else(wrong);
     let value = call.args[0].clone();
@@ -203,7 +206,7 @@ fn body_of(call: &Call<'_>, session: &Rc<Session>, closure: FnPtr, args: Vec<Dyn
 
 type Ended = (Vec<Option<Outcome<Dynamic>>>, Option<usize>);
 
-fn run(call: &Call<'_>, closures: Vec<(FnPtr, Vec<Dynamic>)>, until: Until, limit: usize) -> Result<Ended, Fail> {
+fn run(call: &Call<'_>, closures: Vec<Branch>, until: Until, limit: usize) -> Result<Ended, Fail> {
     let (session, strand) = call.session()?;
     super::no_pure(call, &strand)?;
     if closures.len() > MOST {

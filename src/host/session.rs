@@ -478,12 +478,13 @@ impl Session {
 
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.
     pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();
-        entry.outcome = Some(outcome.clone());
+        entry.outcome = Some(outcome);
         self.replay.borrow_mut().append(entry);
         self.guard.host_call();
-        outcome_value(&outcome)
+        value
     }
 
     /// An entry for a command at a position, begun now.

@@ -126,7 +126,7 @@ fn change(
     let command = command(call, &key);
     match now(&session, &strand, &command)? {
         Ok(value) => value,
-        Err(position) => write(call, &session, &command, position, &key, &change),
+        Err(position) => write(call, &session, &command, &position, &key, &change),
     }
 }
 
@@ -134,7 +134,7 @@ fn write(
     call: &Call<'_>,
     session: &Rc<Session>,
     command: &Command,
-    position: crate::journal::Position,
+    position: &crate::journal::Position,
     key: &str,
     change: Change<'_>,
 ) -> Result<Dynamic, Fail> {
@@ -157,6 +157,7 @@ fn write(
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the changes take the old value")]
 fn add(call: &Call<'_>, old: Dynamic) -> Result<(Option<Dynamic>, Dynamic), Fail> {
     let n = call.int(1)?;
     let old = if old.is_unit() {

@@ -26,7 +26,7 @@ pub struct Command {
 pub enum Issued {
     /// Its outcome is the next one in the journal; it has been taken.
     Recorded(Entry),
-    /// Its outcome is recorded with this index, after others: wait until [`Replay::next`] names it, then take it.
+    /// Its outcome is recorded with this index, after others: wait until [`Replay::upcoming`] names it, then take it.
     Later(usize),
     /// No outcome yet.
     Pending {
@@ -203,7 +203,7 @@ impl Replay {
     }
 
     /// What comes next when every branch waits.
-    pub fn next(&mut self) -> Next {
+    pub fn upcoming(&mut self) -> Next {
         let Some(Some(entry)) = self.recorded.get(self.cursor) else { return Next::Live };
         match entry.kind {
             Kind::Cancel => {

@@ -104,15 +104,12 @@ impl Scopes {
     /// The label of the next command of this name in a scope: equal in every attempt of what is around it. Counts it.
     pub fn label(&mut self, id: ScopeId, name: &str) -> String {
         let scope = self.scope_mut(id);
-        let occurrence = match scope.occurrences.get_mut(name) {
-            Some(count) => {
-                *count += 1;
-                *count
-            }
-            None => {
-                scope.occurrences.insert(name.to_owned(), 1);
-                1
-            }
+        let occurrence = if let Some(count) = scope.occurrences.get_mut(name) {
+            *count += 1;
+            *count
+        } else {
+            scope.occurrences.insert(name.to_owned(), 1);
+            1
         };
         format!("{}/{name}#{occurrence}", scope.label)
     }

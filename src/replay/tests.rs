@@ -37,9 +37,9 @@ fn outcomes_come_back_in_the_order_of_the_journal() {
     let branches = [0, 1].map(|n| replay.scopes.branch(Scopes::ROOT, 0, n));
     assert!(matches!(replay.issue(branches[0], &command("a")), Ok(Issued::Later(1))));
     assert!(matches!(replay.issue(branches[1], &command("b")), Ok(Issued::Recorded(_))));
-    assert_eq!(replay.next(), Next::Recorded(1));
+    assert_eq!(replay.upcoming(), Next::Recorded(1));
     assert_eq!(replay.take(1), outcome("a", "0.0.0"));
-    assert_eq!(replay.next(), Next::Live);
+    assert_eq!(replay.upcoming(), Next::Live);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn another_command_diverges_and_names_both() {
 fn a_command_that_is_no_longer_reached_diverges() {
     let mut replay = Replay::new(vec![outcome("a", "1")]);
     assert!(matches!(replay.issue(Scopes::ROOT, &command("b")), Ok(Issued::Pending { .. })));
-    assert_eq!(replay.next(), Next::Recorded(0));
+    assert_eq!(replay.upcoming(), Next::Recorded(0));
     assert_eq!(
         replay.unreached().to_string(),
         "at 1 the journal has effect `a` (line 1), the script now does nothing more"
@@ -132,7 +132,7 @@ fn a_cancellation_stands_in_the_order() {
     cancel.detail = Some(Payload::from_text("\"why\""));
     let mut replay = Replay::new(vec![outcome("a", "0"), cancel]);
     assert!(matches!(replay.issue(Scopes::ROOT, &command("a")), Ok(Issued::Recorded(_))));
-    assert_eq!(replay.next(), Next::Cancelled(Payload::from_text("\"why\"")));
+    assert_eq!(replay.upcoming(), Next::Cancelled(Payload::from_text("\"why\"")));
     assert!(replay.is_live());
 }
 

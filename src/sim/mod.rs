@@ -177,7 +177,7 @@ impl Sim {
     }
 
     fn drive(&self, state: &mut State, world: &Rc<SimWorld>) -> Option<Finish> {
-        let guard = Guard::new(Limits { cpu: Duration::from_secs(60), ..Limits::default() });
+        let guard = Guard::new(Limits { cpu: Duration::from_mins(1), ..Limits::default() });
         let journal = world.written.borrow().entries.clone();
         let session = Session::new(
             self.facts.clone(),
