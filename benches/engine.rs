@@ -50,7 +50,7 @@ impl Figures {
     fn measure(steps: usize, work: impl FnOnce()) -> Self {
         let (wall, cpu) = (elapsed(), cpu_seconds());
         work();
-        Self { steps: steps as f64, wall: elapsed().checked_sub(wall).unwrap().as_secs_f64(), cpu: cpu_seconds() - cpu }
+        Self { steps: steps as f64, wall: elapsed().saturating_sub(wall).as_secs_f64(), cpu: cpu_seconds() - cpu }
     }
 
     fn rate(&self) -> f64 {

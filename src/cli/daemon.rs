@@ -16,9 +16,11 @@ use super::output::{Exit, Fault, draw, line, note};
 use crate::config::Config;
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
+use crate::reload;
 use crate::store::sqlite::{self, Sqlite};
 use crate::time::{format_duration, parse_duration};
-use crate::{reload, trigger, web};
+use crate::trigger;
+use crate::web;
 
 /// Runs a folder of scripts: triggers, hot reload, API
 #[derive(Args, Debug)]
