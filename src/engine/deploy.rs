@@ -51,6 +51,8 @@ pub struct TriggerSpec {
     pub id: String,
     /// Options that are data.
     pub options: Value,
+    /// Names of the options that are closures.
+    pub closures: Vec<String>,
     /// Line of the declaration.
     pub line: u32,
 }
@@ -66,6 +68,7 @@ impl TriggerSpec {
             subject: trigger.subject.clone(),
             id: trigger.id(),
             options: Value::Object(data.collect()),
+            closures: trigger.options.iter().filter(|(_, v)| v.is_fnptr()).map(|(name, _)| name.to_string()).collect(),
             line: trigger.line,
         }
     }
@@ -79,7 +82,9 @@ impl Deployed {
 
     /// The input as a run of this workflow gets it, or every fault of it.
     pub fn accept(&self, input: &Value) -> Result<Payload, Vec<Fault>> {
-        self.input.as_ref().map_or_else(|| Ok(Payload::from_json(input)), |schema| schema.accept(input))
+        let Some(schema) = &self.input else { return Ok(Payload::from_json(input)) };
+        // Nothing given is the same as no field given: then every fault names a field.
+        if input.is_null() { schema.accept(&Value::Object(serde_json::Map::new())) } else { schema.accept(input) }
     }
 
     /// The settings as a run keeps them; `null` where the declaration read none.

@@ -129,10 +129,17 @@ pub(super) enum Begun {
     },
 }
 
-/// Issues a command that may wait; waits for its turn when it is recorded for later.
+/// Issues a command that may wait; waits for its turn when it is recorded for later. One that is not recorded waits until
+/// the journal is used up: what the present decides (a time that has come, an answer) must not come before what is recorded,
+/// and nothing is performed while the script can still diverge.
 pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
     let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
     session.mark_live();
+    if matches!(issued, Issued::Pending { .. }) {
+        while !session.replay.borrow().is_live() {
+            session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
+        }
+    }
     Ok(match issued {
         Issued::Recorded(entry) => Begun::Closed(entry),
         Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
@@ -266,10 +273,6 @@ fn poll(
     every: Duration,
     due: Option<Timestamp>,
 ) -> Result<Result<Payload, Payload>, Fail> {
-    // A replay must not poll: nothing is known yet of what comes later in the journal.
-    if !session.replay.borrow().is_live() {
-        session.wait(strand, call.line(), What::Until { due: session.now.get(), retry_of: None });
-    }
     let retried = strand.retried.replace(true);
     let outcome = loop {
         let fresh = super::copied(condition);

@@ -100,8 +100,6 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         return begun.go_on(opened, new(run));
     }
     if let Err(error) = session.world.accepts(&workflow, &input) {
-        // Not performed, so nothing of it is recorded but the error.
-        wait_for_live(&session, &strand, call.line());
         return session.close(session.entry(&command, position), Err(error));
     }
     let start = new(session.world.new_run());
@@ -111,13 +109,6 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(entry.clone());
     }
     begun.first(entry, start)
-}
-
-/// What is decided by the present must not come before what is recorded.
-fn wait_for_live(session: &Rc<Session>, strand: &Rc<Strand>, line: u32) {
-    while !session.replay.borrow().is_live() {
-        session.wait(strand, line, What::Until { due: session.now.get(), retry_of: None });
-    }
 }
 
 struct Beginning<'a> {
@@ -137,7 +128,6 @@ impl Beginning<'_> {
         if attached {
             return self.child(entry, run, true);
         }
-        wait_for_live(self.session, self.strand, self.command.line);
         self.session.close(entry, Ok(Payload::from_json(&json!(run))))
     }
 

@@ -107,6 +107,8 @@ pub struct Sim {
     arrivals: RefCell<BTreeMap<(String, u32), Timestamp>>,
     /// What happens outside.
     pub events: Vec<SimEvent>,
+    /// How long after its last entry a run is taken up again.
+    pub late: Duration,
     /// Drop the run and replay it each time it waits.
     pub evict_always: bool,
 }
@@ -146,13 +148,14 @@ impl Sim {
             effects: Box::new(effects),
             arrivals: RefCell::default(),
             events: Vec::new(),
+            late: Duration::ZERO,
             evict_always: false,
         })
     }
 
     /// Runs from what is durable to the end.
     pub fn run(&self, from: Written) -> Report {
-        let mut state = State { now: from.last_time(), written: from, performed: Vec::new(), asked: 0 };
+        let mut state = State { now: from.last_time().plus(self.late), written: from, performed: Vec::new(), asked: 0 };
         let mut seen = BTreeSet::new();
         loop {
             let before = state.written.entries.len();

@@ -69,6 +69,23 @@ fn holds(script: &str) -> Report {
             assert!(whole.performed.contains(effect), "the same keys and attempts after a crash: {effect:?}");
         }
     }
+    // The same when the process is down for a while: what came due meanwhile must not overtake what is recorded.
+    for late in [Duration::from_millis(50), Duration::from_hours(2)] {
+        sim.late = late;
+        for count in 0..whole.written.entries.len() {
+            let resumed = sim.run(whole.written.prefix(count));
+            assert!(
+                matches!(resumed.finish, Finish::Ended(_)),
+                "{:?} after {late:?}, crash at {count} of\n{script}",
+                resumed.finish
+            );
+            let recorded: Vec<_> = whole.written.entries[..count].to_vec();
+            assert_eq!(resumed.written.entries[..count], recorded, "what is recorded stays");
+            let again = sim.run(resumed.written.clone());
+            assert_eq!((again.asked, again.output()), (0, resumed.output()), "and replays");
+        }
+    }
+    sim.late = Duration::ZERO;
     sim.evict_always = true;
     let evicted = sim.run(Written::default());
     assert_eq!(
@@ -126,6 +143,19 @@ fn failures_retries_and_compensations() {
                 throw "again " + attempt_number()
             }));
             http::post("http://s.example/fail", 4)
+        }"#,
+    );
+}
+
+#[test]
+fn a_time_that_came_while_the_process_was_down_waits_its_turn() {
+    holds(
+        r#"
+        fn main() {
+            parallel([
+                || { sleep("3s"); step("c", || "C") },
+                || { sleep("1s"); step("a", || "A"); step("b", #{ retry: 2 }, || http::post("http://s.example/b", 1).status) },
+            ])
         }"#,
     );
 }

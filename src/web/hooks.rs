@@ -96,13 +96,9 @@ impl Hook {
         )
     }
 
-    /// Options that are closures do not reach this place. A condition that nobody evaluates must not count as fulfilled.
+    /// Closures are not asked here. A condition that nobody evaluates must not count as fulfilled.
     fn can_be_served(&self) -> Result<(), Problem> {
-        let declared = self.workflow.declared["triggers"].as_array();
-        let own = declared.and_then(|list| list.iter().find(|trigger| trigger["id"] == self.trigger.id));
-        let options = own.and_then(|trigger| trigger["options"].as_object());
-        match options.and_then(|options| options.keys().find(|name| self.trigger.options.get(name.as_str()).is_none()))
-        {
+        match self.trigger.closures.first() {
             None => Ok(()),
             Some(name) => {
                 let detail = format!("the webhook's option `{name}` is a closure, which is not supported here");

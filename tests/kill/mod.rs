@@ -71,7 +71,7 @@ fn nothing_is_lost_or_repeated_by_kills() {
             assert_eq!(&run["run"], before, "an acknowledged start is not lost");
         }
     }
-    drop(daemon);
+    assert_eq!(daemon.terminate(), Some(0), "it ends well when it is asked to");
     check_requests(&server, kills);
 }
 

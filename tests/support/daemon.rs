@@ -66,13 +66,6 @@ impl Daemon {
     ) -> Option<(u16, Value)> {
         request(&self.address, method, path, headers, body)
     }
-
-    /// A GET that must succeed.
-    pub(crate) fn get(&self, path: &str) -> Value {
-        let (status, body) = self.request("GET", path, &[], "").expect("an answer");
-        assert_eq!(status, 200, "{path}: {body}");
-        body
-    }
 }
 
 impl Drop for Daemon {
