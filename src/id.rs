@@ -37,9 +37,9 @@ impl fmt::Debug for RunId {
 }
 
 impl FromStr for RunId {
-    type Err = uuid::Error;
+    type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(Self)
+        Uuid::parse_str(text).map(Self).map_err(|_| format!("`{text}` is no run id (36 characters); hint: `panta runs` lists them"))
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests: to panic is how they fail")]
 
 mod cli;
+mod docs;
 mod hostile;
 mod kill;
 mod scripts;

@@ -88,10 +88,14 @@ impl Access {
     }
 
     /// The sources that a run is pinned to, where they can be had.
-    pub(super) fn sources(&self, run: RunId) -> Option<Bundle> {
-        let Self::Store(store) = self else { return None };
-        let row = store.run(run).ok()??;
-        Bundle::from_stored(&store.bundle(&row.version).ok()??).ok()
+    pub(super) async fn sources(&self, run: RunId) -> Option<Bundle> {
+        match self {
+            Self::Daemon(client) => client.sources(run).await,
+            Self::Store(store) => {
+                let row = store.run(run).ok()??;
+                Bundle::from_stored(&store.bundle(&row.version).ok()??).ok()
+            }
+        }
     }
 
     /// Events of that name since then, as far as they can be read.

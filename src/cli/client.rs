@@ -77,6 +77,12 @@ impl Client {
         self.send(Method::GET, path, None, &[]).await?.success()
     }
 
+    /// The sources that a run is pinned to, where they can be had.
+    pub(super) async fn sources(&self, run: crate::id::RunId) -> Option<crate::script::bundle::Bundle> {
+        let answer = self.get(&format!("/api/v1/runs/{run}/sources")).await.ok()?;
+        crate::script::bundle::Bundle::from_stored(answer.to_string().as_bytes()).ok()
+    }
+
     /// Acts; anything but success is a fault.
     pub(super) async fn post(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Result<Value, Fault> {
         self.send(Method::POST, path, Some(body), headers).await?.success()

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
 use crate::reload;
+use crate::store::lock;
 use crate::store::sqlite::{self, Sqlite};
 use crate::time::{format_duration, parse_duration};
 use crate::trigger;
@@ -73,7 +74,7 @@ impl Daemon {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
-        let engine = Engine::start(Arc::new(Sqlite::open(&config.data, &options)?), config.engine());
+        let engine = Engine::start(Arc::new(open(&config.data, &options).await?), config.engine());
         let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
         engine.stop();
         done
@@ -202,4 +203,23 @@ async fn failed(handle: &Handle) -> String {
 /// Joining threads would hold up the server's last answers.
 async fn blocking(act: impl FnOnce() + Send + 'static) {
     let _ = tokio::task::spawn_blocking(act).await;
+}
+
+/// Between two tries to get the data folder, and how often: a command that looks or acts holds it for a moment.
+const HELD_PAUSE: Duration = Duration::from_millis(100);
+const HELD_TRIES: usize = 30;
+
+async fn open(data: &Path, options: &sqlite::Options) -> Result<Sqlite, Fault> {
+    for _ in 0..HELD_TRIES {
+        match Sqlite::open(data, options) {
+            // Another daemon will not let it go.
+            Err(crate::store::Error::Held { .. })
+                if lock::holder(data).is_none_or(|holder| holder.listen.is_none()) =>
+            {
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            other => return Ok(other?),
+        }
+    }
+    Ok(Sqlite::open(data, options)?)
 }

@@ -140,6 +140,12 @@ pub fn main() -> ExitCode {
 
 async fn execute(cli: &Cli) -> Result<Exit, Fault> {
     let common = &cli.common;
+    // A folder from the environment counts for the next command, too.
+    let given = common
+        .data
+        .as_deref()
+        .filter(|data| std::env::var_os("PANTA_DATA").is_none_or(|variable| variable != *data.as_os_str()));
+    output::set_program(given, common.server.as_deref());
     let access = || Access::open(common, &common.config(&default_scripts())?);
     let Some(verb) = &cli.verb else {
         line(WELCOME);

@@ -166,6 +166,20 @@ impl Paint {
     }
 }
 
+static PROGRAM: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+/// Fixes what commands in hints begin with: they must work as printed, with the data folder or server that was given.
+pub(super) fn set_program(data: Option<&std::path::Path>, server: Option<&str>) {
+    let data = data.map(|data| format!(" --data {}", data.display())).unwrap_or_default();
+    let server = server.map(|server| format!(" --server {server}")).unwrap_or_default();
+    let _ = PROGRAM.set(format!("panta{data}{server}"));
+}
+
+/// What commands in hints begin with.
+pub(super) fn program() -> &'static str {
+    PROGRAM.get().map_or("panta", String::as_str)
+}
+
 /// A line of data. Nobody there to read it is no error.
 pub(super) fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, escaped};
 use super::input::{self, Input};
-use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, pretty, text};
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, pretty, program, text};
 use super::{Common, fault, follow, scripts};
 use crate::config::Config;
 use crate::engine::{Deployed, Engine, Handle, Options, Reach, Settings, Start};
@@ -68,7 +68,10 @@ impl Run {
         let run = self.begin(&handle, script).await?;
         let Some(row) = follow.until_end(run).await? else {
             engine.stop();
-            note(&format!("\nthe run is left open; hint: `panta run --resume {run}` takes it up where it stands"));
+            note(&format!(
+                "\nthe run is left open; hint: `{} run --resume {run}` takes it up where it stands",
+                program()
+            ));
             return Ok(None);
         };
         let finished = Finished { row: row.to_json(), sources: handle.sources(&row).ok() };
@@ -125,10 +128,14 @@ impl Run {
         };
         let row = follow::remote(client, &run).await?;
         let Some(row) = row else {
-            note(&format!("\nthe run goes on at {}; hint: `panta show {run}`", client.base()));
+            note(&format!("\nthe run goes on at {}; hint: `{} show {run}`", client.base(), program()));
             return Ok(Exit::Waiting);
         };
-        Ok(show(&Finished { row, sources: None }, common.json))
+        let sources = match run.parse() {
+            Ok(run) => client.sources(run).await.map(Arc::new),
+            Err(_) => None,
+        };
+        Ok(show(&Finished { row, sources }, common.json))
     }
 
     async fn hand_over(&self, client: &Client, script: &Script) -> Result<String, Fault> {

@@ -60,7 +60,12 @@ fn entry(entry: &Value) -> Vec<String> {
     let value = match entry["ok"].as_bool() {
         Some(true) => short(&entry["value"].to_string(), 60),
         Some(false) => short(&format!("✗ {}", text(&entry["error"], "message")), 60),
-        None => entry["due"].as_str().map(|due| format!("until {due}")).unwrap_or_default(),
+        None => {
+            let until = entry["due"].as_str().map(|due| format!("until {due}"));
+            // Of an attempt that failed and is tried again.
+            let after = entry["detail"]["message"].as_str().map(|message| short(&format!("after ✗ {message}"), 60));
+            [after, until].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        }
     };
     let took = between(entry, "started_at", "ended_at").map(lasted).unwrap_or_default();
     vec![

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::access::Access;
-use super::output::{Exit, Fault, diagnostic, json as print_json, lasted, line, text};
+use super::output::{Exit, Fault, diagnostic, json as print_json, lasted, line, program, text};
 use super::{Common, fault};
 use crate::id::RunId;
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -40,7 +40,7 @@ impl Why {
         }
         reasons.iter().for_each(|reason| line(reason));
         if !row["error"].is_null() {
-            diagnostic(&fault::diagnose(&row["error"], access.sources(self.run).as_ref()));
+            diagnostic(&fault::diagnose(&row["error"], access.sources(self.run).await.as_ref()));
         }
         commands.iter().for_each(|command| line(&format!("try: {command}")));
         Ok(Exit::Done)
@@ -62,9 +62,11 @@ impl Why {
 
     fn other(&self, row: &Value, commands: &mut Vec<String>) {
         match text(row, "status") {
-            "failed" | "diverged" | "quarantined" | "timed_out" => commands.push(format!("panta show {}", self.run)),
+            "failed" | "diverged" | "quarantined" | "timed_out" => {
+                commands.push(format!("{} show {}", program(), self.run))
+            }
             "queued" | "running" => {
-                commands.push(format!("panta run --resume {}   (where no daemon runs)", self.run));
+                commands.push(format!("{} run --resume {}   (where no daemon runs)", program(), self.run));
             }
             _ => {}
         }
@@ -86,7 +88,7 @@ impl Why {
             reasons.push(format!("it goes on at {wake} by itself"));
         }
         if let Some(at) = open.iter().rev().find_map(|entry| entry["line"].as_u64().filter(|line| *line > 0)) {
-            let source = access.sources(self.run).and_then(|bundle| {
+            let source = access.sources(self.run).await.and_then(|bundle| {
                 bundle.sources.get(bundle.main())?.line(at as usize).map(|line| line.trim().to_owned())
             });
             reasons.extend(source.map(|source| format!("in line {at}: {source}")));
@@ -94,9 +96,9 @@ impl Why {
         for wanted in wanted(text(row, "waiting_for")) {
             self.near_misses(access, row, &wanted, reasons).await?;
             let key = wanted.key.as_ref().map(|key| format!(" --key '{key}'")).unwrap_or_default();
-            commands.push(format!("panta emit {}{key} --payload '{{}}'", wanted.name));
+            commands.push(format!("{} emit {}{key}", program(), wanted.name));
         }
-        commands.push(format!("panta cancel {}", self.run));
+        commands.push(format!("{} cancel {}", program(), self.run));
         Ok(())
     }
 

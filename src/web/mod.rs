@@ -92,6 +92,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::one))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))
+        .route("/api/v1/runs/{id}/sources", get(runs::sources))
         .route("/api/v1/runs/{id}/logs", get(runs::logs))
         .route("/api/v1/runs/{id}/stream", get(stream::stream))
         .route("/api/v1/runs/{id}/cancel", post(runs::cancel))

@@ -96,6 +96,13 @@ pub(super) async fn journal(State(shared): State<Shared>, Path(id): Path<String>
     Ok(Json(json!({ "entries": shown, "next": null })))
 }
 
+/// `GET /api/v1/runs/{id}/sources`: the version that the run is pinned to, as `{"main":…,"sources":{path: text}}`.
+pub(super) async fn sources(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let id = request::run_id(&id)?;
+    let bundle = request::read(&shared, move |handle| handle.sources(&handle.run(id)?)).await?;
+    Ok(Json(serde_json::from_slice(&bundle.to_stored()).unwrap_or_default()))
+}
+
 /// `GET /api/v1/runs/{id}/logs`
 pub(super) async fn logs(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let entries = entries(&shared, &id).await?;
