@@ -39,7 +39,9 @@ impl fmt::Debug for RunId {
 impl FromStr for RunId {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Uuid::parse_str(text).map(Self).map_err(|_| format!("`{text}` is no run id (36 characters); hint: `panta runs` lists them"))
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is no run id (36 characters); hint: `panta runs` lists them"))
     }
 }
 

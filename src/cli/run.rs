@@ -51,7 +51,9 @@ impl Run {
         let beside = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
         let config = common.config(if beside.as_os_str().is_empty() { Path::new(".") } else { beside })?;
         let settings = Arc::clone(&config.settings) as Arc<dyn Settings>;
-        let script = self.file.as_deref().map(|file| load(file, &settings)).transpose()?;
+        // A run that is resumed has its own version: what the file says today does not matter.
+        let file = self.file.as_deref().filter(|_| self.resume.is_none());
+        let script = file.map(|file| load(file, &settings)).transpose()?;
         if let Some(client) = common.daemon(&config.data)? {
             return self.on_daemon(&client, common, script).await;
         }

@@ -308,6 +308,12 @@ pub const CODES: &[Code] = &[
         "A file outside of a folder named `lib` is a workflow of its own, also when it is imported. Move it into `lib`.",
         "import \"lib/money\" as money;",
     ),
+    row(
+        "W0407",
+        "option is not carried out",
+        "The option is part of the language and is checked, but this release does not act on it. The workflow runs as if it were not there.",
+        "",
+    ),
 ];
 
 #[cfg(test)]

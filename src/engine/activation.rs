@@ -284,7 +284,11 @@ impl Activation {
     fn finished(&mut self, id: StrandId, result: Outcome<Dynamic>) {
         let Some(live) = self.strands.remove(&id) else { return };
         let result = match self.session.guard.stopped() {
-            Some(stop) => Err(stop.to_error()),
+            // The error that stopped it knows the place, unless the script swallowed it.
+            Some(stop) => Err(match result {
+                Err(error) if is_termination(&error) => error,
+                _ => stop.to_error(),
+            }),
             None => result,
         };
         if self.session.diverged.borrow().is_some() {
@@ -452,6 +456,16 @@ impl Activation {
     /// Stops what the script is doing, by a limit of the engine's own.
     pub fn stop(&mut self, reason: &str) {
         self.session.guard.stop(Stop::Limit(reason.to_owned()));
+    }
+}
+
+fn is_termination(error: &EvalAltResult) -> bool {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            is_termination(inner)
+        }
+        EvalAltResult::ErrorTerminated(token, _) => token.is_map(),
+        _ => false,
     }
 }
 

@@ -138,7 +138,7 @@ pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed
             Err(faults) => {
                 let mut all = Program::compile_with(engine, &bundle, rewrite::rewrite)
                     .map_or_else(|_| Vec::new(), |p| checked(&p));
-                let at = |d: &Diagnostic| (d.place.file.clone(), d.place.line);
+                let at = |d: &Diagnostic| (d.place.file.clone(), d.place.line, d.title.clone());
                 all.extend(
                     faults
                         .into_iter()
@@ -149,12 +149,36 @@ pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed
                 return (None, all);
             }
         };
-        let found = checked(&program);
+        let mut found = checked(&program);
+        found.extend(unenforced(&program, &declaration));
         if found.iter().any(Diagnostic::is_error) {
             return (None, found);
         }
         (Some(deployed(bundle, &program, &declaration)), found)
     })
+}
+
+/// Options that are taken, and not carried out by this release: silence would promise what does not happen.
+fn unenforced(program: &Program, declared: &Declaration) -> Option<Diagnostic> {
+    let options = [
+        ("output", declared.output.is_some()),
+        ("retry", declared.retry.is_some()),
+        ("timeout", declared.timeout.is_some()),
+        ("on_failure", declared.on_failure.is_some()),
+        ("concurrency", declared.concurrency.is_some()),
+        ("sla", declared.sla.is_some()),
+        ("rate", declared.rate.is_some()),
+        ("keep", declared.keep.is_some()),
+        ("upgrade", declared.upgrade != crate::host::declare::Upgrade::Pinned),
+    ];
+    let given: Vec<_> = options.iter().filter(|(_, given)| *given).map(|(name, _)| format!("`{name}`")).collect();
+    if given.is_empty() {
+        return None;
+    }
+    let bundle = program.bundle();
+    let place = bundle.sources[bundle.main()].place(declared.line.max(1) as usize, 1, 1);
+    let title = format!("not carried out by this release: {}", given.join(", "));
+    Some(Diagnostic::new("W0407", title, place).hint("the workflow runs as if they were not there"))
 }
 
 /// Compiles a bundle into a workflow that can be started; warnings are left out.

@@ -85,6 +85,8 @@ pub(super) struct Shared {
     pub(super) activations: AtomicU64,
     /// Counts changes of the registry.
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
+    /// Runs whose start is on its way to the disk.
+    pub(super) starting: Mutex<HashSet<RunId>>,
     /// Runs whose claim is on its way to the disk.
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
@@ -123,6 +125,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             activations: AtomicU64::new(0),
             deployments: tokio::sync::watch::Sender::new(0),
+            starting: Mutex::default(),
             claiming: Mutex::default(),
             own: Mutex::default(),
             next_worker: AtomicUsize::new(0),
@@ -271,6 +274,9 @@ pub(super) struct AfterCommit(pub(super) Arc<Shared>);
 impl AfterCommit {
     fn one(&self, change: &Change, applied: &Applied) {
         let shared = &self.0;
+        if let Change::Start { run, .. } = change {
+            held(&shared.starting).remove(&run.id);
+        }
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
                 shared.own(run.id);

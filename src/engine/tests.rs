@@ -241,3 +241,56 @@ fn a_fault_that_can_be_seen_is_found_before_a_run() {
     let faults = compile(bundle, &settings).expect_err("has faults");
     assert_eq!(faults.iter().map(|f| f.place.line).collect::<Vec<_>>(), [2, 3], "{faults:#?}");
 }
+
+#[test]
+fn a_deadline_ends_a_run_that_waits() {
+    let script = r#"
+        workflow(#{ deadline: "60ms" });
+        fn main() { on_exit("bye", || state::set("bye", true)); sleep("1h") }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
+    let run = bench.run("w", json!(null));
+    assert_eq!((run.status, &run.error.expect("an error").to_json()["kind"]), (Status::TimedOut, &json!("timeout")));
+    assert!(bench.engine.handle().store().state("w", "bye").expect("reads").is_some());
+}
+
+#[test]
+fn a_run_that_was_just_started_has_a_status() {
+    let parent = r#"fn main() { let run = workflow::start("child", #{ n: 4 }); workflow::status(run) }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("child", "fn main(i) { sleep(\"1h\") }"), ("w", parent)]);
+    let status = bench.run("w", json!(null)).output.expect("output").to_json();
+    assert!(["queued", "running", "waiting"].map(Value::from).contains(&status), "{status}");
+}
+
+#[test]
+fn a_limit_has_a_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { script_cpu: Duration::from_millis(100), ..Options::new(folder.path()) };
+    let bench = Bench { engine: Engine::start(Arc::new(Memory::default()), options), _folder: folder };
+    bench.deploy("w", "let a = 1;\nlet b = 2;\nloop { a += b; a = 0; }");
+    let error = bench.run("w", json!(null)).error.expect("an error").to_json();
+    assert_eq!((&error["kind"], &error["line"]), (&json!("limit"), &json!(3)), "{error}");
+}
+
+#[test]
+fn a_fault_of_the_script_is_not_tried_again() {
+    let error = error(r#"step("bug", #{ retry: #{ attempts: 3, delay: "5ms" } }, || { let x = 1; x < "a" })"#);
+    assert_eq!((&error["kind"], &error["attempt"]), (&json!("script"), &json!(1)));
+}
+
+#[test]
+fn the_attempt_of_an_error_is_that_of_its_step() {
+    let error = error(r#"step("s", #{ retry: #{ attempts: 3, delay: "5ms" } }, || { throw "no" })"#);
+    assert_eq!((&error["step"], &error["attempt"]), (&json!("s"), &json!(3)));
+}
+
+#[test]
+fn branches_with_timers_survive_that_their_run_leaves_memory() {
+    let script = r#"
+        fn main() {
+            parallel([
+                || { sleep("20ms"); sleep("1300ms"); sleep("10ms"); 1 },
+                || { sleep("30ms"); sleep("1300ms"); sleep("10ms"); 2 },
+            ])
+        }"#;
+    assert_eq!(output(script), json!([1, 2]));
+}

@@ -47,6 +47,15 @@ const NAP: Duration = Duration::from_secs(1);
 /// Compiled programs that a worker keeps.
 const PROGRAMS: usize = 1_024;
 
+/// The timer of a run's deadline among those of its waits, which are numbered from 1.
+const DEADLINE: WaitId = WaitId(0);
+
+fn deadline_passed(deadline: Option<Timestamp>) -> Payload {
+    let at = deadline.map(|at| at.to_string()).unwrap_or_default();
+    let message = format!("the deadline of the workflow has passed, {at}");
+    Payload::from_json(&serde_json::json!({ "kind": "timeout", "message": message, "retryable": false }))
+}
+
 struct Motion {
     activation: Activation,
     world: Rc<RunWorld>,
@@ -54,6 +63,15 @@ struct Motion {
     /// The row says that it waits.
     parked: bool,
     idle_since: Duration,
+    /// When it must have ended.
+    deadline: Option<Timestamp>,
+}
+
+impl Motion {
+    /// When it is to be looked at without anything happening.
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.waits.values().filter_map(Pending::due).chain(self.deadline).min()
+    }
 }
 
 enum Pending {
@@ -88,6 +106,7 @@ struct Loaded {
     prepared: Prepared,
     allow: Rc<crate::effect::Allow>,
     explain: Explain,
+    deadline: Option<Duration>,
 }
 
 pub(super) struct Worker {
@@ -200,8 +219,12 @@ impl Worker {
                 if let Some(reason) = row.cancel {
                     motion.activation.push(Input::Cancel(reason));
                 }
+                let deadline = motion.deadline;
                 self.motions.insert(run, motion);
                 self.ready.push_back(run);
+                if let Some(deadline) = deadline {
+                    self.arm(run, DEADLINE, deadline);
+                }
                 self.shared.activations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
             Err(problem) => self.refuse(&row, &problem),
@@ -224,7 +247,7 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let Loaded { prepared, allow, explain } = self.program(&row.version, &row.settings)?;
+        let Loaded { prepared, allow, explain, deadline } = self.program(&row.version, &row.settings)?;
         let journal = self.journal(row.id)?;
         let guard = Guard::new(self.shared.options.script_limits());
         let folder = self.shared.options.workspace.join(&*row.workflow);
@@ -257,7 +280,8 @@ impl Worker {
             session.replay.borrow_mut().append(started);
         }
         let activation = Activation::new(session, Rc::clone(&self.pool), prepared, &row.input, explain);
-        Ok(Motion { activation, world, waits: BTreeMap::new(), parked: false, idle_since: Duration::ZERO })
+        let deadline = deadline.map(|deadline| row.created_at.plus(deadline));
+        Ok(Motion { activation, world, waits: BTreeMap::new(), parked: false, idle_since: Duration::ZERO, deadline })
     }
 
     fn journal(&self, run: RunId) -> Result<Vec<Entry>, String> {
@@ -292,7 +316,8 @@ impl Worker {
         }
         let engine = Rc::clone(&self.engine);
         let explain: Explain = Rc::new(move |error| program.diagnose(&engine, error, &crate::host::catalog::catalog()));
-        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain };
+        let deadline = declaration.deadline;
+        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, deadline };
         self.programs.insert(key, loaded.clone());
         Ok(loaded)
     }
@@ -519,7 +544,7 @@ impl Worker {
         let Some(motion) = self.motions.get_mut(&run) else { return };
         let answer = match motion.waits.get(&wait) {
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
-            Some(Pending::Child { run: child, workflow, .. }) => child_answer(&self.shared, *child, workflow),
+            Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
             _ => None,
         };
         if let Some(answer) = answer {
@@ -571,6 +596,11 @@ impl Worker {
         while self.timers.peek().is_some_and(|Reverse((due, ..))| *due <= elapsed) {
             let Some(Reverse((_, run, wait))) = self.timers.pop() else { return };
             let Some(motion) = self.motions.get_mut(&run) else { continue };
+            if wait == DEADLINE {
+                motion.activation.push(Input::Cancel(deadline_passed(motion.deadline)));
+                self.ready.push_back(run);
+                continue;
+            }
             let answer = match motion.waits.get(&wait) {
                 Some(Pending::Until { .. }) => Answer::Due,
                 Some(Pending::Event { filter, due, .. }) => {
@@ -591,7 +621,7 @@ impl Worker {
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
         let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(_) | Pending::Effect(_) | Pending::Start));
-        let wake_at = motion.waits.values().filter_map(Pending::due).min();
+        let wake_at = motion.wake_at();
         if busy
             || motion.waits.is_empty()
             || motion.activation.can_advance()
@@ -642,7 +672,7 @@ impl Worker {
 
     fn evict(&mut self, run: RunId) {
         let Some(motion) = self.motions.remove(&run) else { return };
-        let wake_at = motion.waits.values().filter_map(Pending::due).min();
+        let wake_at = motion.wake_at();
         // From here on a wake-up claims the run; the claim stands behind the release in the log.
         self.shared.log.send(Item { changes: vec![Change::Release { run, epoch: motion.world.epoch }], done: None });
         held(&self.shared.routes).remove(&run);
@@ -653,7 +683,7 @@ impl Worker {
         // What happened between the last look and now must not be lost.
         let missed = motion.waits.values().any(|pending| match pending {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
-            Pending::Child { run, workflow, .. } => child_answer(&self.shared, *run, workflow).is_some(),
+            Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
             _ => false,
         });
         if missed {
@@ -749,7 +779,7 @@ fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Timestamp>) -
     }
 }
 
-fn child_answer(shared: &Shared, child: RunId, workflow: &str) -> Option<Answer> {
+fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
     let row = match shared.store.run(child) {
         Ok(row) => row,
         Err(error) => {
@@ -769,7 +799,8 @@ fn child_answer(shared: &Shared, child: RunId, workflow: &str) -> Option<Answer>
     }
     let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
     let message = format!(
-        "run {child} of `{workflow}` {}: {}",
+        "run {child} of `{}` {}: {}",
+        row.workflow,
         row.status.name(),
         inner["message"].as_str().unwrap_or("no message")
     );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::log::Item;
-use super::shared::{Begun, Notice, Shared};
+use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
 use crate::host::session::{Act, Batch, ChildStart, World};
 use crate::id::RunId;
@@ -78,7 +78,10 @@ impl World for RunWorld {
     }
 
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
-        Ok(self.shared.store.run(run).map_err(|e| e.to_string())?.map(|run| run.status.name()))
+        // Asked first: a start that becomes durable in between is in the store then.
+        let starting = held(&self.shared.starting).contains(&run);
+        let row = self.shared.store.run(run).map_err(|e| e.to_string())?;
+        Ok(row.map(|run| run.status.name()).or(starting.then_some(Status::Queued.name())))
     }
 
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32) {
@@ -113,7 +116,10 @@ impl RunWorld {
 
     fn add(&self, act: Act, changes: &mut Vec<Change>) {
         match act {
-            Act::Start(start) => changes.extend(self.start(&start)),
+            Act::Start(start) => {
+                held(&self.shared.starting).insert(start.run);
+                changes.extend(self.start(&start));
+            }
             Act::Cancel { run, reason } => changes.push(Change::Cancel { run, reason }),
             Act::Emit { id, name, key, payload } => {
                 let now = self.shared.now();

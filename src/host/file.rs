@@ -117,7 +117,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 fn contents(call: &Call<'_>) -> Result<Contents, Fail> {
     match call.arg(1) {
-        Some(value) if value.is_string() => Ok(value.to_string().into_bytes().into()),
+        Some(value) if value.is_string() => {
+            let text = value.to_string();
+            if !crate::script::secret::find_placeholders(&text).is_empty() {
+                return Err(
+                    call.invalid("the contents hold a secret; hint: secrets are only sent, to hosts: never written")
+                );
+            }
+            Ok(text.into_bytes().into())
+        }
         Some(value) if value.is_blob() => Ok(value.clone().cast::<rhai::Blob>().into()),
         other => Err(call.invalid(format!(
             "`contents` must be a text or bytes, not {}; hint: `json::encode` and `csv::encode` make text",

@@ -255,7 +255,10 @@ fn fallback(call: &Call<'_>, place: &Place<'_>, plan: &Plan, attempt: u32, error
 
 fn with_step(mut error: Map, name: &str, attempt: u32) -> Map {
     error.entry("step".into()).or_insert_with(|| name.to_owned().into());
-    error.entry("attempt".into()).or_insert_with(|| i64::from(attempt).into());
+    // The attempt is that of the step named; of an error from a step inside, it stays that one's.
+    if error.get("step").is_some_and(|step| step.to_string() == name) || !error.contains_key("attempt") {
+        error.insert("attempt".into(), i64::from(attempt).into());
+    }
     error
 }
 

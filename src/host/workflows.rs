@@ -210,6 +210,8 @@ fn status(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let run = run_of(call)?;
     let (session, strand) = call.session()?;
     super::no_pure(call, &strand)?;
+    // What this run has started in this turn is in the log then, and seen.
+    session.flush();
     let found = || {
         session
             .world

@@ -127,9 +127,19 @@ fn located(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResu
     error
 }
 
+/// A fault of the script's own code, as a map: never taken for something that the script threw.
+#[expect(clippy::unnecessary_box_returns, reason = "the error type of all natives")]
+pub(super) fn script_error(message: String) -> Box<EvalAltResult> {
+    let mut map = rhai::Map::new();
+    map.insert("kind".into(), "script".into());
+    map.insert("message".into(), message.into());
+    map.insert("retryable".into(), false.into());
+    EvalAltResult::ErrorRuntime(map.into(), Position::NONE).into()
+}
+
 #[expect(clippy::unnecessary_box_returns, reason = "the error type of all natives")]
 fn error(message: impl Into<String>) -> Box<EvalAltResult> {
-    EvalAltResult::ErrorRuntime(message.into().into(), Position::NONE).into()
+    script_error(message.into())
 }
 
 fn check_string(bytes: usize) -> Outcome<()> {

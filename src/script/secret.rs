@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Position};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
 
 const OPEN: &str = "⟦secret:";
 const CLOSE: &str = "⟧";
@@ -99,7 +99,7 @@ pub fn register(engine: &mut Engine) {
 
 fn refuse() -> Result<bool, Box<EvalAltResult>> {
     let message = "a secret cannot be compared: a script only has a reference to it";
-    Err(EvalAltResult::ErrorRuntime(message.into(), Position::NONE).into())
+    Err(super::sandbox::script_error(message.to_owned()))
 }
 
 #[cfg(test)]

@@ -26,7 +26,10 @@ fn section(function: &Function) -> String {
         Nature::Control => "runs its closures",
         Nature::Declarative => "describes; allowed at the top level of a file with `fn main`",
     };
-    format!("### `{}({params})`\n\n{} *({nature})*\n\n```rhai\n{}\n```\n\n", function.name, function.doc, function.example)
+    format!(
+        "### `{}({params})`\n\n{} *({nature})*\n\n```rhai\n{}\n```\n\n",
+        function.name, function.doc, function.example
+    )
 }
 
 #[test]
