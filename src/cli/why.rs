@@ -63,7 +63,7 @@ impl Why {
     fn other(&self, row: &Value, commands: &mut Vec<String>) {
         match text(row, "status") {
             "failed" | "diverged" | "quarantined" | "timed_out" => {
-                commands.push(format!("{} show {}", program(), self.run))
+                commands.push(format!("{} show {}", program(), self.run));
             }
             "queued" | "running" => {
                 commands.push(format!("{} run --resume {}   (where no daemon runs)", program(), self.run));

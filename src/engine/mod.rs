@@ -12,6 +12,8 @@ mod deploy;
 mod handle;
 mod log;
 mod park;
+mod pending;
+mod programs;
 mod shared;
 mod surroundings;
 mod timekeeper;

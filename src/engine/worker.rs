@@ -1,29 +1,30 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::LocalSet;
 
-use super::activation::{Activation, Explain, Input, Progress};
+use super::activation::{Activation, Input, Progress};
 use super::deploy;
 use super::log::Item;
+use super::pending::{Pending, child_answer, deadline_passed, event_answer};
+use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
-use super::surroundings::{RunSecrets, Settings};
+use super::surroundings::RunSecrets;
 use super::world::RunWorld;
 use crate::effect::{Attempt, Performer};
-use crate::host::session::{Answer, Ask, EventSeen, Facts, Session, WaitId, What, hash_text};
-use crate::id::{RunId, Version};
+use crate::host::session::{Answer, Ask, Facts, Session, WaitId, What, hash_text};
+use crate::id::RunId;
 use crate::journal::{Entry, decode_segment};
 use crate::payload::Payload;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
-use crate::script::program::Prepared;
-use crate::store::{Applied, Change, End, EventFilter, Rollback, Run, Status, Subscription};
+use crate::store::{Applied, Change, End, EventFilter, Rollback, Run, Status};
 use crate::time::Timestamp;
 
 /// What a worker is told.
@@ -44,17 +45,9 @@ pub(super) enum Message {
 
 /// Runs are parked (their row says that they wait) when nothing is due within this time: a row is not written for a nap.
 const NAP: Duration = Duration::from_secs(1);
-/// Compiled programs that a worker keeps.
-const PROGRAMS: usize = 1_024;
 
 /// The timer of a run's deadline among those of its waits, which are numbered from 1.
 const DEADLINE: WaitId = WaitId(0);
-
-fn deadline_passed(deadline: Option<Timestamp>) -> Payload {
-    let at = deadline.map(|at| at.to_string()).unwrap_or_default();
-    let message = format!("the deadline of the workflow has passed, {at}");
-    Payload::from_json(&serde_json::json!({ "kind": "timeout", "message": message, "retryable": false }))
-}
 
 struct Motion {
     activation: Activation,
@@ -74,41 +67,6 @@ impl Motion {
     }
 }
 
-enum Pending {
-    /// Not started: the log has to be durable up to this number first.
-    Held(Ask),
-    /// On its way.
-    Effect(AbortHandle),
-    Until {
-        due: Timestamp,
-        retry_of: Option<Arc<str>>,
-        ask: Ask,
-    },
-    Event {
-        filter: EventFilter,
-        due: Option<Timestamp>,
-        ask: Ask,
-    },
-    Child {
-        run: RunId,
-        workflow: Arc<str>,
-        attached: bool,
-        ask: Ask,
-    },
-    Start,
-}
-
-type ProgramKey = (Version, Payload);
-
-/// A version as this worker runs it.
-#[derive(Clone)]
-struct Loaded {
-    prepared: Prepared,
-    allow: Rc<crate::effect::Allow>,
-    explain: Explain,
-    deadline: Option<Duration>,
-}
-
 pub(super) struct Worker {
     number: usize,
     shared: Arc<Shared>,
@@ -116,7 +74,7 @@ pub(super) struct Worker {
     engine: Rc<rhai::Engine>,
     pool: Rc<StackPool>,
     performer: Performer,
-    programs: HashMap<ProgramKey, Loaded>,
+    programs: Programs,
     motions: BTreeMap<RunId, Motion>,
     ready: VecDeque<RunId>,
     timers: BinaryHeap<Reverse<(Duration, RunId, WaitId)>>,
@@ -139,7 +97,7 @@ pub(super) fn run(
         inbox,
         engine: Rc::new(deploy::script_engine()),
         pool: Rc::new(StackPool::new()),
-        programs: HashMap::new(),
+        programs: Programs::default(),
         motions: BTreeMap::new(),
         ready: VecDeque::new(),
         timers: BinaryHeap::new(),
@@ -247,7 +205,8 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let Loaded { prepared, allow, explain, deadline } = self.program(&row.version, &row.settings)?;
+        let Loaded { prepared, allow, explain, deadline } =
+            self.programs.load(&self.shared, &self.engine, &row.version, &row.settings)?;
         let journal = self.journal(row.id)?;
         let guard = Guard::new(self.shared.options.script_limits());
         let folder = self.shared.options.workspace.join(&*row.workflow);
@@ -297,29 +256,6 @@ impl Worker {
             entries.append(&mut more);
         }
         Ok(entries)
-    }
-
-    fn program(&mut self, version: &Version, settings: &Payload) -> Result<Loaded, String> {
-        let key = (version.clone(), settings.clone());
-        if let Some(loaded) = self.programs.get(&key) {
-            return Ok(loaded.clone());
-        }
-        let bundle = self.shared.bundle(version)?;
-        let told = |faults: Vec<crate::diag::Diagnostic>| {
-            faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
-        };
-        let (program, constants, declaration) =
-            deploy::declare(&self.engine, &bundle, &fixed(settings)).map_err(told)?;
-        let prepared = program.prepare(&self.engine, &constants).map_err(|fault| told(vec![fault]))?;
-        if self.programs.len() >= PROGRAMS {
-            self.programs.clear();
-        }
-        let engine = Rc::clone(&self.engine);
-        let explain: Explain = Rc::new(move |error| program.diagnose(&engine, error, &crate::host::catalog::catalog()));
-        let deadline = declaration.deadline;
-        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, deadline };
-        self.programs.insert(key, loaded.clone());
-        Ok(loaded)
     }
 
     fn wake(&mut self, run: RunId) {
@@ -711,108 +647,6 @@ impl Worker {
             }
         }
     }
-}
-
-impl Pending {
-    fn due(&self) -> Option<Timestamp> {
-        match self {
-            Self::Until { due, .. } => Some(*due),
-            Self::Event { due, .. } => *due,
-            _ => None,
-        }
-    }
-
-    fn child(&self) -> Option<RunId> {
-        match self {
-            Self::Child { run, .. } => Some(*run),
-            _ => None,
-        }
-    }
-
-    fn subscription(&self) -> Option<Subscription> {
-        match self {
-            Self::Event { filter, .. } => Some(Subscription {
-                name: Arc::clone(&filter.name),
-                key: filter.key.clone(),
-                after: filter.after,
-                since: filter.since,
-            }),
-            _ => None,
-        }
-    }
-
-    /// What is waited for, in words.
-    fn sentence(&self) -> String {
-        let place = |ask: &Ask| {
-            let step = ask.step.as_ref().map(|step| format!(" in step `{step}`")).unwrap_or_default();
-            format!("{step} (line {}, since {})", ask.line, ask.since)
-        };
-        match self {
-            Self::Held(ask) => format!("the disk{}", place(ask)),
-            Self::Effect(_) => "a service".to_owned(),
-            Self::Start => "a workflow to start".to_owned(),
-            Self::Until { due, retry_of: Some(error), ask } => {
-                format!("the next attempt at {due}, after: {error}{}", place(ask))
-            }
-            Self::Until { due, ask, .. } => format!("the time {due}{}", place(ask)),
-            Self::Event { filter, due, ask } => {
-                let key = filter.key.as_ref().map(|key| format!(" with key `{key}`")).unwrap_or_default();
-                let until = due.map(|due| format!(" until {due}")).unwrap_or_default();
-                format!("the event `{}`{key}{until}{}", filter.name, place(ask))
-            }
-            Self::Child { run, workflow, ask, .. } => format!("the end of run {run} (`{workflow}`){}", place(ask)),
-        }
-    }
-}
-
-/// The event that a wait can take: one that came in time, or nothing when its time is over.
-fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Timestamp>) -> Option<Answer> {
-    match shared.store.next_event(filter) {
-        Ok(Some(event)) if due.is_none_or(|due| event.at < due) => {
-            Some(Answer::Event(Some(EventSeen { seq: event.seq, id: event.id, payload: event.payload, at: event.at })))
-        }
-        Ok(_) => due.filter(|due| *due <= shared.now()).map(|_| Answer::Event(None)),
-        Err(error) => {
-            tracing::warn!("events cannot be read: {error}");
-            None
-        }
-    }
-}
-
-fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
-    let row = match shared.store.run(child) {
-        Ok(row) => row,
-        Err(error) => {
-            tracing::warn!("run {child} cannot be read: {error}");
-            return None;
-        }
-    };
-    let Some(row) = row else {
-        // Written, but not durable yet; or it was never there.
-        return None;
-    };
-    if !row.status.is_final() {
-        return None;
-    }
-    if row.status == Status::Completed {
-        return Some(Answer::Child(Ok(row.output.unwrap_or_default())));
-    }
-    let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
-    let message = format!(
-        "run {child} of `{}` {}: {}",
-        row.workflow,
-        row.status.name(),
-        inner["message"].as_str().unwrap_or("no message")
-    );
-    let error = serde_json::json!({ "kind": "workflow", "message": message, "retryable": false, "run": child, "status": row.status, "error": inner });
-    Some(Answer::Child(Err(Payload::from_json(&error))))
-}
-
-/// The settings that a run was accepted with.
-fn fixed(settings: &Payload) -> Arc<dyn Settings> {
-    let map: BTreeMap<String, serde_json::Value> = serde_json::from_str(settings.text()).unwrap_or_default();
-    let payloads = map.into_iter().map(|(name, value)| (name, Payload::from_text(value.to_string())));
-    Arc::new(payloads.collect::<BTreeMap<_, _>>())
 }
 
 impl super::handle::Options {

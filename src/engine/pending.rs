@@ -1,0 +1,139 @@
+//! What a run in motion waits for: until when, in words, and whether it is there already.
+
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use super::shared::Shared;
+use crate::host::session::{Answer, Ask, EventSeen};
+use crate::id::RunId;
+use crate::payload::Payload;
+use crate::store::{EventFilter, Status, Subscription};
+use crate::time::Timestamp;
+
+/// One wait.
+pub(super) enum Pending {
+    /// Not started: the log has to be durable up to this number first.
+    Held(Ask),
+    /// On its way.
+    Effect(AbortHandle),
+    Until {
+        due: Timestamp,
+        retry_of: Option<Arc<str>>,
+        ask: Ask,
+    },
+    Event {
+        filter: EventFilter,
+        due: Option<Timestamp>,
+        ask: Ask,
+    },
+    Child {
+        run: RunId,
+        workflow: Arc<str>,
+        attached: bool,
+        ask: Ask,
+    },
+    Start,
+}
+
+impl Pending {
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Until { due, .. } => Some(*due),
+            Self::Event { due, .. } => *due,
+            _ => None,
+        }
+    }
+
+    pub(super) fn child(&self) -> Option<RunId> {
+        match self {
+            Self::Child { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
+
+    pub(super) fn subscription(&self) -> Option<Subscription> {
+        match self {
+            Self::Event { filter, .. } => Some(Subscription {
+                name: Arc::clone(&filter.name),
+                key: filter.key.clone(),
+                after: filter.after,
+                since: filter.since,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What is waited for, in words.
+    pub(super) fn sentence(&self) -> String {
+        let place = |ask: &Ask| {
+            let step = ask.step.as_ref().map(|step| format!(" in step `{step}`")).unwrap_or_default();
+            format!("{step} (line {}, since {})", ask.line, ask.since)
+        };
+        match self {
+            Self::Held(ask) => format!("the disk{}", place(ask)),
+            Self::Effect(_) => "a service".to_owned(),
+            Self::Start => "a workflow to start".to_owned(),
+            Self::Until { due, retry_of: Some(error), ask } => {
+                format!("the next attempt at {due}, after: {error}{}", place(ask))
+            }
+            Self::Until { due, ask, .. } => format!("the time {due}{}", place(ask)),
+            Self::Event { filter, due, ask } => {
+                let key = filter.key.as_ref().map(|key| format!(" with key `{key}`")).unwrap_or_default();
+                let until = due.map(|due| format!(" until {due}")).unwrap_or_default();
+                format!("the event `{}`{key}{until}{}", filter.name, place(ask))
+            }
+            Self::Child { run, workflow, ask, .. } => format!("the end of run {run} (`{workflow}`){}", place(ask)),
+        }
+    }
+}
+
+/// The event that a wait can take: one that came in time, or nothing when its time is over.
+pub(super) fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Timestamp>) -> Option<Answer> {
+    match shared.store.next_event(filter) {
+        Ok(Some(event)) if due.is_none_or(|due| event.at < due) => {
+            Some(Answer::Event(Some(EventSeen { seq: event.seq, id: event.id, payload: event.payload, at: event.at })))
+        }
+        Ok(_) => due.filter(|due| *due <= shared.now()).map(|_| Answer::Event(None)),
+        Err(error) => {
+            tracing::warn!("events cannot be read: {error}");
+            None
+        }
+    }
+}
+
+pub(super) fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
+    let row = match shared.store.run(child) {
+        Ok(row) => row,
+        Err(error) => {
+            tracing::warn!("run {child} cannot be read: {error}");
+            return None;
+        }
+    };
+    let Some(row) = row else {
+        // Written, but not durable yet; or it was never there.
+        return None;
+    };
+    if !row.status.is_final() {
+        return None;
+    }
+    if row.status == Status::Completed {
+        return Some(Answer::Child(Ok(row.output.unwrap_or_default())));
+    }
+    let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
+    let message = format!(
+        "run {child} of `{}` {}: {}",
+        row.workflow,
+        row.status.name(),
+        inner["message"].as_str().unwrap_or("no message")
+    );
+    let error = serde_json::json!({ "kind": "workflow", "message": message, "retryable": false, "run": child, "status": row.status, "error": inner });
+    Some(Answer::Child(Err(Payload::from_json(&error))))
+}
+
+/// Why a run ends that has passed its deadline.
+pub(super) fn deadline_passed(deadline: Option<Timestamp>) -> Payload {
+    let at = deadline.map(|at| at.to_string()).unwrap_or_default();
+    let message = format!("the deadline of the workflow has passed, {at}");
+    Payload::from_json(&serde_json::json!({ "kind": "timeout", "message": message, "retryable": false }))
+}

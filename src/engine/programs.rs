@@ -1,0 +1,71 @@
+//! The versions that a worker has compiled.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::activation::Explain;
+use super::deploy;
+use super::shared::Shared;
+use super::surroundings::Settings;
+use crate::id::Version;
+use crate::payload::Payload;
+use crate::script::program::Prepared;
+
+/// Compiled programs that a worker keeps.
+const MOST: usize = 1_024;
+
+type ProgramKey = (Version, Payload);
+
+/// A version as this worker runs it.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub(super) prepared: Prepared,
+    pub(super) allow: Rc<crate::effect::Allow>,
+    pub(super) explain: Explain,
+    pub(super) deadline: Option<Duration>,
+}
+
+/// Compiled once a worker, by version and the settings that the declaration read.
+#[derive(Default)]
+pub(super) struct Programs {
+    all: HashMap<ProgramKey, Loaded>,
+}
+
+impl Programs {
+    pub(super) fn load(
+        &mut self,
+        shared: &Shared,
+        engine: &Rc<rhai::Engine>,
+        version: &Version,
+        settings: &Payload,
+    ) -> Result<Loaded, String> {
+        let key = (version.clone(), settings.clone());
+        if let Some(loaded) = self.all.get(&key) {
+            return Ok(loaded.clone());
+        }
+        let bundle = shared.bundle(version)?;
+        let told = |faults: Vec<crate::diag::Diagnostic>| {
+            faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
+        };
+        let (program, constants, declaration) = deploy::declare(engine, &bundle, &fixed(settings)).map_err(told)?;
+        let prepared = program.prepare(engine, &constants).map_err(|fault| told(vec![fault]))?;
+        if self.all.len() >= MOST {
+            self.all.clear();
+        }
+        let engine = Rc::clone(engine);
+        let explain: Explain = Rc::new(move |error| program.diagnose(&engine, error, &crate::host::catalog::catalog()));
+        let deadline = declaration.deadline;
+        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, deadline };
+        self.all.insert(key, loaded.clone());
+        Ok(loaded)
+    }
+}
+
+/// The settings that a run was accepted with.
+fn fixed(settings: &Payload) -> Arc<dyn Settings> {
+    let map: BTreeMap<String, serde_json::Value> = serde_json::from_str(settings.text()).unwrap_or_default();
+    let payloads = map.into_iter().map(|(name, value)| (name, Payload::from_text(value.to_string())));
+    Arc::new(payloads.collect::<BTreeMap<_, _>>())
+}
