@@ -114,7 +114,7 @@ impl Tree {
         }
         let rows: Vec<_> = self.nodes.values().map(row).collect();
         let hidden = rows.len().saturating_sub(ROWS);
-        let mut out = if self.drawn > 0 { format!("\u{1b}[{}A\u{1b}[J", self.drawn) } else { String::new() };
+        let mut out = if self.drawn > 0 { format!("\r\u{1b}[{}A\u{1b}[J", self.drawn) } else { String::new() };
         out.push_str(above);
         if hidden > 0 {
             out.push_str(&format!("… {hidden} more above\n"));

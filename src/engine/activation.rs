@@ -148,7 +148,10 @@ impl Activation {
 
     /// Goes on until every strand waits and nothing is left to be fed, a slice is used up, or the run has ended.
     pub fn advance(&mut self, now: Timestamp) -> Progress {
-        self.session.now.set(now);
+        self.session.turn.set(now);
+        if self.session.guard.live.get() {
+            self.session.now.set(now);
+        }
         loop {
             self.settle();
             if self.session.diverged.borrow().is_some() {

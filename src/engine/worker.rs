@@ -228,7 +228,6 @@ impl Worker {
         };
         let fresh = journal.is_empty();
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
-        session.guard.live.set(session.replay.borrow().is_live());
         if fresh {
             let started = Entry::opened(
                 crate::journal::Kind::Start,

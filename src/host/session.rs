@@ -345,7 +345,9 @@ pub struct Session {
     pub world: Rc<dyn World>,
     /// What may be touched.
     pub allow: Rc<effect::Allow>,
-    /// Where relative positions in errors belong: the main file.
+    /// The time of this turn, by the clock.
+    pub turn: Cell<Timestamp>,
+    /// The time as the run sees it: that of the last recorded outcome while it is replayed, then that of the turn.
     pub now: Cell<Timestamp>,
     /// What is to be performed.
     pub outbox: RefCell<Vec<Ask>>,
@@ -401,13 +403,16 @@ impl Session {
         allow: Rc<effect::Allow>,
     ) -> Rc<Self> {
         let now = Cell::new(facts.accepted_at);
+        let replay = Replay::new(journal);
+        guard.live.set(replay.is_live());
         Rc::new(Self {
             facts,
-            replay: RefCell::new(Replay::new(journal)),
+            replay: RefCell::new(replay),
             guard,
             engine,
             world,
             allow,
+            turn: now.clone(),
             now,
             outbox: RefCell::default(),
             acts: RefCell::default(),
@@ -457,7 +462,7 @@ impl Session {
         self.awaiting.borrow_mut().insert(index, strand.id);
         self.suspend(strand);
         let entry = self.replay.borrow_mut().take(index);
-        self.mark_live();
+        self.took(&entry);
         entry
     }
 
@@ -466,7 +471,14 @@ impl Session {
         if !self.guard.live.get() && self.replay.borrow().is_live() {
             self.guard.live.set(true);
             self.guard.host_call();
+            self.now.set(self.turn.get());
         }
+    }
+
+    /// A recorded outcome was taken: it is the time at which the replay is.
+    pub fn took(&self, entry: &Entry) {
+        self.now.set(entry.ended_at);
+        self.mark_live();
     }
 
     /// The run stops: the script and the journal disagree.

@@ -106,7 +106,9 @@ type Recorded = Result<Result<Dynamic, Fail>, crate::journal::Position>;
 /// A command whose outcome is there at once: the recorded one, or the place for it.
 pub(super) fn now(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Recorded, Fail> {
     let issued = session.replay.borrow_mut().issue_now(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
-    session.mark_live();
+    if let Issued::Recorded(entry) = &issued {
+        session.took(entry);
+    }
     Ok(match issued {
         Issued::Recorded(entry) => Ok(super::waiting::recorded_value(&entry)),
         Issued::Pending { position, .. } => Err(position),

@@ -164,7 +164,9 @@ fn leave(
     outcome: Outcome,
 ) -> Result<Left, Fail> {
     let recorded = session.replay.borrow_mut().leave(entered, command).map_err(|d| session.diverge(d))?;
-    session.mark_live();
+    if let Some(entry) = &recorded {
+        session.took(entry);
+    }
     Ok(match recorded {
         Some(entry) => session::outcome_value(entry.outcome.as_ref().expect("an outcome is recorded when a step ends")),
         None => session.close(entry, outcome),

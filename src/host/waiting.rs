@@ -134,7 +134,9 @@ pub(super) enum Begun {
 /// and nothing is performed while the script can still diverge.
 pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
     let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
-    session.mark_live();
+    if let Issued::Recorded(entry) = &issued {
+        session.took(entry);
+    }
     if matches!(issued, Issued::Pending { .. }) {
         while !session.replay.borrow().is_live() {
             session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });

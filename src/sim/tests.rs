@@ -161,6 +161,17 @@ fn a_time_that_came_while_the_process_was_down_waits_its_turn() {
 }
 
 #[test]
+fn a_step_that_is_resumed_began_when_it_began() {
+    let sim = sim(r#"sleep("1h"); step("s", || { sleep("10s"); sleep("10s"); 1 })"#);
+    let whole = sim.run(Written::default());
+    let step = |report: &Report| {
+        report.written.entries.iter().find(|e| e.kind == crate::journal::Kind::Step).expect("a step").clone()
+    };
+    let resumed = sim.run(whole.written.prefix(whole.written.entries.len() - 3));
+    assert_eq!(step(&resumed), step(&whole));
+}
+
+#[test]
 fn waits_races_and_events() {
     let report = holds(
         r#"
