@@ -105,8 +105,14 @@ impl Performance<'_> {
 
     fn key(&self, entry: &Entry) -> String {
         self.plan.key.clone().unwrap_or_else(|| {
-            let place = self.session.replay.borrow().scopes.key(self.strand.scope.get(), &entry.position);
-            format!("{}-{place}", self.session.facts.run)
+            let scope = self.strand.scope.get();
+            let place = self.session.replay.borrow().scopes.key(scope, &entry.position);
+            match &*self.strand.key.borrow() {
+                // The first request of the step has the key as it was given; others are told apart by their place.
+                Some((key, own)) if *own == scope && entry.position.ordinal == 0 => key.to_string(),
+                Some((key, _)) => format!("{key}-{place}"),
+                None => format!("{}-{place}", self.session.facts.run),
+            }
         })
     }
 

@@ -271,6 +271,8 @@ pub struct Strand {
     pub retried: Cell<bool>,
     /// Something around it must not be performed twice.
     pub at_most_once: Cell<bool>,
+    /// The idempotency key that the script gave to the step around it, and the scope of that step's attempt.
+    pub key: RefCell<Option<(Rc<str>, ScopeId)>>,
     /// The innermost step and its attempt.
     pub step: RefCell<Option<Rc<str>>>,
     /// Attempt of the innermost step or retry, from 1.
@@ -291,6 +293,7 @@ impl Strand {
             mode: Cell::new(Mode::Recorded),
             retried: Cell::new(false),
             at_most_once: Cell::new(false),
+            key: RefCell::new(None),
             step: RefCell::new(None),
             attempt: Cell::new(1),
             answer: RefCell::new(None),
@@ -307,6 +310,7 @@ impl Strand {
             mode: self.mode.clone(),
             retried: self.retried.clone(),
             at_most_once: self.at_most_once.clone(),
+            key: RefCell::new(self.key.borrow().clone()),
             step: RefCell::new(self.step.borrow().clone()),
             attempt: self.attempt.clone(),
             answer: RefCell::new(None),

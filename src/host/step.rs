@@ -62,6 +62,8 @@ pub(super) struct Plan {
     pub(super) undo: Option<FnPtr>,
     pub(super) on_error: Option<FnPtr>,
     pub(super) at_most_once: bool,
+    /// In place of the derived idempotency key.
+    pub(super) key: Option<Rc<str>>,
 }
 
 impl Plan {
@@ -77,6 +79,7 @@ impl Plan {
             undo: None,
             on_error: None,
             at_most_once: false,
+            key: None,
         }
     }
 }
@@ -101,6 +104,7 @@ impl Plan {
         self.undo = options.closure("undo")?;
         self.on_error = options.closure("on_error")?;
         self.at_most_once = options.flag("at_most_once")?;
+        self.key = options.text("idempotency_key")?.map(Into::into);
         Ok(())
     }
 }
@@ -224,7 +228,11 @@ fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: im
     let number = strand.attempt.replace(attempt);
     let retried = strand.retried.replace(strand.retried.get() || plan.policy.is_some());
     let once = strand.at_most_once.replace(strand.at_most_once.get() || plan.at_most_once);
+    let key = plan.key.as_ref().map(|key| strand.key.replace(Some((Rc::clone(key), scope))));
     let result = strand.within(scope, act);
+    if let Some(key) = key {
+        strand.key.replace(key);
+    }
     strand.step.replace(step);
     strand.attempt.set(number);
     strand.retried.set(retried);

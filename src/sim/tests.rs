@@ -172,6 +172,16 @@ fn a_step_that_is_resumed_began_when_it_began() {
 }
 
 #[test]
+fn a_step_may_give_its_own_idempotency_key() {
+    let sim = sim(r#"
+        step("pay", #{ idempotency_key: "order-7" }, || { http::post("http://s.example/a", 1); http::post("http://s.example/b", 1).status });
+        http::post("http://s.example/c", 1).status"#);
+    let keys: Vec<_> = sim.run(Written::default()).performed.into_iter().map(|effect| effect.key).collect();
+    assert_eq!((keys[0].as_str(), keys[1].as_str()), ("order-7", "order-7-0.1"));
+    assert!(!keys[2].starts_with("order-7"));
+}
+
+#[test]
 fn waits_races_and_events() {
     let report = holds(
         r#"

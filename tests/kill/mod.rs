@@ -17,6 +17,8 @@ fn main(i) {
     let both = parallel([
         || { http::post(`${i.base}/b/${i.n}`, 1); seen.push("b"); },
         || { sleep("2ms"); step("c", || http::put(`${i.base}/c/${i.n}`, 2).status); seen.push("c"); },
+        || { sleep("20ms"); sleep("30ms"); seen.push("d"); },
+        || { sleep("25ms"); sleep("35ms"); seen.push("e"); },
     ]);
     state::add("done", 1);
     http::post(`${i.base}/d/${i.n}`, 3);
@@ -66,7 +68,7 @@ fn nothing_is_lost_or_repeated_by_kills() {
     for n in 0..kills {
         let (status, run) = post(&daemon, n, &base, "?wait=60s").expect("an answer");
         assert_eq!((status, &run["status"], &run["error"]), (200, &json!("completed"), &Value::Null), "run {n}: {run}");
-        assert_eq!(run["output"], json!({ "n": n, "seen": 2, "count": true }));
+        assert_eq!(run["output"], json!({ "n": n, "seen": 4, "count": true }));
         if let Some(before) = acknowledged.get(&n) {
             assert_eq!(&run["run"], before, "an acknowledged start is not lost");
         }
