@@ -51,3 +51,12 @@ fn every_code_has_its_page() {
         documented(&format!("docs/errors/{}.md", code.code), &code.page());
     }
 }
+
+#[test]
+fn the_readme_shows_the_script_that_is_shipped() {
+    let read =
+        |path: &str| std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect("is there");
+    let (readme, hello) = (read("README.md"), read("scripts/hello.rhai"));
+    let body = &hello[hello.find("workflow(").expect("a declaration")..];
+    assert!(readme.contains(body), "the first example of README.md is `scripts/hello.rhai`");
+}
