@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value};
 
@@ -49,19 +50,20 @@ impl Input {
 
 /// JSON from an option: text, `@file` or `-`.
 pub(super) fn json(option: &str, given: &str) -> Result<Value, Fault> {
-    let text = match given.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(Path::new(file))
-            .map_err(|error| Fault::usage(format!("`{option}`: `{file}` cannot be read: {error}")))?,
-        None if given == "-" => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Fault::usage(format!("`{option}`: stdin cannot be read: {error}")))?;
-            text
-        }
-        None => given.to_owned(),
-    };
+    let text = text(given).map_err(|error| Fault::usage(format!("`{option}`: {error:#}")))?;
     serde_json::from_str(&text).map_err(|error| {
         Fault::usage(format!("`{option}` is no JSON: {error}; hint: text stands in quotes: '\"text\"'"))
     })
+}
+
+fn text(given: &str) -> anyhow::Result<String> {
+    if let Some(file) = given.strip_prefix('@') {
+        return std::fs::read_to_string(Path::new(file)).with_context(|| format!("`{file}` cannot be read"));
+    }
+    if given != "-" {
+        return Ok(given.to_owned());
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("stdin cannot be read")?;
+    Ok(text)
 }

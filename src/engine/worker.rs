@@ -362,42 +362,28 @@ impl Worker {
     }
 
     fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
-        let Some(motion) = self.motions.remove(&run) else { return };
-        self.unsubscribe(run, &motion);
         let message = format!("{divergence}; hint: `panta show {run}` shows the journal");
-        let error = Payload::from_json(
-            &serde_json::json!({ "kind": "script", "message": message, "position": divergence.position.to_string(), "retryable": false }),
-        );
-        let end = End {
-            status: Status::Diverged,
-            output: None,
-            error: Some(error),
-            rollback: Rollback::None,
-            at: self.shared.now(),
-        };
-        held(&self.shared.routes).remove(&run);
-        self.shared
-            .log
-            .send(Item { changes: vec![Change::Finish { run, epoch: motion.world.epoch, end }], done: None });
+        let position = divergence.position.to_string();
+        let error =
+            serde_json::json!({ "kind": "script", "message": message, "position": position, "retryable": false });
+        self.hold(run, Status::Diverged, &error);
     }
 
     fn quarantine(&mut self, run: RunId) {
+        let message = "internal error while the run was driven; hint: this is a bug of `panta`, please report it with the daemon's log";
+        let error = serde_json::json!({ "kind": "script", "message": message, "retryable": false });
+        self.hold(run, Status::Quarantined, &error);
+    }
+
+    /// Takes a run out of motion, for a person to look at.
+    fn hold(&mut self, run: RunId, status: Status, error: &serde_json::Value) {
         let Some(motion) = self.motions.remove(&run) else { return };
         self.unsubscribe(run, &motion);
-        let message = "internal error while the run was driven; hint: this is a bug of `panta`, please report it with the daemon's log";
-        let error =
-            Payload::from_json(&serde_json::json!({ "kind": "script", "message": message, "retryable": false }));
-        let end = End {
-            status: Status::Quarantined,
-            output: None,
-            error: Some(error),
-            rollback: Rollback::None,
-            at: self.shared.now(),
-        };
+        let error = Some(Payload::from_json(error));
+        let end = End { status, output: None, error, rollback: Rollback::None, at: self.shared.now() };
         held(&self.shared.routes).remove(&run);
-        self.shared
-            .log
-            .send(Item { changes: vec![Change::Finish { run, epoch: motion.world.epoch, end }], done: None });
+        let change = Change::Finish { run, epoch: motion.world.epoch, end };
+        self.shared.log.send(Item { changes: vec![change], done: None });
     }
 
     fn ask(&mut self, run: RunId, ask: Ask) {
