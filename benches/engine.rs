@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use panta::engine::{Engine, NoSettings, Options, Settings, Start, compile, script_engine};
+use panta::engine::{Engine, NoSettings, Options, Settings, Start, compile};
 use panta::payload::Payload;
 use panta::script::bundle::Bundle;
 use panta::script::fiber::{Fiber, Pause, StackPool, Turn, suspend};
@@ -228,7 +228,6 @@ fn replay(entries: usize) {
     let whole = sim.run(Written::default());
     let figures = Figures::measure(entries, || drop(sim.run(whole.written)));
     println!("{:<44} {:>9.0} entries/s ({entries} entries)", "replay of a journal", figures.rate());
-    let _ = script_engine;
 }
 
 fn memory(runs: usize) {

@@ -17,7 +17,7 @@ use crate::journal::{Entry, Kind, Phase, Position};
 use crate::payload::Payload;
 use crate::replay::{Divergence, Next};
 use crate::script::fiber::{Fiber, Pause, StackPool, Turn};
-use crate::script::guard::{Outcome, Stop};
+use crate::script::guard::Outcome;
 use crate::script::program::Prepared;
 use crate::store::{End, Rollback, Status};
 use crate::time::Timestamp;
@@ -454,11 +454,6 @@ impl Activation {
         let entered = self.session.guard.enter();
         self.session.flush();
         drop(entered);
-    }
-
-    /// Stops what the script is doing, by a limit of the engine's own.
-    pub fn stop(&mut self, reason: &str) {
-        self.session.guard.stop(Stop::Limit(reason.to_owned()));
     }
 }
 

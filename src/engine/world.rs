@@ -40,10 +40,6 @@ impl World for RunWorld {
         self.shared.options.settings.get(name)
     }
 
-    fn has_secret(&self, name: &str) -> bool {
-        self.shared.options.secrets.value(name).is_some()
-    }
-
     fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String> {
         self.shared.state(&self.workflow, key)
     }

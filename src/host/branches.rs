@@ -163,7 +163,7 @@ pub(super) fn timeout(call: &Call<'_>, duration: Duration, body: &FnPtr, args: V
         result.map_err(|fail| fail.into_error(rhai::Position::NONE))
     });
     let bodies = vec![body_of(call, &session, body.clone(), args), timer];
-    let (mut results, decided) = run_bodies(call, &session, &strand, bodies, Until::First, MOST)?;
+    let (mut results, decided) = run_bodies(&session, &strand, bodies, Until::First, MOST)?;
     if decided == Some(0) {
         return Ok(results[0].take().expect("the body has ended")?);
     }
@@ -216,18 +216,16 @@ fn run(call: &Call<'_>, closures: Vec<Branch>, until: Until, limit: usize) -> Re
         )));
     }
     let bodies = closures.into_iter().map(|(closure, args)| body_of(call, &session, closure, args)).collect();
-    run_bodies(call, &session, &strand, bodies, until, limit)
+    run_bodies(&session, &strand, bodies, until, limit)
 }
 
 fn run_bodies(
-    call: &Call<'_>,
     session: &Rc<Session>,
     strand: &Rc<Strand>,
     bodies: Vec<Body>,
     until: Until,
     limit: usize,
 ) -> Result<Ended, Fail> {
-    let _ = call;
     let scope = strand.scope.get();
     let ordinal = session.replay.borrow_mut().scopes.advance(scope).ordinal;
     let count = bodies.len();

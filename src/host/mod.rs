@@ -66,8 +66,7 @@ pub fn register(engine: &mut Engine) {
 }
 
 /// Calls a closure that must be pure: host functions refuse to work meanwhile.
-fn pure<R>(call: &Call<'_>, act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<R, Fail> {
-    let _ = call;
+fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<R, Fail> {
     match session::current() {
         Some((_, strand)) => Ok(strand.in_mode(Mode::Pure, act)?),
         None => Ok(act()?),

@@ -113,7 +113,7 @@ impl Policy {
             return Ok(false);
         }
         let Some(when) = &self.when else { return Ok(true) };
-        let answer = super::pure(call, || when.call_within_context::<Dynamic>(&call.context, (error.clone(),)))?;
+        let answer = super::pure(|| when.call_within_context::<Dynamic>(&call.context, (error.clone(),)))?;
         answer.as_bool().map_err(|_| call.invalid("the closure `when` must return true or false"))
     }
 }

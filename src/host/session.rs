@@ -215,8 +215,6 @@ pub trait World {
     fn prepare(&self, request: &effect::Request) -> Result<Option<String>, effect::Failure>;
     /// A plain setting of the config.
     fn config(&self, name: &str) -> Option<Payload>;
-    /// Whether a secret of this name exists.
-    fn has_secret(&self, name: &str) -> bool;
     /// A durable value of the workflow, with a number that changes when the value does.
     fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String>;
     /// Sets a durable value, unless its number is no longer `expected`. `flush` hands this run's entries to the log,

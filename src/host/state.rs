@@ -51,7 +51,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         call: |call| {
             let closure = call.closure(1)?;
             change(call, |call, old| {
-                let new = super::pure(call, || closure.call_within_context::<Dynamic>(&call.context, (old,)))?;
+                let new = super::pure(|| closure.call_within_context::<Dynamic>(&call.context, (old,)))?;
                 Ok((Some(new.clone()), new))
             })
         },

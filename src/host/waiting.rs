@@ -235,7 +235,7 @@ fn next_event(
         }
         let Some(when) = when else { return Ok(Some(event)) };
         let payload = crate::script::value::decode(&event.payload);
-        let answer = super::pure(call, || when.call_within_context::<Dynamic>(&call.context, (payload,)))?;
+        let answer = super::pure(|| when.call_within_context::<Dynamic>(&call.context, (payload,)))?;
         if answer.as_bool().map_err(|_| call.invalid("the closure `when` must return true or false"))? {
             return Ok(Some(event));
         }

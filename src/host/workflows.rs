@@ -94,7 +94,7 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         at,
         attached,
     };
-    let begun = Beginning { call, session: &session, strand: &strand, command: &command };
+    let begun = Beginning { session: &session, strand: &strand, command: &command };
     if let Some(opened) = opened {
         let run = child_of(&opened).ok_or_else(|| call.invalid("the recorded start names no run"))?;
         return begun.go_on(opened, new(run));
@@ -112,7 +112,6 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
 }
 
 struct Beginning<'a> {
-    call: &'a Call<'a>,
     session: &'a Rc<Session>,
     strand: &'a Rc<Strand>,
     command: &'a Command,
@@ -152,7 +151,6 @@ impl Beginning<'_> {
         let Answer::Child(outcome) = self.session.wait(self.strand, self.command.line, what) else {
             unreachable!("waiting for a run is answered by its end")
         };
-        let _ = self.call;
         self.session.close(entry, outcome)
     }
 }
@@ -184,7 +182,7 @@ fn wait(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(entry.clone());
         entry
     });
-    Beginning { call, session: &session, strand: &strand, command: &command }.child(entry, run, false)
+    Beginning { session: &session, strand: &strand, command: &command }.child(entry, run, false)
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

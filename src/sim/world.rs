@@ -64,10 +64,6 @@ impl World for SimWorld {
         None
     }
 
-    fn has_secret(&self, _: &str) -> bool {
-        false
-    }
-
     fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String> {
         Ok(self.state.borrow().get(key).cloned().unwrap_or((None, 0)))
     }
