@@ -24,6 +24,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Runs all branches at the same time and returns their values in the same shape. If one throws, the others are cancelled and its error is thrown.",
         example: "parallel(#{ a: || 1, b: || 2 })",
         call: parallel,
+        ..Function::BASE
     },
     Function {
         name: "parallel_map",
@@ -32,6 +33,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "One branch an item, 64 at a time unless `limit` says otherwise; with `collect` every item yields `#{ ok, value, error }`.",
         example: "parallel_map([1, 2, 3], #{ limit: 2 }, |x| x * 2)",
         call: parallel_map,
+        ..Function::BASE
     },
     Function {
         name: "race",
@@ -40,6 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The first branch to finish, by value or by error, decides; the others are cancelled. Returns `#{ winner, value }`.",
         example: "race([|| 1, || 2]).winner",
         call: race,
+        ..Function::BASE
     },
     Function {
         name: "timeout",
@@ -51,6 +54,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let duration = crate::time::parse_duration(&call.text(0)?).map_err(|e| call.invalid(e))?;
             timeout(call, duration, &call.closure(1)?, Vec::new())
         },
+        ..Function::BASE
     },
 ];
 

@@ -26,6 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Registers a compensation; captured values are copied now.",
         example: "on_rollback(\"release stock\", || print(\"released\"))",
         call: |call| on(call, Kind::Rollback),
+        ..Function::BASE
     },
     Function {
         name: "on_exit",
@@ -34,6 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Registers a clean-up that runs whatever the outcome.",
         example: "on_exit(\"close door\", || print(\"closed\"))",
         call: |call| on(call, Kind::Exit),
+        ..Function::BASE
     },
     Function {
         name: "scope",
@@ -42,6 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "What is registered inside belongs to it: compensations run when it is left by an error, clean-ups whenever it is left.",
         example: "scope(|| { on_exit(\"bye\", || print(\"bye\")); 1 })",
         call: scope,
+        ..Function::BASE
     },
     Function {
         name: "rollback",
@@ -50,6 +53,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Runs the compensations of the current scope now, last first, and goes on: a refusal that is no failure.",
         example: "rollback(\"the customer withdrew\")",
         call: rollback,
+        ..Function::BASE
     },
 ];
 

@@ -26,6 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
               without a first line of names. All fields are texts. A broken row throws `invalid` with its line.",
         example: "csv::parse(\"sku,qty\\nA1,3\")[0].qty",
         call: parse,
+        ..Function::BASE
     },
     Function {
         name: "csv::encode",
@@ -35,6 +36,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
               `separator`, `decimal`, `header` (`false` leaves the line of names out).",
         example: "csv::encode([#{ sku: \"A1\", qty: 3 }])",
         call: write::encode,
+        ..Function::BASE
     },
 ];
 

@@ -170,6 +170,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
               `priority`, `rate`, `on_failure`, `upgrade`, `keep`.",
         example: "workflow(#{ input: #{ order_id: \"string\" }, deadline: \"60d\" })",
         call: workflow::workflow,
+        ..Function::BASE
     },
     Function {
         name: "trigger::cron",
@@ -178,6 +179,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run at the times of a cron line. Options: `tz`, `catch_up`, `overlap`, `jitter`, `input`, `when`.",
         example: "trigger::cron(\"0 8 * * MON-FRI\", #{ tz: \"Europe/Berlin\" })",
         call: |call| triggers::declare(call, TriggerKind::Cron),
+        ..Function::BASE
     },
     Function {
         name: "trigger::every",
@@ -186,6 +188,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run when the interval has passed since the last start. Options: `overlap`, `jitter`, `input`, `when`.",
         example: "trigger::every(\"5m\")",
         call: |call| triggers::declare(call, TriggerKind::Every),
+        ..Function::BASE
     },
     Function {
         name: "trigger::webhook",
@@ -194,6 +197,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run for a request to `/hooks/PATH`. Options: `methods`, `verify`, `respond`, `dedupe`, `within`, `input`, `when`.",
         example: "trigger::webhook(\"orders\", #{ verify: hmac(\"github\", secret(\"hook\")) })",
         call: |call| triggers::declare(call, TriggerKind::Webhook),
+        ..Function::BASE
     },
     Function {
         name: "trigger::file",
@@ -203,6 +207,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
               `input`, `when`.",
         example: "trigger::file(\"inbox/*.csv\", #{ settle: \"2s\" })",
         call: |call| triggers::declare(call, TriggerKind::File),
+        ..Function::BASE
     },
     Function {
         name: "trigger::event",
@@ -211,6 +216,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run for each event of this name or pattern. Options: `debounce`, `batch: #{ size, within }`, `input`, `when`.",
         example: "trigger::event(\"payment.*\")",
         call: |call| triggers::declare(call, TriggerKind::Event),
+        ..Function::BASE
     },
     Function {
         name: "trigger::run",
@@ -219,6 +225,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run when a run of another workflow ends. Options: `on` (a status, or a list of them), `input`, `when`.",
         example: "trigger::run(\"orders/*\", #{ on: \"failed\" })",
         call: |call| triggers::declare(call, TriggerKind::Run),
+        ..Function::BASE
     },
     Function {
         name: "trigger::startup",
@@ -227,6 +234,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run when the daemon starts. Options: `input`, `when`.",
         example: "trigger::startup()",
         call: |call| triggers::declare(call, TriggerKind::Startup),
+        ..Function::BASE
     },
     Function {
         name: "trigger::mail",
@@ -235,6 +243,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run for each message in a configured mailbox. Options: `input`, `when`.",
         example: "trigger::mail(\"support\")",
         call: |call| triggers::declare(call, TriggerKind::Mail),
+        ..Function::BASE
     },
     Function {
         name: "trigger::message",
@@ -243,6 +252,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run for each message of a broker: `nats://`, `mqtt://`, `amqp://`. Options: `input`, `when`.",
         example: "trigger::message(\"nats://broker.example.com/orders\")",
         call: |call| triggers::declare(call, TriggerKind::Message),
+        ..Function::BASE
     },
     Function {
         name: "trigger::sql",
@@ -251,6 +261,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts a run when a query returns new rows. Options: `every`, `cursor`, `input`, `when`.",
         example: "trigger::sql(\"billing\", \"select id from orders where id > :cursor\", #{ every: \"1m\", cursor: \"id\" })",
         call: |call| triggers::declare(call, TriggerKind::Sql),
+        ..Function::BASE
     },
     Function {
         name: "hmac",
@@ -260,6 +271,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
               `#{ header, algorithm, encoding, prefix }`.",
         example: "hmac(\"github\", secret(\"hook\"))",
         call: describe::hmac,
+        ..Function::BASE
     },
     Function {
         name: "list",
@@ -268,6 +280,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The type of a list in a schema; the same as `[type]`.",
         example: "list(\"string\")",
         call: describe::list,
+        ..Function::BASE
     },
     Function {
         name: "one_of",
@@ -279,6 +292,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The type of a choice in a schema: up to 16 values, or a list of any number.",
         example: "one_of(\"small\", \"large\")",
         call: describe::one_of,
+        ..Function::BASE
     },
     Function {
         name: "decimal",
@@ -287,6 +301,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "An exact decimal number of up to 28 digits.",
         example: "decimal(\"10.20\") + 1",
         call: describe::decimal,
+        ..Function::BASE
     },
 ];
 

@@ -25,6 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Ok(engine.encode(bytes).into())
             })
         },
+        ..Function::BASE
     },
     Function {
         name: "base64::decode",
@@ -33,6 +34,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The bytes of a base64 text, in either alphabet, with or without padding; `as_string()` makes a text of them.",
         example: "base64::decode(\"aGVsbG8=\").as_string()",
         call: decode,
+        ..Function::BASE
     },
     Function {
         name: "url::encode",
@@ -44,6 +46,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             super::declare::refuse(call)?;
             with_bytes(call, 0, |bytes| bounded(call, percent(bytes)))
         },
+        ..Function::BASE
     },
     Function {
         name: "url::decode",
@@ -58,6 +61,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 .map(Dynamic::from)
                 .ok_or_else(|| call.invalid("the text has an escape that is none, or that makes no text"))
         },
+        ..Function::BASE
     },
 ];
 

@@ -20,6 +20,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
     doc: "Starts what is triggered by the event and wakes what waits for it, exactly once. `id` dedupes; returns it.",
     example: "event::emit(\"site.down\", #{ url: \"https://example.com\" }, #{ key: \"example.com\" })",
     call: emit,
+    ..Function::BASE
 }];
 
 fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

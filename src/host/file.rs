@@ -21,6 +21,7 @@ macro_rules! function {
                 let plan = Plan { request: Request::File(request(call)?), policy: None, shape, key: None };
                 effects::run(call, &plan)
             },
+            ..Function::BASE
         }
     };
 }

@@ -35,8 +35,16 @@ pub struct Function {
     pub name: &'static str,
     /// `name: type`, in order; a type that ends in `?` may be left out.
     pub params: &'static [&'static str],
+    /// Options of its last map, each with its type and what it does.
+    pub options: &'static [Choice],
+    /// The type of what it returns.
+    pub returns: &'static str,
     /// What it does to the world.
     pub nature: Nature,
+    /// Kinds of errors that it throws, beside `invalid` for bad arguments.
+    pub errors: &'static [&'static str],
+    /// The line of `allow` that it needs: `http`, `files`, `mail`, ….
+    pub capability: Option<&'static str>,
     /// One or two sentences.
     pub doc: &'static str,
     /// A line that can be parsed; most can be run.
@@ -45,7 +53,32 @@ pub struct Function {
     pub call: fn(&mut Call<'_>) -> Result<Dynamic, Fail>,
 }
 
+/// An option of a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Its key in the map.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: &'static str,
+    /// What it does, in a few words.
+    pub doc: &'static str,
+}
+
 impl Function {
+    /// What a function is unless it says otherwise.
+    pub const BASE: Self = Self {
+        name: "",
+        params: &[],
+        options: &[],
+        returns: "any",
+        nature: Nature::Pure,
+        errors: &[],
+        capability: None,
+        doc: "",
+        example: "",
+        call: |_| Ok(Dynamic::UNIT),
+    };
+
     /// The smallest and the largest number of arguments.
     pub fn arity(&self) -> (usize, usize) {
         let optional = self.params.iter().filter(|p| p.ends_with('?')).count();

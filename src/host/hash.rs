@@ -26,6 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             feed(call, 0, |block| digest.update(block))?;
             Ok(hex::encode(digest.finalize()).into())
         },
+        ..Function::BASE
     },
     Function {
         name: "hash::hmac_sha256",
@@ -41,6 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             feed(call, 1, |block| mac.update(block))?;
             Ok(hex::encode(mac.finalize().into_bytes()).into())
         },
+        ..Function::BASE
     },
 ];
 

@@ -38,6 +38,7 @@ macro_rules! without_body {
                 let options = call.options(1, OPTIONS)?;
                 perform(call, $name, call.text(0)?, None, &options)
             },
+            ..Function::BASE
         }
     };
 }
@@ -54,6 +55,7 @@ macro_rules! with_body {
                 let options = call.options(2, OPTIONS)?;
                 perform(call, $name, call.text(0)?, call.arg(1).cloned(), &options)
             },
+            ..Function::BASE
         }
     };
 }
@@ -87,6 +89,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 |key: &str| Ok::<_, Fail>(options.text(key)?.ok_or_else(|| call.invalid(format!("needs `{key}`"))))?;
             perform(call, &need("method")?, need("url")?, options.get("body").cloned(), &options)
         },
+        ..Function::BASE
     },
 ];
 

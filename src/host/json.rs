@@ -17,6 +17,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Reads JSON: objects become maps, `null` becomes `()`, integers that do not fit 64 bits become floats.",
         example: "json::parse(\"[1, 2]\").len()",
         call: parse,
+        ..Function::BASE
     },
     Function {
         name: "json::encode",
@@ -25,6 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Writes JSON on one line, or indented with `pretty: true`. Decimals become texts, bytes base64.",
         example: "json::encode(#{ id: 1 }, #{ pretty: true })",
         call: encode,
+        ..Function::BASE
     },
 ];
 

@@ -20,6 +20,7 @@ macro_rules! level {
             doc: "Writes a line to the run's log.",
             example: $example,
             call: |call| log(call, $name),
+            ..Function::BASE
         }
     };
 }

@@ -36,6 +36,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
           written as text, as in the rows of a CSV file.",
     example: "validate(#{ total: \"12.50\" }, #{ total: \"decimal\" }).total",
     call: validate,
+    ..Function::BASE
 }];
 
 /// What a value must look like.

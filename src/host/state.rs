@@ -21,6 +21,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "A durable value of the workflow; the default, or `()`, where there is none.",
         example: "state::get(\"count\", 0)",
         call: get,
+        ..Function::BASE
     },
     Function {
         name: "state::set",
@@ -33,6 +34,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             change(call, |_, _| Ok((Some(value.clone()), Dynamic::UNIT))).map(drop)?;
             Ok(Dynamic::UNIT)
         },
+        ..Function::BASE
     },
     Function {
         name: "state::add",
@@ -41,6 +43,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Adds to a number (0 where there is none) and returns the sum, atomically.",
         example: "state::add(\"count\", 1)",
         call: |call| change(call, add),
+        ..Function::BASE
     },
     Function {
         name: "state::update",
@@ -55,6 +58,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Ok((Some(new.clone()), new))
             })
         },
+        ..Function::BASE
     },
     Function {
         name: "state::remove",
@@ -63,6 +67,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Removes a value.",
         example: "state::remove(\"last\")",
         call: |call| change(call, |_, _| Ok((None, Dynamic::UNIT))),
+        ..Function::BASE
     },
 ];
 

@@ -24,6 +24,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "A named scope: the unit that is shown, retried, timed and undone. Returns what its body returns.",
         example: "step(\"create invoice\", #{ retry: 5, undo: |inv| print(inv) }, || 42)",
         call: step,
+        ..Function::BASE
     },
     Function {
         name: "retry",
@@ -32,6 +33,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Tries its body until it succeeds; steps that completed in an earlier attempt are not performed again.",
         example: "retry(#{ attempts: 3, delay: \"2s\" }, || step(\"ask\", || 1))",
         call: retry,
+        ..Function::BASE
     },
     Function {
         name: "attempt",
@@ -40,6 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "`try` as an expression: `#{ ok, value, error }`.",
         example: "let r = attempt(|| 1); r.ok",
         call: attempt,
+        ..Function::BASE
     },
     Function {
         name: "attempt_number",
@@ -48,6 +51,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Which attempt of the innermost step or retry this is, from 1.",
         example: "attempt_number()",
         call: |call| Ok(i64::from(call.session()?.1.attempt.get()).into()),
+        ..Function::BASE
     },
 ];
 

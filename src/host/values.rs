@@ -22,6 +22,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The time, in UTC, as text (RFC 3339 with milliseconds); the same on replay.",
         example: "now()",
         call: now,
+        ..Function::BASE
     },
     Function {
         name: "uuid",
@@ -30,6 +31,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "A random UUID (version 4); the same on replay.",
         example: "uuid().len()",
         call: uuid,
+        ..Function::BASE
     },
     Function {
         name: "random",
@@ -41,6 +43,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let (session, strand) = call.session()?;
             Ok(((session.random(&strand) >> 11) as f64 / (1_u64 << 53) as f64).into())
         },
+        ..Function::BASE
     },
     Function {
         name: "random_int",
@@ -49,6 +52,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "An integer between the two, both included; the same on replay.",
         example: "random_int(1, 6) <= 6",
         call: random_int,
+        ..Function::BASE
     },
     Function {
         name: "run_id",
@@ -57,6 +61,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The id of this run.",
         example: "run_id()",
         call: |call| Ok(call.session()?.0.facts.run.to_string().into()),
+        ..Function::BASE
     },
     Function {
         name: "config",
@@ -65,6 +70,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "A plain setting from `[config]` of the config file, fixed for a run once read.",
         example: "config(\"billing_url\", \"http://127.0.0.1:8080\")",
         call: config,
+        ..Function::BASE
     },
     Function {
         name: "secret",
@@ -73,6 +79,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "A reference to a secret; its value is put in at the moment of sending, and is shown nowhere.",
         example: "secret(\"billing\")",
         call: secret,
+        ..Function::BASE
     },
     Function {
         name: "bearer",
@@ -81,6 +88,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The `auth` option of HTTP functions for a bearer token.",
         example: "bearer(secret(\"billing\"))",
         call: |call| Ok(auth(&[("bearer", call.args[0].clone())])),
+        ..Function::BASE
     },
     Function {
         name: "basic",
@@ -89,6 +97,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The `auth` option of HTTP functions for user and password.",
         example: "basic(\"ann\", secret(\"crm\"))",
         call: |call| Ok(auth(&[("user", call.args[0].clone()), ("password", call.args[1].clone())])),
+        ..Function::BASE
     },
     Function {
         name: "trigger::info",
@@ -97,6 +106,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "What started this run: `#{ kind, … }` with headers, path, scheduled time, as the kind has them.",
         example: "trigger::info().kind",
         call: |call| Ok(value::decode(&call.session()?.0.facts.trigger)),
+        ..Function::BASE
     },
 ];
 

@@ -23,6 +23,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Waits that long, durably; never ends early.",
         example: "sleep(\"90s\")",
         call: sleep,
+        ..Function::BASE
     },
     Function {
         name: "sleep_until",
@@ -31,6 +32,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Waits until a time, durably; returns at once when it is past.",
         example: "sleep_until(\"2026-12-24T08:00[Europe/Berlin]\")",
         call: sleep,
+        ..Function::BASE
     },
     Function {
         name: "wait_for",
@@ -39,6 +41,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Waits for an event by name and key; returns its payload (`#{}` where it has none), or `()` when `timeout` is over.",
         example: "wait_for(\"payment.received\", #{ key: \"A1\", timeout: \"30d\" })",
         call: wait_for,
+        ..Function::BASE
     },
     Function {
         name: "wait_until",
@@ -47,6 +50,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Polls until the closure returns something other than `false` and `()`; returns that, or `()` when `timeout` is over. One entry in the journal, however many polls.",
         example: "wait_until(#{ every: \"10s\", timeout: \"1h\" }, || true)",
         call: wait_until,
+        ..Function::BASE
     },
 ];
 

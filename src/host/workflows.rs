@@ -25,6 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts another workflow and waits for its output; cancelled with its parent.",
         example: "workflow::run(\"hello\", #{ name: \"Ann\" })",
         call: |call| start(call, true),
+        ..Function::BASE
     },
     Function {
         name: "workflow::start",
@@ -33,6 +34,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Starts another workflow on its own and returns the run's id. Options: `key`, `within`, `priority`, `delay`, `at`.",
         example: "workflow::start(\"hello\", #{ name: \"Ann\" }, #{ key: \"ann\" })",
         call: |call| start(call, false),
+        ..Function::BASE
     },
     Function {
         name: "workflow::wait",
@@ -41,6 +43,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Waits for the end of a run and returns its output; throws `#{ kind: \"workflow\" }` if it failed.",
         example: "workflow::wait(workflow::start(\"hello\", ()))",
         call: wait,
+        ..Function::BASE
     },
     Function {
         name: "workflow::cancel",
@@ -49,6 +52,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "Asks a run to end; its compensations and clean-ups run.",
         example: "workflow::cancel(workflow::start(\"hello\", ()))",
         call: cancel,
+        ..Function::BASE
     },
     Function {
         name: "workflow::status",
@@ -57,6 +61,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "The status of a run: `queued`, `running`, `waiting`, `completed`, …",
         example: "workflow::status(run_id())",
         call: status,
+        ..Function::BASE
     },
 ];
 
