@@ -136,6 +136,7 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
     let (outcome, attempts) = attempts(call, &place, plan)?;
     entry.attempt = attempts;
+    strand.must_wait.set(false);
     let value = leave(session, &entered, &command, entry, outcome.clone())?;
     settle(call, &place, plan, &value, &outcome);
     value
