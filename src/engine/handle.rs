@@ -222,6 +222,10 @@ impl Drop for Engine {
 }
 
 impl Handle {
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;

@@ -245,7 +245,7 @@ impl Sim {
                 let latency = crate::host::session::hash_text(&format!("{key}/{attempt}/{}", request.arguments())) % 97;
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
-            What::Child { .. } | What::Start { .. } => state.now,
+            What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
         })
     }
 
@@ -280,6 +280,7 @@ impl Sim {
             }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
+            What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
         }
     }
 }
