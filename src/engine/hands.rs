@@ -80,7 +80,12 @@ impl Hands {
             });
             return Pending::Effect(Some(task.abort_handle()));
         };
-        let answer = match mocks.answer(run, &ask) {
+        let refused = match &ask.what {
+            What::Effect { request, .. } => Performer::admit(request, &world.allow).err(),
+            _ => None,
+        };
+        let answer = match refused.map_or_else(|| mocks.answer(run, &ask), |it| Mocked::Answer(Answer::Effect(Err(it))))
+        {
             Mocked::Answer(answer) => answer,
             Mocked::Never => return Pending::Effect(None),
             Mocked::Perform => Answer::Effect(runtime.block_on(carry_out(run, ask, &world))),

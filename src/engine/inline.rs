@@ -4,6 +4,7 @@
 //! which something is due. A store that fails a commit stops it, as it stops a daemon; what goes on is another [`Inline`]
 //! over the same store and clock.
 
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use super::handle::{Error, Handle, Options};
 use super::hands::{Hands, Mocks};
 use super::log::{Log, Writer};
+use super::programs::Programs;
 use super::shared::{AfterCommit, Shared};
 use super::worker::{Message, Worker};
 use super::{deploy, timekeeper};
@@ -58,12 +60,13 @@ impl Clock for VirtualClock {
 pub struct Tools {
     pub(super) engine: Rc<rhai::Engine>,
     pub(super) pool: Rc<StackPool>,
+    pub(super) programs: Rc<RefCell<Programs>>,
 }
 
 impl Tools {
     /// A script engine and stacks of their own.
     pub fn new() -> Self {
-        Self { engine: Rc::new(deploy::script_engine()), pool: Rc::new(StackPool::new()) }
+        Self { engine: Rc::new(deploy::script_engine()), pool: Rc::new(StackPool::new()), programs: Rc::default() }
     }
 }
 

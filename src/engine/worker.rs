@@ -1,5 +1,6 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -74,7 +75,7 @@ pub(super) struct Worker {
     engine: Rc<rhai::Engine>,
     pool: Rc<StackPool>,
     hands: Hands,
-    programs: Programs,
+    programs: Rc<RefCell<Programs>>,
     motions: BTreeMap<RunId, Motion>,
     ready: VecDeque<RunId>,
     timers: BinaryHeap<Reverse<(Duration, RunId, WaitId)>>,
@@ -110,7 +111,7 @@ impl Worker {
             engine: tools.engine,
             pool: tools.pool,
             hands,
-            programs: Programs::default(),
+            programs: tools.programs,
             motions: BTreeMap::new(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
@@ -232,8 +233,9 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
+        let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
         let Loaded { prepared, allow, explain, deadline } =
-            self.programs.load(&self.shared, &self.engine, &row.version, &row.settings)?;
+            self.programs.borrow_mut().load(&self.shared, &self.engine, &row.version, &row.settings, stood_for)?;
         let journal = self.journal(row.id)?;
         let guard = Guard::new(self.shared.options.script_limits());
         let folder = self.shared.options.workspace.join(&*row.workflow);

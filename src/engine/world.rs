@@ -91,7 +91,7 @@ impl World for RunWorld {
     }
 
     fn new_run(&self) -> RunId {
-        RunId::new()
+        (self.shared.options.new_run)()
     }
 
     fn watches_calls(&self) -> bool {

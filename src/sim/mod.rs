@@ -4,6 +4,16 @@
 //! happens, and durable is what was appended. A simulation can begin with any prefix of an earlier journal, which is
 //! what a crash leaves.
 
+mod book;
+mod broken;
+mod case;
+mod crash;
+mod functions;
+mod raised;
+mod same;
+mod site;
+mod stage;
+mod suite;
 mod world;
 
 use std::cell::RefCell;
@@ -27,6 +37,8 @@ use crate::script::program::Prepared;
 use crate::store::End;
 use crate::time::Timestamp;
 
+pub use site::Folder;
+pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;
 pub use world::Written;
 
