@@ -52,6 +52,7 @@ pub(super) struct Book {
     steps: RefCell<BTreeMap<String, Mock>>,
     calls: RefCell<Vec<Answered>>,
     answers: RefCell<BTreeMap<Spot, Option<Answer>>>,
+    seen: RefCell<BTreeSet<Spot>>,
     /// Calls whose outcome was in the journal when the process died.
     recorded: RefCell<BTreeSet<Spot>>,
     /// Those of them that were made again.
@@ -71,6 +72,7 @@ impl Book {
             steps: RefCell::default(),
             calls: RefCell::default(),
             answers: RefCell::default(),
+            seen: RefCell::default(),
             recorded: RefCell::default(),
             repeated: RefCell::default(),
             fault: RefCell::default(),
@@ -128,18 +130,25 @@ impl Book {
         };
         let Some(mock) = found.or_else(|| self.functions.borrow().get(&*called.function).cloned()) else {
             if self.files.get() && called.function.starts_with("file::") {
-                self.calls.borrow_mut().push(Answered { run, called: Rc::clone(called), at: self.now.get() });
+                self.note(run, called, &spot);
                 return Mocked::Perform;
             }
             return self.fail(self.unanswered(called));
         };
-        self.calls.borrow_mut().push(Answered { run, called: Rc::clone(called), at: self.now.get() });
+        self.note(run, called, &spot);
         let answer = match self.ask(&mock, called, request) {
             Ok(answer) => answer,
             Err(broken) => return self.fail(broken),
         };
         self.answers.borrow_mut().insert(spot, answer.clone());
         answer.map_or(Mocked::Never, Mocked::Answer)
+    }
+
+    /// Counts the call, unless it is one that was in flight when the process died.
+    fn note(&self, run: RunId, called: &Rc<Called>, spot: &Spot) {
+        if self.seen.borrow_mut().insert(spot.clone()) {
+            self.calls.borrow_mut().push(Answered { run, called: Rc::clone(called), at: self.now.get() });
+        }
     }
 
     fn ask(&self, mock: &Mock, called: &Called, request: Option<&Request>) -> Result<Option<Answer>, Broken> {

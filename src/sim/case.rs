@@ -58,6 +58,8 @@ pub(super) struct Case {
     setup: RefCell<Setup>,
     files: OnceCell<tempfile::TempDir>,
     next_run: Arc<AtomicU64>,
+    /// The largest id that a start of the test was given.
+    given: Cell<u64>,
     /// Starts, events and the like so far: gives them ids that are the same each time.
     acts: Cell<u64>,
     /// Commits before the first act.
@@ -81,6 +83,7 @@ impl Case {
             setup: RefCell::default(),
             files: OnceCell::new(),
             next_run: Arc::new(AtomicU64::new(1)),
+            given: Cell::new(0),
             acts: Cell::new(0),
             before: Cell::new(0),
             crashes: Cell::new(0),
@@ -218,7 +221,7 @@ impl Case {
     fn restart(&self) -> Did<Inline> {
         self.crashes.set(self.crashes.get() + 1);
         let mut recorded = Vec::new();
-        let mut last = 0;
+        let mut last = self.given.get();
         for run in self.runs(None)? {
             last = last.max(run.id.0.as_u128().saturating_sub(FIRST_RUN) as u64);
             recorded.extend(self.journal(run.id)?.iter().filter_map(|entry| over(run.id, entry)));
@@ -285,7 +288,8 @@ impl Case {
     /// Starts the workflow as a trigger does.
     pub(super) fn start_with(&self, start: impl Fn(&Inline) -> Result<Start, Broken>) -> Did<RunId> {
         self.begin()?;
-        let run = run_of(self.next_run.fetch_add(1, Ordering::Relaxed));
+        self.given.set(self.next_run.fetch_add(1, Ordering::Relaxed));
+        let run = run_of(self.given.get());
         let given = start(self.engine.borrow().as_ref().expect("it has begun"))?;
         let started = self.act(|engine| {
             let handle = engine.handle().clone();
