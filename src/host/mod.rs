@@ -11,7 +11,7 @@ pub mod catalog;
 pub mod cleanup;
 mod csv;
 pub mod declare;
-mod effects;
+pub mod effects;
 mod encoding;
 mod events;
 pub mod fail;

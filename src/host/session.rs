@@ -59,6 +59,13 @@ pub enum What {
         undo: Option<String>,
         /// An intent of an earlier activation exists: it may have happened.
         again: bool,
+        /// The call behind it, where the surroundings watch calls.
+        called: Option<Rc<Called>>,
+    },
+    /// What stands in place of a function of the script's own, in tests.
+    Stand {
+        /// The call behind it.
+        called: Rc<Called>,
     },
     /// A point in time.
     Until {
@@ -96,6 +103,34 @@ pub enum What {
     },
 }
 
+impl What {
+    /// Whether it may change the outside.
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::Effect { request, .. } => request.kind() == effect::Kind::Mutating,
+            Self::Stand { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// A call as the script made it.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The function, as the script names it.
+    pub function: Arc<str>,
+    /// The file of the call.
+    pub file: Arc<str>,
+    /// Its line.
+    pub line: u32,
+    /// The place of its entry; none inside of `wait_until`, which records no calls.
+    pub position: Option<crate::journal::Position>,
+    /// From 1.
+    pub attempt: u32,
+    /// What it was given.
+    pub arguments: Vec<Dynamic>,
+}
+
 /// A request of a strand to the engine.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -131,6 +166,8 @@ pub struct EventSeen {
 pub enum Answer {
     /// The outcome of an effect.
     Effect(effect::Outcome),
+    /// What stands for an effect or a function gave: a value as the function returns it, or an error map.
+    Given(Result<Payload, Payload>),
     /// The time has come.
     Due,
     /// An event; `None`: the wait's time is over.
@@ -230,6 +267,14 @@ pub trait World {
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
     /// A new identity.
     fn new_run(&self) -> RunId;
+    /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
+    fn watches_calls(&self) -> bool {
+        false
+    }
+    /// Whether something stands in place of the body of steps with this name.
+    fn stands_for_step(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// What is fixed for a run.

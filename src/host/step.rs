@@ -246,6 +246,9 @@ fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: im
 }
 
 fn call_body(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
+    if plan.kind == Kind::Step && session::current().is_some_and(|(s, _)| s.world.stands_for_step(&plan.name)) {
+        return super::effects::stand_in(&call.context, &plan.name, &[]);
+    }
     match plan.timeout {
         Some(duration) => branches::timeout(call, duration, &plan.body, plan.args.clone()),
         None => Ok(plan.body.call_within_context::<Dynamic>(&call.context, plan.args.clone())?),
