@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD, STANDARD_NO_PAD,
 use rhai::Dynamic;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::hash::with_bytes;
 use super::json::{bounded, check_length};
 
@@ -14,12 +14,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "base64::encode",
         params: &["data: string or blob", "options: map?"],
+        options: &[Choice::new("url", "bool", "in the letters for URLs, without padding")],
+        returns: "string",
         nature: Nature::Pure,
         doc: "Bytes, or the UTF-8 of a text, as base64; with `url: true` in the letters for URLs, without padding.",
         example: "base64::encode(\"hello\")",
         call: |call| {
             super::declare::refuse(call)?;
-            let engine = if call.options(1, &["url"])?.flag("url")? { URL_SAFE_NO_PAD } else { STANDARD };
+            let engine = if call.options(1)?.flag("url")? { URL_SAFE_NO_PAD } else { STANDARD };
             with_bytes(call, 0, |bytes| {
                 check_length(call, bytes.len().div_ceil(3) * 4)?;
                 Ok(engine.encode(bytes).into())
@@ -30,6 +32,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "base64::decode",
         params: &["text: string"],
+        returns: "blob",
         nature: Nature::Pure,
         doc: "The bytes of a base64 text, in either alphabet, with or without padding; `as_string()` makes a text of them.",
         example: "base64::decode(\"aGVsbG8=\").as_string()",
@@ -39,6 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "url::encode",
         params: &["text: string"],
+        returns: "string",
         nature: Nature::Pure,
         doc: "A text as one part of a path or query: all but letters, digits, `-`, `_`, `.` and `~` is escaped.",
         example: "url::encode(\"a b/c\")",
@@ -51,6 +55,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "url::decode",
         params: &["text: string"],
+        returns: "string",
         nature: Nature::Pure,
         doc: "The text that was escaped. `+` stays `+`.",
         example: "url::decode(\"a%20b\")",
