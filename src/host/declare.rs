@@ -419,16 +419,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         call: describe::one_of,
         ..Function::BASE
     },
-    Function {
-        name: "decimal",
-        params: &["number: string or number"],
-        returns: "decimal",
-        nature: Nature::Declarative,
-        doc: "An exact decimal number of up to 28 digits.",
-        example: "decimal(\"10.20\") + 1",
-        call: describe::decimal,
-        ..Function::BASE
-    },
 ];
 
 /// Evaluating lines of script with all host functions, outside of any run.
@@ -447,6 +437,11 @@ pub(crate) mod testing {
             let map = crate::host::fail::error_map(&error);
             map.get("message").map(ToString::to_string).unwrap_or_default()
         })
+    }
+
+    /// What a script returns, or its error, as text.
+    pub(crate) fn shown(script: &str) -> String {
+        run(script).map_or_else(|error| error, |value| value.to_string())
     }
 
     /// What a script declares; `config("base")` is `"x"`.

@@ -10,6 +10,7 @@ pub mod branches;
 pub mod catalog;
 pub mod cleanup;
 mod csv;
+mod decimals;
 pub mod declare;
 mod effects;
 mod encoding;
@@ -20,12 +21,15 @@ pub mod function;
 mod hash;
 mod http;
 mod json;
+mod lists;
 mod log;
 mod policy;
+mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod url;
 mod values;
 mod waiting;
 mod workflows;
@@ -56,6 +60,10 @@ pub fn tables() -> Vec<&'static [Function]> {
         csv::FUNCTIONS,
         hash::FUNCTIONS,
         encoding::FUNCTIONS,
+        lists::FUNCTIONS,
+        regex::FUNCTIONS,
+        url::FUNCTIONS,
+        decimals::FUNCTIONS,
     ]
 }
 

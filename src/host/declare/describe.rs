@@ -4,7 +4,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Choice, Options, type_of};
-use crate::host::schema::{ONE_OF, Schema, read_decimal};
+use crate::host::schema::{ONE_OF, Schema};
 use crate::script::secret::SecretRef;
 
 /// Signature schemes with a name.
@@ -132,20 +132,4 @@ pub(super) fn one_of(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     }
     let map: Map = [(ONE_OF.into(), Dynamic::from_array(values))].into_iter().collect();
     Ok(Dynamic::from_map(map))
-}
-
-pub(super) fn decimal(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let value = &call.args[0];
-    if value.is_decimal() {
-        return Ok(value.clone());
-    }
-    let text = match (value.as_int(), value.as_float()) {
-        (Ok(number), _) => number.to_string(),
-        // The shortest text that means this float: 0.1 is 0.1.
-        (_, Ok(number)) => number.to_string(),
-        _ => call.text(0)?,
-    };
-    read_decimal(text.trim()).map(Dynamic::from_decimal).ok_or_else(|| {
-        call.invalid(format!("\"{text}\" is no decimal number; hint: write digits with a point, such as \"12.50\""))
-    })
 }
