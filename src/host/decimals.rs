@@ -186,14 +186,12 @@ mod tests {
     fn decimals_calculate_exactly_with_integers() {
         assert_eq!(shown("decimal(\"0.1\") + decimal(\"0.2\")"), "0.3");
         assert_eq!(shown("[decimal(\"1.5\") * 2, 3 - decimal(\"0.5\"), decimal(1) / 4]"), "[3.0, 2.5, 0.25]");
-        assert_eq!(
-            shown("[decimal(\"1.0\") == 1, 2 > decimal(\"1.5\"), decimal(\"0.5\") < 0.6]"),
-            "[true, true, true]"
-        );
+        assert_eq!(shown("[decimal(\"1.0\") == 1, decimal(\"0.5\") == 0.5]"), "[true, true]");
         for script in ["decimal(1) + 0.5", "0.5 * decimal(1)", "decimal(\"0.1\") - 0.1"] {
-            assert_eq!(shown(script), "");
+            assert!(shown(script).contains("does not mix a decimal and a float"), "{script}: {}", shown(script));
         }
-        assert_eq!(shown("decimal(1) / 0"), "");
-        assert_eq!(shown("decimal(\"79228162514264337593543950335\") * 2"), "");
+        assert!(shown("decimal(1) / 0").contains("Division by zero"), "{}", shown("decimal(1) / 0"));
+        let large = shown("decimal(\"79228162514264337593543950335\") * 2");
+        assert!(large.contains("overflow"), "{large}");
     }
 }

@@ -29,10 +29,13 @@ pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod toml;
+mod tree;
 mod url;
 mod values;
 mod waiting;
 mod workflows;
+mod yaml;
 
 use rhai::{Dynamic, Engine, FnPtr, Map};
 
@@ -64,6 +67,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         regex::FUNCTIONS,
         url::FUNCTIONS,
         decimals::FUNCTIONS,
+        yaml::FUNCTIONS,
+        toml::FUNCTIONS,
     ]
 }
 
