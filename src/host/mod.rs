@@ -29,12 +29,14 @@ pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod template;
 mod toml;
 mod tree;
 mod url;
 mod values;
 mod waiting;
 mod workflows;
+mod xml;
 mod yaml;
 
 use rhai::{Dynamic, Engine, FnPtr, Map};
@@ -67,8 +69,10 @@ pub fn tables() -> Vec<&'static [Function]> {
         regex::FUNCTIONS,
         url::FUNCTIONS,
         decimals::FUNCTIONS,
+        xml::FUNCTIONS,
         yaml::FUNCTIONS,
         toml::FUNCTIONS,
+        template::FUNCTIONS,
     ]
 }
 
