@@ -10,7 +10,7 @@ use std::time::Duration;
 use rhai::{Array, Dynamic, FnPtr, Map};
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Answer, Mode, Session, Spawn, Strand, StrandId};
 use crate::replay::ScopeId;
 use crate::script::guard::Outcome;
@@ -20,6 +20,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "parallel",
         params: &["branches: list or map of closures"],
+        returns: "list or map",
         nature: Nature::Control,
         doc: "Runs all branches at the same time and returns their values in the same shape. If one throws, the others are cancelled and its error is thrown.",
         example: "parallel(#{ a: || 1, b: || 2 })",
@@ -29,6 +30,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "parallel_map",
         params: &["items: list", "options: map?", "body: closure"],
+        options: &[
+            Choice::new("limit", "int", "how many branches at a time; 64 unless given"),
+            Choice::new("collect", "bool", "every item yields `#{ ok, value, error }`, and none is cancelled"),
+        ],
+        returns: "list",
         nature: Nature::Control,
         doc: "One branch an item, 64 at a time unless `limit` says otherwise; with `collect` every item yields `#{ ok, value, error }`.",
         example: "parallel_map([1, 2, 3], #{ limit: 2 }, |x| x * 2)",
@@ -38,6 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "race",
         params: &["branches: list or map of closures"],
+        returns: "map: winner, value",
         nature: Nature::Control,
         doc: "The first branch to finish, by value or by error, decides; the others are cancelled. Returns `#{ winner, value }`.",
         example: "race([|| 1, || 2]).winner",
@@ -46,8 +53,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "timeout",
-        params: &["duration: string", "body: closure"],
+        params: &["duration: duration", "body: closure"],
+        returns: "any",
         nature: Nature::Control,
+        errors: &["timeout"],
         doc: "Throws `#{ kind: \"timeout\" }` when its body is not done in time; what it waits for is cancelled.",
         example: "timeout(\"5s\", || 1)",
         call: |call| {
@@ -114,7 +123,7 @@ fn parallel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 fn parallel_map(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let last = call.args.len() - 1;
     let body = call.closure(last)?;
-    let options = if last == 2 { call.options(1, &["limit", "collect"])? } else { call.options(9, &[])? };
+    let options = call.options(if last == 2 { 1 } else { usize::MAX })?;
     let items = call.args[0]
         .clone()
         .try_cast::<Array>()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rhai::{Dynamic, FnPtr, Map};
 
 use super::fail::{Fail, is_worth_a_retry};
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
@@ -18,7 +18,8 @@ use crate::time::Timestamp;
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "sleep",
-        params: &["duration: string"],
+        params: &["duration: duration or time"],
+        returns: "()",
         nature: Nature::Internal,
         doc: "Waits that long, durably; never ends early.",
         example: "sleep(\"90s\")",
@@ -27,7 +28,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "sleep_until",
-        params: &["time: string"],
+        params: &["time: duration or time"],
+        returns: "()",
         nature: Nature::Internal,
         doc: "Waits until a time, durably; returns at once when it is past.",
         example: "sleep_until(\"2026-12-24T08:00[Europe/Berlin]\")",
@@ -37,6 +39,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "wait_for",
         params: &["event: string", "options: map?"],
+        options: &[
+            Choice::new("key", "string or int", "only an event with this correlation key"),
+            Choice::new("timeout", "duration or time", "when the wait is over"),
+            Choice::new("when", "closure", "pure: gets the payload, and says whether it is the one"),
+            Choice::new("since", "duration", "looks further back than the start of the run"),
+        ],
+        returns: "any or ()",
         nature: Nature::Internal,
         doc: "Waits for an event by name and key; returns its payload (`#{}` where it has none), or `()` when `timeout` is over.",
         example: "wait_for(\"payment.received\", #{ key: \"A1\", timeout: \"30d\" })",
@@ -46,6 +55,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "wait_until",
         params: &["options: map", "condition: closure"],
+        options: &[
+            Choice::new("every", "duration", "the pause between two polls"),
+            Choice::new("timeout", "duration or time", "when the wait is over"),
+        ],
+        returns: "any or ()",
         nature: Nature::Internal,
         doc: "Polls until the closure returns something other than `false` and `()`; returns that, or `()` when `timeout` is over. One entry in the journal, however many polls.",
         example: "wait_until(#{ every: \"10s\", timeout: \"1h\" }, || true)",
@@ -160,7 +174,7 @@ pub(super) fn recorded_value(entry: &Entry) -> Result<Dynamic, Fail> {
 }
 
 fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(1, &["key", "timeout", "when", "since"])?;
+    let options = call.options(1)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let name: Arc<str> = call.text(0)?.into();
@@ -248,7 +262,7 @@ fn next_event(
 }
 
 fn wait_until(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(0, &["every", "timeout"])?;
+    let options = call.options(0)?;
     let condition = super::copied(&call.closure(1)?);
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
