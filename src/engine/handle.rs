@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::deploy::Deployed;
 use super::log::{Item, Log};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{EnvironmentSecrets, NoSettings, Settings};
+use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
 use super::{timekeeper, worker, world};
 use crate::effect;
 use crate::host::declare::TriggerKind;
@@ -41,6 +41,8 @@ pub struct Options {
     pub settings: Arc<dyn Settings>,
     /// Secrets.
     pub secrets: Arc<EnvironmentSecrets>,
+    /// Who tells people.
+    pub notifier: Arc<dyn Notifier>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// A run that has waited so long leaves memory. 10 s: most answers of services and children come sooner.
@@ -77,6 +79,7 @@ impl Options {
             node: "local".into(),
             settings: Arc::new(NoSettings),
             secrets: Arc::new(EnvironmentSecrets::from_process()),
+            notifier: Arc::new(LogNotifier),
             clock: Arc::new(SystemClock),
             evict_after: Duration::from_secs(10),
             most_live: 5_000,

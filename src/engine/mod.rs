@@ -23,7 +23,7 @@ mod world;
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
-pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
+pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 
 #[cfg(test)]
 mod tests;
