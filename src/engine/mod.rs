@@ -8,11 +8,14 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod announce;
 mod deploy;
 mod handle;
+pub mod links;
 mod log;
 mod park;
 mod pending;
+pub mod people;
 mod programs;
 mod shared;
 mod surroundings;

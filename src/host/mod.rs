@@ -25,7 +25,9 @@ mod policy;
 pub mod schema;
 pub mod session;
 mod state;
+mod progress;
 mod step;
+mod task;
 mod values;
 mod waiting;
 mod workflows;
@@ -45,6 +47,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
         events::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,

@@ -87,6 +87,7 @@ pub(crate) fn park(n: u64, subscriptions: &[Subscription]) -> Change {
         wake_at: None,
         subscriptions: subscriptions.to_vec(),
         children: Vec::new(),
+        tasks: Vec::new(),
     }
 }
 
@@ -99,6 +100,7 @@ pub(crate) fn park_until(n: u64, status: Status, wake_at: Timestamp) -> Change {
         wake_at: Some(wake_at),
         subscriptions: Vec::new(),
         children: Vec::new(),
+        tasks: Vec::new(),
     }
 }
 
@@ -111,6 +113,7 @@ pub(crate) fn park_for(n: u64, child: u64) -> Change {
         wake_at: None,
         subscriptions: Vec::new(),
         children: vec![id(child)],
+        tasks: Vec::new(),
     }
 }
 
