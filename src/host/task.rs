@@ -115,7 +115,7 @@ fn open(
     position: Position,
     task: &Task,
 ) -> Result<Entry, (Entry, Payload)> {
-    let detail = json!({ "task": task.id, "to": task.to });
+    let detail = json!({ "task": task.id, "to": task.to, "choices": task.choices });
     let last = task.moments.last().map(|moment| moment.at);
     let entry = Entry { detail: Some(Payload::from_json(&detail)), due: last, ..session.entry(command, position) };
     if let Err(problem) = session.world.known_people(&task.everybody()) {
