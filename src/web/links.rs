@@ -88,7 +88,7 @@ pub(super) async fn emit(
     let (parts, body) = request.into_parts();
     let handle = &shared.app.handle;
     let Some(link) = handle.links().read_event(&token) else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"));
+        return Err(Problem::new(StatusCode::NOT_FOUND, "this address is not signed by this daemon"));
     };
     let now = handle.clock().now();
     if let Some(ended) = link.expires.filter(|expires| *expires <= now) {

@@ -53,7 +53,7 @@ pub(super) async fn stream(
     if has_ended(&row) && from > length {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let follower = Follower { shared, run, from, notices, progress: None, pause: None };
+    let follower = Follower { shared, run, from, notices, progress: Value::Null, pause: None };
     let stream = Unfold { next: Some(Box::pin(follower.next())), ready: Vec::new().into_iter() };
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
@@ -69,7 +69,7 @@ struct Follower {
     from: usize,
     notices: Watch,
     /// What was last said of how far it has come.
-    progress: Option<Value>,
+    progress: Value,
     /// How long the last reading is to be made up for; `None` before the first.
     pause: Option<Duration>,
 }
@@ -101,20 +101,23 @@ impl Follower {
             let began = elapsed();
             let run = self.run;
             // The row first: if it has ended, all entries are there.
-            let read = move |handle: &Handle| Ok((handle.run(run)?, handle.journal(run)?, handle.progress(run)?));
-            let (row, entries, progress) = request::read(&self.shared, read).await?;
+            let read = move |handle: &Handle| {
+                let row = handle.run(run)?;
+                Ok((handle.run_json(&row)?, row, handle.journal(run)?))
+            };
+            let (shown, row, entries) = request::read(&self.shared, read).await?;
             self.pause = Some((elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
             let new = entries.iter().enumerate().skip(self.from);
             let mut events: Vec<_> =
                 new.map(|(n, entry)| Event::default().id(n.to_string()).data(entry.to_json(n).to_string())).collect();
             self.from = self.from.max(entries.len());
-            if progress != self.progress {
+            if shown["progress"] != self.progress {
+                self.progress = shown["progress"].clone();
                 // Without an id: it is no entry, and only the newest counts.
-                events.extend(progress.iter().map(|shown| Event::default().event("progress").data(shown.to_string())));
-                self.progress = progress;
+                events.push(Event::default().event("progress").data(self.progress.to_string()));
             }
             if has_ended(&row) {
-                let end = Event::default().event("end").id(entries.len().to_string()).data(row.to_json().to_string());
+                let end = Event::default().event("end").id(entries.len().to_string()).data(shown.to_string());
                 events.push(end);
                 return Ok((events, true));
             }
