@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod scripts;
 mod show;
+mod tasks;
 mod test;
 mod tree;
 mod why;
@@ -71,6 +72,8 @@ enum Verb {
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Tasks(tasks::Tasks),
+    Answer(tasks::Answer),
     Runs(runs::Runs),
     Show(show::Show),
     Logs(show::Logs),
@@ -148,7 +151,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         .as_deref()
         .filter(|data| std::env::var_os("PANTA_DATA").is_none_or(|variable| variable != *data.as_os_str()));
     output::set_program(given, common.server.as_deref());
-    let access = || Access::open(common, &common.config(&default_scripts())?);
+    let config = || common.config(&default_scripts());
+    let access = || Access::open(common, &config()?);
     let Some(verb) = &cli.verb else {
         line(WELCOME);
         return Ok(Exit::Done);
@@ -161,6 +165,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
+        Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,

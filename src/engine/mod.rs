@@ -8,13 +8,16 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod announce;
 mod deploy;
 mod handle;
 mod hands;
 mod inline;
+pub mod links;
 mod log;
 mod park;
 mod pending;
+pub mod people;
 mod programs;
 mod shared;
 mod surroundings;
@@ -27,7 +30,7 @@ pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
-pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
+pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 
 #[cfg(test)]
 mod tests;

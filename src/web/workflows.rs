@@ -94,7 +94,7 @@ pub(super) async fn start(
     if let Some(wait) = wait
         && let Some(run) = request::ended(&shared, started.run, wait).await?
     {
-        return Ok(Json(run.to_json()).into_response());
+        return Ok(Json(request::read(&shared, move |handle| handle.run_json(&run)).await?).into_response());
     }
     Ok(accepted(started))
 }

@@ -3,6 +3,7 @@
 mod daemon;
 mod look;
 mod run;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
