@@ -8,6 +8,7 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod allowed;
 mod deploy;
 mod handle;
 mod log;
@@ -20,7 +21,7 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, syntax, touches};
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};

@@ -31,6 +31,8 @@ fn signature(function: &'static Function) -> Signature {
         .map(|param| param.split_once(':').unwrap_or((param, "any")))
         .map(|(name, kind)| Param { name, kind: kind.trim() })
         .collect();
+    signature.options = function.options.iter().map(|option| Param { name: option.name, kind: option.kind }).collect();
+    signature.capability = function.capability;
     for (index, param) in signature.params.iter().enumerate() {
         let literal = match param.name {
             "duration" | "interval" => Literal::Duration,

@@ -81,6 +81,8 @@ pub struct Signature {
     pub example: String,
     /// The parameters of its longest form.
     pub params: Vec<Param>,
+    /// The options of its map; empty where they are not known.
+    pub options: Vec<Param>,
     /// What literals have to be, by the index of the argument.
     pub literals: BTreeMap<usize, Literal>,
     /// The capability that it needs, for example `http`.
@@ -98,6 +100,7 @@ impl Signature {
             doc: String::new(),
             example: String::new(),
             params: Vec::new(),
+            options: Vec::new(),
             literals: BTreeMap::new(),
             capability: None,
         }
