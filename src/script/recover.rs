@@ -237,6 +237,9 @@ fn first_of(tokens: &[Token], at: usize) -> usize {
     let mut depth = 0;
     for index in (0..at).rev() {
         let text = symbol(&tokens[index]);
+        if depth == 0 && begins_statement(tokens, index) {
+            return index;
+        }
         match text {
             "}" if depth == 0 && ends_statement(tokens, index) => return index + 1,
             ")" | "]" | "}" => depth += 1,
@@ -253,6 +256,10 @@ fn first_of(tokens: &[Token], at: usize) -> usize {
 fn last_of(tokens: &[Token], first: usize, at: usize) -> Option<usize> {
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate().skip(first) {
+        // The `;` before it was forgotten.
+        if depth == 0 && index > at && begins_statement(tokens, index) {
+            return Some(index - 1);
+        }
         match symbol(token) {
             "(" | "[" | "#{" | "?[" | "{" => depth += 1,
             ")" | "]" | "}" if depth == 0 => return index.checked_sub(1).filter(|last| *last >= first),
@@ -268,6 +275,15 @@ fn last_of(tokens: &[Token], first: usize, at: usize) -> Option<usize> {
         }
     }
     (depth == 0).then(|| tokens.len() - 1)
+}
+
+/// Whether a token at the start of a line can only begin a statement.
+fn begins_statement(tokens: &[Token], index: usize) -> bool {
+    let token = &tokens[index];
+    let Some(before) = index.checked_sub(1).map(|before| &tokens[before]) else { return true };
+    let goes_on = before.kind == Kind::Symbol && !matches!(before.text, ")" | "]" | "}" | ";");
+    let words = ["let", "const", "if", "for", "while", "loop", "return", "throw", "try", "break", "continue", "import"];
+    before.end().0 < token.line && !goes_on && token.kind == Kind::Word && words.contains(&token.text)
 }
 
 fn symbol<'a>(token: &Token<'a>) -> &'a str {
