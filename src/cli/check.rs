@@ -161,12 +161,14 @@ impl Scripts {
         match Bundle::load(file, self, STDLIB) {
             Ok(bundle) => {
                 let touches = engine::touches(&bundle);
-                let (deployed, findings) = engine::examine(bundle, &self.settings);
-                checked.findings.extend(findings);
+                let (deployed, mut findings) = engine::survey(bundle, &self.settings);
                 if let Some(deployed) = deployed {
-                    checked.findings.extend(verify::diagnose(&deployed));
-                    checked.workflows.push(Workflow { deployed, touches });
+                    findings.extend(verify::diagnose(&deployed));
+                    if !findings.iter().any(Diagnostic::is_error) {
+                        checked.workflows.push(Workflow { deployed, touches });
+                    }
                 }
+                checked.findings.append(&mut findings);
             }
             Err(faults) => {
                 checked.findings.extend(faults);

@@ -117,7 +117,10 @@ mod tests {
     use super::*;
 
     fn fix(edits: &[(usize, usize, usize, &str)]) -> Fix {
-        Fix::new("x", edits.iter().map(|(line, column, width, text)| Edit::replace(*line, *column, *width, *text)).collect())
+        Fix::new(
+            "x",
+            edits.iter().map(|(line, column, width, text)| Edit::replace(*line, *column, *width, *text)).collect(),
+        )
     }
 
     #[test]
@@ -134,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_fix_that_overlaps_an_earlier_one_waits() {
-        let (one, two, three) = (fix(&[(1, 1, 2, "x")]), fix(&[(1, 2, 1, "y"), (1, 4, 0, "z")]), fix(&[(1, 3, 1, "w")]));
+        let (one, two, three) =
+            (fix(&[(1, 1, 2, "x")]), fix(&[(1, 2, 1, "y"), (1, 4, 0, "z")]), fix(&[(1, 3, 1, "w")]));
         assert_eq!(apply("abcd", &[&one, &two, &three]), ("xwd".into(), vec![true, false, true]));
         let (a, b) = (fix(&[(1, 1, 0, "x")]), fix(&[(1, 1, 0, "y")]));
         assert_eq!(apply("a", &[&a, &b]), ("xa".into(), vec![true, false]));

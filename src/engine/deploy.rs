@@ -124,6 +124,12 @@ pub fn declare(
 
 /// Everything that can be said of a bundle without running it: errors, and warnings with the workflow where there is none.
 pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
+    let (deployed, found) = survey(bundle, settings);
+    (deployed.filter(|_| !found.iter().any(Diagnostic::is_error)), found)
+}
+
+/// The same, with what is declared also where there are errors, as long as the declaration itself has none.
+pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
     with_engine(|engine| {
         let (declared, faults) = match declare(engine, &bundle, settings) {
             Ok((program, _, declaration)) => (Some((program, declaration)), Vec::new()),
@@ -140,12 +146,7 @@ pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed
             found.extend(unenforced(program, declaration));
         }
         crate::diag::sort(&mut found);
-        match declared {
-            Some((program, declaration)) if !found.iter().any(Diagnostic::is_error) => {
-                (Some(deployed(bundle, &program, &declaration)), found)
-            }
-            _ => (None, found),
-        }
+        (declared.map(|(program, declaration)| deployed(bundle, &program, &declaration)), found)
     })
 }
 

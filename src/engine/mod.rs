@@ -21,10 +21,10 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, syntax, touches};
+pub use crate::script::check::touches::{Named, Touches};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
-pub use crate::script::check::touches::{Named, Touches};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
 
 #[cfg(test)]

@@ -58,8 +58,9 @@ pub fn literal_fault(function: &str, index: usize, text: &str) -> Option<String>
         None => (function, None),
     };
     let is_time = text.contains(':') && text.len() >= 16;
-    let duration = || crate::time::parse_duration(text).err().map(|e| e.to_string());
-    let either = || if is_time { crate::time::parse_time(text).err().map(|e| e.to_string()) } else { duration() };
+    let told = |error: crate::time::Error| format!("{error}; hint: {}", error.hint());
+    let duration = || crate::time::parse_duration(text).err().map(told);
+    let either = || if is_time { crate::time::parse_time(text).err().map(told) } else { duration() };
     match option {
         Some(option) if DURATIONS.contains(&option) && !name.starts_with("log::") => either(),
         Some(option) if TIMES.contains(&option) && !name.starts_with("log::") => either(),

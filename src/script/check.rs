@@ -169,12 +169,12 @@ impl File<'_> {
                 let hint = format!("write `const {} = ...`, or move it into a function", parts.0.name);
                 let place = errors::place(self.source, parts.0.pos);
                 let keyword = errors::place(self.source, *pos);
-                let is_let = self.source.line(keyword.line).is_some_and(|line| {
-                    line.chars().skip(keyword.column - 1).take(4).eq("let ".chars())
-                });
-                let fix = is_let.then(|| {
-                    Fix::new("write `const`", vec![Edit::replace(keyword.line, keyword.column, 3, "const")])
-                });
+                let is_let = self
+                    .source
+                    .line(keyword.line)
+                    .is_some_and(|line| line.chars().skip(keyword.column - 1).take(4).eq("let ".chars()));
+                let fix = is_let
+                    .then(|| Fix::new("write `const`", vec![Edit::replace(keyword.line, keyword.column, 3, "const")]));
                 findings.push(Diagnostic::new("W0405", title, place).hint(hint).maybe_fix(fix));
             }
         }

@@ -111,7 +111,14 @@ impl Round<'_> {
             self.shifts.extend(shifts);
             return true;
         }
-        let span = match statement(&tokens, at).filter(|_| !unmatched && !is_trace) {
+        // A bracket is open, but the `;` ends what it is in.
+        let ended = unmatched && !is_trace && tokens.get(at).is_some_and(|token| token.text == ";");
+        let span = if ended {
+            Some((tokens[first_of(&tokens, at)].at, tokens[at].at + 1))
+        } else {
+            statement(&tokens, at).filter(|_| !unmatched && !is_trace)
+        };
+        let span = match span {
             Some(span) => {
                 self.taken = Some(span);
                 span
@@ -185,7 +192,8 @@ fn restore(shifts: &[Shift], original: &Source, finding: &mut Diagnostic) {
     if place.line == 0 {
         return;
     }
-    let back = |column: usize| shifts.iter().rev().filter(|shift| shift.line == place.line).fold(column, original_column);
+    let back =
+        |column: usize| shifts.iter().rev().filter(|shift| shift.line == place.line).fold(column, original_column);
     let column = back(place.column);
     // A caret over text that was not changed keeps its width.
     let end = back(place.column + place.width);
@@ -225,8 +233,7 @@ fn statement(tokens: &[Token], at: usize) -> Option<(usize, usize)> {
         && open.at <= fault.at
     {
         // What is not closed has swallowed the end of the statement; with its line it is over.
-        return (open.line == start.line && open.kind != Kind::Template)
-            .then(|| (start.at, open.at + open.text.len()));
+        return (open.line == start.line && open.kind != Kind::Template).then(|| (start.at, open.at + open.text.len()));
     }
     let last = &tokens[last_of(tokens, first, at)?];
     Some((start.at, last.at + last.text.len()))
@@ -325,7 +332,8 @@ mod tests {
     }
 
     fn found(text: &str, expected: &[(&str, usize, usize)]) {
-        let expected: Vec<_> = expected.iter().map(|(code, line, column)| ((*code).to_owned(), *line, *column)).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(code, line, column)| ((*code).to_owned(), *line, *column)).collect();
         assert_eq!(faults(text), expected, "{text}");
     }
 
@@ -342,12 +350,10 @@ mod tests {
 
     #[test]
     fn faults_in_one_line_keep_their_columns() {
-        found("let a = null; let b = x and y; let c = 'text'; let d = (1;", &[
-            ("E0206", 1, 9),
-            ("E0206", 1, 25),
-            ("E0206", 1, 40),
-            ("E0202", 1, 58),
-        ]);
+        found(
+            "let a = null; let b = x and y; let c = 'text'; let d = (1;",
+            &[("E0206", 1, 9), ("E0206", 1, 25), ("E0206", 1, 40), ("E0202", 1, 58)],
+        );
     }
 
     #[test]
@@ -369,7 +375,9 @@ mod tests {
 
     #[test]
     fn nothing_is_without_end() {
-        for text in ["`${", "}}}}", "((((", "\"", "let", "fn", "fn f(", "#{", "'", "let a = `x", "}\n}\n}\nfn f() {}\n}"] {
+        for text in
+            ["`${", "}}}}", "((((", "\"", "let", "fn", "fn f(", "#{", "'", "let a = `x", "}\n}\n}\nfn f() {}\n}"]
+        {
             assert!(!faults(text).is_empty(), "{text}");
         }
     }

@@ -29,7 +29,8 @@ pub fn diagnose(workflows: &[(&Deployed, &Touches)]) -> Vec<Diagnostic> {
         if !told.insert(members) {
             continue;
         }
-        let names: Vec<_> = circle.iter().map(|(from, arrow)| format!("`{}` ({})", workflows[*from].0.name, arrow.how)).collect();
+        let names: Vec<_> =
+            circle.iter().map(|(from, arrow)| format!("`{}` ({})", workflows[*from].0.name, arrow.how)).collect();
         let title = if circle.len() == 1 {
             format!("`{}` starts itself", workflows[start].0.name)
         } else {
@@ -83,8 +84,10 @@ fn arrows(workflows: &[(&Deployed, &Touches)], from: usize) -> Vec<Arrow> {
             match trigger.kind {
                 TriggerKind::Event => {
                     let pattern = Pattern::events(&trigger.subject);
-                    let emitted = touches.emits.iter().find(|(name, _)| pattern.as_ref().is_ok_and(|p| p.matches(name)));
-                    let arrow = emitted.map(|(name, place)| Arrow { to, how: format!("emits `{name}`"), place: place.clone() });
+                    let emitted =
+                        touches.emits.iter().find(|(name, _)| pattern.as_ref().is_ok_and(|p| p.matches(name)));
+                    let arrow =
+                        emitted.map(|(name, place)| Arrow { to, how: format!("emits `{name}`"), place: place.clone() });
                     arrows.extend(arrow);
                 }
                 TriggerKind::Run if to != from => {
@@ -126,7 +129,8 @@ mod tests {
         let bundles = scripts.iter().map(|(name, text)| Bundle::of_text(&format!("{name}.rhai"), text).unwrap());
         let all: Vec<_> = bundles.map(|bundle| (touches(&bundle), compile(bundle, &settings).unwrap())).collect();
         let graph: Vec<_> = all.iter().map(|(touches, deployed)| (deployed, touches)).collect();
-        let shown = |found: Diagnostic| format!("{}:{} {}", found.place.file, found.place.line, found.text.unwrap_or_default());
+        let shown =
+            |found: Diagnostic| format!("{}:{} {}", found.place.file, found.place.line, found.text.unwrap_or_default());
         diagnose(&graph).into_iter().map(shown).collect()
     }
 
@@ -136,12 +140,18 @@ mod tests {
     fn a_circle_by_events_is_told_once() {
         let a = format!("trigger::event(\"a.*\");\n{EMITS}");
         let b = "trigger::event(\"b.done\");\nfn main() { event::emit(\"a.go\"); }";
-        assert_eq!(found(&[("a", &a), ("b", b)]), ["a.rhai:2 `a` (emits `b.done`), then `b` (emits `a.go`), then `a` again"]);
+        assert_eq!(
+            found(&[("a", &a), ("b", b)]),
+            ["a.rhai:2 `a` (emits `b.done`), then `b` (emits `a.go`), then `a` again"]
+        );
     }
 
     #[test]
     fn a_workflow_may_start_itself() {
-        assert_eq!(found(&[("a", &format!("trigger::event(\"b.*\");\n{EMITS}"))]), ["a.rhai:2 `a` (emits `b.done`), then `a` again"]);
+        assert_eq!(
+            found(&[("a", &format!("trigger::event(\"b.*\");\n{EMITS}"))]),
+            ["a.rhai:2 `a` (emits `b.done`), then `a` again"]
+        );
     }
 
     #[test]

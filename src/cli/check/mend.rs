@@ -40,7 +40,8 @@ pub(super) fn mend(scripts: &mut Scripts, as_json: bool) -> Result<(), Fault> {
 
 /// Files with findings that carry a fix.
 fn mendable(checked: &Checked) -> Vec<String> {
-    let files = checked.findings.iter().filter(|finding| finding.fix.is_some()).map(|finding| finding.place.file.clone());
+    let files =
+        checked.findings.iter().filter(|finding| finding.fix.is_some()).map(|finding| finding.place.file.clone());
     let mut files: Vec<String> = files.collect();
     files.sort();
     files.dedup();
@@ -50,8 +51,12 @@ fn mendable(checked: &Checked) -> Vec<String> {
 /// Makes all edits of a file at once, or where that does not help, each that helps by itself.
 fn mend_file(scripts: &mut Scripts, file: &str, checked: Checked, done: &mut Vec<Diagnostic>) -> Checked {
     let Some(text) = text_of(scripts, file) else { return checked };
-    let found: Vec<Diagnostic> =
-        checked.findings.iter().filter(|finding| finding.place.file == file && finding.fix.is_some()).cloned().collect();
+    let found: Vec<Diagnostic> = checked
+        .findings
+        .iter()
+        .filter(|finding| finding.place.file == file && finding.fix.is_some())
+        .cloned()
+        .collect();
     let fixes: Vec<&Fix> = found.iter().filter_map(|finding| finding.fix.as_deref()).collect();
     let (fixed, applied) = apply(&text, &fixes);
     let checked = match attempt(scripts, file, fixed, checked) {

@@ -187,7 +187,10 @@ mod tests {
             ("workflow(#{ allow: #{ mail: true } });", "workflow(#{ allow: #{ http: [\"a\"], mail: true } });"),
             ("workflow(#{ allow: #{} });", "workflow(#{ allow: #{ http: [\"a\"] } });"),
             ("workflow(#{ title: \"t\" });", "workflow(#{ allow: #{ http: [\"*\", \"a\"] }, title: \"t\" });"),
-            ("workflow(#{\n    title: \"t\",\n});", "workflow(#{\n    allow: #{ http: [\"*\", \"a\"] },\n    title: \"t\",\n});"),
+            (
+                "workflow(#{\n    title: \"t\",\n});",
+                "workflow(#{\n    allow: #{ http: [\"*\", \"a\"] },\n    title: \"t\",\n});",
+            ),
             ("workflow(#{});", "workflow(#{ allow: #{ http: [\"*\", \"a\"] } });"),
             ("const A = #{}; workflow(A);", "nothing"),
         ] {

@@ -5,8 +5,8 @@ use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt};
 
 use super::super::catalog::{Param, Signature};
 use super::super::errors;
-use super::{allow, touches};
 use super::walk::Walker;
+use super::{allow, touches};
 use crate::diag::{Diagnostic, suggest};
 
 impl Walker<'_> {
@@ -48,7 +48,8 @@ impl Walker<'_> {
             Expr::IntegerConstant(number, _) => Some(format!("say the unit: `\"{number}s\"`, `\"{number}m\"`")),
             _ => None,
         };
-        let (problem, told) = problem.split_once("; hint: ").map_or((problem.as_str(), None), |(p, h)| (p, Some(h.to_owned())));
+        let (problem, told) =
+            problem.split_once("; hint: ").map_or((problem.as_str(), None), |(p, h)| (p, Some(h.to_owned())));
         self.find("E0307", problem, arg.position(), hint.or(told));
     }
 
@@ -80,8 +81,9 @@ impl Walker<'_> {
             return;
         }
         let names = || known.iter().map(|option| option.name);
-        let hint = suggest::did_you_mean(key, names())
-            .unwrap_or_else(|| format!("known: {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")));
+        let hint = suggest::did_you_mean(key, names()).unwrap_or_else(|| {
+            format!("known: {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        });
         self.find("E0308", format!("`{}` has no option `{key}`", signature.name), pos, Some(hint));
     }
 
@@ -89,7 +91,7 @@ impl Walker<'_> {
     fn allowed(&mut self, name: &str, index: usize, arg: &Expr) {
         let Some(text) = touches::text_of(self.known, &self.source.path, arg) else { return };
         let Some(missing) = (self.options.allowed)(name, index, &text) else { return };
-        let place = errors::place(self.source, arg.start_position());
+        let place = errors::place(self.source, start(arg));
         let hint = allow::line(self.source, &missing);
         let fix = allow::fix(self.source, &missing);
         self.findings.push(Diagnostic::new("W0410", missing.title, place).hint(hint).maybe_fix(fix));
@@ -118,7 +120,18 @@ fn is_options(signature: &Signature, param: &Param) -> bool {
     let maps = |param: &&Param| param.kind.trim_end_matches('?') == "map";
     match signature.params.iter().find(|param| matches!(param.name, "options" | "declaration" | "request" | "policy")) {
         Some(options) => options.name == param.name,
-        None => !signature.options.is_empty() && signature.params.iter().rfind(maps).is_some_and(|last| last.name == param.name),
+        None => {
+            !signature.options.is_empty()
+                && signature.params.iter().rfind(maps).is_some_and(|last| last.name == param.name)
+        }
+    }
+}
+
+/// Where an argument begins; a sum is positioned at its operator.
+fn start(arg: &Expr) -> Position {
+    match arg {
+        Expr::FnCall(call, _) if call.op_token.is_some() => call.args.first().map_or(Position::NONE, start),
+        arg => arg.start_position(),
     }
 }
 

@@ -10,6 +10,8 @@ pub fn locate(bundle: &Bundle, mut fault: Diagnostic) -> Diagnostic {
         return fault;
     }
     "E0309".clone_into(&mut fault.code);
+    fault.text = None;
+    fault.title = fault.title.replacen("`: has ", "` has ", 1);
     let Some(source) = bundle.sources.get(&fault.place.file) else { return fault };
     let tokens = lex::code(&source.text);
     let Some(call) = call(&tokens, fault.place.line, fault.place.column) else { return fault };
@@ -33,7 +35,10 @@ pub fn is_told(bundle: &Bundle, found: &[Diagnostic], fault: &Diagnostic) -> boo
     let source = bundle.sources.get(&fault.place.file);
     let tokens = source.map(|source| lex::code(&source.text)).unwrap_or_default();
     let span = enclosing(&tokens, place(fault)).unwrap_or((place(fault), place(fault)));
-    known.any(|known| (span.0..=span.1).contains(&place(known)) || (known.place.line == fault.place.line && known.title == fault.title))
+    known.any(|known| {
+        (span.0..=span.1).contains(&place(known))
+            || (known.place.line == fault.place.line && known.title == fault.title)
+    })
 }
 
 /// The tokens of the call whose name is at a place.
@@ -98,6 +103,8 @@ fn find<'a, 'b>(call: &'b [Token<'a>], name: &str) -> Option<&'b Token<'a>> {
     let last = name.rsplit('.').next().unwrap_or(name);
     text.or_else(|| {
         let mut pairs = call.windows(2);
-        pairs.find(|pair| pair[1].text == ":" && (pair[0].text == last || pair[0].string() == Some(last))).map(|pair| &pair[0])
+        pairs
+            .find(|pair| pair[1].text == ":" && (pair[0].text == last || pair[0].string() == Some(last)))
+            .map(|pair| &pair[0])
     })
 }

@@ -9,7 +9,8 @@ use crate::diag::{Diagnostic, Edit, Fix};
 /// All findings in the texts of a file.
 pub(super) fn check(source: &Source, findings: &mut Vec<Diagnostic>) {
     let tokens = lex::code(&source.text);
-    let words: BTreeSet<&str> = tokens.iter().filter(|token| token.kind == Kind::Word).map(|token| token.text).collect();
+    let words: BTreeSet<&str> =
+        tokens.iter().filter(|token| token.kind == Kind::Word).map(|token| token.text).collect();
     for token in &tokens {
         match token.kind {
             Kind::Text => findings.extend(value_in_quotes(source, token, &words)),

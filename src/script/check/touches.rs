@@ -54,7 +54,9 @@ pub fn touches(engine: &Engine, bundle: &Bundle, catalog: &Catalog) -> Touches {
         let source = &file.source;
         file.ast.walk(&mut |nodes| {
             let called = match nodes.last() {
-                Some(ASTNode::Expr(Expr::FnCall(call, pos)) | ASTNode::Stmt(Stmt::FnCall(call, pos))) => Some((call, *pos)),
+                Some(ASTNode::Expr(Expr::FnCall(call, pos)) | ASTNode::Stmt(Stmt::FnCall(call, pos))) => {
+                    Some((call, *pos))
+                }
                 _ => None,
             };
             if let Some((call, pos)) = called.filter(|(call, _)| call.op_token.is_none()) {

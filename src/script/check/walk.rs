@@ -275,7 +275,7 @@ impl<'a> Walker<'a> {
             Verdict::Known => {}
             Verdict::Unknown(hint) => {
                 self.find(code, unknown, pos, hint);
-                let fix = errors::mend_name(self.source, pos);
+                let fix = (code == "E0302").then(|| errors::mend_name(self.source, pos)).flatten();
                 if let Some(finding) = self.findings.last_mut().filter(|_| fix.is_some()) {
                     finding.fix = fix.map(Box::new);
                 }

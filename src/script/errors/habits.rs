@@ -278,6 +278,21 @@ impl<'a> Around<'a> {
         }
     }
 
+    /// At the first comma of `(a, b) => …`.
+    fn parameters_of_an_arrow(&self) -> Option<Habit> {
+        let rest = self.tokens.get(self.at..)?;
+        let close = rest.iter().position(|token| token.kind != Kind::Word && token.text != ",")?;
+        let arrow = rest.get(close + 1).filter(|token| token.text == "=>" && rest[close].text == ")");
+        let offset = isize::try_from(close + 1).ok()?;
+        arrow.and_then(|_| {
+            self.say(
+                offset,
+                "functions are not written with `=>`",
+                "write `|x| x + 1`, or `|| { ... }` without parameters",
+            )
+        })
+    }
+
     /// Whether the innermost open bracket is `[`.
     fn in_brackets(&self) -> bool {
         let mut depth = 0;
@@ -310,6 +325,10 @@ impl<'a> Around<'a> {
     fn shape(&self) -> Option<Habit> {
         let key = matches!(self.kind(-1), Some(Kind::Word | Kind::Text));
         match self.text(0) {
+            "," => self.parameters_of_an_arrow(),
+            "=" if self.text(-2) == "(" && self.text(-3) == "for" => {
+                self.say(-3, "`for` goes over values", "write `for i in 0..10 { ... }`")
+            }
             ":" if key && self.text(-2) == "{" => {
                 self.say(-2, "a map starts with `#{`", format!("write `#{{ {}: ... }}`", self.text(-1)))
             }
@@ -331,7 +350,7 @@ impl<'a> Around<'a> {
             "=" if self.kind(-1) == Some(Kind::Word) && self.text(-2) == "=" => {
                 self.say(0, "an assignment has no value", "assign one variable at a time")
             }
- "#" if self.text(1) != "{" => self.say(0, "comments do not start with `#`", "write `// ...`"),
+            "#" if self.text(1) != "{" => self.say(0, "comments do not start with `#`", "write `// ...`"),
             "\u{201c}" | "\u{201d}" | "\u{2018}" | "\u{2019}" => {
                 self.say(0, "typographic quotes are no quotes", "write straight ones: `\"text\"`")
             }

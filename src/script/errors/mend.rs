@@ -64,7 +64,8 @@ impl<'a> Mend<'a> {
             "++" => self.step(" += 1"),
             "--" => self.step(" -= 1"),
             ":=" if self.is_word(-1) && self.begins(-1) => {
-                let edits = vec![Edit::insert(self.get(-1)?.line, self.get(-1)?.column, "let "), over(self.get(0)?, "=")];
+                let edits =
+                    vec![Edit::insert(self.get(-1)?.line, self.get(-1)?.column, "let "), over(self.get(0)?, "=")];
                 Some(Fix::new("write `let … = …`", edits))
             }
             "=>" => self.arrow(),
@@ -81,7 +82,10 @@ impl<'a> Mend<'a> {
     /// `i++` as a statement of its own.
     fn step(&self, text: &str) -> Option<Fix> {
         let alone = self.is_word(-1) && self.begins(-1) && matches!(self.text(1), ";" | "}" | "");
-        alone.then(|| self.get(0)).flatten().map(|token| Fix::new(format!("write `{}`", text.trim()), vec![over(token, text)]))
+        alone
+            .then(|| self.get(0))
+            .flatten()
+            .map(|token| Fix::new(format!("write `{}`", text.trim()), vec![over(token, text)]))
     }
 
     /// Whether a statement begins at a token.
@@ -142,12 +146,15 @@ impl<'a> Mend<'a> {
             match token.text {
                 "(" | "[" => depth += 1,
                 ")" | "]" if depth > 0 => depth -= 1,
-                _ if depth > 0 || matches!(token.text, "." | "::") || token.kind == Kind::Word && !matches!(token.text, "and" | "or") => {}
+                _ if depth > 0
+                    || matches!(token.text, "." | "::")
+                    || token.kind == Kind::Word && !matches!(token.text, "and" | "or") => {}
                 _ => return true,
             }
             false
         });
-        let ends = behind.is_none_or(|token| matches!(token.text, "{" | ")" | ";" | "," | "&&" | "||" | "and" | "or" | "}"));
+        let ends =
+            behind.is_none_or(|token| matches!(token.text, "{" | ")" | ";" | "," | "&&" | "||" | "and" | "or" | "}"));
         let edit = Edit { text: "!".to_owned(), ..up_to(self.get(0)?, self.get(1)?) };
         ends.then(|| Fix::new("write `!`", vec![edit]))
     }
@@ -174,7 +181,8 @@ impl<'a> Mend<'a> {
     /// Both typographic quotes of a text.
     fn straight(&self, quotes: &[&str]) -> Option<Fix> {
         let (open, rest) = (self.get(0)?, self.tokens.get(self.at + 1..)?);
-        let close = rest.iter().take_while(|token| token.line == open.line).find(|token| quotes.contains(&token.text))?;
+        let close =
+            rest.iter().take_while(|token| token.line == open.line).find(|token| quotes.contains(&token.text))?;
         Some(Fix::new("write straight quotes", vec![over(open, "\""), over(close, "\"")]))
     }
 
@@ -185,7 +193,8 @@ impl<'a> Mend<'a> {
         if inner.contains(['`', '\\', '$']) || inner.contains("{{") || prefix.end() != (text.line, text.column) {
             return None;
         }
-        let edit = Edit { line: prefix.line, column: prefix.column, ..over(text, format!("`{}`", inner.replace('{', "${"))) };
+        let edit =
+            Edit { line: prefix.line, column: prefix.column, ..over(text, format!("`{}`", inner.replace('{', "${"))) };
         Some(Fix::new("write a text in backticks", vec![edit]))
     }
 

@@ -177,8 +177,13 @@ impl Fault<'_> {
                 .say("E0209", format!("constant `{name}` cannot be assigned to"))
                 .hint("declare it with `let` to change it"),
             E::AssignmentToInvalidLHS(_) => self.say("E0209", "this cannot be assigned to"),
-            E::FnDuplicatedDefinition(name, params) => self
-                .say("E0208", format!("function `{name}` with {} exists already", super::count(*params, "parameter"))),
+            E::FnDuplicatedDefinition(name, params) => {
+                let title = format!("function `{name}` with {} exists already", super::count(*params, "parameter"));
+                let at = self.tokens.get(self.at + 1).filter(|token| token.text == name);
+                let place = at.map_or_else(|| self.place.clone(), |token| place_of(self.source, token));
+                Diagnostic::new("E0208", title, place)
+                    .hint("rename one of them; they differ by name or number of parameters")
+            }
             E::FnDuplicatedParam(name, param) => {
                 self.say("E0208", format!("parameter `{param}` of `{name}` occurs twice"))
             }
