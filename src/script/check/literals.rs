@@ -1,9 +1,9 @@
 //! Arguments that are written out: durations and times, values of the wrong kind, options that there are not, and what
 //! the declaration does not allow.
 
-use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt};
+use rhai::{Expr, FnCallExpr, FnPtr, Ident, Position, Stmt};
 
-use super::super::catalog::{Param, Signature};
+use super::super::catalog::{Param, RETRY_POLICY, Signature};
 use super::super::errors;
 use super::walk::Walker;
 use super::{allow, touches};
@@ -23,15 +23,41 @@ impl Walker<'_> {
                 self.literal(name, index, arg);
             }
             self.allowed(name, index, arg);
-            if let Expr::Map(parts, _) = arg
-                && param.is_some_and(|param| is_options(signature, param))
-            {
-                for (key, value) in &parts.0 {
-                    self.option(signature, &key.name, key.pos);
-                    self.literal(&format!("{name}.{}", key.name), index, value);
-                }
+            if let Expr::Map(parts, _) = arg {
+                self.options_of(signature, index, "", &parts.0);
             }
         }
+    }
+
+    /// The literal map of options of a call, or the one below the option `within`.
+    fn options_of(&mut self, function: &Signature, index: usize, within: &str, map: &[(Ident, Expr)]) {
+        if function.options_at != Some(index) {
+            return;
+        }
+        for (key, value) in map {
+            let path = if within.is_empty() { key.name.to_string() } else { format!("{within}.{}", key.name) };
+            self.option(function, within, &key.name, key.pos);
+            self.literal(&format!("{}.{path}", function.name), index, value);
+            let Expr::Map(parts, _) = value else { continue };
+            if function.option(&path).is_some_and(|option| option.kind == RETRY_POLICY) {
+                let catalog = self.known.catalog;
+                let Some(retry) = catalog.find("retry").first() else { continue };
+                self.options_of(retry, 0, "", &parts.0);
+            } else if function.keys(&path).next().is_some() {
+                self.options_of(function, index, &path, &parts.0);
+            }
+        }
+    }
+
+    fn option(&mut self, function: &Signature, within: &str, key: &str, pos: Position) {
+        let keys = function.keys(within);
+        if keys.clone().next().is_none() || keys.clone().any(|known| known == key) {
+            return;
+        }
+        let hint = suggest::did_you_mean(key, keys.clone())
+            .unwrap_or_else(|| format!("known: {}", keys.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")));
+        let of = if within.is_empty() { String::new() } else { format!(" in `{within}`") };
+        self.find("E0308", format!("`{}` has no option `{key}`{of}", function.name), pos, Some(hint));
     }
 
     fn literal(&mut self, name: &str, index: usize, arg: &Expr) {
@@ -75,18 +101,6 @@ impl Walker<'_> {
         false
     }
 
-    fn option(&mut self, signature: &Signature, key: &str, pos: Position) {
-        let known = &signature.options;
-        if known.is_empty() || known.iter().any(|option| option.name == key) {
-            return;
-        }
-        let names = || known.iter().map(|option| option.name);
-        let hint = suggest::did_you_mean(key, names()).unwrap_or_else(|| {
-            format!("known: {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-        });
-        self.find("E0308", format!("`{}` has no option `{key}`", signature.name), pos, Some(hint));
-    }
-
     /// Asks whether the declaration allows what a text names.
     fn allowed(&mut self, name: &str, index: usize, arg: &Expr) {
         let Some(text) = touches::text_of(self.known, &self.source.path, arg) else { return };
@@ -113,18 +127,6 @@ fn given(params: &[Param], count: usize) -> Vec<&Param> {
         };
     }
     filled
-}
-
-/// Whether a parameter is the map of options.
-fn is_options(signature: &Signature, param: &Param) -> bool {
-    let maps = |param: &&Param| param.kind.trim_end_matches('?') == "map";
-    match signature.params.iter().find(|param| matches!(param.name, "options" | "declaration" | "request" | "policy")) {
-        Some(options) => options.name == param.name,
-        None => {
-            !signature.options.is_empty()
-                && signature.params.iter().rfind(maps).is_some_and(|last| last.name == param.name)
-        }
-    }
 }
 
 /// Where an argument begins; a sum is positioned at its operator.
