@@ -9,6 +9,7 @@
 
 pub mod activation;
 mod announce;
+mod allowed;
 mod deploy;
 mod handle;
 mod hands;
@@ -25,7 +26,8 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use crate::script::check::touches::{Named, Touches};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};

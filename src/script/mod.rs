@@ -9,6 +9,7 @@ pub mod guard;
 pub mod lex;
 pub mod memory;
 pub mod program;
+mod recover;
 pub mod rewrite;
 pub mod sandbox;
 pub mod secret;
