@@ -9,6 +9,7 @@ mod client;
 mod daemon;
 mod fault;
 mod follow;
+mod graph;
 mod input;
 mod output;
 mod run;
@@ -66,6 +67,7 @@ enum Verb {
     Run(run::Run),
     Daemon(daemon::Daemon),
     Check(check::Check),
+    Graph(graph::Draw),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
@@ -155,6 +157,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Run(run) => run.execute(common).await,
         Verb::Daemon(daemon) => daemon.execute(common).await,
         Verb::Check(check) => check.execute(common),
+        Verb::Graph(graph) => graph.execute(common).await,
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,

@@ -9,6 +9,7 @@
 
 pub mod activation;
 mod deploy;
+mod flow;
 mod handle;
 mod log;
 mod park;
@@ -21,6 +22,7 @@ mod worker;
 mod world;
 
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use flow::flow;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};

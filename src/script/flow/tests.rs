@@ -1,0 +1,1 @@
+//! Small sources, and what is read from them.
