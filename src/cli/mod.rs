@@ -11,11 +11,14 @@ mod fault;
 mod follow;
 mod graph;
 mod input;
+mod new;
 mod output;
 mod run;
 mod runs;
 mod scripts;
+mod shell;
 mod show;
+mod templates;
 mod tree;
 mod why;
 
@@ -68,6 +71,8 @@ enum Verb {
     Daemon(daemon::Daemon),
     Check(check::Check),
     Graph(graph::Draw),
+    New(new::New),
+    Init(new::Init),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
@@ -77,6 +82,8 @@ enum Verb {
     Why(why::Why),
     Workflows(runs::Workflows),
     Explain(check::Explain),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 const WELCOME: &str = "\
@@ -167,6 +174,10 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
+        Verb::New(new) => new.execute(common),
+        Verb::Init(init) => init.execute(common),
+        Verb::Completions(completions) => Ok(completions.execute()),
+        Verb::Man(_) => shell::Man::execute(),
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) struct Builder<'a> {
 }
 
 /// What is to be forgotten again after a look into something that is not drawn.
+#[derive(Default)]
 pub(super) struct Outside<'a> {
     drawn: BTreeSet<(&'a str, &'a str, usize)>,
     ids: BTreeMap<String, usize>,
@@ -279,7 +280,7 @@ impl<'a> Builder<'a> {
 
     fn condition(&mut self, flow: &'a FlowControl, pos: Position, out: &mut Out) {
         self.expr(&flow.expr, out);
-        let label = self.header(flow, pos);
+        let label = came(&flow.expr).map_or_else(|| self.header(flow, pos), str::to_owned);
         let lanes = [("yes", &flow.body), ("no", &flow.branch)].map(|(label, block)| Lane {
             label: label.to_owned(),
             blocks: self.nested(block.iter()),
@@ -370,7 +371,7 @@ impl<'a> Builder<'a> {
         if blocks.is_empty() {
             return;
         }
-        let label = self.shown(first);
+        let label = self.file.text.operand(first, &rest[0]);
         let node = self.node(Kind::Branch, what, &label, pos);
         let then = Lane { label: then.to_owned(), blocks, node: None };
         out.push(Block::choice(node, vec![then, Lane { label: not.to_owned(), ..Lane::default() }]));
@@ -414,16 +415,16 @@ impl<'a> Builder<'a> {
         if let Some(function) = self.file.function(&call.name, call.args.len()) {
             return self.follow(self.file, function, &call.args, 0, pos, out);
         }
-        let what = receiver.map(|receiver| self.shown(receiver)).unwrap_or_default();
-        self.callbacks(&call.args, &what, &call.name, pos, out);
+        let of = self.file.text.receiver(pos);
+        self.callbacks(&call.args, &of, pos, out);
     }
 
     /// Closures given to what is no host function, such as `map`: called once for each item.
-    fn callbacks(&mut self, args: &'a [Expr], of: &str, name: &str, pos: Position, out: &mut Out) {
+    fn callbacks(&mut self, args: &'a [Expr], of: &str, pos: Position, out: &mut Out) {
         for arg in args {
             let blocks = self.closure_body(arg);
             if matters(&blocks) {
-                let node = self.node(Kind::Loop, "for each", &format!("{of}.{name}"), pos);
+                let node = self.node(Kind::Loop, "for each", of, pos);
                 out.push(Block::inside(node, blocks));
             }
         }
@@ -446,7 +447,7 @@ impl<'a> Builder<'a> {
         }
         if !self.host(&full_name(call), args, at, out) {
             args.iter().for_each(|arg| self.expr(arg, out));
-            self.callbacks(args, &call.name, "…", at, out);
+            self.callbacks(args, &call.name, at, out);
         }
     }
 
@@ -476,8 +477,8 @@ impl<'a> Builder<'a> {
         let blocks = self.body(file, function, &values);
         if matters(&blocks) {
             self.drawn.insert(key);
-            let mut node = self.node(Kind::Function, "function", shown, pos);
-            node.detail = function.params.join(", ");
+            let shown = if function.is_closure() { shown.to_owned() } else { format!("{shown}({})", function.params.join(", ")) };
+            let node = self.node(Kind::Function, "function", &shown, pos);
             out.push(Block::inside(node, blocks));
         } else if !function.is_closure() && function.body.len() > 1 {
             let node = self.node(Kind::Compute, "compute", shown, pos);
@@ -501,7 +502,8 @@ impl<'a> Builder<'a> {
         let own: Vec<_> = function.params.iter().cloned().zip(values.iter().copied().chain(missing)).collect();
         // Captured variables come first among the parameters of a closure, under their own names.
         let own = own.into_iter().filter(|(name, value)| {
-            !matches!(value, Value::Unknown) || !self.variables.iter().any(|(known, _)| known == name)
+            let captured = self.variables.iter().any(|(known, _)| known == name) || file.constant(name).is_some();
+            !matches!(value, Value::Unknown) || !(function.is_closure() && captured)
         });
         self.variables.extend(own.collect::<Vec<_>>());
         self.stack.push(key);
@@ -576,6 +578,20 @@ impl<'a> Builder<'a> {
 /// Where the name of a call begins, its namespace included.
 fn named_at(call: &FnCallExpr, pos: Position) -> Position {
     if call.namespace.is_empty() { pos } else { call.namespace.position() }
+}
+
+/// A condition on whether something came that is waited for in the condition itself: the node in front says what.
+fn came(condition: &Expr) -> Option<&'static str> {
+    let Expr::FnCall(compared, _) = condition else { return None };
+    let [Expr::FnCall(call, _), Expr::Unit(_)] = &compared.args[..] else { return None };
+    if !matches!(full_name(call).as_str(), "wait_for" | "wait_until" | "task::ask") {
+        return None;
+    }
+    match &*compared.name {
+        "==" => Some("nothing came in time"),
+        "!=" => Some("it came in time"),
+        _ => None,
+    }
 }
 
 /// Letters and digits of a path.

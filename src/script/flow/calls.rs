@@ -3,7 +3,7 @@
 use rhai::{Expr, Position};
 
 use super::super::catalog;
-use super::build::{Builder, Out, Value};
+use super::build::{Builder, Out, Outside, Value};
 use super::text::{address, one_line};
 use super::{Block, Kind, Lane, Node, Shape};
 
@@ -42,7 +42,9 @@ impl<'a> Builder<'a> {
         let mut node = self.node(kind, &what, &self.subject(name, args), pos);
         node.detail = self.details(name, args);
         node.entry = self.entry(name, args);
-        out.push(Block::inside(node, blocks));
+        // It ends this run.
+        let leaves = name == "workflow::continue_as";
+        out.push(Block { leaves, ..Block::inside(node, blocks) });
         true
     }
 
@@ -95,7 +97,9 @@ impl<'a> Builder<'a> {
         let kind = if name == "race" { Kind::Race } else { Kind::Parallel };
         let node = self.node(kind, what, "", pos);
         let named: Vec<(String, &'a Expr)> = match args.first() {
-            Some(Expr::Array(items, _)) => items.iter().enumerate().map(|(n, item)| (n.to_string(), item)).collect(),
+            Some(Expr::Array(items, _)) => {
+                items.iter().enumerate().map(|(n, item)| (format!("branch {n}"), item)).collect()
+            }
             Some(Expr::Map(parts, _)) => parts.0.iter().map(|(key, item)| (key.name.to_string(), item)).collect(),
             _ => Vec::new(),
         };
@@ -146,6 +150,7 @@ impl<'a> Builder<'a> {
         }
         // What is only named here is still to be drawn where it is called.
         let outside = self.outside();
+        self.restore(Outside::default());
         let mut parts = Vec::new();
         collect(&self.closure_body(closure), &mut parts);
         self.restore(outside);
@@ -204,9 +209,8 @@ impl<'a> Builder<'a> {
                 format!("{method} {}", address(&url)).trim().to_owned()
             }
             name if name.starts_with("http::") => address(&text(first)).to_owned(),
-            "shell::run" | "sql::query" | "sql::execute" | "file::move" | "file::copy" => {
-                format!("{} {}", text(first), text(args.get(1)))
-            }
+            "file::move" | "file::copy" => format!("{} → {}", text(first), text(args.get(1))),
+            "shell::run" | "sql::query" | "sql::execute" => format!("{} {}", text(first), text(args.get(1))),
             "message::publish" => format!("{} {}", address(&text(first)), text(args.get(1))),
             _ => text(first),
         }

@@ -2,7 +2,7 @@
 
 use rhai::{Expr, Position};
 
-use super::super::lex::{self, Token};
+use super::super::lex::{self, Kind, Token};
 
 /// Characters of a label: more is not read in a picture, and the source is one click away.
 pub(super) const LABEL_MAX: usize = 72;
@@ -59,6 +59,33 @@ impl<'a> Text<'a> {
     /// What stands between a keyword and the block behind it: the header of `if`, `while`, `for`.
     pub(super) fn header(&self, keyword: Position, block: Position) -> String {
         self.slice(self.index(keyword) + 1, self.index(block))
+    }
+
+    /// What a method is called on, found from the position of its name: back over names, dots and whole brackets.
+    pub(super) fn receiver(&self, name: Position) -> String {
+        let name = self.index(name);
+        let mut depth = 0_usize;
+        let ahead = self.tokens[..name.min(self.tokens.len())].iter().rposition(|token| match token.text {
+            ")" | "]" | "}" => {
+                depth += 1;
+                false
+            }
+            "(" | "[" | "{" | "#{" | "?[" if depth > 0 => {
+                depth -= 1;
+                false
+            }
+            "." | "?." | "::" => false,
+            _ if depth > 0 => false,
+            _ => !matches!(token.kind, Kind::Word | Kind::Text | Kind::Template | Kind::Number),
+        });
+        let text = self.slice(ahead.map_or(0, |ahead| ahead + 1), name);
+        text.trim_end_matches(['.', '?']).to_owned()
+    }
+
+    /// The first operand of an operator, up to the second.
+    pub(super) fn operand(&self, first: &Expr, second: &Expr) -> String {
+        let text = self.slice(self.index(start(first)), self.index(start(second)));
+        text.trim_end_matches(['&', '|', '?', '(', ' ', '{']).to_owned()
     }
 
     /// What stands before the arrow of a `switch` case, found from the position of its value.

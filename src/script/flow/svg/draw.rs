@@ -159,15 +159,15 @@ impl Draw {
             } else {
                 self.elbow((line, below), below + 10, (at, if tip { top } else { bottom - 6 }), tip);
             }
-            cases.push((at + 6, top - 10, lane.label.clone()));
+            cases.push((at + 6, top - 10, &lane.label));
             self.lane(lane, x + lane.x, top);
-            if !lane.lane.leaves() {
+            if !lane.lane.leaves() && (tip || at != line) {
                 self.rejoin(at, if tip { top + lane.h } else { bottom - 6 }, (line, bottom));
             }
         }
         self.hexagon(&laid.block.node, &laid.head, line - half, y);
         for (x, y, label) in cases {
-            let _ = writeln!(self.svg, "<text class=\"case\" x=\"{x}\" y=\"{y}\">{}</text>", escaped(&label));
+            let _ = writeln!(self.svg, "<text class=\"case\" x=\"{x}\" y=\"{y}\">{}</text>", escaped(label));
         }
     }
 

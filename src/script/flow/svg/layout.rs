@@ -101,7 +101,11 @@ fn lane(lane: &Lane) -> LaidLane<'_> {
     let left = blocks.iter().map(|block| block.anchor).max().unwrap_or(EMPTY / 2);
     let right = blocks.iter().map(|block| block.w - block.anchor).max().unwrap_or(EMPTY / 2);
     let h = blocks.iter().map(|block| block.h + GAP).sum::<i32>() - if blocks.is_empty() { 0 } else { GAP };
-    let label = style::wrap(&lane.label, Font::Detail, WIDEST / 2).into_iter().next().unwrap_or_default();
+    let mut lines = style::wrap(&lane.label, Font::Detail, WIDEST / 2).into_iter();
+    let mut label = lines.next().unwrap_or_default();
+    if lines.next().is_some() {
+        label.push('…');
+    }
     LaidLane { lane, label, blocks, x: 0, w: left + right, h, anchor: left }
 }
 
