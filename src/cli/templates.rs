@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn nothing_is_left_to_fill_in() {
         for template in TEMPLATES {
-            let all = template.script("a", "a.rhai") + &template.test("a", "a.rhai");
+            let all = format!("{}{}", template.script("a", "a.rhai"), template.test("a", "a.rhai"));
             assert!(!all.contains("{{") && !all.contains("}}\""), "{}", template.name);
         }
     }

@@ -92,8 +92,8 @@ impl<'a> Builder<'a> {
         let file = self.file;
         let triggers: Vec<Node> = file.statements.iter().filter_map(|stmt| self.trigger(stmt)).collect();
         let (main, top) = (file.named("main"), Position::new(1, 1));
-        let mut start = self.node(Kind::Start, "start", workflow, main.map_or(top, |main| main.at));
-        "start".clone_into(&mut start.id);
+        let at = main.map_or(top, |main| main.at);
+        let mut start = self.named("start", Kind::Start, workflow, at);
         let mut blocks = Out::new();
         let statements = main.map_or(file.statements, |main| &main.body);
         if let Some(main) = main {
@@ -108,8 +108,7 @@ impl<'a> Builder<'a> {
 
     fn end(&mut self, last: Option<&Stmt>) -> Node {
         let pos = last.map_or(Position::NONE, Stmt::position);
-        let mut end = self.node(Kind::Done, "end", "done", pos);
-        "done".clone_into(&mut end.id);
+        let mut end = self.named("done", Kind::Done, "done", pos);
         if let Some(Stmt::Expr(expr)) = last
             && matches!(**expr, Expr::Map(..) | Expr::Variable(..) | Expr::Dot(..) | Expr::InterpolatedString(..))
         {
@@ -131,6 +130,14 @@ impl<'a> Builder<'a> {
             let label = call.args.first().map(|arg| self.shown(arg)).unwrap_or_default();
             self.node(Kind::Trigger, &call.name, &label, named_at(call, pos))
         })
+    }
+
+    /// A node with an id of its own, whatever its place.
+    fn named(&mut self, id: &str, kind: Kind, label: &str, pos: Position) -> Node {
+        let mut node = self.node(kind, kind.name(), label, Position::NONE);
+        id.clone_into(&mut node.id);
+        (node.line, node.column) = (pos.line().unwrap_or(0), pos.position().unwrap_or(1));
+        node
     }
 
     /// A node at a place; its id is made from it.
