@@ -19,6 +19,7 @@ mod scripts;
 mod shell;
 mod show;
 mod templates;
+mod test;
 mod tree;
 mod why;
 
@@ -73,6 +74,7 @@ enum Verb {
     Graph(graph::Draw),
     New(new::New),
     Init(new::Init),
+    Test(test::Test),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
@@ -165,6 +167,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Daemon(daemon) => daemon.execute(common).await,
         Verb::Check(check) => check.execute(common),
         Verb::Graph(graph) => graph.execute(common).await,
+        Verb::Test(test) => test.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,

@@ -52,7 +52,7 @@ impl New {
             return Ok(Exit::Done);
         }
         shown(&files).iter().for_each(|file| line(&format!("wrote {file}")));
-        note(&format!("next: panta check {0}, then panta graph {0} > flow.svg", files[0].path.display()));
+        note(&format!("next: panta test {0}, then panta graph {0} > flow.svg", shown(&files)[0]));
         Ok(Exit::Done)
     }
 }

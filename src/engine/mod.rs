@@ -11,6 +11,8 @@ pub mod activation;
 mod deploy;
 mod flow;
 mod handle;
+mod hands;
+mod inline;
 mod log;
 mod park;
 mod pending;
@@ -24,6 +26,8 @@ mod world;
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
 pub use flow::flow;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
+pub use hands::{Mocked, Mocks};
+pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
 
