@@ -98,9 +98,9 @@ fn place(given: &str) -> Result<(String, PathBuf), Fault> {
     };
     match wrong {
         None => Ok((name.to_owned(), scripts)),
-        Some(why) => {
-            Err(Fault::usage(format!("`{given}` is no name for a workflow: {why}; hint: names look like `orders/invoice`")))
-        }
+        Some(why) => Err(Fault::usage(format!(
+            "`{given}` is no name for a workflow: {why}; hint: names look like `orders/invoice`"
+        ))),
     }
 }
 
@@ -129,7 +129,8 @@ impl Init {
             return Ok(Exit::Done);
         }
         shown(&files).iter().for_each(|file| line(&format!("wrote {file}")));
-        let go = if self.folder == Path::new(".") { String::new() } else { format!("cd {} && ", self.folder.display()) };
+        let go =
+            if self.folder == Path::new(".") { String::new() } else { format!("cd {} && ", self.folder.display()) };
         line("");
         line("Next:");
         line(&format!("  {go}panta run scripts/hello.rhai -i name=Ann"));
@@ -152,7 +153,8 @@ fn write_all(files: &[Planned]) -> Result<(), Fault> {
     }
     for file in files {
         let written = file.path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| new_file(file));
-        written.map_err(|error| Fault::new(Exit::Failed, format!("cannot write `{}`: {error}", file.path.display())))?;
+        written
+            .map_err(|error| Fault::new(Exit::Failed, format!("cannot write `{}`: {error}", file.path.display())))?;
     }
     Ok(())
 }

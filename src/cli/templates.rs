@@ -42,7 +42,8 @@ pub(super) static TEMPLATES: &[Template] = &[
 pub(super) fn find(name: &str) -> Result<&'static Template, String> {
     TEMPLATES.iter().find(|template| template.name == name).ok_or_else(|| {
         let names: Vec<_> = TEMPLATES.iter().map(|template| template.name).collect();
-        let near = suggest::did_you_mean(name, names.iter().copied()).map(|near| format!("{near} ")).unwrap_or_default();
+        let near =
+            suggest::did_you_mean(name, names.iter().copied()).map(|near| format!("{near} ")).unwrap_or_default();
         format!("there is no template `{name}`; hint: {near}there are {}", names.join(", "))
     })
 }

@@ -2,7 +2,8 @@
 
 use super::Place;
 
-const SCRIPT: &str = "step(\"greet\", || now());\nif input.wait ?? false {\n    wait_for(\"never\")\n}\nstate::add(\"n\", 1)";
+const SCRIPT: &str =
+    "step(\"greet\", || now());\nif input.wait ?? false {\n    wait_for(\"never\")\n}\nstate::add(\"n\", 1)";
 
 #[test]
 fn a_file_is_drawn_in_each_format_and_nothing_is_stored() {
@@ -28,7 +29,8 @@ fn what_cannot_be_drawn_is_wrong_usage() {
 #[test]
 fn a_run_marks_what_it_has_done_on_the_sources_that_it_ran() {
     let place = Place::new(&[("w.rhai", SCRIPT)]);
-    let run = place.panta(&["run", "w.rhai", "-i", "x=1", "--json"]).expect(0).json()["run"].as_str().unwrap().to_owned();
+    let run =
+        place.panta(&["run", "w.rhai", "-i", "x=1", "--json"]).expect(0).json()["run"].as_str().unwrap().to_owned();
     place.write("w.rhai", "1");
     let json = place.panta(&["graph", "--run", &run, "--format", "json"]).expect(0).json();
     let nodes = json["nodes"].as_array().unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, FlowControl, Position, Stmt, SwitchCasesCollection};
+use rhai::{ASTFlags, Expr, FlowControl, FnCallExpr, FnPtr, Position, Stmt, SwitchCasesCollection};
 
 use super::super::catalog::{Catalog, is_trigger};
 use super::super::program::{full_name, is_declaration};
@@ -484,7 +484,11 @@ impl<'a> Builder<'a> {
         let blocks = self.body(file, function, &values);
         if matters(&blocks) {
             self.drawn.insert(key);
-            let shown = if function.is_closure() { shown.to_owned() } else { format!("{shown}({})", function.params.join(", ")) };
+            let shown = if function.is_closure() {
+                shown.to_owned()
+            } else {
+                format!("{shown}({})", function.params.join(", "))
+            };
             let node = self.node(Kind::Function, "function", &shown, pos);
             out.push(Block::inside(node, blocks));
         } else if !function.is_closure() && function.body.len() > 1 {

@@ -9,8 +9,18 @@ use super::{Block, Kind, Lane, Node, Shape};
 
 /// Internal functions that say or ask something and change nothing: not shown.
 const QUIET: &[&str] = &[
-    "now", "uuid", "random", "random_int", "run_id", "attempt_number", "config", "secret", "trigger::info", "progress",
-    "print", "debug",
+    "now",
+    "uuid",
+    "random",
+    "random_int",
+    "run_id",
+    "attempt_number",
+    "config",
+    "secret",
+    "trigger::info",
+    "progress",
+    "print",
+    "debug",
 ];
 
 /// Options that are shown, in this order, each with the words in front of its value.

@@ -142,9 +142,9 @@ pub fn json(graph: &Graph) -> Value {
     let mut nodes = Vec::new();
     visit(graph, &mut |node, parent| nodes.push(shown(node, parent)));
     let edges = edges(graph);
-    let edges = edges.iter().map(|edge| {
-        json!({ "from": edge.from, "to": edge.to, "label": edge.label, "kind": edge.meaning.name() })
-    });
+    let edges = edges
+        .iter()
+        .map(|edge| json!({ "from": edge.from, "to": edge.to, "label": edge.label, "kind": edge.meaning.name() }));
     let edges: Vec<_> = edges.collect();
     json!({ "workflow": graph.workflow, "file": graph.file, "nodes": nodes, "edges": edges })
 }

@@ -75,15 +75,15 @@ fn a_sequence_in_the_order_of_evaluation() {
         nodes(&graph),
         ["call GET a.example/{input.id}", "call GET c.example", "call POST b.example", "wait wait 2s"]
     );
-    assert_eq!(
-        lines(&graph),
-        ["start --> n1_9", "n1_9 --> n2_25", "n2_25 --> n2_1", "n2_1 --> n3_1", "n3_1 --> done"]
-    );
+    assert_eq!(lines(&graph), ["start --> n1_9", "n1_9 --> n2_25", "n2_25 --> n2_1", "n2_1 --> n3_1", "n3_1 --> done"]);
 }
 
 #[test]
 fn what_only_computes_or_tells_is_not_shown() {
-    expect("let x = json::parse(\"1\"); if x > 0 { x += 1; } for i in 0..x { x -= i; } log::info(\"x\"); now(); print(x)", &[]);
+    expect(
+        "let x = json::parse(\"1\"); if x > 0 { x += 1; } for i in 0..x { x -= i; } log::info(\"x\"); now(); print(x)",
+        &[],
+    );
 }
 
 #[test]
@@ -129,7 +129,9 @@ fn cases_of_a_switch_carry_what_they_stand_for() {
 
 #[test]
 fn loops_go_back_and_are_left() {
-    let graph = drawn("for x in input.items {\n  http::get(x);\n  if x == 1 { break; }\n}\nwhile state::add(\"n\", 1) < 3 { sleep(\"1s\") }");
+    let graph = drawn(
+        "for x in input.items {\n  http::get(x);\n  if x == 1 { break; }\n}\nwhile state::add(\"n\", 1) < 3 { sleep(\"1s\") }",
+    );
     assert_eq!(
         nodes(&graph),
         [
@@ -147,7 +149,9 @@ fn loops_go_back_and_are_left() {
 
 #[test]
 fn a_step_holds_its_body_and_its_undo_stands_aside() {
-    let graph = drawn("let back = |made| http::delete(`x.example/${made.id}`);\nstep(\"make\", #{ retry: 3, undo: back }, || http::post(\"x.example\", 1))");
+    let graph = drawn(
+        "let back = |made| http::delete(`x.example/${made.id}`);\nstep(\"make\", #{ retry: 3, undo: back }, || http::post(\"x.example\", 1))",
+    );
     assert_eq!(
         nodes(&graph),
         ["step step make [retry 3 attempts]", "undo undo DELETE x.example/{made.id}", "  call POST x.example"]
@@ -245,12 +249,18 @@ fn functions_of_modules_are_followed_and_keep_their_file() {
 
 #[test]
 fn closures_given_to_methods_are_loops() {
-    expect("input.items.filter(|x| x > 1).map(|x| http::get(x))", &["loop for each input.items.filter(|x| x > 1)", "  call GET x"]);
+    expect(
+        "input.items.filter(|x| x > 1).map(|x| http::get(x))",
+        &["loop for each input.items.filter(|x| x > 1)", "  call GET x"],
+    );
 }
 
 #[test]
 fn operators_that_stop_early_are_choices() {
-    expect("let a = input.name ?? http::get(\"a.example\").body;", &["branch is there input.name", "call GET a.example"]);
+    expect(
+        "let a = input.name ?? http::get(\"a.example\").body;",
+        &["branch is there input.name", "call GET a.example"],
+    );
 }
 
 #[test]
@@ -290,7 +300,9 @@ fn a_run_marks_what_it_reached() {
     run::mark(&mut graph, &all);
     let mut marks = Vec::new();
     visit(&graph, &mut |node, _| {
-        marks.extend(node.mark.map(|mark| format!("{} {} {}x {}ms", node.label, mark.state.name(), mark.times, mark.took_ms)));
+        marks.extend(
+            node.mark.map(|mark| format!("{} {} {}x {}ms", node.label, mark.state.name(), mark.times, mark.took_ms)),
+        );
     });
     assert_eq!(marks, ["w done 1x 0ms", "a done 1x 10ms", "1s open 2x 20ms"]);
 }

@@ -90,9 +90,8 @@ impl<'a> Text<'a> {
 
     /// What stands before the arrow of a `switch` case, found from the position of its value.
     pub(super) fn case(&self, value: Position) -> String {
-        let Some(arrow) = self.tokens[..self.index(value).min(self.tokens.len())]
-            .iter()
-            .rposition(|token| token.text == "=>")
+        let Some(arrow) =
+            self.tokens[..self.index(value).min(self.tokens.len())].iter().rposition(|token| token.text == "=>")
         else {
             return String::new();
         };

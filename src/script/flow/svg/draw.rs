@@ -258,14 +258,14 @@ impl Draw {
             text.push_str(&format!(" · {}×", mark.times));
         }
         let w = style::width(&text, style::Font::Detail) + 14;
-        let left = right - w + 8;
+        let left = right - 14;
         let _ = write!(
             self.svg,
             "<g class=\"{class}\"><rect class=\"card\" x=\"{left}\" y=\"{}\" width=\"{w}\" height=\"18\" rx=\"9\"/>\
              <text class=\"detail\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{text}</text></g>",
-            y - 10,
+            y - 13,
             left + w / 2,
-            y + 3,
+            y,
         );
     }
 

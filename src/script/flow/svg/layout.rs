@@ -17,6 +17,8 @@ pub(super) const JOIN: i32 = 18;
 pub(super) const BACK: i32 = 26;
 /// From a box to what undoes it.
 pub(super) const ASIDE: i32 = 44;
+/// Room at the right for what a run says of the outermost node.
+const BADGE: i32 = 110;
 /// What an empty lane takes.
 const EMPTY: i32 = 28;
 /// The widest line of text: longer ones are broken.
@@ -35,7 +37,8 @@ pub(super) struct Head {
 impl Head {
     fn new(node: &Node) -> Self {
         let what = node.what.to_uppercase();
-        let (label, detail) = (style::wrap(&node.label, Font::Label, WIDEST), style::wrap(&node.detail, Font::Detail, WIDEST));
+        let (label, detail) =
+            (style::wrap(&node.label, Font::Label, WIDEST), style::wrap(&node.detail, Font::Detail, WIDEST));
         let widths = label.iter().map(|line| style::width(line, Font::Label));
         let widths = widths.chain(detail.iter().map(|line| style::width(line, Font::Detail)));
         let w = widths.chain([style::width(&what, Font::What)]).max().unwrap_or(0) + 28;
@@ -93,7 +96,8 @@ pub(super) fn page(graph: &Graph) -> Page<'_> {
     let tail = end.as_ref().map_or(0, |(_, head)| head.h + GAP);
     let middle = if body.blocks.is_empty() { 0 } else { body.h + GAP };
     let h = PAD + top + start.h + middle + tail + PAD;
-    Page { triggers, start, body, end, w: left + right + 2 * PAD, h, anchor: left + PAD }
+    let badges = if graph.start.mark.is_some() { BADGE } else { 0 };
+    Page { triggers, start, body, end, w: left + right + 2 * PAD + badges, h, anchor: left + PAD }
 }
 
 fn lane(lane: &Lane) -> LaidLane<'_> {

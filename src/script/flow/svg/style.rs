@@ -64,6 +64,13 @@ pub(super) fn wrap(text: &str, font: Font, widest: i32) -> Vec<String> {
     if !line.is_empty() {
         lines.push(line);
     }
+    // A bracket alone on a line looks lost.
+    if lines.len() > 1 && lines[lines.len() - 1].chars().count() <= 2 {
+        let last = lines.pop().unwrap_or_default();
+        let before = lines.len() - 1;
+        lines[before].push(' ');
+        lines[before].push_str(&last);
+    }
     if lines.len() > LINES {
         lines.truncate(LINES);
         lines[LINES - 1].push('…');

@@ -18,8 +18,17 @@ impl Dice {
 }
 
 /// Texts that no format likes.
-const NASTY: &[&str] =
-    &["plain", "a & b < c > d", "it's \\\"quoted\\\"", "end", "#quot; &amp;", "]]> --> {{}}", "grüße 価格 🎉", "x|y`[(", ""];
+const NASTY: &[&str] = &[
+    "plain",
+    "a & b < c > d",
+    "it's \\\"quoted\\\"",
+    "end",
+    "#quot; &amp;",
+    "]]> --> {{}}",
+    "grüße 価格 🎉",
+    "x|y`[(",
+    "",
+];
 
 const SIMPLE: &[&str] = &[
     "sleep(\"T\");",
@@ -83,7 +92,11 @@ pub(super) fn script(seed: u64) -> (String, Graph) {
 fn text(seed: u64, depth: usize) -> String {
     let dice = &mut Dice(seed.wrapping_mul(0x9E37_79B9).wrapping_add(7));
     let body: String = (0..4).map(|_| statement(dice, depth)).collect();
-    format!("trigger::webhook(\"{}\");\nfn main(input) {{\n{body}}}\nfn helper(input) {{ {} }}\n", dice.pick(NASTY), block(dice, 2))
+    format!(
+        "trigger::webhook(\"{}\");\nfn main(input) {{\n{body}}}\nfn helper(input) {{ {} }}\n",
+        dice.pick(NASTY),
+        block(dice, 2)
+    )
 }
 
 #[test]

@@ -58,7 +58,9 @@ pub(super) fn mermaid_fault(text: &str) -> Option<String> {
             if from.contains(&to.to_owned()) || into.contains(&id) {
                 return Some(format!("across a border: `{line}`"));
             }
-        } else if line.matches('"').count() == 2 && line.contains("[\"") | line.contains("(\"") | line.contains("{\"") | line.contains("/\"") {
+        } else if line.matches('"').count() == 2
+            && line.contains("[\"") | line.contains("(\"") | line.contains("{\"") | line.contains("/\"")
+        {
             parents.insert(id.clone(), stack.clone());
             if line.starts_with("subgraph ") {
                 stack.push(id);
@@ -92,7 +94,12 @@ fn the_checks_find_faults() {
     for bad in ["<a>", "<a></b>", "<a x=\"1></a>", "a & b<a/>", "<a>x ]]> y</a>"] {
         assert!(svg_fault(bad).is_some(), "{bad}");
     }
-    for bad in ["graph", "flowchart TD\na --> b", "flowchart TD\nsubgraph a[\"x\"]\nb[\"x\"]\nend\nb --> a", "flowchart TD\na[\"\"x\"]"] {
+    for bad in [
+        "graph",
+        "flowchart TD\na --> b",
+        "flowchart TD\nsubgraph a[\"x\"]\nb[\"x\"]\nend\nb --> a",
+        "flowchart TD\na[\"\"x\"]",
+    ] {
         assert!(mermaid_fault(bad).is_some(), "{bad}");
     }
 }
