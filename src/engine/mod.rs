@@ -11,6 +11,7 @@ pub mod activation;
 mod announce;
 mod allowed;
 mod deploy;
+mod flow;
 mod handle;
 mod hands;
 mod inline;
@@ -28,6 +29,8 @@ mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use flow::flow;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod check;
 pub mod errors;
 pub mod fiber;
+pub mod flow;
 pub mod guard;
 pub mod lex;
 pub mod memory;
