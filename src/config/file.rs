@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Limits;
+use super::mail::Mail;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -20,11 +21,12 @@ pub(super) struct Read {
     pub(super) listen: Option<String>,
     pub(super) settings: BTreeMap<String, Payload>,
     pub(super) limits: Limits,
+    pub(super) mail: Option<Mail>,
     pub(super) url: Option<String>,
     pub(super) people: Directory,
 }
 
-const KEYS: [&str; 6] = ["data", "listen", "url", "config", "limits", "people"];
+const KEYS: [&str; 7] = ["data", "listen", "url", "config", "limits", "people", "mail"];
 const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
 
 /// Reads a file, or names all its faults.
@@ -63,6 +65,7 @@ impl Reader<'_> {
                 "people" => read.people = self.people(value),
                 "config" => read.settings = self.settings(value),
                 "limits" => read.limits = self.limits(value),
+                "mail" => read.mail = self.mail(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

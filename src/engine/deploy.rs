@@ -117,9 +117,19 @@ pub fn declare(
 ) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
     let program = Program::compile_with(engine, bundle, rewrite::rewrite)?;
     let settings = Arc::clone(settings);
-    let (constants, declaration) =
+    let (constants, mut declaration) =
         crate::host::declare::collect(Rc::new(move |name| settings.get(name)), || program.declare(engine));
-    Ok((program, constants.map_err(|fault| vec![fault])?, declaration))
+    let constants = constants.map_err(|fault| vec![fault])?;
+    if declaration.std {
+        for path in bundle.sources.keys().filter(|path| path.starts_with("std/")) {
+            let needs = constants.get(path, "ALLOW").and_then(|needs| needs.read_lock::<rhai::Map>());
+            needs.map_or(Ok(()), |needs| declaration.inherit(&needs)).map_err(|problem| {
+                let place = bundle.sources[path].place(1, 1, 1);
+                vec![Diagnostic::new("E0301", format!("`ALLOW` of `{path}`: {problem}"), place)]
+            })?;
+        }
+    }
+    Ok((program, constants, declaration))
 }
 
 /// Everything that can be said of a bundle without running it: errors, and warnings with the workflow where there is none.

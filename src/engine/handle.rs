@@ -67,6 +67,8 @@ pub struct Options {
     pub script_memory: usize,
     /// Bounds of single effects.
     pub limits: effect::Limits,
+    /// The server that takes mail.
+    pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
     /// Where the ids of runs come from that are given none.
@@ -102,6 +104,7 @@ impl Options {
             script_cpu: limits.cpu,
             script_memory: limits.memory,
             limits: effect::Limits::default(),
+            mail: None,
             reach: Reach::All,
             new_run: Arc::new(RunId::new),
         }

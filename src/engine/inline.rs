@@ -99,7 +99,7 @@ impl Inline {
         let options = Options { workers: 1, clock: Arc::clone(&clock) as Arc<dyn Clock>, ..options };
         let (log, write) = Log::inline(Arc::clone(&store));
         let (inbox, messages) = mpsc::unbounded_channel();
-        let hands = Hands::mocked(Performer::new(options.limits), Rc::clone(&mocks));
+        let hands = Hands::mocked(Performer::new(options.limits).with_mail(options.mail.clone()), Rc::clone(&mocks));
         let shared = Shared::new(store, log, options, vec![inbox.clone()]);
         let writer = write(Box::new(AfterCommit(Arc::clone(&shared))));
         let worker = Worker::new(0, Arc::clone(&shared), inbox, hands, tools);

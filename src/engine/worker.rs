@@ -93,7 +93,7 @@ pub(super) fn run(
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let hands = Hands::real(Performer::new(shared.options.limits));
+    let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
     let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }

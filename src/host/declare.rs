@@ -74,6 +74,23 @@ pub struct Declaration {
     pub settings: BTreeMap<String, Payload>,
 }
 
+impl Declaration {
+    /// Takes over what a module of the standard library says that it needs: `#{ http: [hosts], secrets: [names], mail }`.
+    pub fn inherit(&mut self, needs: &Map) -> Result<(), String> {
+        let texts = |key: &str| -> Vec<String> {
+            let list = needs.get(key).and_then(|list| list.read_lock::<rhai::Array>().map(|list| list.to_vec()));
+            list.unwrap_or_default().into_iter().filter_map(|text| text.into_string().ok()).collect()
+        };
+        let theirs = Allow::parse(Some(&texts("http")), &[])?;
+        if let (Some(own), Some(theirs)) = (&mut self.allow.http, theirs.http) {
+            own.extend(theirs);
+        }
+        self.secrets.get_or_insert_default().extend(texts("secrets"));
+        self.allow.mail |= needs.get("mail").is_some_and(|mail| mail.as_bool() == Ok(true));
+        Ok(())
+    }
+}
+
 /// What becomes of open runs when there is a new version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upgrade {

@@ -23,6 +23,7 @@ mod http;
 mod json;
 mod lists;
 mod log;
+mod mail;
 mod policy;
 mod progress;
 mod regex;
@@ -61,6 +62,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
+        mail::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,

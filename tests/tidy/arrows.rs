@@ -49,7 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // Settings are handed to the engine by its own trait.
-    ("config", &["diag", "engine", "payload", "time"]),
+    ("config", &["diag", "effect", "engine", "payload", "time"]),
     ("web", FACE),
     (
         "cli",
