@@ -8,7 +8,11 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod causes;
+mod closures;
+mod decide;
 mod deploy;
+mod gather;
 mod handle;
 mod log;
 mod park;
@@ -20,7 +24,9 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use decide::{Decision, Received, decide};
+pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine};
+pub use gather::Waiting;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};

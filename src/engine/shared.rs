@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::gather::Gathered;
 use super::deploy::Deployed;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
@@ -78,6 +79,7 @@ pub(super) struct Shared {
     /// Those who wait for the end of a run.
     pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     pub(super) timeline: Timeline,
+    pub(super) gathered: Gathered,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -119,6 +121,7 @@ impl Shared {
             ends: Mutex::default(),
             waiters: Mutex::default(),
             timeline: Timeline::default(),
+            gathered: Gathered::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -287,7 +290,8 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Changed(run.id));
             }
-            (Change::Emit { event, .. }, Applied::Emitted { fresh: true, woken, .. }) => {
+            (Change::Emit { event, gather, .. }, Applied::Emitted { fresh: true, woken, seq }) => {
+                shared.gathered.add(gather, *seq, event.at);
                 let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
                 for run in waiting {
                     shared.wake(run);

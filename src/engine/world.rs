@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::causes;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
@@ -15,6 +16,7 @@ use crate::journal::encode_segment;
 use crate::payload::Payload;
 use crate::script::memory;
 use crate::store::{Change, Dedupe, Event, Rollback, Run, Status};
+use crate::time::Timestamp;
 
 /// Repeats of an event's id are dropped that long.
 pub(super) const EVENT_REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
@@ -27,6 +29,8 @@ pub(super) struct RunWorld {
     pub(super) epoch: u64,
     pub(super) performer: Performer,
     pub(super) allow: Rc<Allow>,
+    /// How many runs started each other until this one, and when it was accepted.
+    pub(super) depth: (u32, Timestamp),
     /// The number of the last item that this run has in the log.
     pub(super) written: Cell<u64>,
 }
@@ -73,6 +77,19 @@ impl World for RunWorld {
         })
     }
 
+    fn may_start(&self, at: Option<Timestamp>) -> Result<(), Payload> {
+        let problem = causes::too_deep(self.deeper(at.unwrap_or_else(|| self.shared.now())), "the start");
+        problem.map_or(Ok(()), |problem| Err(self.refused(&problem)))
+    }
+
+    fn may_emit(&self, name: &str) -> Result<(), Payload> {
+        let problem = causes::too_deep(self.deeper(self.shared.now()), &format!("the event `{name}`"));
+        match problem.filter(|_| causes::starts_something(&self.shared, name)) {
+            Some(problem) => Err(self.refused(&problem)),
+            None => Ok(()),
+        }
+    }
+
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
         let starting = held(&self.shared.starting).contains(&run);
@@ -97,6 +114,17 @@ fn error(kind: &str, message: &str, faults: &serde_json::Value) -> Payload {
 }
 
 impl RunWorld {
+    /// The depth of what this run starts at that time.
+    pub(super) fn deeper(&self, at: Timestamp) -> u32 {
+        causes::deeper(self.depth.0, self.depth.1, at)
+    }
+
+    /// The error of a start that would make the chain too long; said in the log, too.
+    fn refused(&self, problem: &str) -> Payload {
+        tracing::error!("run {} of workflow `{}`: {problem}", self.run, self.workflow);
+        error("limit", problem, &json!(null))
+    }
+
     /// What a batch of this run writes.
     pub(super) fn changes(&self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::with_capacity(1 + batch.acts.len());
@@ -120,9 +148,7 @@ impl RunWorld {
             Act::Emit { id, name, key, payload } => {
                 let now = self.shared.now();
                 let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
-                let starts = super::handle::starts_by_event(&self.shared, &event);
-                changes.push(Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) });
-                changes.extend(starts);
+                changes.extend(causes::emission(&self.shared, event, self.deeper(now)));
             }
             Act::SetState { key, value } => {
                 changes.push(Change::SetState { scope: Arc::clone(&self.workflow), key, value });
@@ -134,9 +160,12 @@ impl RunWorld {
     pub(super) fn start(&self, start: &ChildStart) -> Option<Change> {
         let deployed = self.shared.deployed(&start.workflow)?;
         let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
-        let trigger = Payload::from_json(&json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow }));
         let now = self.shared.now();
         let later = start.at.filter(|at| *at > now);
+        let depth = self.deeper(later.unwrap_or(now));
+        let trigger = Payload::from_json(
+            &json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow, "depth": depth }),
+        );
         let run = Run {
             id: start.run,
             workflow: Arc::clone(&start.workflow),

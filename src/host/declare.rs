@@ -25,6 +25,7 @@ use crate::effect::Allow;
 use crate::payload::Payload;
 use crate::script::value;
 
+pub(crate) use triggers::BATCH_MOST;
 pub use triggers::{Trigger, TriggerKind};
 
 /// What a file declares.
@@ -130,7 +131,7 @@ pub(super) fn setting(name: &str) -> Option<Dynamic> {
 }
 
 /// Whether the top level of a file is being evaluated.
-fn is_collecting() -> bool {
+pub(super) fn is_collecting() -> bool {
     COLLECTOR.with_borrow(Option::is_some)
 }
 

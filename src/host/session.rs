@@ -224,6 +224,14 @@ pub trait World {
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether this run may start another one at that time (`None`: now), as deep as its chain is; else an error map.
+    fn may_start(&self, _at: Option<Timestamp>) -> Result<(), Payload> {
+        Ok(())
+    }
+    /// Whether this run may emit an event of this name; else an error map.
+    fn may_emit(&self, _name: &str) -> Result<(), Payload> {
+        Ok(())
+    }
     /// The status of a run.
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
     /// A step begins, live: for those who watch.

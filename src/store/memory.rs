@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, Change, Dedupe, End, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, Subscription,
+    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gather, Result, Run, RunFilter, Status, Store, Subscription,
 };
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
@@ -188,7 +188,7 @@ impl State {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::SetState { scope, key, value } => {
                 match value {
                     Some(value) => self.values.insert((scope.clone(), key.clone()), value.clone()),
@@ -309,7 +309,7 @@ impl State {
         }
     }
 
-    fn emit(&mut self, event: &Event, until: Timestamp) -> Applied {
+    fn emit(&mut self, event: &Event, until: Timestamp, gather: &[Gather]) -> Applied {
         if let Some((seq, until)) = self.event_ids.get(&event.id)
             && event.at < *until
         {
@@ -319,6 +319,9 @@ impl State {
         let seq = self.last_event;
         self.event_ids.insert(event.id.clone(), (seq, until));
         self.events.insert(seq, Event { seq, ..event.clone() });
+        for Gather { scope, prefix, value } in gather {
+            self.values.insert((scope.clone(), Gather::key_at(prefix, seq)), value.clone());
+        }
         let woken = self.subscribed(event).into_iter().filter(|run| self.wake(*run)).collect();
         Applied::Emitted { seq, fresh: true, woken }
     }

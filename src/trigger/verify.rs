@@ -55,9 +55,6 @@ impl Fault {
 /// What is wrong with a trigger by itself.
 pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
     let subject = spec.subject.as_str();
-    if let Some(option) = spec.closures.first() {
-        return Some(unanswered(spec, option));
-    }
     let checked = match spec.kind {
         TriggerKind::Cron => Cron::parse(subject, spec.options["tz"].as_str()).map(drop),
         TriggerKind::Every => Schedule::every(subject).map(drop),
@@ -83,16 +80,6 @@ fn fault(error: &Error, subject: &str) -> Fault {
         Error::Cron { column, width, .. } => Fault { column: *column, width: *width, ..whole },
         _ => whole,
     }
-}
-
-/// A condition that is not asked must not count as met.
-fn unanswered(spec: &TriggerSpec, option: &str) -> Fault {
-    let problem = format!(
-        "the closure `{option}` of `trigger::{}` is not asked yet, so the workflow would start regardless",
-        spec.kind.name()
-    );
-    let hint = "decide at the beginning of `main`, and return at once where nothing is to be done".to_owned();
-    Fault::error(problem, hint, &spec.subject)
 }
 
 fn unavailable(spec: &TriggerSpec) -> Fault {

@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "time"]),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
+    ("trigger/receive", &["engine", "script", "time"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
     ("reload/folder", &[]),
