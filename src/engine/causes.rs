@@ -143,7 +143,13 @@ pub(super) fn starts_after(
 }
 
 /// The start of one workflow by one trigger, if it is to be.
-fn start(shared: &Shared, deployed: &Deployed, spec: &TriggerSpec, cause: &Cause<'_>, now: Timestamp) -> Option<Change> {
+fn start(
+    shared: &Shared,
+    deployed: &Deployed,
+    spec: &TriggerSpec,
+    cause: &Cause<'_>,
+    now: Timestamp,
+) -> Option<Change> {
     if !may_start(deployed, spec, cause.depth) {
         return None;
     }

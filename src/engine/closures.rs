@@ -5,15 +5,17 @@
 //! fiber: nothing of the run is touched.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rhai::{Dynamic, EvalAltResult, FnPtr};
 
 use super::deploy::{self, Deployed};
 use super::programs::fixed;
+use super::shared::held;
 use crate::host::declare::Declaration;
 use crate::host::fail::error_map;
 use crate::host::session::{self, Session, Strand};
@@ -31,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 const MOST: usize = 256;
 
 /// A closure of a declaration.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Which {
     /// `key` of `workflow(#{ concurrency })`.
     #[expect(dead_code, reason = "asked as soon as `concurrency` is carried out")]
@@ -59,20 +61,21 @@ struct Cache {
     engine: Option<Rc<rhai::Engine>>,
     pool: Rc<StackPool>,
     loaded: HashMap<Key, Rc<Loaded>>,
-    /// Closures that ran into a limit, until when, and what was said.
-    paused: HashMap<(Version, Which), (Duration, String)>,
 }
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
 }
 
+/// Closures that ran into a limit, on whatever thread: until when they are not asked, and what was said.
+static PAUSED: Mutex<BTreeMap<(Version, Which), (Duration, String)>> = Mutex::new(BTreeMap::new());
+
 /// Calls a closure that `deployed` declares. The error is a sentence with the place in the script.
 pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Result<Dynamic, String> {
     let id = (deployed.version().clone(), which);
     let now = crate::time::elapsed();
-    let paused = CACHE.with_borrow(|cache| cache.paused.get(&id).filter(|(until, _)| now < *until).cloned());
-    if let Some((_, said)) = paused {
+    let paused = held(&PAUSED).get(&id).filter(|(until, _)| now < *until).map(|(_, said)| said.clone());
+    if let Some(said) = paused {
         return Err(format!("{said}; it is not asked again for {} s", PAUSE.as_secs()));
     }
     let loaded = load(deployed)?;
@@ -84,10 +87,10 @@ pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Res
     };
     match on_fiber(LIMITS, body) {
         Err(Refusal::Limit(said)) => {
-            CACHE.with_borrow_mut(|cache| {
-                cache.paused.retain(|_, (until, _)| now < *until);
-                cache.paused.insert(id, (crate::time::elapsed() + PAUSE, said.clone()));
-            });
+            let mut paused = held(&PAUSED);
+            paused.retain(|_, (until, _)| now < *until);
+            paused.insert(id, (crate::time::elapsed() + PAUSE, said.clone()));
+            drop(paused);
             Err(said)
         }
         Err(Refusal::Fault(said)) => Err(said),
@@ -112,9 +115,8 @@ fn load(deployed: &Deployed) -> Result<Rc<Loaded>, String> {
     if let Some(loaded) = CACHE.with_borrow(|cache| cache.loaded.get(&key).cloned()) {
         return Ok(loaded);
     }
-    let engine = CACHE.with_borrow_mut(|cache| {
-        Rc::clone(cache.engine.get_or_insert_with(|| Rc::new(deploy::script_engine())))
-    });
+    let engine =
+        CACHE.with_borrow_mut(|cache| Rc::clone(cache.engine.get_or_insert_with(|| Rc::new(deploy::script_engine()))));
     let (bundle, settings) = (std::sync::Arc::clone(&deployed.bundle), fixed(&key.1));
     let compile = move || {
         let (program, constants, declaration) =
@@ -133,9 +135,9 @@ fn load(deployed: &Deployed) -> Result<Rc<Loaded>, String> {
 }
 
 fn first(faults: &[crate::diag::Diagnostic]) -> String {
-    faults.first().map_or_else(String::new, |fault| {
-        format!("{} ({}:{})", fault.title, fault.place.file, fault.place.line)
-    })
+    faults
+        .first()
+        .map_or_else(String::new, |fault| format!("{} ({}:{})", fault.title, fault.place.file, fault.place.line))
 }
 
 /// What an error says, and where: `… (orders.rhai:3:20)`.

@@ -68,18 +68,15 @@ pub(super) fn wants(deployed: &Deployed, spec: &TriggerSpec, seen: &Value) -> Re
 }
 
 /// What a closure answers; `None` where the option is no closure.
-fn ask(
-    deployed: &Deployed,
-    spec: &TriggerSpec,
-    option: &'static str,
-    seen: &Value,
-) -> Result<Option<Dynamic>, String> {
+fn ask(deployed: &Deployed, spec: &TriggerSpec, option: &'static str, seen: &Value) -> Result<Option<Dynamic>, String> {
     if !spec.closures.iter().any(|name| name == option) {
         return Ok(None);
     }
     let which = Which::Trigger { id: spec.id.clone(), option };
     let args = vec![value::decode(&Payload::from_json(seen))];
-    closures::call(deployed, which, args).map(Some).map_err(|problem| format!("`{option}` of {} failed: {problem}", spec.id))
+    closures::call(deployed, which, args)
+        .map(Some)
+        .map_err(|problem| format!("`{option}` of {} failed: {problem}", spec.id))
 }
 
 fn wrong(spec: &TriggerSpec, option: &str, expected: &str, found: &Dynamic) -> String {

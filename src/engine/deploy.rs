@@ -231,7 +231,8 @@ fn arities(program: &Program, declared: &Declaration) -> Vec<Diagnostic> {
             }
             let label = format!("{option}:");
             let from = trigger.line as usize;
-            let stands = (from..).map_while(|n| Some((n, source.line(n)?))).find_map(|(n, line)| Some((n, line.find(&label)?)));
+            let stands =
+                (from..).map_while(|n| Some((n, source.line(n)?))).find_map(|(n, line)| Some((n, line.find(&label)?)));
             let (line, at) = stands.unwrap_or((from, 0));
             let column = source.line(line).unwrap_or_default()[..at].chars().count() + 1;
             let place = source.place(line, column, option.len());

@@ -292,7 +292,9 @@ fn starts(
     };
     match rule {
         None => events.iter().filter_map(|event| start(event["payload"].clone(), one(event))).collect(),
-        Some(Gathering::Debounce(_)) => events.last().and_then(|last| start(last["payload"].clone(), one(last))).into_iter().collect(),
+        Some(Gathering::Debounce(_)) => {
+            events.last().and_then(|last| start(last["payload"].clone(), one(last))).into_iter().collect()
+        }
         Some(Gathering::Batch { .. }) => {
             let payloads: Vec<_> = events.iter().map(|event| event["payload"].clone()).collect();
             let names: BTreeSet<_> = events.iter().filter_map(|event| event["name"].as_str()).collect();
@@ -305,7 +307,10 @@ fn starts(
 
 /// The input; `when` was asked of each event as it came.
 fn decided(deployed: &Deployed, spec: &TriggerSpec, payload: Value) -> Result<Value, String> {
-    let spec = TriggerSpec { closures: spec.closures.iter().filter(|name| *name == "input").cloned().collect(), ..spec.clone() };
+    let spec = TriggerSpec {
+        closures: spec.closures.iter().filter(|name| *name == "input").cloned().collect(),
+        ..spec.clone()
+    };
     match decide(deployed, &spec, Received::of(payload))? {
         Decision::Start { input, .. } => Ok(input),
         Decision::Skip => unreachable!("`when` is not asked here"),

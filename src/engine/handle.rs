@@ -327,8 +327,8 @@ impl Handle {
     pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
         let shared = Arc::clone(&self.shared);
         let changes = if causes::asks_closures(&shared, &event.name) {
-            let asked = tokio::task::spawn_blocking(move || causes::emission(&shared, event, 0));
-            asked.await.map_err(|_| Error::Stopped("an internal error; hint: see the log".to_owned()))?
+            let work = move || causes::emission(&shared, event, 0);
+            self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
         } else {
             causes::emission(&shared, event, 0)
         };
@@ -350,8 +350,14 @@ impl Handle {
         if spec.closures.is_empty() {
             return decide(&deployed, &spec, received);
         }
-        let asked = tokio::task::spawn_blocking(move || decide(&deployed, &spec, received));
-        asked.await.unwrap_or_else(|_| Err("an internal error; hint: see the log".to_owned()))
+        let asked = self.aside(move || decide(&deployed, &spec, received)).await;
+        asked.unwrap_or_else(|| Err("an internal error; hint: see the log".to_owned()))
+    }
+
+    /// Does what asks closures on another thread; `None`: it panicked.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _permit = self.shared.asking.acquire().await.ok()?;
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// What is gathered for a workflow's triggers, and has not started a run yet.
@@ -499,7 +505,14 @@ impl Drop for Watch {
     }
 }
 
-pub(super) fn new_run(shared: &Shared, deployed: &Deployed, id: RunId, input: Payload, trigger: &Value, key: Option<&str>) -> Run {
+pub(super) fn new_run(
+    shared: &Shared,
+    deployed: &Deployed,
+    id: RunId,
+    input: Payload,
+    trigger: &Value,
+    key: Option<&str>,
+) -> Run {
     let now = shared.now();
     Run {
         id,

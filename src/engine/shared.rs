@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::gather::Gathered;
 use super::deploy::Deployed;
+use super::gather::Gathered;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
@@ -43,6 +43,9 @@ pub enum Notice {
     /// The disk is full, or the store failed: this is what it said.
     Trouble(Arc<str>),
 }
+
+/// Closures that are asked at once: a few hold up no other, many would hold up the workers.
+const ASKING_MOST: usize = 4;
 
 /// Values that runs of this node have set and that are not durable yet, over the store.
 #[derive(Default)]
@@ -80,6 +83,8 @@ pub(super) struct Shared {
     pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     pub(super) timeline: Timeline,
     pub(super) gathered: Gathered,
+    /// Closures of triggers that are asked beside the workers: each may take a second of a core.
+    pub(super) asking: tokio::sync::Semaphore,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -122,6 +127,7 @@ impl Shared {
             waiters: Mutex::default(),
             timeline: Timeline::default(),
             gathered: Gathered::default(),
+            asking: tokio::sync::Semaphore::new(ASKING_MOST),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),

@@ -347,8 +347,7 @@ impl Worker {
         }
         self.unsubscribe(run, &motion);
         let depth = motion.world.deeper(end.at);
-        let (starts, refused) =
-            super::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth);
+        let (starts, refused) = super::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth);
         let session = motion.activation.session();
         if let Some(problem) = refused {
             session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));

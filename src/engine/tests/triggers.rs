@@ -145,10 +145,14 @@ fn the_end_of_a_run_starts_what_its_closures_say() {
     world.until(|| world.runs("w")[0].status == Status::Completed);
     let info = world.runs("w")[0].output.clone().expect("an output").to_json();
     let (id, trigger) = (json!(job.id), json!("run:job"));
-    assert_eq!(info, json!({ "kind": "run", "trigger": trigger, "run": id, "workflow": "job", "status": "completed", "depth": 1 }));
+    assert_eq!(
+        info,
+        json!({ "kind": "run", "trigger": trigger, "run": id, "workflow": "job", "status": "completed", "depth": 1 })
+    );
 }
 
-const BATCH: &str = "trigger::event(\"paid\", #{ batch: #{ size: 3, within: \"1h\" }, when: |p| p != 0, input: |all| #{ all: all } });
+const BATCH: &str =
+    "trigger::event(\"paid\", #{ batch: #{ size: 3, within: \"1h\" }, when: |p| p != 0, input: |all| #{ all: all } });
     fn main(i) { i.all.len() }";
 
 #[test]
