@@ -201,3 +201,18 @@ pub(super) fn told<T>(deployed: &Deployed, spec: &TriggerSpec, result: Result<T,
     };
     result.inspect_err(say).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_cut_behind_its_limit_and_forgotten_after_a_pause() {
+        let hour = 3_600_000;
+        assert_eq!(deeper(63, Timestamp(0), Timestamp(hour - 1)), 64);
+        assert_eq!(deeper(63, Timestamp(0), Timestamp(hour)), 0);
+        assert_eq!(too_deep(DEPTH_MOST, "the start"), None);
+        assert!(too_deep(DEPTH_MOST + 1, "the start").is_some_and(|said| said.starts_with("the start is refused")));
+        assert_eq!(depth_of(&Payload::from_json(&json!({ "kind": "hand" }))), 0);
+    }
+}

@@ -83,7 +83,7 @@ pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Res
     let place = deployed.bundle.main().to_owned();
     let body = move || {
         let called = loaded.prepared.call(&loaded.engine, &function, args);
-        called.map(|value| value.flatten()).map_err(|error| told(&error, &place))
+        called.map(Dynamic::flatten).map_err(|error| told(&error, &place))
     };
     match on_fiber(LIMITS, body) {
         Err(Refusal::Limit(said)) => {

@@ -261,8 +261,8 @@ fn finish(shared: &Shared, prefix: &str, events: &Events, act: &Act) {
             let read = |seq: &u64| shared.store.state(SCOPE, &Gather::key_at(prefix, *seq));
             match events.keys().map(read).collect::<Result<Vec<_>, _>>() {
                 Ok(found) => {
-                    let found = found.into_iter().flatten().map(|value| value.to_json()).collect();
-                    changes.extend(starts(shared, deployed, spec, *rule, found));
+                    let found: Vec<_> = found.into_iter().flatten().map(|value| value.to_json()).collect();
+                    changes.extend(starts(shared, deployed, spec, *rule, &found));
                 }
                 // Nothing is removed: it is there for the next process.
                 Err(error) => return tracing::error!("gathered events of `{}` cannot be read: {error}", deployed.name),
@@ -278,7 +278,7 @@ fn starts(
     deployed: &Deployed,
     spec: &TriggerSpec,
     rule: Option<Gathering>,
-    events: Vec<Value>,
+    events: &[Value],
 ) -> Vec<Change> {
     let depth = events.iter().filter_map(|event| u32::try_from(event["depth"].as_u64()?).ok()).max().unwrap_or(0);
     let start = |payload: Value, info: Value| {

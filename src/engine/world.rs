@@ -163,9 +163,10 @@ impl RunWorld {
         let now = self.shared.now();
         let later = start.at.filter(|at| *at > now);
         let depth = self.deeper(later.unwrap_or(now));
-        let trigger = Payload::from_json(
-            &json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow, "depth": depth }),
-        );
+        let mut trigger = json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow });
+        if depth > 0 {
+            trigger["depth"] = depth.into();
+        }
         let run = Run {
             id: start.run,
             workflow: Arc::clone(&start.workflow),
@@ -175,7 +176,7 @@ impl RunWorld {
             input,
             output: None,
             error: None,
-            trigger,
+            trigger: Payload::from_json(&trigger),
             parent: start.attached.then_some(self.run),
             key: start.key.clone(),
             priority: start.priority,

@@ -195,7 +195,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::webhook",
         params: &["path: string", "options: map?"],
         nature: Nature::Declarative,
-        doc: "Starts a run for a request to `/hooks/PATH`. Options: `methods`, `verify`, `respond`, `dedupe`, `within`, `input`, `when`.",
+        doc: "Starts a run for a request to `/hooks/PATH`. Options: `methods`, `verify`, `respond`, `dedupe` (the name of a header, or \
+              `|req| key`), `within`, `input`, `when`; closures get `#{ method, path, query, headers, body }`.",
         example: "trigger::webhook(\"orders\", #{ verify: hmac(\"github\", secret(\"hook\")) })",
         call: |call| triggers::declare(call, TriggerKind::Webhook),
         ..Function::BASE
@@ -214,7 +215,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::event",
         params: &["name: string", "options: map?"],
         nature: Nature::Declarative,
-        doc: "Starts a run for each event of this name or pattern. Options: `debounce`, `batch: #{ size, within }`, `input`, `when`.",
+        doc: "Starts a run for each event of this name or pattern. Options: `debounce` (a run with the last event of a correlation \
+              key, when none came for so long) or `batch: #{ size, within }` (a run with the list of payloads), `input`, `when`.",
         example: "trigger::event(\"payment.*\")",
         call: |call| triggers::declare(call, TriggerKind::Event),
         ..Function::BASE

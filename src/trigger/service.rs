@@ -121,10 +121,8 @@ struct Cause<'a> {
 
 async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
     let Cause { workflow, spec, key, within, input, info } = cause;
-    let input = match decided(handle, workflow, spec, Received { seen: info.clone(), payload: input }).await {
-        Some(input) => input,
-        None => return Begun::Never,
-    };
+    let received = Received { seen: info.clone(), payload: input };
+    let Some(input) = decided(handle, workflow, spec, received).await else { return Begun::Never };
     let mut trigger = json!({ "kind": spec.kind.name(), "trigger": spec.id });
     if let (Some(trigger), Value::Object(info)) = (trigger.as_object_mut(), info) {
         trigger.extend(info);

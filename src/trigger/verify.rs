@@ -137,6 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn closures_take_one_parameter() {
+        let found = |text: &str| {
+            let bundle = Bundle::of_text("w.rhai", text).unwrap();
+            let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+            let faults = crate::engine::examine(bundle, &settings).1;
+            let faults = faults.iter().filter(|fault| fault.code == "E0307");
+            faults.map(|fault| (fault.place.line, fault.place.column, fault.place.width)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            found("trigger::every(\"1h\", #{\n    when: || true,\n    input: |a, b| a });\nfn main(i) { i }").len(),
+            2
+        );
+        assert_eq!(found("trigger::event(\"a\", #{\n    when: |a, b| true });\nfn main(i) { i }"), [(2, 5, 4)]);
+        let fine = "fn ok(x) { x } const F = 1; trigger::event(\"a\", #{ when: |x| x == F, input: Fn(\"ok\") }); fn main(i) { i }";
+        assert_eq!(found(fine), []);
+        assert_eq!(found("let n = 3; trigger::event(\"a\", #{ when: |x| x == n }); fn main(i) { i }"), []);
+    }
+
+    #[test]
     fn files_elsewhere_need_leave() {
         let trigger = "trigger::file(\"/srv/in/*.csv\");";
         assert_eq!(diagnosed(trigger).len(), 1);

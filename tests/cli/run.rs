@@ -74,3 +74,19 @@ fn a_killed_run_is_taken_up_where_it_stood() {
     let came: Came = place.panta(&["run", "--resume", &run]).expect(0);
     assert_eq!(came.out, "\"x\"\n");
 }
+
+#[test]
+fn an_envelope_is_taken_as_its_trigger_takes_it() {
+    let script = "trigger::webhook(\"in\", #{ when: |r| r.query.go == \"1\", input: |r| r.body.n });\nfn main(n) { [n, trigger::info().headers] }";
+    let place = Place::new(&[("w.rhai", script)]);
+    let envelope =
+        |go: &str| format!("{{\"query\":{{\"go\":\"{go}\"}},\"headers\":{{\"X-A\":\"b\"}},\"body\":{{\"n\":3}}}}");
+    place.write("yes.json", &envelope("1"));
+    let came = place.panta(&["run", "w.rhai", "--trigger", "@yes.json"]).expect(0);
+    assert_eq!(came.json(), serde_json::json!([3, { "x-a": "b" }]));
+    let came = place.panta(&["run", "w.rhai", "--json", "--trigger", &envelope("0")]).expect(0);
+    assert_eq!(came.json()["status"], "skipped");
+    assert!(
+        place.panta(&["run", "w.rhai", "--trigger", "{\"body\":1}"]).expect(1).err.contains("`when` of webhook:in")
+    );
+}

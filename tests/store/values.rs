@@ -38,8 +38,10 @@ fn an_event_leaves_a_value_and_its_repeat_none(store: &dyn Store) {
         Change::Emit { event: event(id, "paid", None, at(1)), dedupe_until: at(100), gather: vec![gather] }
     };
     given(store, [gathered("a", "1"), gathered("b", "2"), gathered("a", "3")]);
-    let left: Vec<_> = store.states("$g", "w/").unwrap().into_iter().map(|(key, value)| (key, value)).collect();
-    assert_eq!(left, [(Gather::key_at("w/", 1), text("1")), (Gather::key_at("w/", 2), text("2"))]);
+    assert_eq!(
+        store.states("$g", "w/").unwrap(),
+        [(Gather::key_at("w/", 1), text("1")), (Gather::key_at("w/", 2), text("2"))]
+    );
 }
 
 fn a_bundle_is_put_once(store: &dyn Store) {

@@ -64,9 +64,9 @@ impl World {
     }
 
     /// Emits an event; answers how many runs it started.
-    fn emit(&self, id: &str, key: Option<&str>, payload: Value) -> usize {
+    fn emit(&self, id: &str, key: Option<&str>, payload: &Value) -> usize {
         let handle = self.bench().engine.handle();
-        let (id, key, payload) = (id.into(), key.map(Into::into), Payload::from_json(&payload));
+        let (id, key, payload) = (id.into(), key.map(Into::into), Payload::from_json(payload));
         let event = Event { seq: 0, id, name: "paid".into(), key, payload, run: None, at: handle.clock().now() };
         self.bench().block(async { handle.emit(event).await.expect("emits").2.len() })
     }
@@ -103,8 +103,8 @@ fn an_event_starts_what_its_closures_say() {
         trigger::event(\"paid\", #{ when: |p| p.amount > LEAST, input: |p| #{ sum: p.amount * 2 } });
         fn main(i) { i }";
     let world = World::new(&[("w", script)]);
-    assert_eq!(world.emit("1", None, json!({ "amount": 5 })), 0);
-    assert_eq!(world.emit("2", None, json!({ "amount": 6 })), 1);
+    assert_eq!(world.emit("1", None, &json!({ "amount": 5 })), 0);
+    assert_eq!(world.emit("2", None, &json!({ "amount": 6 })), 1);
     assert_eq!(world.inputs(1), [json!({ "sum": 12 })]);
 }
 
@@ -116,7 +116,7 @@ fn a_condition_that_throws_or_never_ends_harms_nothing_else() {
         ("wrong", "trigger::event(\"paid\", #{ when: |p| \"yes\" }); fn main(i) { 1 }"),
         ("w", "trigger::event(\"paid\", #{ when: |p| p.amount == 1 }); fn main(i) { 1 }"),
     ]);
-    assert_eq!(world.emit("1", None, json!({ "amount": 1 })), 1);
+    assert_eq!(world.emit("1", None, &json!({ "amount": 1 })), 1);
     assert_eq!(world.runs("w").len(), 1);
 }
 
@@ -159,11 +159,11 @@ const BATCH: &str =
 fn a_batch_starts_one_run_when_it_is_full() {
     let world = World::new(&[("w", BATCH)]);
     for n in [1, 0, 2, 3, 4] {
-        world.emit(&n.to_string(), Some(&n.to_string()), json!(n));
+        world.emit(&n.to_string(), Some(&n.to_string()), &json!(n));
     }
     assert_eq!(world.inputs(1), [json!({ "all": [1, 2, 3] })]);
     world.until(|| world.gathered() == 1);
-    world.emit("4", None, json!(4));
+    world.emit("4", None, &json!(4));
     let waiting = world.bench().engine.handle();
     let waiting = waiting.gathered(&waiting.workflow("w").expect("is there"));
     assert_eq!((waiting.len(), waiting[0].events, waiting[0].due.is_some()), (1, 1, true));
@@ -172,15 +172,15 @@ fn a_batch_starts_one_run_when_it_is_full() {
 #[test]
 fn a_batch_survives_a_crash_in_the_middle_and_starts_once_in_time() {
     let mut world = World::new(&[("w", BATCH)]);
-    world.emit("1", None, json!(1));
+    world.emit("1", None, &json!(1));
     world.restart(0);
-    world.emit("1", None, json!(1));
-    world.emit("2", None, json!(2));
+    world.emit("1", None, &json!(1));
+    world.emit("2", None, &json!(2));
     world.restart(HOUR_MS);
     assert_eq!(world.inputs(1), [json!({ "all": [1, 2] })]);
     world.until(|| world.gathered() == 0);
     world.restart(HOUR_MS);
-    world.emit("3", None, json!(3));
+    world.emit("3", None, &json!(3));
     world.restart(HOUR_MS);
     assert_eq!(world.inputs(2)[1], json!({ "all": [3] }));
 }
@@ -190,7 +190,7 @@ fn no_event_is_lost_or_taken_twice_wherever_the_process_ends() {
     let script = "trigger::event(\"paid\", #{ batch: #{ size: 2, within: \"1h\" } }); fn main(i) { i }";
     let mut world = World::new(&[("w", script)]);
     for n in 0..30 {
-        world.emit(&n.to_string(), None, json!(n));
+        world.emit(&n.to_string(), None, &json!(n));
         if n % 3 == 0 {
             world.restart(0);
         }
@@ -208,10 +208,10 @@ const DEBOUNCE: &str = "trigger::event(\"paid\", #{ debounce: \"1h\" }); fn main
 fn a_debounced_event_waits_for_silence_of_its_key_over_a_crash() {
     let mut world = World::new(&[("w", DEBOUNCE)]);
     for (id, key) in [("1", "a"), ("2", "b"), ("3", "a")] {
-        world.emit(id, Some(key), json!(id));
+        world.emit(id, Some(key), &json!(id));
     }
     world.restart(HOUR_MS / 2);
-    world.emit("4", Some("a"), json!("4"));
+    world.emit("4", Some("a"), &json!("4"));
     world.restart(HOUR_MS / 2 + 1_000);
     assert_eq!(world.inputs(1), [json!("2")]);
     world.restart(HOUR_MS / 2 + 1_000);
@@ -229,7 +229,7 @@ fn a_flood_of_debounced_events_keeps_few_rows_and_its_last_event() {
     let script = "trigger::event(\"paid\", #{ debounce: \"1h\" }); fn main(i) { i }";
     let mut world = World::new(&[("w", script)]);
     for n in 0..300 {
-        world.emit(&n.to_string(), None, json!(n));
+        world.emit(&n.to_string(), None, &json!(n));
     }
     world.until(|| world.gathered() < 100);
     world.restart(HOUR_MS + 1_000);
@@ -239,8 +239,8 @@ fn a_flood_of_debounced_events_keeps_few_rows_and_its_last_event() {
 #[test]
 fn what_is_gathered_for_a_trigger_that_is_gone_goes_and_for_a_plain_one_starts() {
     let mut world = World::new(&[("w", DEBOUNCE), ("gone", DEBOUNCE)]);
-    world.emit("1", None, json!(1));
-    world.emit("2", None, json!(2));
+    world.emit("1", None, &json!(1));
+    world.emit("2", None, &json!(2));
     world.bench().deploy("gone", "fn main(i) { i }");
     world.scripts[0].1 = "trigger::event(\"paid\"); fn main(i) { i }".to_owned();
     world.scripts[1].1 = "fn main(i) { i }".to_owned();
@@ -253,7 +253,7 @@ fn what_is_gathered_for_a_trigger_that_is_gone_goes_and_for_a_plain_one_starts()
 #[test]
 fn a_chain_without_end_ends_and_the_last_run_says_why() {
     let world = World::new(&[("w", "trigger::event(\"paid\"); fn main(i) { event::emit(\"paid\", i + 1) }")]);
-    world.emit("1", None, json!(0));
+    world.emit("1", None, &json!(0));
     world.until(|| world.runs("w").iter().any(|run| run.status == Status::Failed));
     let runs = world.runs("w");
     let last = runs.last().expect("there are some");
@@ -284,5 +284,37 @@ fn a_workflow_that_starts_itself_is_stopped_unless_it_takes_its_time() {
     assert_eq!(world.runs("w").len(), 65);
     let world = World::new(&[("w", &script("delay: \"1h\""))]);
     world.bench().run("w", json!(0));
-    assert_eq!(world.runs("w")[1].trigger.to_json()["depth"], json!(0));
+    let trigger = world.runs("w")[1].trigger.to_json();
+    assert_eq!((&trigger["kind"], &trigger["depth"]), (&json!("workflow"), &json!(null)));
+}
+
+#[test]
+fn a_run_knows_the_events_that_started_it() {
+    let script = |options: &str| format!("trigger::event(\"*\"{options}); fn main(i) {{ trigger::info() }}");
+    let info = |options: &str| {
+        let world = World::new(&[("w", &script(options))]);
+        world.emit("1", Some("a"), &json!(1));
+        world.emit("2", None, &json!(2));
+        world.until(|| world.runs("w").first().is_some_and(|run| run.status == Status::Completed));
+        world.runs("w")[0].output.clone().expect("an output").to_json()
+    };
+    let one = info("");
+    assert_eq!(
+        (&one["kind"], &one["name"], &one["event"], &one["key"]),
+        (&json!("event"), &json!("paid"), &json!("1"), &json!("a"))
+    );
+    assert!(one["received_at"].is_string() && one["trigger"] == "event:*" && one.get("depth").is_none(), "{one}");
+    let batch = info(", #{ batch: #{ size: 2 } }");
+    let ids: Vec<_> = batch["events"].as_array().expect("a list").iter().map(|event| &event["event"]).collect();
+    assert_eq!((ids, &batch["name"]), (vec![&json!("1"), &json!("2")], &json!("paid")));
+}
+
+#[test]
+fn a_repeat_of_an_event_is_gathered_once() {
+    let world = World::new(&[("w", "trigger::event(\"paid\", #{ batch: #{ size: 2 } }); fn main(i) { i }")]);
+    for (id, n) in [("1", 1), ("1", 1), ("2", 2), ("2", 2), ("1", 1), ("3", 3)] {
+        world.emit(id, None, &json!(n));
+    }
+    assert_eq!(world.inputs(1), [json!([1, 2])]);
+    world.until(|| world.gathered() == 1);
 }

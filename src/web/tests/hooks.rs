@@ -192,3 +192,13 @@ fn a_delivery_is_new_again_after_its_time() {
         }
     });
 }
+
+#[test]
+fn what_is_gathered_is_shown_until_it_starts() {
+    let bench = Bench::new(&[("w", "trigger::event(\"a\", #{ debounce: \"1h\" }); fn main(i) { 1 }")]);
+    bench.post("/api/v1/events", &json!({ "name": "a", "key": "k", "payload": 1 })).expect(202);
+    let shown = bench.get("/api/v1/workflows/w").expect(200).json()["gathered"].clone();
+    let (trigger, key, events) = (&shown[0]["trigger"], &shown[0]["key"], &shown[0]["events"]);
+    assert_eq!((trigger, key, events), (&json!("event:a"), &json!("k"), &json!(1)));
+    assert!(shown[0]["due"].as_str() > shown[0]["since"].as_str());
+}
