@@ -35,6 +35,12 @@ type Events = BTreeMap<u64, Timestamp>;
 #[derive(Default)]
 struct Groups {
     events: BTreeMap<Arc<str>, Events>,
+    /// Those that changed since they were looked at. With many keys, an event must cost one look, not one a key.
+    dirty: BTreeSet<Arc<str>>,
+    /// When each is due, earliest first.
+    timeline: BTreeSet<(Timestamp, Arc<str>)>,
+    /// The same, by group.
+    due: BTreeMap<Arc<str>, Timestamp>,
     /// What an earlier process left is among it.
     is_complete: bool,
     /// Counts what came: whoever has looked waits only while nothing did.
@@ -109,6 +115,7 @@ impl Gathered {
         let mut groups = held(&self.groups);
         for gather in left.iter().filter(|gather| &*gather.scope == SCOPE) {
             groups.events.entry(Arc::clone(&gather.prefix)).or_default().insert(seq, at);
+            groups.dirty.insert(Arc::clone(&gather.prefix));
         }
         groups.changes += 1;
         drop(groups);
@@ -136,7 +143,10 @@ impl Gathered {
 
     /// A workflow was deployed, or the engine is to stop.
     pub(super) fn wake(&self) {
-        held(&self.groups).changes += 1;
+        let mut groups = held(&self.groups);
+        groups.changes += 1;
+        groups.dirty = groups.events.keys().cloned().collect();
+        drop(groups);
         self.changed.notify_all();
     }
 
@@ -184,32 +194,33 @@ pub(super) fn run(shared: &Arc<Shared>) {
 
 /// Starts what is due; answers after which time something may be due again.
 fn work(shared: &Arc<Shared>) -> Duration {
-    let now = shared.now();
-    let (mut wait, mut work) = (LOOK_MAX, Vec::new());
     let mut groups = held(&shared.gathered.groups);
     if !groups.is_complete {
         return LOOK_MAX;
     }
-    let mut superseded = Vec::new();
-    for (prefix, events) in &mut groups.events {
-        let Some(plan) = plan(shared, prefix, events) else { continue };
-        if plan.at > now {
-            wait = wait.min(plan.at.since(now));
-            if let Act::Start(_, _, Some(Gathering::Debounce(_))) = plan.act
-                && events.len() > DEBOUNCED_MOST
-            {
-                let newest = *events.last_key_value().expect("there are many").0;
-                let last = events.split_off(&newest);
-                superseded.extend(removals(prefix, &std::mem::replace(events, last)));
+    let superseded = groups.schedule(shared);
+    let now = shared.now();
+    let mut work = Vec::new();
+    while let Some((at, prefix)) = groups.timeline.first().cloned()
+        && at <= now
+    {
+        groups.set_due(&prefix, None);
+        let Some(events) = groups.events.get_mut(&prefix) else { continue };
+        // The script may have changed since.
+        match plan(shared, &prefix, events) {
+            Some(plan) if plan.at <= now => {
+                work.push((Arc::clone(&prefix), taken(events, &plan.act), plan.act));
+                if events.is_empty() {
+                    groups.events.remove(&prefix);
+                } else {
+                    let next = plan_at(shared, &prefix, &groups.events);
+                    groups.set_due(&prefix, next);
+                }
             }
-            continue;
-        }
-        work.push((Arc::clone(prefix), taken(events, &plan.act), plan.act));
-        if !events.is_empty() {
-            wait = Duration::ZERO;
+            other => groups.set_due(&prefix, other.map(|plan| plan.at)),
         }
     }
-    groups.events.retain(|_, events| !events.is_empty());
+    let wait = groups.timeline.first().map_or(LOOK_MAX, |(at, _)| at.since(now));
     // Closures are asked, and the store is read, without the lock.
     drop(groups);
     if !superseded.is_empty() {
@@ -219,6 +230,40 @@ fn work(shared: &Arc<Shared>) -> Duration {
         finish(shared, &prefix, &events, &act);
     }
     wait
+}
+
+fn plan_at(shared: &Shared, prefix: &str, events: &BTreeMap<Arc<str>, Events>) -> Option<Timestamp> {
+    plan(shared, prefix, events.get(prefix)?).map(|plan| plan.at)
+}
+
+impl Groups {
+    /// Looks when those are due that changed. Answers what removes events that count no more.
+    fn schedule(&mut self, shared: &Shared) -> Vec<Change> {
+        let mut superseded = Vec::new();
+        for prefix in std::mem::take(&mut self.dirty) {
+            let Some(events) = self.events.get_mut(&prefix) else { continue };
+            let plan = plan(shared, &prefix, events);
+            if let Some(Act::Start(_, _, Some(Gathering::Debounce(_)))) = plan.as_ref().map(|plan| &plan.act)
+                && events.len() > DEBOUNCED_MOST
+            {
+                let newest = *events.last_key_value().expect("there are many").0;
+                let last = events.split_off(&newest);
+                superseded.extend(removals(&prefix, &std::mem::replace(events, last)));
+            }
+            self.set_due(&prefix, plan.map(|plan| plan.at));
+        }
+        superseded
+    }
+
+    fn set_due(&mut self, prefix: &Arc<str>, at: Option<Timestamp>) {
+        if let Some(before) = self.due.remove(prefix) {
+            self.timeline.remove(&(before, Arc::clone(prefix)));
+        }
+        if let Some(at) = at {
+            self.due.insert(Arc::clone(prefix), at);
+            self.timeline.insert((at, Arc::clone(prefix)));
+        }
+    }
 }
 
 fn taken(events: &mut Events, act: &Act) -> Events {

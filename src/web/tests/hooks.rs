@@ -181,6 +181,16 @@ fn a_closure_tells_deliveries_apart() {
 }
 
 #[test]
+fn the_closures_of_a_bare_script_are_asked_without_running_it() {
+    let script = "const LEAST = 2;
+        trigger::webhook(\"in\", #{ when: |r| r.body.n > LEAST, respond: \"output\" });
+        state::add(\"runs\", 1)";
+    let bench = Bench::new(&[("w", script)]);
+    let send = |body: &'static str| bench.send("POST /hooks/in", &[], body).expect(200).json();
+    assert_eq!((send("{\"n\":2}")["skipped"].clone(), send("{\"n\":3}")), (json!("when"), json!(1)));
+}
+
+#[test]
 fn a_delivery_is_new_again_after_its_time() {
     let script = "trigger::webhook(\"in\", #{ dedupe: \"X-Id\", within: \"1ms\" }); fn main(i) { 1 }";
     let bench = Bench::new(&[("w", script)]);
