@@ -180,7 +180,7 @@ pub(super) fn run_for(
     if depth > 0 {
         info["depth"] = depth.into();
     }
-    Some(new_run(shared, deployed, RunId::new(), input, &info, None))
+    Some(new_run(shared, deployed, (shared.options.new_run)(), input, &info, None))
 }
 
 fn may_start(deployed: &Deployed, spec: &TriggerSpec, depth: u32) -> bool {

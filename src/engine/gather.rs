@@ -150,6 +150,11 @@ impl Gathered {
         self.changed.notify_all();
     }
 
+    /// When the first is due, as far as it was looked at.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        held(&self.groups).timeline.first().map(|(at, _)| *at)
+    }
+
     /// What is gathered for a workflow.
     pub(super) fn waiting(&self, deployed: &Arc<Deployed>) -> Vec<Waiting> {
         let groups = held(&self.groups);
@@ -192,8 +197,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
-/// Starts what is due; answers after which time something may be due again.
-fn work(shared: &Arc<Shared>) -> Duration {
+/// Starts what is due; answers after which time something may be due again. Also for an engine that is driven inline.
+pub(super) fn work(shared: &Arc<Shared>) -> Duration {
     let mut groups = held(&shared.gathered.groups);
     if !groups.is_complete {
         return LOOK_MAX;

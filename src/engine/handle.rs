@@ -55,6 +55,8 @@ pub struct Options {
     pub limits: effect::Limits,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// Where the ids of runs come from that are given none.
+    pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -84,6 +86,7 @@ impl Options {
             script_memory: limits.memory,
             limits: effect::Limits::default(),
             reach: Reach::All,
+            new_run: Arc::new(RunId::new),
         }
     }
 }
@@ -226,6 +229,10 @@ impl Drop for Engine {
 }
 
 impl Handle {
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
@@ -308,7 +315,7 @@ impl Handle {
 
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
-        let id = start.run.unwrap_or_default();
+        let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
         let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
         let now = self.shared.now();
         let scope = start.key_scope.unwrap_or_else(|| format!("workflow:{}", deployed.name));
@@ -356,6 +363,10 @@ impl Handle {
 
     /// Does what asks closures on another thread; `None`: it panicked.
     async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            // Driven inline, where there is one thread.
+            return Some(work());
+        }
         let _permit = self.shared.asking.acquire().await.ok()?;
         tokio::task::spawn_blocking(work).await.ok()
     }

@@ -14,6 +14,8 @@ mod decide;
 mod deploy;
 mod gather;
 mod handle;
+mod hands;
+mod inline;
 mod log;
 mod park;
 mod pending;
@@ -28,6 +30,8 @@ pub use decide::{Decision, Received, decide};
 pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine};
 pub use gather::Waiting;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
+pub use hands::{Mocked, Mocks};
+pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
 

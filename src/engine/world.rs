@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::causes;
+use super::hands::Mocks;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
@@ -31,6 +32,8 @@ pub(super) struct RunWorld {
     pub(super) allow: Rc<Allow>,
     /// How many runs started each other until this one, and when it was accepted.
     pub(super) depth: (u32, Timestamp),
+    /// What answers in place of the outside, in tests.
+    pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
     pub(super) written: Cell<u64>,
 }
@@ -105,7 +108,15 @@ impl World for RunWorld {
     }
 
     fn new_run(&self) -> RunId {
-        RunId::new()
+        (self.shared.options.new_run)()
+    }
+
+    fn watches_calls(&self) -> bool {
+        self.mocks.is_some()
+    }
+
+    fn stands_for_step(&self, name: &str) -> bool {
+        self.mocks.as_ref().is_some_and(|mocks| mocks.stands_for_step(name))
     }
 }
 

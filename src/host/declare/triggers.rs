@@ -58,19 +58,6 @@ impl TriggerKind {
         }
     }
 
-    fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Cron => &["tz", "catch_up", "overlap", "jitter", "input", "when"],
-            Self::Every => &["overlap", "jitter", "input", "when"],
-            Self::Webhook => &["methods", "verify", "respond", "dedupe", "within", "input", "when"],
-            Self::File => &["on", "settle", "input", "when"],
-            Self::Event => &["debounce", "batch", "input", "when"],
-            Self::Run => &["on", "input", "when"],
-            Self::Sql => &["every", "cursor", "input", "when"],
-            Self::Startup | Self::Mail | Self::Message => &["input", "when"],
-        }
-    }
-
     /// Its payload is `()`, so that a plain value can take its place.
     fn has_no_payload(self) -> bool {
         matches!(self, Self::Cron | Self::Every | Self::Startup)
@@ -94,7 +81,7 @@ pub(super) fn declare(call: &mut Call<'_>, kind: TriggerKind) -> Result<Dynamic,
         TriggerKind::Sql => 2,
         _ => 1,
     };
-    let options = call.options(at, kind.options())?;
+    let options = call.options(at)?;
     let mut checked = options.map.clone();
     common(call, kind, &options)?;
     match kind {
@@ -191,13 +178,12 @@ pub(crate) const BATCH_MOST: i64 = 10_000;
 
 fn event(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
     let debounce = options.duration("debounce")?;
-    let Some(batch) = options.map("batch")? else { return Ok(()) };
+    let Some(batch) = call.nested(options, "batch")? else { return Ok(()) };
     if debounce.is_some() {
         return Err(call.invalid(
             "`debounce` and `batch` exclude each other; hint: a batch of what comes `within` a time waits no longer than that",
         ));
     }
-    let batch = Options::checked(batch, "trigger::event: batch", &["size", "within"])?;
     let size = batch.int("size")?;
     if size.is_some_and(|size| !(1..=BATCH_MOST).contains(&size)) {
         return Err(call.invalid(format!("option `batch.size` is from 1 to {BATCH_MOST}")));
