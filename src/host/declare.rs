@@ -25,6 +25,7 @@ use crate::effect::Allow;
 use crate::payload::Payload;
 use crate::script::value;
 
+pub(crate) use triggers::BATCH_MOST;
 pub use triggers::{Trigger, TriggerKind};
 
 /// What a file declares.
@@ -147,7 +148,7 @@ pub(super) fn setting(name: &str) -> Option<Dynamic> {
 }
 
 /// Whether the top level of a file is being evaluated.
-fn is_collecting() -> bool {
+pub(super) fn is_collecting() -> bool {
     COLLECTOR.with_borrow(Option::is_some)
 }
 
@@ -263,7 +264,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::webhook",
         params: &["path: string", "options: map?"],
         options: &[
-            Choice::new("methods", "list of string", "which are taken; any unless given"),
+            Choice::new("methods", "list of string", "which are taken; `[\"POST\"]` unless given"),
             Choice::new(
                 "verify",
                 "map",
@@ -281,7 +282,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for a request to `/hooks/PATH`.",
+        doc: "Starts a run for a request to `/hooks/PATH`. Closures get `#{ method, path, query, headers, body }`.",
         example: "trigger::webhook(\"orders\", #{ verify: hmac(\"github\", secret(\"hook\")) })",
         call: |call| triggers::declare(call, TriggerKind::Webhook),
         ..Function::BASE
@@ -309,11 +310,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new(
                 "debounce",
                 "duration",
-                "waits until no event has come for so long, and starts one run with the last",
+                "waits until no event with the same correlation key has come for so long, and starts one run with the last",
             ),
-            Choice::new("batch", "map", "one run for several events"),
-            Choice::new("batch.size", "int", "at most so many"),
-            Choice::new("batch.within", "duration", "collects for so long"),
+            Choice::new("batch", "map", "one run with the list of payloads of several events; not with `debounce`"),
+            Choice::new("batch.size", "int", "at most so many; 10,000 unless given"),
+            Choice::new("batch.within", "duration", "collects for so long after the first"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],

@@ -97,7 +97,7 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
 }
 
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`)")
+    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
 }
 
 /// Refuses to work inside of a pure closure.
