@@ -32,7 +32,7 @@ const NASTY: &[&str] = &[
 
 const SIMPLE: &[&str] = &[
     "sleep(\"T\");",
-    "http::get(`https://h.example/T/${input.id}`);",
+    "http::get(`https://h.example/${input.id}/a & b`); http::get(\"T\");",
     "wait_for(\"T\", #{ key: input.x, timeout: \"3d\" });",
     "event::emit(\"T\", 1);",
     "task::ask(#{ title: \"T\", to: \"a\" });",
