@@ -47,7 +47,7 @@ const SIMPLE: &[&str] = &[
 const NESTED: &[&str] = &[
     "if input.a == \"T\" { B } else { B }",
     "for i in 0..3 { B }",
-    "while input.go != \"T\" { B if input.z { break; } }",
+    "while input.more != \"T\" { B if input.z { break; } }",
     "loop { B if input.y { break; } else { continue; } }",
     "switch input.k { \"T\" => { B } 1 | 2 => { B } _ => { B } }",
     "try { B } catch (e) { B }",
