@@ -9,13 +9,21 @@
 
 pub mod activation;
 mod allowed;
+mod announce;
+mod causes;
+mod closures;
+mod decide;
 mod deploy;
+mod flow;
+mod gather;
 mod handle;
 mod hands;
 mod inline;
+pub mod links;
 mod log;
 mod park;
 mod pending;
+pub mod people;
 mod programs;
 mod shared;
 mod surroundings;
@@ -24,12 +32,15 @@ mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use decide::{Decision, Received, decide};
+pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use flow::flow;
+pub use gather::Waiting;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
-pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
+pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 
 #[cfg(test)]
 mod tests;

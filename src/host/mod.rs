@@ -23,12 +23,15 @@ mod http;
 mod json;
 mod lists;
 mod log;
+mod mail;
 mod policy;
+mod progress;
 mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod task;
 mod template;
 mod toml;
 mod tree;
@@ -54,9 +57,12 @@ pub fn tables() -> Vec<&'static [Function]> {
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
         events::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
+        mail::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,
@@ -91,7 +97,7 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
 }
 
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`)")
+    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
 }
 
 /// Refuses to work inside of a pure closure.
