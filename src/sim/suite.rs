@@ -173,3 +173,6 @@ fn panicked(test: &Found) -> Diagnostic {
         Broken::new(MISUSE, "internal error while the test ran").hint("this is a bug of `panta`, please report it");
     broken.tell(Diagnostic::new(MISUSE, "", place))
 }
+
+#[cfg(test)]
+mod tests;
