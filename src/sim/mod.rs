@@ -7,6 +7,7 @@
 mod book;
 mod broken;
 mod case;
+mod coverage;
 mod crash;
 mod functions;
 mod raised;
@@ -37,6 +38,7 @@ use crate::script::program::Prepared;
 use crate::store::End;
 use crate::time::Timestamp;
 
+pub use coverage::{FileCoverage, Way};
 pub use site::Folder;
 pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;

@@ -178,7 +178,7 @@ fn a_workflow_that_depends_on_where_it_dies_is_found() {
         "t.mock(\"http::post\", test::response(200)); t.start(); t.crash_everywhere();",
         &[
             "E0703",
-            "when the process dies before write",
+            "when the process dies after write 2 of 3",
             "the status of `w` is another",
             "expected: completed",
             "  actual: failed",
@@ -221,4 +221,39 @@ fn thirty_thousand_days_pass_in_moments() {
     );
     let took = crate::time::elapsed().saturating_sub(began);
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn what_was_gone_through_is_told() {
+    let workflow = "fn main(n) {\n  step(\"one\", || 1);\n  if n > 1 {\n    step(\"two\", || 2)\n  } else {\n    [n].map(|x| x)\n  }\n\
+        \n  switch n {\n    1 => 10,\n    _ => 20\n  }\n}\nfn unused() { try { 1 } catch { 2 } }";
+    let sources: BTreeMap<_, _> = [
+        ("w.rhai", workflow),
+        ("w.test.rhai", "fn test_it() { let t = test::workflow(\"w\"); t.start(1); assert_eq(t.output(), 10); }"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.to_owned()))
+    .into();
+    let folder = Arc::new(Folder { sources: Box::new(sources), stdlib: &[] });
+    let selection = Selection { files: vec!["w.test.rhai".into()], coverage: true, ..Selection::default() };
+    let report = run(&folder, &selection);
+    assert_eq!(report.counts(), (1, 0), "{:?}", report.outcomes[0].failure);
+    let ways = |ways: &[crate::sim::Way]| -> Vec<String> {
+        ways.iter().map(|way| format!("{} {} {}", way.line, way.what, if way.taken { "yes" } else { "no" })).collect()
+    };
+    assert_eq!(ways(&report.coverage[0].steps), ["2 one yes", "4 two no"]);
+    assert_eq!(
+        ways(&report.coverage[0].branches),
+        [
+            "1 fn main yes",
+            "2 closure yes",
+            "3 if no",
+            "4 closure no",
+            "5 else yes",
+            "6 closure yes",
+            "10 arm yes",
+            "11 arm no",
+            "14 fn unused no",
+            "14 catch no"
+        ]
+    );
 }
