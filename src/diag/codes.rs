@@ -211,7 +211,7 @@ pub const CODES: &[Code] = &[
     row(
         "E0307",
         "bad literal",
-        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy.",
+        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy, a map of options that it knows.",
         "sleep(\"1h 30m\");",
     ),
     row(

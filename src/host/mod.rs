@@ -10,6 +10,7 @@ pub mod branches;
 pub mod catalog;
 pub mod cleanup;
 mod csv;
+mod decimals;
 pub mod declare;
 pub mod effects;
 mod encoding;
@@ -20,15 +21,23 @@ pub mod function;
 mod hash;
 mod http;
 mod json;
+mod lists;
 mod log;
 mod policy;
+mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod template;
+mod toml;
+mod tree;
+mod url;
 mod values;
 mod waiting;
 mod workflows;
+mod xml;
+mod yaml;
 
 use rhai::{Dynamic, Engine, FnPtr, Map};
 
@@ -56,6 +65,14 @@ pub fn tables() -> Vec<&'static [Function]> {
         csv::FUNCTIONS,
         hash::FUNCTIONS,
         encoding::FUNCTIONS,
+        lists::FUNCTIONS,
+        regex::FUNCTIONS,
+        url::FUNCTIONS,
+        decimals::FUNCTIONS,
+        xml::FUNCTIONS,
+        yaml::FUNCTIONS,
+        toml::FUNCTIONS,
+        template::FUNCTIONS,
     ]
 }
 

@@ -13,6 +13,7 @@
 
 mod arrays;
 pub(super) mod compare;
+mod mixed;
 pub(super) mod nesting;
 mod order;
 pub mod seen;
@@ -52,6 +53,7 @@ pub fn engine() -> Engine {
     for register in [
         arrays::register,
         compare::register,
+        mixed::register,
         nesting::register,
         order::register,
         seen::register,

@@ -219,7 +219,13 @@ impl Sim {
                 pending.remove(&wait);
             }
             match progress {
-                Progress::Sliced => continue,
+                Progress::Sliced => {
+                    // A `timeout` counts the time that its body computes; nothing else does, so that all else stays exact.
+                    if activation.is_timed() {
+                        state.now = state.now.plus(Limits::default().slice);
+                    }
+                    continue;
+                }
                 Progress::Ended(end) => return Some(Finish::Ended(end)),
                 Progress::Diverged(divergence) => return Some(Finish::Diverged(divergence)),
                 Progress::Waiting => {}
