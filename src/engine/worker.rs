@@ -1,6 +1,8 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 use std::cell::RefCell;
+mod tasks;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -14,7 +16,7 @@ use super::activation::{Activation, Input, Progress};
 use super::hands::Hands;
 use super::inline::Tools;
 use super::log::Item;
-use super::pending::{Pending, child_answer, deadline_passed, event_answer};
+use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::world::RunWorld;
@@ -444,6 +446,7 @@ impl Worker {
                 held(&self.shared.ends).entry(child).or_default().push(run);
                 Pending::Child { run: child, workflow, attached, ask }
             }
+            What::Task { task } => Pending::Task { task, armed: None, ask },
             What::Start { start } => {
                 self.start_child(run, wait, &start);
                 Pending::Start
@@ -489,6 +492,7 @@ impl Worker {
     fn look(&mut self, run: RunId, wait: WaitId) {
         let Some(motion) = self.motions.get_mut(&run) else { return };
         let answer = match motion.waits.get(&wait) {
+            Some(Pending::Task { .. }) => return self.look_at_task(run, wait, None),
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
             Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
             _ => None,
@@ -529,6 +533,10 @@ impl Worker {
                 continue;
             }
             let answer = match motion.waits.get(&wait) {
+                Some(Pending::Task { .. }) => {
+                    self.fire_task(run, wait);
+                    continue;
+                }
                 Some(Pending::Until { .. }) => Answer::Due,
                 Some(Pending::Event { filter, due, .. }) => {
                     event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
@@ -559,7 +567,10 @@ impl Worker {
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
-        let waiting_for = motion.waits.values().map(Pending::sentence).collect::<Vec<_>>().join("; and ").into();
+        let tasks = motion.waits.values().filter_map(Pending::task).collect();
+        let people = &self.shared.options.people;
+        let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
+        let waiting_for = sentences.join("; and ").into();
         motion.parked = true;
         let change = Change::Park {
             run,
@@ -569,6 +580,7 @@ impl Worker {
             wake_at,
             subscriptions,
             children,
+            tasks,
         };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
@@ -611,6 +623,7 @@ impl Worker {
         let missed = motion.waits.values().any(|pending| match pending {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
             Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
+            Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
             _ => false,
         });
         if missed {

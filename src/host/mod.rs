@@ -24,11 +24,13 @@ mod json;
 mod lists;
 mod log;
 mod policy;
+mod progress;
 mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod task;
 mod template;
 mod toml;
 mod tree;
@@ -54,6 +56,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
         events::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
