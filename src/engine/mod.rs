@@ -8,8 +8,8 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
-mod announce;
 mod allowed;
+mod announce;
 mod deploy;
 mod flow;
 mod handle;
@@ -29,7 +29,6 @@ mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
 pub use flow::flow;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
