@@ -4,6 +4,7 @@
 //! the scripts folder, else in the platform's config folder. Owns no state; the environment comes in as a function, so that
 //! tests give their own.
 
+mod calendars;
 mod file;
 
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the daemon listens.
     pub listen: String,
-    /// Plain settings for scripts.
+    /// Plain settings for scripts; the calendar `de` is the setting `calendars.de`.
     pub settings: Arc<BTreeMap<String, Payload>>,
     /// Bounds.
     pub limits: Limits,

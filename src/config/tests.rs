@@ -49,3 +49,15 @@ fn faults_have_a_place_and_a_hint() {
     assert!(fault.contains("a text is expected") && fault.contains("`parsec` is no unit"), "{fault}");
     assert!(load("x = ", &Flags::default(), &[]).unwrap_err().contains("panta.toml:1:"));
 }
+
+#[test]
+fn calendars_are_settings_and_checked() {
+    let good = "[calendars.de]\nzone = \"Europe/Berlin\"\ndays = \"mon-thu\"\nholidays = [2026-12-25]";
+    let (_folder, config) = load(good, &Flags::default(), &[]).unwrap();
+    let kept = config.settings.get("calendars.de").unwrap().to_json();
+    assert_eq!(kept["holidays"], serde_json::json!(["2026-12-25"]));
+    let fault = load("[calendars.de]\nhour = \"9\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("unknown key `hour`"), "{fault}");
+    let fault = load("[calendars.de]\nhours = \"9\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("the calendar `de`: the hours `9`"), "{fault}");
+}
