@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Limits;
 use crate::diag::{Diagnostic, Place, suggest};
+use crate::engine::people::Directory;
 use crate::payload::Payload;
 
 /// What a file says.
@@ -19,9 +20,11 @@ pub(super) struct Read {
     pub(super) listen: Option<String>,
     pub(super) settings: BTreeMap<String, Payload>,
     pub(super) limits: Limits,
+    pub(super) url: Option<String>,
+    pub(super) people: Directory,
 }
 
-const KEYS: [&str; 5] = ["data", "listen", "config", "limits", "calendars"];
+const KEYS: [&str; 7] = ["data", "listen", "url", "config", "limits", "people", "calendars"];
 const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
 
 /// Reads a file, or names all its faults.
@@ -46,7 +49,7 @@ fn parse(name: &str, text: &str) -> Result<Read, Vec<Diagnostic>> {
 pub(super) struct Reader<'a> {
     name: &'a str,
     text: &'a str,
-    faults: Vec<Diagnostic>,
+    pub(super) faults: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -58,6 +61,8 @@ impl Reader<'_> {
                 "listen" => read.listen = self.text(value),
                 "config" => read.settings.extend(self.settings(value)),
                 "calendars" => read.settings.extend(super::calendars::read(self, value)),
+                "url" => read.url = self.url(value),
+                "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
@@ -132,7 +137,7 @@ impl Reader<'_> {
         self.faults.push(Diagnostic::new("E0601", why, place));
     }
 
-    fn place(&self, span: std::ops::Range<usize>) -> Place {
+    pub(super) fn place(&self, span: std::ops::Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let begin = before.rfind('\n').map_or(0, |at| at + 1);
         let source = self.text[begin..].lines().next().unwrap_or_default();

@@ -3,6 +3,8 @@
 //! Single-threaded, without clock and I/O: the worker and the simulation drive it alike. The rule that makes a replay
 //! exact is here: an outcome is fed only when every strand waits.
 
+mod interrupt;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -12,7 +14,9 @@ use crate::diag::Diagnostic;
 use crate::host::branches;
 use crate::host::cleanup::{self, FrameId, Leaving};
 use crate::host::fail::{Fail, error_map};
-use crate::host::session::{self, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error};
+use crate::host::session::{
+    self, Act, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error,
+};
 use crate::journal::{Entry, Kind, Phase, Position};
 use crate::payload::Payload;
 use crate::replay::{Divergence, Next};
@@ -80,6 +84,8 @@ pub struct Activation {
     ended: Option<End>,
     waits: BTreeSet<WaitId>,
     aborted: Vec<WaitId>,
+    /// The strand whose time slice was used up.
+    computing: Option<StrandId>,
     explain: Explain,
 }
 
@@ -106,6 +112,7 @@ impl Activation {
             ended: None,
             waits: BTreeSet::new(),
             aborted: Vec::new(),
+            computing: None,
             explain,
         };
         let engine = Rc::clone(&session.engine);
@@ -161,9 +168,16 @@ impl Activation {
                 return Progress::Ended(end.clone());
             }
             if let Some(id) = self.ready.pop_front() {
-                if self.resume(id) == Some(Pause::Slice) {
-                    self.ready.push_front(id);
-                    return Progress::Sliced;
+                if self.interrupt(id) {
+                    continue;
+                }
+                match self.resume(id) {
+                    Some(Pause::Slice) => {
+                        self.sliced(id);
+                        return Progress::Sliced;
+                    }
+                    Some(Pause::Reached) => self.reached(),
+                    Some(Pause::Waiting) | None => {}
                 }
                 continue;
             }
@@ -212,15 +226,10 @@ impl Activation {
                 }
             }
             Input::Cancel(reason) => {
-                if self.ending.is_some() {
-                    return;
+                if self.ending.is_none() {
+                    self.record_cancel(&reason, Position::default(), 0);
+                    self.cancel(&reason);
                 }
-                let now = self.session.now.get();
-                let mut entry = Entry::opened(Kind::Cancel, Position::default(), "cancel".into(), now);
-                entry.phase = Phase::Closed;
-                entry.detail = Some(reason.clone());
-                self.session.replay.borrow_mut().append(entry);
-                self.cancel(&reason);
             }
         }
     }
@@ -267,10 +276,14 @@ impl Activation {
         let live = self.strands.get_mut(&id)?;
         let fiber = live.fiber.as_mut()?;
         let before = session::set_current(Some((Rc::clone(&self.session), Rc::clone(&live.strand))));
+        self.session.alone.set(self.ready.is_empty());
+        self.session.guard.set_ticks(live.strand.ticks.get());
         let entered = self.session.guard.enter();
+        self.session.arm(&live.strand);
         let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fiber.resume()));
         drop(entered);
         session::set_current(before);
+        live.strand.ticks.set(self.session.guard.ticks());
         match turn {
             Ok(Turn::Paused(pause)) => Some(pause),
             Ok(Turn::Finished(result)) => {
@@ -396,6 +409,13 @@ impl Activation {
         self.ready.retain(|ready| *ready != id);
         self.session.awaiting.borrow_mut().retain(|_, strand| *strand != id);
         self.session.outbox.borrow_mut().retain(|ask| ask.strand != id);
+        let task = self.session.tasks.borrow_mut().remove(&id);
+        // In the commit of what made it go. While it is replayed, that has happened.
+        if let Some(task) = task
+            && self.session.replay.borrow().is_live()
+        {
+            self.session.acts.borrow_mut().push(Act::CloseTask { task });
+        }
         if let Some(wait) = live.strand.wait.take()
             && self.waits.remove(&wait)
         {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::hands::Mocks;
+use super::links::EventLink;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
@@ -14,7 +16,8 @@ use crate::id::RunId;
 use crate::journal::encode_segment;
 use crate::payload::Payload;
 use crate::script::memory;
-use crate::store::{Change, Dedupe, Event, Rollback, Run, Status};
+use crate::store::{Change, Dedupe, Event, PROGRESS, Rollback, Run, Status};
+use crate::time::Timestamp;
 
 /// Repeats of an event's id are dropped that long.
 pub(super) const EVENT_REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
@@ -27,6 +30,8 @@ pub(super) struct RunWorld {
     pub(super) epoch: u64,
     pub(super) performer: Performer,
     pub(super) allow: Rc<Allow>,
+    /// What answers in place of the outside, in tests.
+    pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
     pub(super) written: Cell<u64>,
 }
@@ -73,6 +78,15 @@ impl World for RunWorld {
         })
     }
 
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String> {
+        self.shared.options.people.known(names)
+    }
+
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String> {
+        let link = EventLink { name: name.to_owned(), key: key.map(str::to_owned), expires };
+        self.shared.options.links.event(&link)
+    }
+
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
         let starting = held(&self.shared.starting).contains(&run);
@@ -88,7 +102,15 @@ impl World for RunWorld {
     }
 
     fn new_run(&self) -> RunId {
-        RunId::new()
+        (self.shared.options.new_run)()
+    }
+
+    fn watches_calls(&self) -> bool {
+        self.mocks.is_some()
+    }
+
+    fn stands_for_step(&self, name: &str) -> bool {
+        self.mocks.as_ref().is_some_and(|mocks| mocks.stands_for_step(name))
     }
 }
 
@@ -123,6 +145,12 @@ impl RunWorld {
                 let starts = super::handle::starts_by_event(&self.shared, &event);
                 changes.push(Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) });
                 changes.extend(starts);
+            }
+            Act::OpenTask(task) => changes.push(Change::OpenTask { epoch: self.epoch, task }),
+            Act::CloseTask { task } => changes.push(Change::CloseTask { task, at: self.shared.now() }),
+            Act::Progress(value) => {
+                let (scope, key) = (PROGRESS.into(), self.run.to_string().into());
+                changes.push(Change::SetState { scope, key, value: Some(value) });
             }
             Act::SetState { key, value } => {
                 changes.push(Change::SetState { scope: Arc::clone(&self.workflow), key, value });

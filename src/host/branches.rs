@@ -99,6 +99,8 @@ struct Group {
     scope: ScopeId,
     ordinal: u32,
     limit: usize,
+    /// The second branch is the timer of a `timeout`.
+    timed: bool,
 }
 
 /// The groups of a run.
@@ -176,7 +178,7 @@ pub(super) fn timeout(call: &Call<'_>, duration: Duration, body: &FnPtr, args: V
         result.map_err(|fail| fail.into_error(rhai::Position::NONE))
     });
     let bodies = vec![body_of(call, &session, body.clone(), args), timer];
-    let (mut results, decided) = run_bodies(&session, &strand, bodies, Until::First, MOST)?;
+    let (mut results, decided) = run_bodies(&session, &strand, bodies, Until::First, MOST, true)?;
     if decided == Some(0) {
         return Ok(results[0].take().expect("the body has ended")?);
     }
@@ -229,7 +231,7 @@ fn run(call: &Call<'_>, closures: Vec<Branch>, until: Until, limit: usize) -> Re
         )));
     }
     let bodies = closures.into_iter().map(|(closure, args)| body_of(call, &session, closure, args)).collect();
-    run_bodies(&session, &strand, bodies, until, limit)
+    run_bodies(&session, &strand, bodies, until, limit, false)
 }
 
 fn run_bodies(
@@ -238,6 +240,7 @@ fn run_bodies(
     bodies: Vec<Body>,
     until: Until,
     limit: usize,
+    timed: bool,
 ) -> Result<Ended, Fail> {
     let scope = strand.scope.get();
     let ordinal = session.replay.borrow_mut().scopes.advance(scope).ordinal;
@@ -259,6 +262,7 @@ fn run_bodies(
         scope,
         ordinal,
         limit,
+        timed,
     };
     session.groups.borrow_mut().all.insert(id, group);
     fill(session, id);
@@ -346,6 +350,29 @@ pub fn branches_of(session: &Rc<Session>, strand: StrandId) -> Vec<StrandId> {
     let mut groups = session.groups.borrow_mut();
     let ids: Vec<_> = groups.all.iter().filter(|(_, g)| g.parent.id == strand).map(|(id, _)| *id).collect();
     ids.into_iter().filter_map(|id| groups.all.remove(&id)).flat_map(|group| group.running.into_keys()).collect()
+}
+
+/// The timers of the `timeout`s around a strand, the outermost first.
+pub fn timers_around(session: &Session, strand: StrandId) -> Vec<StrandId> {
+    let groups = session.groups.borrow();
+    let mut timers = Vec::new();
+    let mut at = strand;
+    while let Some(group) = groups.of.get(&at).and_then(|id| groups.all.get(id)) {
+        if group.timed && group.running.get(&at).is_some_and(|(index, _)| *index == 0) {
+            timers.extend(group.running.iter().find(|(_, (index, _))| *index == 1).map(|(timer, _)| *timer));
+        }
+        at = group.parent.id;
+    }
+    timers.reverse();
+    timers
+}
+
+/// The branch that began in this scope, while it runs.
+pub fn strand_in(session: &Session, scope: &[crate::journal::Segment]) -> Option<StrandId> {
+    let groups = session.groups.borrow();
+    let replay = session.replay.borrow();
+    let mut running = groups.all.values().flat_map(|group| &group.running);
+    running.find(|(_, (_, own))| replay.scopes.path(*own) == scope).map(|(strand, _)| *strand)
 }
 
 /// The compensation scope in which the branches of this strand's group were begun.

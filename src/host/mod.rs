@@ -13,7 +13,7 @@ pub mod cleanup;
 mod csv;
 mod decimals;
 pub mod declare;
-mod effects;
+pub mod effects;
 mod encoding;
 mod events;
 pub mod fail;
@@ -26,11 +26,13 @@ mod json;
 mod lists;
 mod log;
 mod policy;
+mod progress;
 mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod task;
 mod template;
 mod time;
 mod toml;
@@ -57,6 +59,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
         events::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,

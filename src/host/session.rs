@@ -15,14 +15,15 @@ use super::branches::Groups;
 use super::cleanup::{FrameId, Frames};
 use super::fail::Fail;
 use crate::effect;
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
-use crate::replay::{Command, Divergence, Replay, ScopeId, Scopes};
+use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
 use crate::script::value;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// A strand of a run in this activation.
@@ -59,6 +60,13 @@ pub enum What {
         undo: Option<String>,
         /// An intent of an earlier activation exists: it may have happened.
         again: bool,
+        /// The call behind it, where the surroundings watch calls.
+        called: Option<Rc<Called>>,
+    },
+    /// What stands in place of a function of the script's own, in tests.
+    Stand {
+        /// The call behind it.
+        called: Rc<Called>,
     },
     /// A point in time.
     Until {
@@ -89,11 +97,44 @@ pub enum What {
         /// It ends when the one that waits for it does.
         attached: bool,
     },
+    /// The answer of a person.
+    Task {
+        /// The task, as it opened.
+        task: Box<Task>,
+    },
     /// The answer to a start with a key.
     Start {
         /// What to start.
         start: Box<ChildStart>,
     },
+}
+
+impl What {
+    /// Whether it may change the outside.
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::Effect { request, .. } => request.kind() == effect::Kind::Mutating,
+            Self::Stand { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// A call as the script made it.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The function, as the script names it.
+    pub function: Arc<str>,
+    /// The file of the call.
+    pub file: Arc<str>,
+    /// Its line.
+    pub line: u32,
+    /// The place of its entry; none inside of `wait_until`, which records no calls.
+    pub position: Option<crate::journal::Position>,
+    /// From 1.
+    pub attempt: u32,
+    /// What it was given.
+    pub arguments: Vec<Dynamic>,
 }
 
 /// A request of a strand to the engine.
@@ -131,12 +172,16 @@ pub struct EventSeen {
 pub enum Answer {
     /// The outcome of an effect.
     Effect(effect::Outcome),
+    /// What stands for an effect or a function gave: a value as the function returns it, or an error map.
+    Given(Result<Payload, Payload>),
     /// The time has come.
     Due,
     /// An event; `None`: the wait's time is over.
     Event(Option<EventSeen>),
     /// How the child ended: its output, or an error map.
     Child(Result<Payload, Payload>),
+    /// What the person said: `#{ choice, data, by, at }`; `None`: the task's time is over.
+    Task(Option<Payload>),
     /// The run that the key stands for; an error map where the start was refused.
     Started(Result<RunId, Payload>),
     /// The recorded outcome that it waited for is next.
@@ -189,6 +234,15 @@ pub enum Act {
         /// What it says.
         payload: Payload,
     },
+    /// Opens a task.
+    OpenTask(Box<Task>),
+    /// Nobody waits for a task any more.
+    CloseTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// How far the run has come: `#{ value, text }`.
+    Progress(Payload),
     /// Sets or removes a durable value of the workflow.
     SetState {
         /// Which.
@@ -224,12 +278,24 @@ pub trait World {
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
+    /// A signed address that emits an event, until then where given; or why there is none.
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String>;
     /// The status of a run.
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
     /// A step begins, live: for those who watch.
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
     /// A new identity.
     fn new_run(&self) -> RunId;
+    /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
+    fn watches_calls(&self) -> bool {
+        false
+    }
+    /// Whether something stands in place of the body of steps with this name.
+    fn stands_for_step(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// What is fixed for a run.
@@ -279,6 +345,16 @@ pub struct Strand {
     pub answer: RefCell<Option<Answer>>,
     /// What it waits for.
     pub wait: Cell<Option<WaitId>>,
+    /// Its command is one that waits, and has not waited yet.
+    pub must_wait: Cell<bool>,
+    /// Until when its timer runs, while it waits for one.
+    pub due: Cell<Option<Timestamp>>,
+    /// The scope in which it began.
+    home: ScopeId,
+    /// Operations since its last host call, when it was suspended last.
+    pub ticks: Cell<u64>,
+    /// For the limit of a `timeout`: where it met a strand that computed on when its time was over.
+    pub interrupted: RefCell<Option<Interruption>>,
 }
 
 impl Strand {
@@ -296,6 +372,11 @@ impl Strand {
             attempt: Cell::new(1),
             answer: RefCell::new(None),
             wait: Cell::new(None),
+            must_wait: Cell::new(false),
+            due: Cell::new(None),
+            home: Scopes::ROOT,
+            ticks: Cell::new(0),
+            interrupted: RefCell::new(None),
         })
     }
 
@@ -313,6 +394,11 @@ impl Strand {
             attempt: self.attempt.clone(),
             answer: RefCell::new(None),
             wait: Cell::new(None),
+            must_wait: Cell::new(false),
+            due: Cell::new(None),
+            home: scope,
+            ticks: Cell::new(0),
+            interrupted: RefCell::new(None),
         })
     }
 
@@ -359,6 +445,8 @@ pub struct Session {
     pub spawns: RefCell<VecDeque<Spawn>>,
     /// Strands to be dropped.
     pub drops: RefCell<Vec<StrandId>>,
+    /// No other strand could go on when the one that runs was resumed.
+    pub alone: Cell<bool>,
     /// Strands that can go on.
     pub woken: RefCell<VecDeque<StrandId>>,
     /// Strands that wait for a recorded outcome, by its index.
@@ -369,6 +457,10 @@ pub struct Session {
     pub frames: RefCell<Frames>,
     /// Events that this run has taken.
     pub consumed: RefCell<BTreeSet<u64>>,
+    /// Tasks that strands wait for: who goes takes its task with it.
+    pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
+    /// The newest progress, until it is handed to the log.
+    pub progress: RefCell<Option<Payload>>,
     /// Settings that were read, by name: fixed for the run.
     pub settings: RefCell<BTreeMap<String, Payload>>,
     /// The journal and the script disagree.
@@ -420,11 +512,14 @@ impl Session {
             acts: RefCell::default(),
             spawns: RefCell::default(),
             drops: RefCell::default(),
+            alone: Cell::new(false),
             woken: RefCell::default(),
             awaiting: RefCell::default(),
             groups: RefCell::default(),
             frames: RefCell::default(),
             consumed: RefCell::default(),
+            tasks: RefCell::default(),
+            progress: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
@@ -453,6 +548,7 @@ impl Session {
             fiber::suspend(Pause::Waiting);
             if let Some(answer) = strand.answer.take() {
                 strand.wait.set(None);
+                strand.must_wait.set(false);
                 self.guard.host_call();
                 return answer;
             }
@@ -461,11 +557,21 @@ impl Session {
 
     /// Waits until the recorded outcome with this index is next, and takes it.
     pub fn recorded(&self, strand: &Strand, index: usize) -> Entry {
-        self.awaiting.borrow_mut().insert(index, strand.id);
-        self.suspend(strand);
+        if !(self.others_wait() && self.replay.borrow().is_next(index)) {
+            self.awaiting.borrow_mut().insert(index, strand.id);
+            self.suspend(strand);
+        }
         let entry = self.replay.borrow_mut().take(index);
         self.took(&entry);
         entry
+    }
+
+    /// Every strand but the one that runs waits.
+    fn others_wait(&self) -> bool {
+        self.alone.get()
+            && self.spawns.borrow().is_empty()
+            && self.drops.borrow().is_empty()
+            && self.woken.borrow().is_empty()
     }
 
     /// From the end of the journal on, limits of computing apply.
@@ -480,7 +586,26 @@ impl Session {
     /// A recorded outcome was taken: it is the time at which the replay is.
     pub fn took(&self, entry: &Entry) {
         self.now.set(entry.ended_at);
+        self.guard.host_call();
+        if let Some((_, strand)) = current() {
+            self.arm(&strand);
+        }
         self.mark_live();
+    }
+
+    /// Where a strand computes.
+    pub fn interruption(&self, strand: &Strand) -> Interruption {
+        Interruption { scope: self.replay.borrow().scopes.path(strand.home).to_vec(), ticks: strand.ticks.get() }
+    }
+
+    /// During a replay: has a strand stopped where the first execution was interrupted, if that comes next in the journal.
+    pub fn arm(&self, strand: &Strand) {
+        if self.guard.live.get() {
+            return;
+        }
+        let replay = self.replay.borrow();
+        let next = replay.interruption().filter(|next| next.scope == replay.scopes.path(strand.home));
+        self.guard.reach(next.map(|next| next.ticks));
     }
 
     /// The run stops: the script and the journal disagree.
@@ -490,8 +615,14 @@ impl Session {
         Fail::Stopped
     }
 
-    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.
+    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
+    /// no reason to, lets the other strands go on first, as they do in a replay.
     pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        if let Some((_, strand)) = current()
+            && strand.must_wait.take()
+        {
+            self.wait(&strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
+        }
         let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();
@@ -511,6 +642,7 @@ impl Session {
 
     /// Hands new entries and acts to the log.
     pub fn flush(&self) {
+        self.acts.borrow_mut().extend(self.progress.take().map(Act::Progress));
         let acts = std::mem::take(&mut *self.acts.borrow_mut());
         let fresh = self.replay.borrow_mut().take_fresh();
         if fresh.is_none() && acts.is_empty() {

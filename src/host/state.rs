@@ -115,6 +115,7 @@ type Recorded = Result<Result<Dynamic, Fail>, crate::journal::Position>;
 
 /// A command whose outcome is there at once: the recorded one, or the place for it.
 pub(super) fn now(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Recorded, Fail> {
+    strand.must_wait.set(false);
     let issued = session.replay.borrow_mut().issue_now(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
     if let Issued::Recorded(entry) = &issued {
         session.took(entry);

@@ -153,6 +153,7 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
     let (outcome, attempts) = attempts(call, &place, plan)?;
     entry.attempt = attempts;
+    strand.must_wait.set(false);
     let value = leave(session, &entered, &command, entry, outcome.clone())?;
     settle(call, &place, plan, &value, &outcome);
     value
@@ -262,6 +263,9 @@ fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: im
 }
 
 fn call_body(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
+    if plan.kind == Kind::Step && session::current().is_some_and(|(s, _)| s.world.stands_for_step(&plan.name)) {
+        return super::effects::stand_in(&call.context, &plan.name, &[]);
+    }
     match plan.timeout {
         Some(duration) => branches::timeout(call, duration, &plan.body, plan.args.clone()),
         None => Ok(plan.body.call_within_context::<Dynamic>(&call.context, plan.args.clone())?),

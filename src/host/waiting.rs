@@ -126,12 +126,15 @@ fn timer(
         opened
     };
     let due = entry.due.unwrap_or(due);
+    strand.due.set(Some(due));
     let retry_of =
         entry.detail.as_ref().map(|error| Arc::from(error.to_json()["message"].as_str().unwrap_or_default()));
-    while session.now.get() < due {
+    while session.now.get() < due || strand.must_wait.get() {
         session.wait(strand, command.line, What::Until { due, retry_of: retry_of.clone() });
     }
-    session.close(Entry { detail: None, due: Some(due), ..entry }, Ok(Payload::unit()))
+    strand.due.set(None);
+    let detail = strand.interrupted.take().map(|interruption| interruption.to_detail());
+    session.close(Entry { detail, due: Some(due), ..entry }, Ok(Payload::unit()))
 }
 
 /// A command that has begun, or is over already.
@@ -147,23 +150,21 @@ pub(super) enum Begun {
     },
 }
 
-/// Issues a command that may wait; waits for its turn when it is recorded for later. One that is not recorded waits until
-/// the journal is used up: what the present decides (a time that has come, an answer) must not come before what is recorded,
-/// and nothing is performed while the script can still diverge.
+/// Issues a command that waits; waits for its turn when it is recorded. One that is not recorded waits until the journal is
+/// used up: what the present decides (a time that has come, an answer) must not come before what is recorded, and nothing is
+/// performed while the script can still diverge. Its outcome never comes before all other strands wait, on no execution.
 pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
     let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
-    if let Issued::Recorded(entry) = &issued {
-        session.took(entry);
-    }
-    if matches!(issued, Issued::Pending { .. }) {
-        while !session.replay.borrow().is_live() {
-            session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
-        }
-    }
     Ok(match issued {
-        Issued::Recorded(entry) => Begun::Closed(entry),
+        Issued::Recorded(_) => unreachable!("a command that waits is not answered at once"),
         Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
-        Issued::Pending { position, opened } => Begun::Open { position, opened },
+        Issued::Pending { position, opened } => {
+            strand.must_wait.set(true);
+            while !session.replay.borrow().is_live() {
+                session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
+            }
+            Begun::Open { position, opened }
+        }
     })
 }
 

@@ -94,9 +94,16 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let key = waiting::key(call, options.get("key"))?;
     let arguments = hash_text(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
     let command = Command { arguments, ..session::command(Kind::Child, workflow.clone(), call.line()) };
-    let (position, opened) = match waiting::issue(&session, &strand, &command)? {
-        Begun::Closed(entry) => return waiting::recorded_value(&entry),
-        Begun::Open { position, opened } => (position, opened),
+    let (position, opened) = if attached || key.is_some() {
+        match waiting::issue(&session, &strand, &command)? {
+            Begun::Closed(entry) => return waiting::recorded_value(&entry),
+            Begun::Open { position, opened } => (position, opened),
+        }
+    } else {
+        match state::now(&session, &strand, &command)? {
+            Ok(value) => return value,
+            Err(position) => (position, None),
+        }
     };
     let now = session.now.get();
     let at = match options.due("at", now)? {

@@ -4,6 +4,16 @@
 //! happens, and durable is what was appended. A simulation can begin with any prefix of an earlier journal, which is
 //! what a crash leaves.
 
+mod book;
+mod broken;
+mod case;
+mod crash;
+mod functions;
+mod raised;
+mod same;
+mod site;
+mod stage;
+mod suite;
 mod world;
 
 use std::cell::RefCell;
@@ -25,8 +35,11 @@ use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
 use crate::script::program::Prepared;
 use crate::store::End;
+use crate::task::{Event, Task};
 use crate::time::Timestamp;
 
+pub use site::Folder;
+pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;
 pub use world::Written;
 
@@ -57,6 +70,17 @@ pub struct SimEvent {
     pub key: Option<String>,
     /// What it says.
     pub payload: Payload,
+}
+
+/// A person of the surroundings, who answers a task.
+#[derive(Clone, Debug)]
+pub struct SimAnswer {
+    /// When, after [`START`]; a task that opens later is answered at once.
+    pub after: Duration,
+    /// The task's title.
+    pub title: String,
+    /// `#{ choice, data, by, at }`.
+    pub answer: Payload,
 }
 
 /// How a simulation ended.
@@ -107,6 +131,8 @@ pub struct Sim {
     arrivals: RefCell<BTreeMap<(String, u32), Timestamp>>,
     /// What happens outside.
     pub events: Vec<SimEvent>,
+    /// What people say.
+    pub answers: Vec<SimAnswer>,
     /// How long after its last entry a run is taken up again.
     pub late: Duration,
     /// Drop the run and replay it each time it waits.
@@ -148,6 +174,7 @@ impl Sim {
             effects: Box::new(effects),
             arrivals: RefCell::default(),
             events: Vec::new(),
+            answers: Vec::new(),
             late: Duration::ZERO,
             evict_always: false,
         })
@@ -205,7 +232,13 @@ impl Sim {
                 pending.remove(&wait);
             }
             match progress {
-                Progress::Sliced => continue,
+                Progress::Sliced => {
+                    // A `timeout` counts the time that its body computes; nothing else does, so that all else stays exact.
+                    if activation.is_timed() {
+                        state.now = state.now.plus(Limits::default().slice);
+                    }
+                    continue;
+                }
                 Progress::Ended(end) => return Some(Finish::Ended(end)),
                 Progress::Diverged(divergence) => return Some(Finish::Diverged(divergence)),
                 Progress::Waiting => {}
@@ -245,8 +278,19 @@ impl Sim {
                 let latency = crate::host::session::hash_text(&format!("{key}/{attempt}/{}", request.arguments())) % 97;
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
-            What::Child { .. } | What::Start { .. } => state.now,
+            What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
+            What::Task { task } => match (self.said(task), expiry(task)) {
+                (Some((at, _)), Some(end)) => at.min(end),
+                (Some((at, _)), None) => at,
+                (None, end) => end?,
+            },
         })
+    }
+
+    /// When a task is answered, and how.
+    fn said(&self, task: &Task) -> Option<(Timestamp, &Payload)> {
+        let said = self.answers.iter().find(|said| said.title == *task.title)?;
+        Some((START.plus(said.after).max(task.opened_at), &said.answer))
     }
 
     fn event(&self, ask: &Ask) -> Option<(usize, EventSeen)> {
@@ -278,10 +322,20 @@ impl Sim {
                 });
                 Answer::Effect((self.effects)(request))
             }
+            What::Task { task } => {
+                let said = self.said(task).filter(|(at, _)| expiry(task).is_none_or(|end| *at < end));
+                Answer::Task(said.map(|(_, answer)| answer.clone()))
+            }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
+            What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
         }
     }
+}
+
+/// When a task is over by itself.
+fn expiry(task: &Task) -> Option<Timestamp> {
+    task.moments.iter().find(|moment| moment.event == Event::Expire).map(|moment| moment.at)
 }
 
 struct State {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::effect::http::HttpBody;
 use crate::effect::{Failure, HttpReply, Reply, Sent};
+use crate::host::session::Act;
 
 /// Answers by the end of the address: `/fail` fails for good, `/flaky` is a failure that may be retried.
 fn service(request: &Request) -> Outcome {
@@ -39,6 +40,13 @@ fn sim(script: &str) -> Sim {
         },
         SimEvent { after: Duration::from_hours(30), name: "late".into(), key: None, payload: Payload::from_text("3") },
     ];
+    let says = |after, title: &str, choice: &str| SimAnswer {
+        after,
+        title: title.to_owned(),
+        answer: Payload::from_json(&json!({ "choice": choice, "data": null, "by": "ann", "at": "then" })),
+    };
+    sim.answers =
+        vec![says(Duration::from_millis(30), "soon", "yes"), says(Duration::from_hours(20), "tomorrow", "no")];
     sim
 }
 
@@ -108,6 +116,21 @@ fn steps_with_effects() {
         }"#,
     );
     assert_eq!(report.output().expect("output")["b"], json!("POST"));
+}
+
+#[test]
+fn branches_go_on_in_the_same_order_from_their_first_line() {
+    let report = holds(
+        r#"
+        let seen = [];
+        parallel([
+            || { http::get("http://s.example/1"); seen.push("a"); wait_until(#{ every: "1s" }, || true); seen.push("a2"); },
+            || { seen.push("b"); http::get("http://s.example/2"); seen.push("b2"); sleep_until("2001-01-01T00:00Z"); seen.push("b3"); },
+            || { seen.push("c"); },
+        ]);
+        seen"#,
+    );
+    assert_eq!(report.output().expect("output").as_array().map(Vec::len), Some(6));
 }
 
 #[test]
@@ -241,4 +264,96 @@ fn mutating_effects_keep_their_key() {
     let intent = whole.written.entries.iter().position(|e| e.shown_kind() == "intent").expect("an intent");
     let resumed = sim.run(whole.written.prefix(intent + 1));
     assert_eq!(resumed.performed, whole.performed);
+}
+
+/// A script whose strands compute when something ends them: each crash leads to an end, and what is recorded replays.
+fn holds_when_interrupted(script: &str) -> serde_json::Value {
+    let sim = sim(script);
+    let whole = sim.run(Written::default());
+    let output = whole.output().unwrap_or_else(|| panic!("{:?}", whole.finish));
+    for count in 0..=whole.written.entries.len() {
+        let resumed = sim.run(whole.written.prefix(count));
+        assert!(resumed.output().is_some(), "{:?} after a crash at {count}", resumed.finish);
+        let again = sim.run(resumed.written.clone());
+        assert_eq!((again.asked, again.output()), (0, resumed.output()), "replayed after a crash at {count}");
+    }
+    output
+}
+
+#[test]
+fn a_timeout_ends_a_body_that_computes() {
+    let output = holds_when_interrupted(
+        r#"
+        let n = 0;
+        let error = attempt(|| timeout("30ms", || { loop { n += 1; } })).error.kind;
+        let after = n;
+        let inner = attempt(|| timeout("1h", || {
+            http::get("http://s.example/a");
+            let m = 0;
+            try { timeout("200ms", || { http::get("http://s.example/b"); parallel([|| { loop { m += 1; } }, || sleep("1m")]) }) }
+            catch (e) { m = -m }
+            m
+        }));
+        sleep("1s");
+        #{ error: error, same: n == after, counted: n > 0, inner: inner.value < 0, n: n }"#,
+    );
+    assert_eq!(output["error"], json!("timeout"));
+    assert_eq!((&output["same"], &output["counted"], &output["inner"]), (&json!(true), &json!(true), &json!(true)));
+}
+
+#[test]
+fn an_attempt_that_computes_too_long_is_tried_again() {
+    let output = holds_when_interrupted(
+        r#"
+        step("think", #{ timeout: "20ms", retry: #{ attempts: 3, delay: "1s" } }, || {
+            if attempt_number() < 3 { let xs = [1, 2, 3]; while true { xs.sort(|a, b| a - b); xs.map(|x| x * 2); } }
+            "thought"
+        })"#,
+    );
+    assert_eq!(output, json!("thought"));
+}
+
+#[test]
+fn tasks_are_answered_expire_and_lose_races() {
+    let whole = holds(
+        r#"
+        let a = task::ask(#{ title: "soon", choices: ["yes", "no"] });
+        let b = task::ask(#{ title: "never", due: "1h", remind: "10m" });
+        let c = race(#{ person: || task::ask(#{ title: "tomorrow" }), timer: || sleep("2h") });
+        let d = attempt(|| timeout("1h", || task::ask(#{ title: "tomorrow" })));
+        let e = parallel([|| task::ask(#{ title: "tomorrow" }), || http::post("https://example.com/x", 1).status]);
+        [a.choice, b, c.winner, d.ok, e[0].by, e[1]]"#,
+    );
+    assert_eq!(whole.output(), Some(json!(["yes", null, "timer", false, "ann", 200])));
+    let acts = |fits: fn(&Act) -> bool| whole.written.acts.iter().filter(|(_, act)| fits(act)).count();
+    assert_eq!(acts(|act| matches!(act, Act::OpenTask(_))), 5);
+    assert_eq!(acts(|act| matches!(act, Act::CloseTask { .. })), 2, "the loser of the race, and the one out of time");
+}
+
+#[test]
+fn each_task_has_one_identity_whatever_crashes() {
+    let script = r#"step("ask", #{ retry: #{ attempts: 2, delay: "1s" } }, || { if task::ask(#{ title: "soon" }).by != "bob" { throw "again" } })"#;
+    let sim = sim(script);
+    let ids = |report: &Report| {
+        let opened = report.written.acts.iter().filter_map(|(_, act)| match act {
+            Act::OpenTask(task) => Some(task.id),
+            _ => None,
+        });
+        opened.collect::<Vec<_>>()
+    };
+    let whole = sim.run(Written::default());
+    assert_eq!(ids(&whole).len(), 2, "one for each attempt");
+    for count in 0..=whole.written.entries.len() {
+        assert_eq!(ids(&sim.run(whole.written.prefix(count))), ids(&whole), "after a crash at {count}");
+    }
+}
+
+#[test]
+fn progress_and_signed_addresses_replay() {
+    let whole = holds(
+        r#"progress(0.1, "begun"); let url = event::url("paid", #{ expires: "1d" }); sleep("1s"); progress(0.5); sleep("1s"); url"#,
+    );
+    assert_eq!(whole.output(), Some(json!("https://panta.example.com/e/paid")));
+    let shown: Vec<_> = whole.written.acts.iter().filter(|(_, act)| matches!(act, Act::Progress(_))).collect();
+    assert_eq!(shown.len(), 2);
 }

@@ -2,21 +2,28 @@
 //!
 //! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
 
+mod tasks;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Applied, Change, Dedupe, End, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, Subscription,
+    TaskFilter,
 };
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// The store in memory.
 #[derive(Debug, Default)]
 pub struct Memory {
     state: Mutex<State>,
-    fault: Mutex<Option<Fault>>,
+    /// What goes wrong, and with which commit from now on, from 1.
+    fault: Mutex<Option<(u64, Fault)>>,
+    commits: AtomicU64,
 }
 
 /// What goes wrong with a commit, in a simulation.
@@ -43,6 +50,7 @@ struct State {
     event_ids: BTreeMap<Arc<str>, (u64, Timestamp)>,
     keys: BTreeMap<(Arc<str>, Arc<str>), Key>,
     values: BTreeMap<(Arc<str>, Arc<str>), Payload>,
+    tasks: BTreeMap<TaskId, Task>,
     bundles: BTreeMap<Version, Arc<[u8]>>,
 }
 
@@ -63,12 +71,35 @@ impl Memory {
     /// The store as it is found after a crash at this moment.
     #[must_use]
     pub fn crash(&self) -> Self {
-        Self { state: Mutex::new(self.state().clone()), fault: Mutex::default() }
+        Self { state: Mutex::new(self.state().clone()), ..Self::default() }
     }
 
     /// The next commit goes wrong like this.
     pub fn fail_next(&self, fault: Fault) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.fail_at(1, fault);
+    }
+
+    /// The n-th commit from now on, from 1, goes wrong like this; the others do not.
+    pub fn fail_at(&self, n: u64, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some((n, fault));
+    }
+
+    /// Commits so far.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// The fault of the commit that begins.
+    fn fault(&self) -> Option<Fault> {
+        let mut planned = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, fault) = planned.as_mut()?;
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return None;
+        }
+        let fault = *fault;
+        *planned = None;
+        Some(fault)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,7 +116,8 @@ impl Clone for Memory {
 
 impl Store for Memory {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>> {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fault = self.fault();
+        self.commits.fetch_add(1, Ordering::Relaxed);
         match fault {
             Some(Fault::Full) => return Err(Error::Full),
             Some(Fault::Lost) => return Err(Error::Failed("simulated".into())),
@@ -146,6 +178,14 @@ impl Store for Memory {
         Ok(self.state().events.range(after.saturating_add(1)..).take(limit).map(|(_, event)| event.clone()).collect())
     }
 
+    fn task(&self, id: TaskId) -> Result<Option<Task>> {
+        Ok(Self::state(self).tasks.get(&id).cloned())
+    }
+
+    fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>> {
+        Ok(Self::state(self).tasks_of(filter))
+    }
+
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {
         Ok(Self::state(self).values.get(&(scope.into(), key.into())).cloned())
     }
@@ -189,6 +229,10 @@ impl State {
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
             Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
+            Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
+            Change::CloseTask { task, at } => self.close_task(*task, *at),
+            Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => {
                 match value {
                     Some(value) => self.values.insert((scope.clone(), key.clone()), value.clone()),
@@ -235,7 +279,7 @@ impl State {
     }
 
     fn park(&mut self, change: &Change) -> Applied {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, tasks } = change else {
             unreachable!("called for `Park` alone");
         };
         if self.claimed(*run, *epoch).is_none() {
@@ -247,7 +291,8 @@ impl State {
         }
         self.subscriptions.insert(*run, subscriptions.clone());
         let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(*run)).is_some())
-            || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()));
+            || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()))
+            || tasks.iter().any(|task| self.task_is_over(*task));
         let run = self.claimed(*run, *epoch).expect("it was there before");
         run.status = *status;
         run.waiting_for = waiting_for.clone();
@@ -286,6 +331,9 @@ impl State {
         run.owner = None;
         let parent = run.parent.filter(|_| is_final);
         self.unsubscribe(id);
+        if is_final {
+            self.close_tasks_of(id, end.at);
+        }
         Applied::Ended { parent: parent.filter(|parent| self.wake(*parent)) }
     }
 
@@ -348,7 +396,9 @@ impl State {
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
+            self.values.remove(&(super::PROGRESS.into(), run.to_string().into()));
         }
+        self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));
         let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < events_before).collect();
         for seq in old.into_iter().map(|(seq, _)| *seq).collect::<Vec<_>>() {
