@@ -106,12 +106,8 @@ fn row(task: &Value) -> Vec<String> {
 
 impl Answer {
     pub(super) async fn execute(&self, common: &Common, config: &Config, access: &Access) -> Result<Exit, Fault> {
-        let given = Said {
-            choice: self.choice.clone(),
-            data: self.data.read()?,
-            by: self.by.clone(),
-            note: self.note.clone(),
-        };
+        let given =
+            Said { choice: self.choice.clone(), data: self.data.read()?, by: self.by.clone(), note: self.note.clone() };
         let task = access.answer(config, self.task, &given).await?;
         if common.json {
             json(&task);

@@ -98,7 +98,9 @@ impl Why {
             let key = wanted.key.as_ref().map(|key| format!(" --key '{key}'")).unwrap_or_default();
             commands.push(format!("{} emit {}{key}", program(), wanted.name));
         }
-        for (task, choices) in open.iter().filter(|entry| text(entry, "kind") == "task").filter_map(|entry| asked(entry)) {
+        for (task, choices) in
+            open.iter().filter(|entry| text(entry, "kind") == "task").filter_map(|entry| asked(entry))
+        {
             reasons.push(format!("any answer to task {task} lets it go on"));
             commands.push(format!("{} answer {task}{choices}", program()));
         }

@@ -72,7 +72,8 @@ impl Reader<'_> {
     pub(super) fn url(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let url = self.text(value)?;
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let is_base = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', ' ']));
+        let is_base =
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', ' ']));
         if !is_base {
             self.fault(format!("`{url}` is no URL; hint: `url = \"https://panta.example.com\"`"), value.span());
         }

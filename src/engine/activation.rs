@@ -12,7 +12,9 @@ use crate::diag::Diagnostic;
 use crate::host::branches;
 use crate::host::cleanup::{self, FrameId, Leaving};
 use crate::host::fail::{Fail, error_map};
-use crate::host::session::{self, Act, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error};
+use crate::host::session::{
+    self, Act, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error,
+};
 use crate::journal::{Entry, Kind, Phase, Position};
 use crate::payload::Payload;
 use crate::replay::{Divergence, Next};

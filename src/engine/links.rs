@@ -119,9 +119,8 @@ impl Links {
             return Ok(key);
         }
         let path = self.folder.join(FILE);
-        let key = load(&path).map_err(|error| {
-            format!("the key of signed addresses `{}` cannot be read: {error}", path.display())
-        })?;
+        let key = load(&path)
+            .map_err(|error| format!("the key of signed addresses `{}` cannot be read: {error}", path.display()))?;
         Ok(*kept.insert(key))
     }
 }

@@ -59,8 +59,7 @@ pub enum Refusal {
 impl Directory {
     /// The name of a person, by name or email.
     fn find(&self, who: &str) -> Option<&Arc<str>> {
-        let by_email =
-            |person: &Person| person.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(who));
+        let by_email = |person: &Person| person.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(who));
         let found = self.people.get_key_value(who).or_else(|| self.people.iter().find(|(_, person)| by_email(person)));
         found.map(|(name, _)| name)
     }
@@ -87,9 +86,9 @@ impl Directory {
 
     /// Whether somebody must not answer, by a name of their own or of a group.
     fn is_excepted(&self, task: &Task, who: &str) -> bool {
-        task.except.iter().any(|name| {
-            name.eq_ignore_ascii_case(who) || self.members(name).iter().any(|member| ***member == *who)
-        })
+        task.except
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(who) || self.members(name).iter().any(|member| ***member == *who))
     }
 
     /// Those who are to be told of a task of these people and groups; where no people are configured, the names themselves.
@@ -136,11 +135,12 @@ impl Directory {
             return Ok(Some(by.into()));
         }
         let Some(name) = self.find(by) else {
-            return Err(Refusal::Person(self.known(&[by.into()]).err().unwrap_or_else(|| format!("`{by}` is a group"))));
+            return Err(Refusal::Person(
+                self.known(&[by.into()]).err().unwrap_or_else(|| format!("`{by}` is a group")),
+            ));
         };
         let theirs = |member: &&Arc<str>| {
-            *member == name
-                || self.people[*member].substitute.as_ref() == Some(name) && !self.is_excepted(task, member)
+            *member == name || self.people[*member].substitute.as_ref() == Some(name) && !self.is_excepted(task, member)
         };
         if task.to.is_empty() || task.to.iter().flat_map(|to| self.members(to)).any(|member| theirs(&member)) {
             return Ok(Some(Arc::clone(name)));
@@ -209,7 +209,8 @@ fn choice_fault(task: &Task, choice: Option<&str>) -> Option<Fault> {
 /// The data as the form has it.
 fn data(task: &Task, given: &Given) -> Result<Payload, Vec<Fault>> {
     let Some(form) = &task.form else { return Ok(Payload::from_json(&given.data)) };
-    let schema = Schema::from_json_schema(&form.to_json()).map_err(|message| vec![Fault { path: "form".into(), message }])?;
+    let schema =
+        Schema::from_json_schema(&form.to_json()).map_err(|message| vec![Fault { path: "form".into(), message }])?;
     let nothing = json!({});
     let data = if given.data.is_null() { &nothing } else { &given.data };
     schema.accept_with(data, given.texts).map_err(|faults| {

@@ -39,8 +39,8 @@ pub(super) enum Message {
     Answer(RunId, WaitId, Answer),
     /// Everything up to this number of the log is durable.
     Durable(u64),
-    /// Another node owns it now.
-    Lost(RunId),
+    /// The claim with this epoch is lost: another node owns the run now.
+    Lost(RunId, u64),
     /// Drop everything and end.
     Close,
 }
@@ -164,7 +164,7 @@ impl Worker {
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
             Message::Durable(number) => self.release(number),
-            Message::Lost(run) => self.lose(run),
+            Message::Lost(run, epoch) => self.lose(run, epoch),
             Message::Close => {}
         }
     }
@@ -202,8 +202,8 @@ impl Worker {
             rollback: Rollback::None,
             at: self.shared.now(),
         };
-        held(&self.shared.routes).remove(&row.id);
         self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
+        held(&self.shared.routes).remove(&row.id);
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
@@ -289,8 +289,10 @@ impl Worker {
         }
     }
 
-    fn lose(&mut self, run: RunId) {
-        if self.motions.remove(&run).is_some() {
+    fn lose(&mut self, run: RunId, epoch: u64) {
+        // A later claim of this very node is another matter.
+        if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
+            self.motions.remove(&run);
             tracing::warn!("run {run} belongs to another node now");
             held(&self.shared.routes).remove(&run);
         }
@@ -348,13 +350,14 @@ impl Worker {
         }
         self.unsubscribe(run, &motion);
         let session = motion.activation.session();
-        let acts = std::mem::take(&mut *session.acts.borrow_mut());
+        let acts = session.take_acts();
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
         let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
         changes.extend(super::handle::starts_after(&self.shared, run, &motion.world.workflow, &end));
         changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
-        held(&self.shared.routes).remove(&run);
+        // From here on a wake-up claims the run; the claim stands behind the end in the log.
         self.shared.log.send(Item { changes, done: None });
+        held(&self.shared.routes).remove(&run);
         let temp = motion.world.performer.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(failure) = temp.remove_temp(&run.to_string()) {
@@ -383,9 +386,9 @@ impl Worker {
         self.unsubscribe(run, &motion);
         let error = Some(Payload::from_json(error));
         let end = End { status, output: None, error, rollback: Rollback::None, at: self.shared.now() };
-        held(&self.shared.routes).remove(&run);
         let change = Change::Finish { run, epoch: motion.world.epoch, end };
         self.shared.log.send(Item { changes: vec![change], done: None });
+        held(&self.shared.routes).remove(&run);
     }
 
     fn ask(&mut self, run: RunId, ask: Ask) {

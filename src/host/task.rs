@@ -109,12 +109,7 @@ fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 }
 
 /// Begins the wait, and opens the task in the same commit; or the error that there is nobody to ask.
-fn open(
-    session: &Rc<Session>,
-    command: &Command,
-    position: Position,
-    task: &Task,
-) -> Result<Entry, (Entry, Payload)> {
+fn open(session: &Rc<Session>, command: &Command, position: Position, task: &Task) -> Result<Entry, (Entry, Payload)> {
     let detail = json!({ "task": task.id, "to": task.to, "choices": task.choices });
     let last = task.moments.last().map(|moment| moment.at);
     let entry = Entry { detail: Some(Payload::from_json(&detail)), due: last, ..session.entry(command, position) };
@@ -217,7 +212,9 @@ fn form(call: &Call<'_>, options: &Options) -> Result<Option<Payload>, Fail> {
     let Some(given) = options.get("form") else { return Ok(None) };
     if !given.is_map() {
         let found = super::function::type_of(given);
-        return Err(call.invalid(format!("option `form` is a map of fields such as `#{{ note: \"string?\" }}`, not {found}")));
+        return Err(
+            call.invalid(format!("option `form` is a map of fields such as `#{{ note: \"string?\" }}`, not {found}"))
+        );
     }
     let schema = Schema::from_dynamic(given).map_err(|problem| call.invalid(format!("option `form`: {problem}")))?;
     Ok(Some(Payload::from_json(&schema.to_json_schema())))

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::host::session::Act;
 use crate::effect::http::HttpBody;
 use crate::effect::{Failure, HttpReply, Reply, Sent};
+use crate::host::session::Act;
 
 /// Answers by the end of the address: `/fail` fails for good, `/flaky` is a failure that may be retried.
 fn service(request: &Request) -> Outcome {

@@ -60,8 +60,12 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) => Self::new(StatusCode::NOT_FOUND, detail),
-            Error::Input(faults) | Error::Answer(faults) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults)),
+            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) => {
+                Self::new(StatusCode::NOT_FOUND, detail)
+            }
+            Error::Input(faults) | Error::Answer(faults) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults))
+            }
             Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
             Error::Ended(run, status) => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())

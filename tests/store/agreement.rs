@@ -138,7 +138,8 @@ fn read(store: &dyn Store) -> Vec<String> {
         seen.push(format!("{:?}", store.next_event(&filter).unwrap()));
     }
     let some = TaskFilter { to: vec!["b".into()], run: Some(id(1)), ..any_task() };
-    let page = TaskFilter { before: Some((at(1), task_id(2))), limit: 1, workflow: Some("orders".into()), ..any_task() };
+    let page =
+        TaskFilter { before: Some((at(1), task_id(2))), limit: 1, workflow: Some("orders".into()), ..any_task() };
     let open = TaskFilter { status: Some(panta::task::Status::Open), to: vec!["cfo".into(), "a".into()], ..any_task() };
     for filter in [any_task(), some, page, open] {
         seen.push(format!("{:?}", store.tasks(&filter).unwrap()));

@@ -40,12 +40,8 @@ fn a_task_is_opened_once_and_kept_whole(store: &dyn Store) {
 
 fn the_first_answer_stays(store: &dyn Store) {
     given(store, [start(running(1)), open(task(5, 1, &[]))]);
-    let expected = Task {
-        answer: Some(text("yes")),
-        status: Status::Answered,
-        ended_at: Some(at(6)),
-        ..task(5, 1, &[])
-    };
+    let expected =
+        Task { answer: Some(text("yes")), status: Status::Answered, ended_at: Some(at(6)), ..task(5, 1, &[]) };
     assert_eq!(changed(store, answer(5, "yes", at(6))), (expected.clone(), true));
     let later = [answer(5, "no", at(7)), escalate(5, 0), Change::CloseTask { task: task_id(5), at: at(7) }];
     for change in later {
@@ -114,7 +110,8 @@ fn tasks_are_listed_newest_first(store: &dyn Store) {
         let tasks = store.tasks(&filter).unwrap();
         tasks.iter().map(|task| task.id).collect::<Vec<_>>()
     };
-    let expect = |filter, expected: &[u64]| assert_eq!(listed(filter), expected.iter().map(|n| task_id(*n)).collect::<Vec<_>>());
+    let expect =
+        |filter, expected: &[u64]| assert_eq!(listed(filter), expected.iter().map(|n| task_id(*n)).collect::<Vec<_>>());
     expect(any_task(), &[6, 5, 4, 3]);
     expect(TaskFilter { status: Some(Status::Open), ..any_task() }, &[5, 4, 3]);
     expect(TaskFilter { to: vec!["a".into()], ..any_task() }, &[6, 4, 3]);

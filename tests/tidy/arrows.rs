@@ -28,11 +28,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Names and patterns of events.
     ("pattern", &[]),
     // One run over virtual time: drives what the engine drives, with other surroundings.
-    ("sim", &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task", "time"]),
+    (
+        "sim",
+        &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task", "time"],
+    ),
     // What a cron line, a request, a file means: pure, driven from above.
     ("trigger", &["pattern", "time"]),
     // Patterns of events: runs emit events too, and those start runs.
-    ("engine", &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task", "time"]),
+    (
+        "engine",
+        &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task", "time"],
+    ),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
@@ -58,8 +64,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
-    "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store", "task",
-    "time", "trigger",
+    "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
+    "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

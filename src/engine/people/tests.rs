@@ -99,7 +99,8 @@ fn without_people_anybody_answers_but_who_is_excepted() {
 #[test]
 fn every_fault_of_an_answer_has_its_path() {
     let form = r#"{"type":"object","properties":{"amount":{"type":["string","number"],"format":"decimal"},"lines":{"type":"array","items":{"type":"integer"}}},"required":["amount","lines"]}"#;
-    let task = Task { form: Some(Payload::from_text(form)), choices: vec!["yes".into(), "no".into()], ..task(&["ann"], &[]) };
+    let task =
+        Task { form: Some(Payload::from_text(form)), choices: vec!["yes".into(), "no".into()], ..task(&["ann"], &[]) };
     let bad = Given {
         choice: Some("maybe".into()),
         data: json!({ "amount": "x", "lines": [1, "y"] }),

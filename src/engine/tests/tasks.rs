@@ -223,7 +223,8 @@ fn a_task_outlives_a_restart_and_is_opened_once() {
 
 #[test]
 fn reminders_and_escalations_come_in_their_time() {
-    let script = r#"task::ask(#{ title: "Pay?", to: "ann", due: "2d", remind: "1d", escalate: [#{ after: "2d", to: "cfo" }] })"#;
+    let script =
+        r#"task::ask(#{ title: "Pay?", to: "ann", due: "2d", remind: "1d", escalate: [#{ after: "2d", to: "cfo" }] })"#;
     let mut desk = Desk::new(script);
     let run = desk.begin();
     let opened = desk.open();
@@ -350,7 +351,8 @@ fn bad_arguments_are_errors_of_the_call() {
 
 #[test]
 fn a_signed_address_is_the_same_on_replay() {
-    let script = r#"let url = event::url("parcel", #{ key: "A1", expires: "1d" }); [url, wait_for("parcel", #{ key: "A1" })]"#;
+    let script =
+        r#"let url = event::url("parcel", #{ key: "A1", expires: "1d" }); [url, wait_for("parcel", #{ key: "A1" })]"#;
     let mut desk = Desk::new(script);
     let run = desk.begin();
     desk.until(|| (desk.handle().run(run).unwrap().status == Status::Waiting).then_some(()));

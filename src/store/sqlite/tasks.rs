@@ -14,7 +14,8 @@ use crate::task::{Status, Task};
 use crate::time::Timestamp;
 
 /// The columns of [`task`].
-const TASK: &str = "SELECT id, run, workflow, title, text, recipients, excluded, form, choices, opened_at, due, moments,
+const TASK: &str =
+    "SELECT id, run, workflow, title, text, recipients, excluded, form, choices, opened_at, due, moments,
     stage, status, answer, ended_at FROM task";
 
 impl ToSql for TaskId {
@@ -107,7 +108,8 @@ impl Batch<'_> {
         if self.claimed(task.run, epoch)?.is_none() {
             return Ok(Applied::Refused);
         }
-        let sql = "INSERT INTO task(id, run, workflow, title, text, recipients, excluded, form, choices, opened_at, due,
+        let sql =
+            "INSERT INTO task(id, run, workflow, title, text, recipients, excluded, form, choices, opened_at, due,
             moments, stage, status, answer, ended_at)
             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT(id) DO NOTHING";
         let values = params![

@@ -57,7 +57,8 @@ pub(super) fn task(view: &View<'_>) -> Page {
     let task = view.task;
     let open = task.status == Status::Open;
     let due = task.due.filter(|_| open).map(|due| format!(", due {due}")).unwrap_or_default();
-    let mut head = format!("<p class=\"small\">{} · for {}{due}</p>\n", escaped(&task.workflow), escaped(view.for_whom));
+    let mut head =
+        format!("<p class=\"small\">{} · for {}{due}</p>\n", escaped(&task.workflow), escaped(view.for_whom));
     if !task.text.is_empty() {
         let _ = writeln!(head, "<p class=\"text\">{}</p>", escaped(&task.text));
     }
@@ -196,7 +197,8 @@ impl Page {
     fn line(&self, html: &mut String, name: &str, label: &str, kind: &str, required: bool) {
         let (label, value) = (self.label(name, label, required), escaped(self.value(name)));
         let (name, required) = (escaped(name), if required { " required" } else { "" });
-        let _ = writeln!(html, "{label}<input id=\"{name}\" name=\"{name}\" type=\"{kind}\" value=\"{value}\"{required}>");
+        let _ =
+            writeln!(html, "{label}<input id=\"{name}\" name=\"{name}\" type=\"{kind}\" value=\"{value}\"{required}>");
     }
 
     fn label(&self, name: &str, label: &str, required: bool) -> String {
@@ -206,11 +208,12 @@ impl Page {
 
     /// What is wrong with a field, or inside of it.
     fn fault(&self, name: &str) -> String {
-        let inside = |path: &str| {
-            path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
+        let inside =
+            |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         let faults = self.faults.iter().filter(|fault| inside(&fault.path));
-        faults.map(|fault| format!("<p class=\"fault\">{} {}</p>\n", escaped(&fault.path), escaped(&fault.message))).collect()
+        faults
+            .map(|fault| format!("<p class=\"fault\">{} {}</p>\n", escaped(&fault.path), escaped(&fault.message)))
+            .collect()
     }
 
     fn value(&self, name: &str) -> &str {

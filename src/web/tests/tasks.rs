@@ -54,10 +54,14 @@ fn path(url: &Value) -> String {
 fn a_task_has_all_its_fields() {
     let (bench, task) = asked();
     let names: Vec<_> = task.as_object().expect("a map").keys().map(String::as_str).collect();
-    let promised =
-        ["task", "run", "workflow", "title", "text", "to", "except", "form", "choices", "due", "status", "url", "answer"];
+    let promised = [
+        "task", "run", "workflow", "title", "text", "to", "except", "form", "choices", "due", "status", "url", "answer",
+    ];
     assert_eq!(names[..promised.len()], promised);
-    assert_eq!((&task["to"], &task["choices"], &task["status"]), (&json!(["finance"]), &json!(["yes", "no"]), &json!("open")));
+    assert_eq!(
+        (&task["to"], &task["choices"], &task["status"]),
+        (&json!(["finance"]), &json!(["yes", "no"]), &json!("open"))
+    );
     assert_eq!(task["form"]["properties"]["amount"]["format"], "decimal");
     let one = bench.get(&format!("/api/v1/tasks/{}", task["task"].as_str().unwrap())).expect(200).json();
     assert_eq!(one, task);
@@ -147,7 +151,11 @@ fn a_page_decides_only_by_post() {
     let one = format!("/api/v1/tasks/{}", task["task"].as_str().unwrap());
     assert_eq!(bench.get(&one).json()["status"], "open", "looking decides nothing");
     let again = bench.form(&at, "choice=yes&by=%3Cb%3E&data.amount=x").html(422);
-    assert!(again.text.contains("data.amount must be a decimal") && again.text.contains("value=\"&lt;b&gt;\""), "{}", again.text);
+    assert!(
+        again.text.contains("data.amount must be a decimal") && again.text.contains("value=\"&lt;b&gt;\""),
+        "{}",
+        again.text
+    );
     bench.form(&at, "choice=yes&by=mallory&data.amount=1").html(403);
     let done = bench.form(&at, "choice=yes&by=ann&data.amount=10.20&data.note=&note=ok").html(200);
     assert!(done.text.contains("Thank you. This task was answered by ann: “yes”"), "{}", done.text);
@@ -175,7 +183,14 @@ fn forms_ask_for_each_kind_of_field() {
     bench.post("/api/v1/workflows/w/runs", &json!({})).expect(202);
     let task = bench.until(|| bench.get("/api/v1/tasks").json()["tasks"].get(0).cloned());
     let page = bench.get(&path(&task["url"])).html(200).text;
-    for part in ["type=\"date\"", "type=\"number\"", "<option value=\"true\">", "<option value=\"b\">", "<textarea", "value=\"done\""] {
+    for part in [
+        "type=\"date\"",
+        "type=\"number\"",
+        "<option value=\"true\">",
+        "<option value=\"b\">",
+        "<textarea",
+        "value=\"done\"",
+    ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
     let body = "choice=done&data.day=2026-12-24&data.n=3&data.yes=true&data.kind=b&data.lines=%5B1%5D";
@@ -188,9 +203,11 @@ fn a_post_to_a_signed_address_emits_the_event_once() {
     let script = r#"fn main() { let url = event::url("parcel", #{ key: "A1" }); log::info(url); wait_for("parcel", #{ key: "A1" }) }"#;
     let bench = Bench::new(&[("w", script)]);
     let run = bench.post("/api/v1/workflows/w/runs", &json!({})).json()["run"].as_str().unwrap().to_owned();
-    let url = bench.until(|| bench.get(&format!("/api/v1/runs/{run}/logs")).json()["logs"].get(0).cloned())["message"].clone();
+    let url = bench.until(|| bench.get(&format!("/api/v1/runs/{run}/logs")).json()["logs"].get(0).cloned())["message"]
+        .clone();
     let send = |key: &str, body: &'static str| {
-        let headers = [("content-type", "application/json"), ("idempotency-key", key), ("host", "callback.example.com")];
+        let headers =
+            [("content-type", "application/json"), ("idempotency-key", key), ("host", "callback.example.com")];
         bench.send(&format!("POST {}", path(&url)), &headers, body)
     };
     send("1", "{").expect(400);
