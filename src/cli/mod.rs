@@ -9,13 +9,18 @@ mod client;
 mod daemon;
 mod fault;
 mod follow;
+mod graph;
 mod input;
+mod new;
 mod output;
 mod run;
 mod runs;
 mod scripts;
+mod shell;
 mod show;
 mod tasks;
+mod templates;
+mod test;
 mod tree;
 mod why;
 
@@ -67,6 +72,10 @@ enum Verb {
     Run(run::Run),
     Daemon(daemon::Daemon),
     Check(check::Check),
+    Graph(graph::Draw),
+    New(new::New),
+    Init(new::Init),
+    Test(test::Test),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
@@ -78,6 +87,8 @@ enum Verb {
     Why(why::Why),
     Workflows(runs::Workflows),
     Explain(check::Explain),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 const WELCOME: &str = "\
@@ -159,6 +170,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Run(run) => run.execute(common).await,
         Verb::Daemon(daemon) => daemon.execute(common).await,
         Verb::Check(check) => check.execute(common),
+        Verb::Graph(graph) => graph.execute(common).await,
+        Verb::Test(test) => test.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
@@ -170,6 +183,10 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
+        Verb::New(new) => new.execute(common),
+        Verb::Init(init) => init.execute(common),
+        Verb::Completions(completions) => Ok(completions.execute()),
+        Verb::Man(_) => shell::Man::execute(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every code that a user can meet: the single source of `panta explain` and of the pages under `docs/errors/`.
 //!
-//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `E06` configuration, `W04` likely mistakes.
+//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `E06` configuration, `E07` tests, `W04` likely mistakes.
 //! A code is never reused for something else.
 
 use super::Severity;
@@ -211,8 +211,20 @@ pub const CODES: &[Code] = &[
     row(
         "E0307",
         "bad literal",
-        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy.",
+        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy, a map of options that it knows.",
         "sleep(\"1h 30m\");",
+    ),
+    row(
+        "E0308",
+        "unknown option",
+        "The map of options has a key that the function does not know. A misspelt option would be silence where something was meant.",
+        "http::get(\"https://example.com\", #{ timeout: \"5s\" })",
+    ),
+    row(
+        "E0309",
+        "declaration is not accepted",
+        "`workflow(...)` or a trigger got a value that it does not take. The declaration is evaluated when the file is loaded, so this is found before any run.",
+        "workflow(#{ title: \"Invoice\", deadline: \"60d\" });\ntrigger::cron(\"0 8 * * MON-FRI\", #{ tz: \"Europe/Berlin\" });",
     ),
     row(
         "E0501",
@@ -267,6 +279,18 @@ pub const CODES: &[Code] = &[
         "fn double() { this * 2 }",
     ),
     row(
+        "E0513",
+        "argument is not accepted",
+        "A host function got an argument of the wrong kind, out of its range, or an option that it does not know. The error has the kind `invalid`; trying again would not help.",
+        "sleep(\"90s\");",
+    ),
+    row(
+        "E0514",
+        "not allowed",
+        "The workflow may not touch that host, file or secret. What it may touch is declared in `allow`; the hint says which line to add, and `panta check --fix` adds it where the name is written out. The operator's configuration can narrow it.",
+        "workflow(#{ allow: #{ http: [\"billing.example.com\"], files: [\"/srv/inbox/*.csv\"] } });",
+    ),
+    row(
         "E0601",
         "configuration cannot be read",
         "The configuration file is not valid TOML, or a value in it is of the wrong kind. Every key is in the annotated example `panta.example.toml`.",
@@ -276,6 +300,30 @@ pub const CODES: &[Code] = &[
         "E0602",
         "unknown key in the configuration",
         "The configuration file has a key that means nothing. Settings for scripts belong under `[config]`, where any key may stand.",
+        "",
+    ),
+    row(
+        "E0701",
+        "an assertion of a test does not hold",
+        "The test says what must be true at this point, and it is not. `actual` is what the workflow did, `expected` what the test says.",
+        "fn test_it() {\n    let t = test::workflow(\"orders/invoice\");\n    t.start(#{ order_id: \"A1\" });\n    assert_eq(t.status(), \"waiting\");\n}",
+    ),
+    row(
+        "E0702",
+        "a call has no mock",
+        "In a test nothing outside is touched: every function that would needs a mock, a value or a closure that gets the arguments. A mock is named as the workflow calls the function, `http::post` or, for a function of an imported module, `slack::post`.",
+        "fn test_it() {\n    let t = test::workflow(\"orders/invoice\");\n    t.mock(\"http::post\", test::response(201, #{ id: \"R1\" }));\n    t.mock(\"slack::post\", |channel, text| ());\n}",
+    ),
+    row(
+        "E0703",
+        "the outcome depends on where the process dies",
+        "`crash_everywhere` runs the test again and again, each time with a process that dies before or after another write, and goes on in a new one. What the workflow does must be the same each time. It is not, where a mock answers by what it was asked before, or where the workflow's outcome depends on how often a call was tried.",
+        "",
+    ),
+    row(
+        "E0704",
+        "a test uses the test object in a way that makes no sense",
+        "Such as an output before anything was started, a duration that cannot be read, or a setting after the workflow has begun.",
         "",
     ),
     row(
@@ -313,6 +361,36 @@ pub const CODES: &[Code] = &[
         "option is not carried out",
         "The option is part of the language and is checked, but this release does not act on it. The workflow runs as if it were not there.",
         "",
+    ),
+    row(
+        "W0408",
+        "value in double quotes",
+        "`${...}` is filled in within backticks only. In double quotes it is text like any other.",
+        "let id = 7;\nprint(`order ${id}`);",
+    ),
+    row(
+        "W0409",
+        "escape in backticks",
+        "In backticks a backslash is a character like any other: `\\n` there are two of them. A line break can be written as it is.",
+        "print(\"one\\ntwo\");",
+    ),
+    row(
+        "W0410",
+        "a line of `allow` is missing",
+        "The call names a host, file, secret, program or database that the workflow may not touch: it would fail with the kind `denied`. The hint says what to declare, and `panta check --fix` declares it.",
+        "workflow(#{ allow: #{ http: [\"*\", \"127.0.0.1\"], secrets: [\"billing\"] } });",
+    ),
+    row(
+        "W0411",
+        "effect without a way back",
+        "The call changes something outside, and a later call may fail: then what it did stays done, and the run says `failed`. A `step` with `undo` takes it back, one with `retry` tries the later call again, `try` handles the failure, `on_rollback` says what to do about it.",
+        "fn main(order) {\n    step(\"reserve\", #{ undo: |it| http::delete(`https://stock.example.com/${it.id}`) }, || {\n        http::post(\"https://stock.example.com\", order).body\n    });\n    http::post(\"https://billing.example.com\", order);\n}",
+    ),
+    row(
+        "W0412",
+        "workflows start each other in a circle",
+        "What one workflow emits (or its end) starts another, and that one starts the first again: without a condition they never stop.",
+        "trigger::event(\"order.placed\", #{ when: |order| order.total > 0 });",
     ),
 ];
 

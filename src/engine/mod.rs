@@ -8,9 +8,13 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod allowed;
 mod announce;
 mod deploy;
+mod flow;
 mod handle;
+mod hands;
+mod inline;
 pub mod links;
 mod log;
 mod park;
@@ -23,8 +27,12 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use crate::script::check::touches::{Named, Touches};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use flow::flow;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
+pub use hands::{Mocked, Mocks};
+pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 

@@ -18,6 +18,11 @@ pub(super) static FUNCTIONS: &[Function] = &[EMIT, URL];
 const EMIT: Function = Function {
     name: "event::emit",
     params: &["name: string", "payload: any?", "options: map?"],
+    options: &[
+        Choice::new("key", "string or int", "correlation key"),
+        Choice::new("id", "string", "an event with an id that was there within 7 days is dropped"),
+    ],
+    returns: "string",
     nature: Nature::Internal,
     doc: "Starts what is triggered by the event and wakes what waits for it, exactly once. `id` dedupes; returns it.",
     example: "event::emit(\"site.down\", #{ url: \"https://example.com\" }, #{ key: \"example.com\" })",
@@ -51,7 +56,7 @@ fn event_name(call: &Call<'_>) -> Result<String, Fail> {
 }
 
 fn url(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(1, &["key", "expires"])?;
+    let options = call.options(1)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let name = event_name(call)?;
@@ -75,7 +80,7 @@ fn url(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 }
 
 fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(2, &["key", "id"])?;
+    let options = call.options(2)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let name = event_name(call)?;

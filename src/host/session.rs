@@ -18,7 +18,7 @@ use crate::effect;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
-use crate::replay::{Command, Divergence, Replay, ScopeId, Scopes};
+use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
@@ -60,6 +60,13 @@ pub enum What {
         undo: Option<String>,
         /// An intent of an earlier activation exists: it may have happened.
         again: bool,
+        /// The call behind it, where the surroundings watch calls.
+        called: Option<Rc<Called>>,
+    },
+    /// What stands in place of a function of the script's own, in tests.
+    Stand {
+        /// The call behind it.
+        called: Rc<Called>,
     },
     /// A point in time.
     Until {
@@ -102,6 +109,34 @@ pub enum What {
     },
 }
 
+impl What {
+    /// Whether it may change the outside.
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::Effect { request, .. } => request.kind() == effect::Kind::Mutating,
+            Self::Stand { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// A call as the script made it.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The function, as the script names it.
+    pub function: Arc<str>,
+    /// The file of the call.
+    pub file: Arc<str>,
+    /// Its line.
+    pub line: u32,
+    /// The place of its entry; none inside of `wait_until`, which records no calls.
+    pub position: Option<crate::journal::Position>,
+    /// From 1.
+    pub attempt: u32,
+    /// What it was given.
+    pub arguments: Vec<Dynamic>,
+}
+
 /// A request of a strand to the engine.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -137,6 +172,8 @@ pub struct EventSeen {
 pub enum Answer {
     /// The outcome of an effect.
     Effect(effect::Outcome),
+    /// What stands for an effect or a function gave: a value as the function returns it, or an error map.
+    Given(Result<Payload, Payload>),
     /// The time has come.
     Due,
     /// An event; `None`: the wait's time is over.
@@ -251,6 +288,14 @@ pub trait World {
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
     /// A new identity.
     fn new_run(&self) -> RunId;
+    /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
+    fn watches_calls(&self) -> bool {
+        false
+    }
+    /// Whether something stands in place of the body of steps with this name.
+    fn stands_for_step(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// What is fixed for a run.
@@ -300,6 +345,16 @@ pub struct Strand {
     pub answer: RefCell<Option<Answer>>,
     /// What it waits for.
     pub wait: Cell<Option<WaitId>>,
+    /// Its command is one that waits, and has not waited yet.
+    pub must_wait: Cell<bool>,
+    /// Until when its timer runs, while it waits for one.
+    pub due: Cell<Option<Timestamp>>,
+    /// The scope in which it began.
+    home: ScopeId,
+    /// Operations since its last host call, when it was suspended last.
+    pub ticks: Cell<u64>,
+    /// For the limit of a `timeout`: where it met a strand that computed on when its time was over.
+    pub interrupted: RefCell<Option<Interruption>>,
 }
 
 impl Strand {
@@ -317,6 +372,11 @@ impl Strand {
             attempt: Cell::new(1),
             answer: RefCell::new(None),
             wait: Cell::new(None),
+            must_wait: Cell::new(false),
+            due: Cell::new(None),
+            home: Scopes::ROOT,
+            ticks: Cell::new(0),
+            interrupted: RefCell::new(None),
         })
     }
 
@@ -334,6 +394,11 @@ impl Strand {
             attempt: self.attempt.clone(),
             answer: RefCell::new(None),
             wait: Cell::new(None),
+            must_wait: Cell::new(false),
+            due: Cell::new(None),
+            home: scope,
+            ticks: Cell::new(0),
+            interrupted: RefCell::new(None),
         })
     }
 
@@ -380,6 +445,8 @@ pub struct Session {
     pub spawns: RefCell<VecDeque<Spawn>>,
     /// Strands to be dropped.
     pub drops: RefCell<Vec<StrandId>>,
+    /// No other strand could go on when the one that runs was resumed.
+    pub alone: Cell<bool>,
     /// Strands that can go on.
     pub woken: RefCell<VecDeque<StrandId>>,
     /// Strands that wait for a recorded outcome, by its index.
@@ -445,6 +512,7 @@ impl Session {
             acts: RefCell::default(),
             spawns: RefCell::default(),
             drops: RefCell::default(),
+            alone: Cell::new(false),
             woken: RefCell::default(),
             awaiting: RefCell::default(),
             groups: RefCell::default(),
@@ -480,6 +548,7 @@ impl Session {
             fiber::suspend(Pause::Waiting);
             if let Some(answer) = strand.answer.take() {
                 strand.wait.set(None);
+                strand.must_wait.set(false);
                 self.guard.host_call();
                 return answer;
             }
@@ -488,11 +557,21 @@ impl Session {
 
     /// Waits until the recorded outcome with this index is next, and takes it.
     pub fn recorded(&self, strand: &Strand, index: usize) -> Entry {
-        self.awaiting.borrow_mut().insert(index, strand.id);
-        self.suspend(strand);
+        if !(self.others_wait() && self.replay.borrow().is_next(index)) {
+            self.awaiting.borrow_mut().insert(index, strand.id);
+            self.suspend(strand);
+        }
         let entry = self.replay.borrow_mut().take(index);
         self.took(&entry);
         entry
+    }
+
+    /// Every strand but the one that runs waits.
+    fn others_wait(&self) -> bool {
+        self.alone.get()
+            && self.spawns.borrow().is_empty()
+            && self.drops.borrow().is_empty()
+            && self.woken.borrow().is_empty()
     }
 
     /// From the end of the journal on, limits of computing apply.
@@ -507,7 +586,26 @@ impl Session {
     /// A recorded outcome was taken: it is the time at which the replay is.
     pub fn took(&self, entry: &Entry) {
         self.now.set(entry.ended_at);
+        self.guard.host_call();
+        if let Some((_, strand)) = current() {
+            self.arm(&strand);
+        }
         self.mark_live();
+    }
+
+    /// Where a strand computes.
+    pub fn interruption(&self, strand: &Strand) -> Interruption {
+        Interruption { scope: self.replay.borrow().scopes.path(strand.home).to_vec(), ticks: strand.ticks.get() }
+    }
+
+    /// During a replay: has a strand stopped where the first execution was interrupted, if that comes next in the journal.
+    pub fn arm(&self, strand: &Strand) {
+        if self.guard.live.get() {
+            return;
+        }
+        let replay = self.replay.borrow();
+        let next = replay.interruption().filter(|next| next.scope == replay.scopes.path(strand.home));
+        self.guard.reach(next.map(|next| next.ticks));
     }
 
     /// The run stops: the script and the journal disagree.
@@ -517,8 +615,14 @@ impl Session {
         Fail::Stopped
     }
 
-    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.
+    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
+    /// no reason to, lets the other strands go on first, as they do in a replay.
     pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        if let Some((_, strand)) = current()
+            && strand.must_wait.take()
+        {
+            self.wait(&strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
+        }
         let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();

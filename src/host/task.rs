@@ -61,8 +61,6 @@ const OPTIONS: &[Choice] = &[
     },
 ];
 
-const NAMES: [&str; 9] = ["title", "text", "to", "except", "form", "choices", "due", "remind", "escalate"];
-
 /// Bytes of a title and of a text: they are shown on one line, and in a message.
 const TITLE_MAX: usize = 500;
 const TEXT_MAX: usize = 64 * 1024;
@@ -79,7 +77,7 @@ struct Asked {
 }
 
 fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(0, &NAMES)?;
+    let options = call.options(0)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let asked = Asked::read(call, &options, session.now.get())?;

@@ -4,6 +4,16 @@
 //! happens, and durable is what was appended. A simulation can begin with any prefix of an earlier journal, which is
 //! what a crash leaves.
 
+mod book;
+mod broken;
+mod case;
+mod crash;
+mod functions;
+mod raised;
+mod same;
+mod site;
+mod stage;
+mod suite;
 mod world;
 
 use std::cell::RefCell;
@@ -28,6 +38,8 @@ use crate::store::End;
 use crate::task::{Event, Task};
 use crate::time::Timestamp;
 
+pub use site::Folder;
+pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;
 pub use world::Written;
 
@@ -220,7 +232,13 @@ impl Sim {
                 pending.remove(&wait);
             }
             match progress {
-                Progress::Sliced => continue,
+                Progress::Sliced => {
+                    // A `timeout` counts the time that its body computes; nothing else does, so that all else stays exact.
+                    if activation.is_timed() {
+                        state.now = state.now.plus(Limits::default().slice);
+                    }
+                    continue;
+                }
                 Progress::Ended(end) => return Some(Finish::Ended(end)),
                 Progress::Diverged(divergence) => return Some(Finish::Diverged(divergence)),
                 Progress::Waiting => {}
@@ -260,12 +278,12 @@ impl Sim {
                 let latency = crate::host::session::hash_text(&format!("{key}/{attempt}/{}", request.arguments())) % 97;
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
+            What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
             What::Task { task } => match (self.said(task), expiry(task)) {
                 (Some((at, _)), Some(end)) => at.min(end),
                 (Some((at, _)), None) => at,
                 (None, end) => end?,
             },
-            What::Child { .. } | What::Start { .. } => state.now,
         })
     }
 
@@ -310,6 +328,7 @@ impl Sim {
             }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
+            What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
         }
     }
 }

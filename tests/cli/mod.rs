@@ -1,7 +1,9 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod daemon;
+mod graph;
 mod look;
+mod new;
 mod run;
 mod tasks;
 

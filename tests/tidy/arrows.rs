@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
     // Names and patterns of events.
     ("pattern", &[]),
-    // One run over virtual time: drives what the engine drives, with other surroundings.
+    // One run, and whole tests, over virtual time: what the engine drives, with other surroundings.
     (
         "sim",
         &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task", "time"],
@@ -41,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
+    ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
     ("reload/folder", &[]),
@@ -54,7 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
-            "script", "store", "task", "time", "trigger",
+            "script", "sim", "store", "task", "time", "trigger",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.

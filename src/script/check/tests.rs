@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use insta::assert_snapshot;
 
 use super::super::bundle::{Bundle, Stdlib};
-use super::super::catalog::{Catalog, Kind, Literal, Signature};
-use super::super::program::{Program, install};
-use super::super::rewrite::rewrite;
+use super::super::catalog::{Catalog, Choice, Kind, Literal, Signature};
+use super::super::program::install;
 use super::super::sandbox;
 use super::{Options, check};
 use crate::diag::Color;
@@ -27,7 +26,13 @@ fn catalog() -> Catalog {
         signature("http::delete", 1, 2, Kind::Mutating),
         signature("mail::send", 1, 1, Kind::Mutating),
         signature("sleep", 1, 1, Kind::Internal).literal(0, Literal::Duration),
-        signature("wait_for", 1, 2, Kind::Internal),
+        Signature {
+            options_at: Some(1),
+            options: ["key", "timeout", "batch", "batch.size"]
+                .map(|name| Choice { name, kind: "any", doc: "" })
+                .to_vec(),
+            ..signature("wait_for", 1, 2, Kind::Internal)
+        },
         signature("task::ask", 1, 1, Kind::Internal),
         signature("step", 2, 3, Kind::Control),
         signature("parallel", 1, 1, Kind::Control),
@@ -45,10 +50,9 @@ fn found_in(files: &[(&str, &str)]) -> String {
     let bundle = Bundle::load("main.rhai", &files, STD).unwrap();
     let mut engine = sandbox::engine();
     install(&mut engine);
-    let program = Program::compile_with(&engine, &bundle, rewrite).unwrap();
     let input: BTreeSet<String> = ["order_id", "email", "total"].map(str::to_owned).into();
-    let options = Options { input: Some(&input), literal: &literal };
-    check(&engine, &program, &catalog(), options).iter().map(|finding| finding.render(Color::Plain)).collect()
+    let options = Options { input: Some(&input), literal: &literal, ..Options::default() };
+    check(&engine, &bundle, &catalog(), options).iter().map(|finding| finding.render(Color::Plain)).collect()
 }
 
 fn found(source: &str) -> String {
@@ -309,11 +313,6 @@ warning[W0403]: function `sleep` hides the one of the engine
 1 | fn sleep(time) { time }
   |    ^^^^^
   = hint: give it another name
-error[E0307]: `x` is not a duration
- --> main.rhai:3:7
-  |
-3 | sleep("x")
-  |       ^^^
 "#);
 }
 
@@ -326,6 +325,25 @@ error[E0307]: `soon` is not a duration
 2 | wait_for("x", #{ key: 1, timeout: "soon" });
   |                                   ^^^^^^
 "#);
+}
+
+#[test]
+fn options_are_those_of_the_function() {
+    let script = "wait_for(\"x\", #{ timout: \"1h\", key: 1 });\nwait_for(\"x\", #{ batch: #{ sice: 1 } });\nsleep(#{ any: 1 });";
+    assert_snapshot!(found(script), @r#"
+    error[E0307]: `wait_for` has no option `timout`
+     --> main.rhai:1:18
+      |
+    1 | wait_for("x", #{ timout: "1h", key: 1 });
+      |                  ^^^^^^
+      = hint: did you mean `timeout`?
+    error[E0307]: `wait_for` has no option `sice` in `batch`
+     --> main.rhai:2:28
+      |
+    2 | wait_for("x", #{ batch: #{ sice: 1 } });
+      |                            ^^^^
+      = hint: did you mean `size`?
+    "#);
 }
 
 #[test]

@@ -27,9 +27,9 @@ pub(super) enum Level {
 }
 
 pub(super) struct Walker<'a> {
-    known: &'a Known<'a>,
-    source: &'a Source,
-    options: Options<'a>,
+    pub(super) known: &'a Known<'a>,
+    pub(super) source: &'a Source,
+    pub(super) options: Options<'a>,
     level: Level,
     /// Names in reach, for suggestions.
     locals: Vec<String>,
@@ -57,7 +57,7 @@ impl<'a> Walker<'a> {
         self.locals.extend(names);
     }
 
-    fn find(&mut self, code: &str, title: impl Into<String>, pos: Position, hint: Option<String>) {
+    pub(super) fn find(&mut self, code: &str, title: impl Into<String>, pos: Position, hint: Option<String>) {
         let place = errors::place(self.source, pos);
         self.findings.push(Diagnostic::new(code, title, place).maybe_hint(hint));
     }
@@ -273,8 +273,18 @@ impl<'a> Walker<'a> {
     fn report(&mut self, verdict: Verdict, code: &str, unknown: &str, space: &str, pos: Position) {
         match verdict {
             Verdict::Known => {}
-            Verdict::Unknown(hint) => self.find(code, unknown, pos, hint),
-            Verdict::WrongCount(title) => self.find("E0303", title, pos, None),
+            Verdict::Unknown(hint) => {
+                self.find(code, unknown, pos, hint);
+                let fix = (code == "E0302").then(|| errors::mend_name(self.source, pos)).flatten();
+                if let Some(finding) = self.findings.last_mut().filter(|_| fix.is_some()) {
+                    finding.fix = fix.map(Box::new);
+                }
+            }
+            Verdict::WrongCount(title) => {
+                let prints = title.starts_with("`print`") || title.starts_with("`debug`");
+                let hint = prints.then(|| "make one text of it: `` `${a} ${b}` ``".to_owned());
+                self.find("E0303", title, pos, hint);
+            }
             Verdict::NoModule(hint) => self.find("E0304", format!("unknown module `{space}`"), pos, hint),
         }
     }
@@ -313,28 +323,6 @@ impl<'a> Walker<'a> {
         if self.level == Level::Declaration && !describes {
             let hint = "the top level only declares: move the call into `main`, or into a function that `main` calls";
             self.find("E0306", format!("`{name}` is called at top level"), pos, Some(hint.to_owned()));
-        }
-    }
-
-    fn literals(&mut self, name: &str, call: &FnCallExpr) {
-        if self.known.catalog.find(name).is_empty() {
-            return;
-        }
-        for (index, arg) in call.args.iter().enumerate() {
-            self.literal(name, index, arg);
-            if let Expr::Map(parts, _) = arg {
-                for (key, value) in &parts.0 {
-                    self.literal(&format!("{name}.{}", key.name), index, value);
-                }
-            }
-        }
-    }
-
-    fn literal(&mut self, name: &str, index: usize, arg: &Expr) {
-        if let Expr::StringConstant(text, pos) = arg
-            && let Some(problem) = (self.options.literal)(name, index, text)
-        {
-            self.find("E0307", problem, *pos, None);
         }
     }
 
@@ -391,7 +379,7 @@ fn first_index(expr: &Expr) -> Option<(&str, Position)> {
 }
 
 /// Whether nothing after a statement in its block is reached, and why.
-fn leaves(stmt: &Stmt) -> Option<&'static str> {
+pub(super) fn leaves(stmt: &Stmt) -> Option<&'static str> {
     match stmt {
         Stmt::Return(_, flags, _) if flags.contains(ASTFlags::BREAK) => Some("`throw`"),
         Stmt::Return(..) => Some("`return`"),
