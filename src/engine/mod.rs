@@ -8,22 +8,30 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod after;
 mod deploy;
+pub mod gate;
 mod handle;
 mod log;
 mod park;
 mod pending;
 mod programs;
+mod reminders;
+mod renewal;
+mod retention;
 mod shared;
+mod spent;
 mod surroundings;
+mod terms;
 mod timekeeper;
 mod worker;
 mod world;
 
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
-pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
+pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use terms::{OnFailure, Terms};
 
 #[cfg(test)]
 mod tests;

@@ -5,18 +5,26 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::shared::Shared;
-use crate::host::session::{Answer, Ask, EventSeen};
+use crate::host::session::{Answer, Ask, EventSeen, What};
 use crate::id::RunId;
 use crate::payload::Payload;
-use crate::store::{EventFilter, Status, Subscription};
+use crate::store::{Event, EventFilter, Status, Subscription};
 use crate::time::Timestamp;
+
+/// Whether an effect that is on its way counts as time spent running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counts {
+    Yes,
+    /// A poll of `wait_until`, which is a wait.
+    No,
+}
 
 /// One wait.
 pub(super) enum Pending {
     /// Not started: the log has to be durable up to this number first.
     Held(Ask),
     /// On its way.
-    Effect(AbortHandle),
+    Effect(AbortHandle, Counts),
     Until {
         due: Timestamp,
         retry_of: Option<Arc<str>>,
@@ -37,6 +45,12 @@ pub(super) enum Pending {
 }
 
 impl Pending {
+    /// The run is busy with it, rather than waiting.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self, Self::Held(Ask { what: What::Effect { key, .. }, .. }) if !key.is_empty())
+            || matches!(self, Self::Effect(_, Counts::Yes))
+    }
+
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Until { due, .. } => Some(*due),
@@ -72,7 +86,7 @@ impl Pending {
         };
         match self {
             Self::Held(ask) => format!("the disk{}", place(ask)),
-            Self::Effect(_) => "a service".to_owned(),
+            Self::Effect(..) => "a service".to_owned(),
             Self::Start => "a workflow to start".to_owned(),
             Self::Until { due, retry_of: Some(error), ask } => {
                 format!("the next attempt at {due}, after: {error}{}", place(ask))
@@ -92,7 +106,8 @@ impl Pending {
 pub(super) fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Timestamp>) -> Option<Answer> {
     match shared.store.next_event(filter) {
         Ok(Some(event)) if due.is_none_or(|due| event.at < due) => {
-            Some(Answer::Event(Some(EventSeen { seq: event.seq, id: event.id, payload: event.payload, at: event.at })))
+            let Event { seq, id, key, payload, at, .. } = event;
+            Some(Answer::Event(Some(EventSeen { seq, id, key, payload, at })))
         }
         Ok(_) => due.filter(|due| *due <= shared.now()).map(|_| Answer::Event(None)),
         Err(error) => {
@@ -103,7 +118,7 @@ pub(super) fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Ti
 }
 
 pub(super) fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
-    let row = match shared.store.run(child) {
+    let row = match shared.store.newest(child) {
         Ok(row) => row,
         Err(error) => {
             tracing::warn!("run {child} cannot be read: {error}");
@@ -121,6 +136,7 @@ pub(super) fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
         return Some(Answer::Child(Ok(row.output.unwrap_or_default())));
     }
     let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
+    let child = row.id;
     let message = format!(
         "run {child} of `{}` {}: {}",
         row.workflow,

@@ -50,6 +50,8 @@ pub struct Declaration {
     pub std: bool,
     /// The default retry policy of all steps, checked, as it was written.
     pub retry: Option<Dynamic>,
+    /// The same, as it is carried out.
+    pub(super) policy: Option<super::policy::Policy>,
     /// Time spent running, waits excluded.
     pub timeout: Option<Duration>,
     /// From acceptance, waits included.

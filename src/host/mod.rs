@@ -8,6 +8,7 @@
 
 pub mod branches;
 pub mod catalog;
+pub mod chain;
 pub mod cleanup;
 mod csv;
 pub mod declare;
@@ -21,7 +22,9 @@ mod hash;
 mod http;
 mod json;
 mod log;
+pub mod mailbox;
 mod policy;
+pub mod rules;
 pub mod schema;
 pub mod session;
 mod state;
@@ -44,6 +47,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
+        chain::FUNCTIONS,
         events::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,

@@ -220,6 +220,18 @@ impl Replay {
         self.unexpected(self.position_at_cursor(), None)
     }
 
+    /// Something that had begun was not asked for, though all that is recorded was answered. Cursory: a run that goes on may
+    /// leave it behind.
+    pub fn unasked(&self) -> Option<Divergence> {
+        let entry = self.opened.values().min_by(|a, b| a.position.cmp(&b.position))?;
+        Some(Divergence {
+            position: entry.position.clone(),
+            recorded: Some((entry.kind, entry.name.clone(), entry.line)),
+            attempted: None,
+            arguments_differ: false,
+        })
+    }
+
     fn position_at_cursor(&self) -> Position {
         self.recorded.get(self.cursor).and_then(Option::as_ref).map(|e| e.position.clone()).unwrap_or_default()
     }

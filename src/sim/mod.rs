@@ -15,6 +15,8 @@ use std::time::Duration;
 use crate::effect::{Allow, Outcome, Request};
 use crate::engine::activation::{Activation, Explain, Input, Progress};
 use crate::engine::{NoSettings, Settings, declare, script_engine};
+use crate::host::mailbox::Mailbox;
+use crate::host::rules::Rules;
 use crate::host::session::{Answer, Ask, EventSeen, Facts, Session, WaitId, What};
 use crate::id::{RunId, Version};
 use crate::journal::Entry;
@@ -131,6 +133,8 @@ impl Sim {
             version: Version("simulated".into()),
             accepted_at: START,
             trigger: Payload::from_text(r#"{"kind":"hand"}"#),
+            mailbox: Mailbox::default(),
+            rules: Rc::new(Rules::of(&declaration)),
         };
         let allow = Rc::new(declaration.allow);
         let pool = Rc::new(StackPool::new());
@@ -258,7 +262,18 @@ impl Sim {
                 && key.as_deref().is_none_or(|key| event.key.as_deref() == Some(key))
                 && seq > *after
                 && at >= *since;
-            fits.then(|| (index, EventSeen { seq, id: format!("e{seq}").into(), payload: event.payload.clone(), at }))
+            fits.then(|| {
+                (
+                    index,
+                    EventSeen {
+                        seq,
+                        id: format!("e{seq}").into(),
+                        key: event.key.as_deref().map(Into::into),
+                        payload: event.payload.clone(),
+                        at,
+                    },
+                )
+            })
         })
     }
 
