@@ -124,6 +124,9 @@ impl Activation {
 
     /// Takes what happened outside; it is worked off by [`Activation::advance`].
     pub fn push(&mut self, input: Input) {
+        if matches!(input, Input::Cancel(_)) && self.ending.is_none() {
+            self.session.cancelling.set(true);
+        }
         self.inbox.push_back(input);
     }
 
@@ -357,6 +360,7 @@ impl Activation {
     fn leave(&mut self, ending: Ending) {
         let leaving = if ending.outcome.is_ok() { Leaving::Well } else { Leaving::Failing };
         self.ending = Some(ending);
+        self.session.cancelling.set(false);
         self.drop_all();
         self.session.guard.clear_stop();
         let frames = self.session.frames.borrow().all();

@@ -382,6 +382,8 @@ pub struct Session {
     pub frames: RefCell<Frames>,
     /// Events that this run, and its chain before it, has taken.
     pub mailbox: RefCell<Mailbox>,
+    /// It is to be cancelled: calls that end at once do not begin any more.
+    pub cancelling: Cell<bool>,
     /// The run that is to go on in its place.
     pub continuing: RefCell<Option<Continuation>>,
     /// Settings that were read, by name: fixed for the run.
@@ -441,6 +443,7 @@ impl Session {
             groups: RefCell::default(),
             frames: RefCell::default(),
             mailbox,
+            cancelling: Cell::new(false),
             continuing: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),
@@ -505,6 +508,14 @@ impl Session {
         self.diverged.borrow_mut().get_or_insert(divergence);
         self.guard.stop(Stop::Cancelled);
         Fail::Stopped
+    }
+
+    /// A call that ends at once is cut off when the run is to be cancelled: such calls alone would keep a script from ever
+    /// waiting. What was cut off is not recorded, so a replay comes here, too, with the cancellation next.
+    pub fn cut_off(&self) {
+        while self.cancelling.get() || !self.replay.borrow().is_live() {
+            fiber::suspend(Pause::Waiting);
+        }
     }
 
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.

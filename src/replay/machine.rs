@@ -160,15 +160,20 @@ impl Replay {
         })
     }
 
-    /// A command whose outcome is there at once: it is recorded here and next, or the run is live.
+    /// A command whose outcome is there at once: it is recorded here and next, or the run is live, or it was cut off by the
+    /// cancellation that is next.
     pub fn issue_now(&mut self, scope: ScopeId, command: &Command) -> Result<Issued, Divergence> {
         match self.issue(scope, command)? {
-            Issued::Pending { position, opened: None } if !self.is_live() => {
+            Issued::Pending { position, opened: None } if !self.is_live() && !self.is_cancelled_next() => {
                 Err(self.unexpected(position, Some(command)))
             }
             Issued::Later(_) => Err(self.unexpected(self.position_at_cursor(), Some(command))),
             issued => Ok(issued),
         }
+    }
+
+    fn is_cancelled_next(&self) -> bool {
+        self.recorded.get(self.cursor).and_then(Option::as_ref).is_some_and(|entry| entry.kind == Kind::Cancel)
     }
 
     /// A step begins: its body is evaluated, then [`Replay::leave`] tells whether the outcome is recorded.
