@@ -10,6 +10,7 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod gate;
 mod options;
 
 /// An engine with one script, over a store.

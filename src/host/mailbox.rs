@@ -46,6 +46,12 @@ impl Mailbox {
         self.taken.insert(seq, (name.clone(), key.cloned()));
     }
 
+    /// The place after which a wait for this name and key looks: all before was taken.
+    pub fn begin(&self, name: &Arc<str>, key: Option<&Arc<str>>) -> u64 {
+        let mark = |key: Option<&Arc<str>>| self.marks.get(&(name.clone(), key.cloned())).copied().unwrap_or(0);
+        self.floor.max(mark(None)).max(mark(key))
+    }
+
     /// Whether an event was taken before.
     pub fn has(&self, letter: Letter<'_>) -> bool {
         let below = |key: Option<&Arc<str>>| {
@@ -180,6 +186,8 @@ mod tests {
         let events = [("a", Some("x")), ("a", Some("y")), ("a", Some("x"))];
         let next = handed_on(took(&events, &[(1, None), (3, Some("x"))]), &events);
         assert_eq!([1, 2, 3].map(|seq| has(&next, seq, &events)), [true, false, true]);
+        let begin = |name: &str, key: Option<&str>| next.begin(&name.into(), key.map(Arc::from).as_ref());
+        assert_eq!([begin("a", None), begin("a", Some("x")), begin("b", None)], [1, 3, 0]);
         let mut later = Mailbox::from_payload(&next.to_payload());
         assert_eq!((&later, later.since), (&next, Some(Timestamp(5))));
         later.take(2, &"a".into(), None);

@@ -196,7 +196,7 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     };
     let (first, after) = {
         let mailbox = session.mailbox.borrow();
-        (mailbox.since.unwrap_or(session.facts.accepted_at), mailbox.floor)
+        (mailbox.since.unwrap_or(session.facts.accepted_at), mailbox.begin(&name, key.as_ref()))
     };
     let since = back.map_or(first, |back| Timestamp(began.0 - back.as_millis() as i64).min(first));
     let subject = (Arc::clone(&name), key.clone());

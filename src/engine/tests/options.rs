@@ -140,6 +140,38 @@ fn a_timeout_that_ended_a_run_replays() {
     assert!(Store::state(&*again, "w", "bye").expect("reads").is_some());
 }
 
+/// A service on this machine that takes its time for each answer.
+fn slow_service(answer_after: Duration) -> u16 {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let (_never, clock) = std::sync::mpsc::channel::<()>();
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = clock.recv_timeout(answer_after);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    port
+}
+
+#[test]
+fn a_timeout_adds_up_over_the_waits_in_which_a_run_leaves_memory() {
+    let port = slow_service(Duration::from_millis(150));
+    let script = format!(
+        r#"workflow(#{{ timeout: "400ms", allow: #{{ http: ["127.0.0.1:{port}"] }} }});
+        fn main(n) {{ for i in 0..n {{ http::get("http://127.0.0.1:{port}/"); state::set("got", i + 1); sleep("1200ms"); }} }}"#
+    );
+    let bench = Bench::new(memory(), &[("w", &script)]);
+    assert_eq!(bench.run("w", json!(1)).status, Status::Completed);
+    let activations = bench.engine.handle().in_motion().1;
+    assert_eq!(bench.run("w", json!(9)).status, Status::TimedOut);
+    let got = bench.engine.handle().store().state("w", "got").expect("reads").expect("is set").to_json();
+    assert_eq!((got, bench.engine.handle().in_motion().1 > activations + 1), (json!(2), true));
+}
+
 #[test]
 fn a_run_that_is_open_for_too_long_is_told_of_once() {
     let script = r#"workflow(#{ sla: #{ after: "30ms", notify: "ops" } }); fn main() { wait_for("go") }"#;
@@ -342,10 +374,43 @@ fn a_thousand_continuations_leave_nothing_in_memory() {
     let script = r#"fn main(n) { let n = if n == () { 0 } else { n }; event::emit("t"); wait_for("t"); if n < 1000 { workflow::continue_as(n + 1) } n }"#;
     let bench = Bench::new(memory(), &[("w", script)]);
     let run = started(&bench, "w");
+    let handle = bench.engine.handle();
+    for n in [200, 400, 600, 800, 1_000] {
+        until(&bench, || handle.newest(run).expect("is there").input.to_json().as_u64() >= Some(n));
+    }
     let last = finished(&bench, run);
     assert_eq!((last.output.expect("an output").to_json(), last.chain), (json!(1000), Some(run)));
-    let handle = bench.engine.handle();
     assert!(last.mailbox.expect("is handed on").text().len() < 200);
     assert!(handle.journal(last.id).expect("reads").len() < 8);
     until(&bench, || handle.in_motion().0 == 0);
+}
+
+#[test]
+fn a_chain_goes_on_once_after_a_crash_at_any_time() {
+    let script = r#"
+        fn main(n) {
+            let n = if n == () { 0 } else { n };
+            on_exit("count", || state::update("seen", |s| (if s == () { [] } else { s }) + [n]));
+            event::emit("tick", #{ n: n });
+            let got = wait_for("tick").n;
+            if got < 20 { workflow::continue_as(got + 1) }
+            got
+        }"#;
+    let store = memory();
+    let bench = Bench::new(Arc::clone(&store) as Arc<dyn Store>, &[("w", script)]);
+    let handle = bench.engine.handle();
+    let run = started(&bench, "w");
+    let crashes = std::cell::RefCell::new(Vec::new());
+    until(&bench, || {
+        crashes.borrow_mut().push(store.crash());
+        handle.newest(run).is_ok_and(|newest| newest.status.is_final())
+    });
+    for crash in crashes.take() {
+        let store = Arc::new(crash);
+        let bench = Bench::new(Arc::clone(&store) as Arc<dyn Store>, &[("w", script)]);
+        bench.engine.handle().recover().expect("recovers");
+        assert_eq!(finished(&bench, run).output.expect("an output").to_json(), json!(20));
+        let seen = Store::state(&*store, "w", "seen").expect("reads").expect("is set").to_json();
+        assert_eq!(seen, json!((0..=20).collect::<Vec<_>>()));
+    }
 }

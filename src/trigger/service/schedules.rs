@@ -258,5 +258,5 @@ impl Timed {
 
 /// Quarantined and diverged runs wait for a person: a schedule does not wait with them.
 fn is_open(handle: &Handle, run: RunId) -> bool {
-    handle.run(run).is_ok_and(|row| row.status.is_live() || row.status == Status::Paused)
+    handle.newest(run).is_ok_and(|row| row.status.is_live() || row.status == Status::Paused)
 }
