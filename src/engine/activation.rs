@@ -3,6 +3,8 @@
 //! Single-threaded, without clock and I/O: the worker and the simulation drive it alike. The rule that makes a replay
 //! exact is here: an outcome is fed only when every strand waits.
 
+mod interrupt;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -82,6 +84,8 @@ pub struct Activation {
     ended: Option<End>,
     waits: BTreeSet<WaitId>,
     aborted: Vec<WaitId>,
+    /// The strand whose time slice was used up.
+    computing: Option<StrandId>,
     explain: Explain,
 }
 
@@ -108,6 +112,7 @@ impl Activation {
             ended: None,
             waits: BTreeSet::new(),
             aborted: Vec::new(),
+            computing: None,
             explain,
         };
         let engine = Rc::clone(&session.engine);
@@ -124,9 +129,6 @@ impl Activation {
 
     /// Takes what happened outside; it is worked off by [`Activation::advance`].
     pub fn push(&mut self, input: Input) {
-        if matches!(input, Input::Cancel(_)) && self.ending.is_none() {
-            self.session.cancelling.set(true);
-        }
         self.inbox.push_back(input);
     }
 
@@ -167,9 +169,16 @@ impl Activation {
                 return Progress::Ended(end.clone());
             }
             if let Some(id) = self.ready.pop_front() {
-                if self.resume(id) == Some(Pause::Slice) {
-                    self.ready.push_front(id);
-                    return Progress::Sliced;
+                if self.interrupt(id) {
+                    continue;
+                }
+                match self.resume(id) {
+                    Some(Pause::Slice) => {
+                        self.sliced(id);
+                        return Progress::Sliced;
+                    }
+                    Some(Pause::Reached) => self.reached(),
+                    Some(Pause::Waiting) | None => {}
                 }
                 continue;
             }
@@ -227,15 +236,10 @@ impl Activation {
                 }
             }
             Input::Cancel(reason) => {
-                if self.ending.is_some() {
-                    return;
+                if self.ending.is_none() {
+                    self.record_cancel(&reason, Position::default(), 0);
+                    self.cancel(&reason);
                 }
-                let now = self.session.now.get();
-                let mut entry = Entry::opened(Kind::Cancel, Position::default(), "cancel".into(), now);
-                entry.phase = Phase::Closed;
-                entry.detail = Some(reason.clone());
-                self.session.replay.borrow_mut().append(entry);
-                self.cancel(&reason);
             }
         }
     }
@@ -282,10 +286,14 @@ impl Activation {
         let live = self.strands.get_mut(&id)?;
         let fiber = live.fiber.as_mut()?;
         let before = session::set_current(Some((Rc::clone(&self.session), Rc::clone(&live.strand))));
+        self.session.alone.set(self.ready.is_empty());
+        self.session.guard.set_ticks(live.strand.ticks.get());
         let entered = self.session.guard.enter();
+        self.session.arm(&live.strand);
         let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fiber.resume()));
         drop(entered);
         session::set_current(before);
+        live.strand.ticks.set(self.session.guard.ticks());
         match turn {
             Ok(Turn::Paused(pause)) => Some(pause),
             Ok(Turn::Finished(result)) => {
@@ -360,7 +368,6 @@ impl Activation {
     fn leave(&mut self, ending: Ending) {
         let leaving = if ending.outcome.is_ok() { Leaving::Well } else { Leaving::Failing };
         self.ending = Some(ending);
-        self.session.cancelling.set(false);
         self.drop_all();
         self.session.guard.clear_stop();
         let frames = self.session.frames.borrow().all();

@@ -12,6 +12,8 @@ mod after;
 mod deploy;
 pub mod gate;
 mod handle;
+mod hands;
+mod inline;
 mod log;
 mod park;
 mod pending;
@@ -29,6 +31,8 @@ mod world;
 
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
 pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
+pub use hands::{Mocked, Mocks};
+pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};

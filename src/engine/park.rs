@@ -36,6 +36,11 @@ impl Timeline {
         self.changed.notify_one();
     }
 
+    /// When the first one is due.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        held(&self.soon).due.first().map(|(at, _)| *at)
+    }
+
     /// Takes what is due.
     pub(super) fn take(&self, now: Timestamp) -> Vec<RunId> {
         let mut soon = held(&self.soon);

@@ -19,12 +19,22 @@ pub(super) enum Counts {
     No,
 }
 
+impl Counts {
+    pub(super) fn of(ask: &Ask) -> Self {
+        // Only a poll has no key of its own.
+        match &ask.what {
+            What::Effect { key, .. } if key.is_empty() => Self::No,
+            _ => Self::Yes,
+        }
+    }
+}
+
 /// One wait.
 pub(super) enum Pending {
     /// Not started: the log has to be durable up to this number first.
     Held(Ask),
-    /// On its way.
-    Effect(AbortHandle, Counts),
+    /// On its way; without a handle where nothing of it can be given up.
+    Effect(Option<AbortHandle>, Counts),
     Until {
         due: Timestamp,
         retry_of: Option<Arc<str>>,
@@ -47,8 +57,11 @@ pub(super) enum Pending {
 impl Pending {
     /// The run is busy with it, rather than waiting.
     pub(super) fn is_running(&self) -> bool {
-        matches!(self, Self::Held(Ask { what: What::Effect { key, .. }, .. }) if !key.is_empty())
-            || matches!(self, Self::Effect(_, Counts::Yes))
+        match self {
+            Self::Held(ask) => Counts::of(ask) == Counts::Yes,
+            Self::Effect(_, counts) => *counts == Counts::Yes,
+            _ => false,
+        }
     }
 
     pub(super) fn due(&self) -> Option<Timestamp> {

@@ -23,6 +23,11 @@ impl Reminders {
         held(&self.0).insert((at, run));
     }
 
+    /// When the next one is due.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        held(&self.0).first().map(|(at, _)| *at)
+    }
+
     /// How long until the next one.
     pub(super) fn pause(&self, now: Timestamp) -> Duration {
         held(&self.0).first().map_or(Duration::MAX, |(at, _)| at.since(now))

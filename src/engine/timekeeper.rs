@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::retention::Versions;
 use super::shared::Shared;
 use super::{reminders, renewal, retention};
+use crate::time::Timestamp;
 
 /// How far ahead due times are held in memory.
 const HORIZON: Duration = Duration::from_mins(2);
@@ -26,22 +27,14 @@ pub(super) fn run(shared: &Arc<Shared>) {
         let elapsed = shared.options.clock.elapsed();
         if asked.is_none_or(|at| elapsed.saturating_sub(at) >= PERIOD) {
             asked = Some(elapsed);
-            load(shared);
+            load(shared, shared.now().plus(HORIZON));
         }
         if pruned.is_none_or(|at| elapsed.saturating_sub(at) >= retention::PERIOD) {
             // The scripts are loaded after the start.
             retention::prune(shared, if pruned.is_none() { Versions::Stay } else { Versions::Go });
             pruned = Some(elapsed);
         }
-        let now = shared.now();
-        let mut due = Vec::new();
-        for run in shared.timeline.take(now) {
-            if super::shared::held(&shared.routes).contains_key(&run) { shared.wake(run) } else { due.push(run) }
-        }
-        for batch in due.chunks(BATCH) {
-            shared.claim(batch.to_vec());
-        }
-        reminders::tell(shared);
+        wake_due(shared);
         let most = if renewal::round(shared) { RENEWAL_PAUSE } else { PERIOD };
         let now = shared.now();
         shared.timeline.wait(now, most.min(shared.reminders.pause(now)));
@@ -49,13 +42,26 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 /// Whether something due then is held in memory.
-pub(super) fn is_soon(shared: &Shared, at: crate::time::Timestamp) -> bool {
+pub(super) fn is_soon(shared: &Shared, at: Timestamp) -> bool {
     at <= shared.now().plus(HORIZON)
 }
 
-fn load(shared: &Shared) {
-    reminders::load(shared, shared.now().plus(HORIZON), MOST);
-    match shared.store.due(shared.now().plus(HORIZON), MOST) {
+/// Puts runs in motion that are due, and tells of those that are open for too long.
+pub(super) fn wake_due(shared: &Shared) {
+    let mut due = Vec::new();
+    for run in shared.timeline.take(shared.now()) {
+        if super::shared::held(&shared.routes).contains_key(&run) { shared.wake(run) } else { due.push(run) }
+    }
+    for batch in due.chunks(BATCH) {
+        shared.claim(batch.to_vec());
+    }
+    reminders::tell(shared);
+}
+
+/// Takes over the due times that the store has.
+pub(super) fn load(shared: &Shared, until: Timestamp) {
+    reminders::load(shared, until, MOST);
+    match shared.store.due(until, MOST) {
         Ok(due) => due.into_iter().for_each(|(at, run)| shared.timeline.add(at, run)),
         Err(error) => tracing::warn!("due times cannot be read: {error}"),
     }

@@ -48,6 +48,7 @@ fn continue_as(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     }
     let arguments = hash_text(input.text());
     let command = Command { arguments, ..session::command(Kind::Child, call.function.name, call.line()) };
+    strand.must_wait.set(false);
     let issued = session.replay.borrow_mut().issue_now(strand.scope.get(), &command).map_err(|d| session.diverge(d))?;
     let run = match issued {
         Issued::Recorded(entry) => {
@@ -59,7 +60,6 @@ fn continue_as(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
             next_of(&entry).ok_or_else(|| call.invalid("the recorded call names no run"))?
         }
         Issued::Pending { position, .. } => {
-            session.cut_off();
             let entry = session.entry(&command, position);
             if let Err(error) = session.world.accepts(&session.facts.workflow, &input) {
                 return session.close(entry, Err(error));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ScopeId, Scopes};
+use super::{Interruption, ScopeId, Scopes};
 use crate::journal::{Entry, Kind, Phase, Position, Segment};
 use crate::payload::Payload;
 
@@ -24,9 +24,9 @@ pub struct Command {
 /// The answer to a command.
 #[derive(Debug)]
 pub enum Issued {
-    /// Its outcome is the next one in the journal; it has been taken.
+    /// Its outcome was there at once; it has been taken.
     Recorded(Entry),
-    /// Its outcome is recorded with this index, after others: wait until [`Replay::upcoming`] names it, then take it.
+    /// Its outcome is recorded with this index: wait until every branch waits and [`Replay::upcoming`] names it, then take it.
     Later(usize),
     /// No outcome yet.
     Pending {
@@ -150,30 +150,25 @@ impl Replay {
         self.length == 0
     }
 
-    /// A command that may wait for its outcome.
+    /// A command that waits for its outcome: other branches go on before it is there.
     pub fn issue(&mut self, scope: ScopeId, command: &Command) -> Result<Issued, Divergence> {
         let Entered { position, recorded, opened } = self.enter(scope, command)?;
         Ok(match recorded {
-            Some(index) if index == self.cursor => Issued::Recorded(self.take(index)),
             Some(index) => Issued::Later(index),
             None => Issued::Pending { position, opened },
         })
     }
 
-    /// A command whose outcome is there at once: it is recorded here and next, or the run is live, or it was cut off by the
-    /// cancellation that is next.
+    /// A command whose outcome is there at once: it is recorded here and next, or the run is live.
     pub fn issue_now(&mut self, scope: ScopeId, command: &Command) -> Result<Issued, Divergence> {
         match self.issue(scope, command)? {
-            Issued::Pending { position, opened: None } if !self.is_live() && !self.is_cancelled_next() => {
+            Issued::Pending { position, opened: None } if !self.is_live() => {
                 Err(self.unexpected(position, Some(command)))
             }
-            Issued::Later(_) => Err(self.unexpected(self.position_at_cursor(), Some(command))),
+            Issued::Later(index) if self.is_next(index) => Ok(Issued::Recorded(self.take(index))),
+            Issued::Later(_) => Err(self.unexpected(self.position_of_next(), Some(command))),
             issued => Ok(issued),
         }
-    }
-
-    fn is_cancelled_next(&self) -> bool {
-        self.recorded.get(self.cursor).and_then(Option::as_ref).is_some_and(|entry| entry.kind == Kind::Cancel)
     }
 
     /// A step begins: its body is evaluated, then [`Replay::leave`] tells whether the outcome is recorded.
@@ -196,8 +191,13 @@ impl Replay {
         match entered.recorded {
             Some(index) if index == self.cursor => Ok(Some(self.take(index))),
             None if self.is_live() => Ok(None),
-            _ => Err(self.unexpected(self.position_at_cursor(), Some(command))),
+            _ => Err(self.unexpected(self.position_of_next(), Some(command))),
         }
+    }
+
+    /// Whether the outcome with this index is the next one.
+    pub fn is_next(&self, index: usize) -> bool {
+        index == self.cursor
     }
 
     /// Takes a recorded outcome, which must be the next one.
@@ -220,13 +220,17 @@ impl Replay {
         }
     }
 
-    /// The recorded outcome that comes next was never asked for.
-    pub fn unreached(&self) -> Divergence {
-        self.unexpected(self.position_at_cursor(), None)
+    /// Where the script computed when what comes next interrupted it, if it did.
+    pub fn interruption(&self) -> Option<Interruption> {
+        let entry = self.recorded.get(self.cursor)?.as_ref()?;
+        match entry.kind {
+            Kind::Cancel => Interruption::of_cancel(entry),
+            Kind::Timer => entry.detail.as_ref().and_then(Interruption::from_detail),
+            _ => None,
+        }
     }
 
-    /// Something that had begun was not asked for, though all that is recorded was answered. Cursory: a run that goes on may
-    /// leave it behind.
+    /// Something that had begun was not asked for, though all that is recorded was answered.
     pub fn unasked(&self) -> Option<Divergence> {
         let entry = self.opened.values().min_by(|a, b| a.position.cmp(&b.position))?;
         Some(Divergence {
@@ -237,7 +241,13 @@ impl Replay {
         })
     }
 
-    fn position_at_cursor(&self) -> Position {
+    /// The recorded outcome that comes next was never asked for.
+    pub fn unreached(&self) -> Divergence {
+        self.unexpected(self.position_of_next(), None)
+    }
+
+    /// Where what comes next stands; the run itself where nothing does.
+    pub fn position_of_next(&self) -> Position {
         self.recorded.get(self.cursor).and_then(Option::as_ref).map(|e| e.position.clone()).unwrap_or_default()
     }
 

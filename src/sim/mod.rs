@@ -4,6 +4,16 @@
 //! happens, and durable is what was appended. A simulation can begin with any prefix of an earlier journal, which is
 //! what a crash leaves.
 
+mod book;
+mod broken;
+mod case;
+mod crash;
+mod functions;
+mod raised;
+mod same;
+mod site;
+mod stage;
+mod suite;
 mod world;
 
 use std::cell::RefCell;
@@ -29,6 +39,8 @@ use crate::script::program::Prepared;
 use crate::store::End;
 use crate::time::Timestamp;
 
+pub use site::Folder;
+pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;
 pub use world::Written;
 
@@ -209,7 +221,13 @@ impl Sim {
                 pending.remove(&wait);
             }
             match progress {
-                Progress::Sliced => continue,
+                Progress::Sliced => {
+                    // A `timeout` counts the time that its body computes; nothing else does, so that all else stays exact.
+                    if activation.is_timed() {
+                        state.now = state.now.plus(Limits::default().slice);
+                    }
+                    continue;
+                }
                 Progress::Ended(end) => return Some(Finish::Ended(end)),
                 Progress::Diverged(divergence) => return Some(Finish::Diverged(divergence)),
                 Progress::Waiting => {}
@@ -249,7 +267,7 @@ impl Sim {
                 let latency = crate::host::session::hash_text(&format!("{key}/{attempt}/{}", request.arguments())) % 97;
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
-            What::Child { .. } | What::Start { .. } => state.now,
+            What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
         })
     }
 
@@ -295,6 +313,7 @@ impl Sim {
             }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
+            What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
         }
     }
 }
