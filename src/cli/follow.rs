@@ -93,6 +93,7 @@ impl Follow {
         let entries = self.handle.journal(run)?;
         let entries: Vec<_> = entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect();
         self.tree.journal(&entries);
+        self.tree.progress(&self.handle.progress(run)?.unwrap_or_default());
         self.pause = PERIOD.max(elapsed().saturating_sub(began) * SHARE);
         Ok(())
     }
@@ -113,6 +114,7 @@ pub(super) async fn remote(client: &Client, run: &str) -> Result<Option<Value>, 
             (run, tree) = (next.to_owned(), Tree::new());
             continue;
         }
+        tree.progress(&row["progress"]);
         let status = Status::from_name(text(&row, "status"));
         if status.is_none_or(|status| !status.is_live() && status != Status::Paused) {
             tree.finish();

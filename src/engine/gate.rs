@@ -202,6 +202,14 @@ impl World for Nothing {
 
     fn begun(&self, _: &str, _: &Position, _: u32) {}
 
+    fn known_people(&self, _: &[Arc<str>]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn event_url(&self, _: &str, _: Option<&str>, _: Option<Timestamp>) -> Result<String, String> {
+        Ok(String::new())
+    }
+
     fn new_run(&self) -> RunId {
         RunId::new()
     }

@@ -9,14 +9,19 @@
 
 pub mod activation;
 mod after;
+mod allowed;
+mod announce;
 mod deploy;
+mod flow;
 pub mod gate;
 mod handle;
 mod hands;
 mod inline;
+pub mod links;
 mod log;
 mod park;
 mod pending;
+pub mod people;
 mod programs;
 mod reminders;
 mod renewal;
@@ -29,7 +34,9 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use crate::script::check::touches::{Named, Touches};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use flow::flow;
 pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};

@@ -1,6 +1,8 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 use std::cell::RefCell;
+mod tasks;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -15,7 +17,7 @@ use super::after::Ending;
 use super::hands::Hands;
 use super::inline::Tools;
 use super::log::Item;
-use super::pending::{Pending, child_answer, deadline_passed, event_answer};
+use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::spent::{Meter, TIMEOUT};
@@ -483,6 +485,7 @@ impl Worker {
                 held(&self.shared.ends).entry(child).or_default().push(run);
                 Pending::Child { run: child, workflow, attached, ask }
             }
+            What::Task { task } => Pending::Task { task, armed: None, ask },
             What::Start { start } => {
                 self.start_child(run, wait, &start);
                 Pending::Start
@@ -528,6 +531,7 @@ impl Worker {
     fn look(&mut self, run: RunId, wait: WaitId) {
         let Some(motion) = self.motions.get_mut(&run) else { return };
         let answer = match motion.waits.get(&wait) {
+            Some(Pending::Task { .. }) => return self.look_at_task(run, wait, None),
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
             Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
             _ => None,
@@ -575,6 +579,10 @@ impl Worker {
                 continue;
             }
             let answer = match motion.waits.get(&wait) {
+                Some(Pending::Task { .. }) => {
+                    self.fire_task(run, wait);
+                    continue;
+                }
                 Some(Pending::Until { .. }) => Answer::Due,
                 Some(Pending::Event { filter, due, .. }) => {
                     event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
@@ -605,7 +613,10 @@ impl Worker {
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
-        let waiting_for = motion.waits.values().map(Pending::sentence).collect::<Vec<_>>().join("; and ").into();
+        let tasks = motion.waits.values().filter_map(Pending::task).collect();
+        let people = &self.shared.options.people;
+        let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
+        let waiting_for = sentences.join("; and ").into();
         motion.parked = true;
         let change = Change::Park {
             run,
@@ -615,6 +626,7 @@ impl Worker {
             wake_at,
             subscriptions,
             children,
+            tasks,
         };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
@@ -657,6 +669,7 @@ impl Worker {
         let missed = motion.waits.values().any(|pending| match pending {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
             Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
+            Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
             _ => false,
         });
         let facts = &motion.activation.session().facts;

@@ -26,12 +26,14 @@ mod lists;
 mod log;
 pub mod mailbox;
 mod policy;
+mod progress;
 mod regex;
 pub mod rules;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod task;
 mod template;
 mod toml;
 mod tree;
@@ -58,6 +60,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         workflows::FUNCTIONS,
         chain::FUNCTIONS,
         events::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,

@@ -18,7 +18,7 @@ use super::fail::Fail;
 use super::mailbox::Mailbox;
 use super::rules::Rules;
 use crate::effect;
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
@@ -26,6 +26,7 @@ use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
 use crate::script::value;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// A strand of a run in this activation.
@@ -98,6 +99,11 @@ pub enum What {
         workflow: Arc<str>,
         /// It ends when the one that waits for it does.
         attached: bool,
+    },
+    /// The answer of a person.
+    Task {
+        /// The task, as it opened.
+        task: Box<Task>,
     },
     /// The answer to a start with a key.
     Start {
@@ -179,6 +185,8 @@ pub enum Answer {
     Event(Option<EventSeen>),
     /// How the child ended: its output, or an error map.
     Child(Result<Payload, Payload>),
+    /// What the person said: `#{ choice, data, by, at }`; `None`: the task's time is over.
+    Task(Option<Payload>),
     /// The run that the key stands for; an error map where the start was refused.
     Started(Result<RunId, Payload>),
     /// The recorded outcome that it waited for is next.
@@ -231,6 +239,15 @@ pub enum Act {
         /// What it says.
         payload: Payload,
     },
+    /// Opens a task.
+    OpenTask(Box<Task>),
+    /// Nobody waits for a task any more.
+    CloseTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// How far the run has come: `#{ value, text }`.
+    Progress(Payload),
     /// Sets or removes a durable value of the workflow.
     SetState {
         /// Which.
@@ -266,6 +283,10 @@ pub trait World {
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
+    /// A signed address that emits an event, until then where given; or why there is none.
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String>;
     /// The status of a run.
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
     /// A step begins, live: for those who watch.
@@ -451,6 +472,10 @@ pub struct Session {
     pub mailbox: RefCell<Mailbox>,
     /// The run that is to go on in its place.
     pub continuing: RefCell<Option<Continuation>>,
+    /// Tasks that strands wait for: who goes takes its task with it.
+    pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
+    /// The newest progress, until it is handed to the log.
+    pub progress: RefCell<Option<Payload>>,
     /// Settings that were read, by name: fixed for the run.
     pub settings: RefCell<BTreeMap<String, Payload>>,
     /// The journal and the script disagree.
@@ -510,6 +535,8 @@ impl Session {
             frames: RefCell::default(),
             mailbox,
             continuing: RefCell::default(),
+            tasks: RefCell::default(),
+            progress: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
@@ -635,6 +662,7 @@ impl Session {
 
     /// Hands new entries and acts to the log.
     pub fn flush(&self) {
+        self.acts.borrow_mut().extend(self.progress.take().map(Act::Progress));
         let acts = std::mem::take(&mut *self.acts.borrow_mut());
         let fresh = self.replay.borrow_mut().take_fresh();
         if fresh.is_none() && acts.is_empty() {

@@ -1,8 +1,11 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod daemon;
+mod graph;
 mod look;
+mod new;
 mod run;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -27,6 +27,10 @@ impl Batch<'_> {
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
             Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
+            Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
+            Change::CloseTask { task, at } => self.close_task(*task, *at),
+            Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => self.set_state(scope, key, value.as_ref()),
             Change::PutBundle { version, bytes } => {
                 let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
@@ -131,13 +135,13 @@ impl Batch<'_> {
     }
 
     fn park(&mut self, change: &Change) -> Result<Applied> {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, tasks } = change else {
             unreachable!("called for `Park` alone");
         };
         let Some(hot) = self.claimed(*run, *epoch)? else { return Ok(Applied::Refused) };
         self.unsubscribe(*run, &hot)?;
         let mailbox = hot.chain.unwrap_or(*run);
-        let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)?;
+        let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)? | self.any_over(tasks)?;
         let subscribed = !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
         let sql = if *status == hot.status {
@@ -231,6 +235,9 @@ impl Batch<'_> {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         }
         self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
+        if is_final {
+            self.close_tasks_of(run, end.at)?;
+        }
         let parent = match parent.filter(|_| is_final && end.continued_as.is_none()) {
             Some(parent) if self.wake(parent)? => Some(parent),
             _ => None,
@@ -261,7 +268,7 @@ impl Batch<'_> {
     }
 
     /// Makes a run ready that has not ended; whether it is live.
-    fn wake(&self, run: RunId) -> Result<bool> {
+    pub(super) fn wake(&self, run: RunId) -> Result<bool> {
         let sql = "UPDATE run SET ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7 RETURNING status < 3";
         let live = self.conn.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional()?;
         Ok(live.unwrap_or(false))
