@@ -142,7 +142,8 @@ impl Run {
             note(&format!("\nthe run goes on at {}; hint: `{} show {run}`", client.base(), program()));
             return Ok(Exit::Waiting);
         };
-        let sources = match run.parse() {
+        // The last of a chain has its own version.
+        let sources = match text(&row, "run").parse() {
             Ok(run) => client.sources(run).await.map(Arc::new),
             Err(_) => None,
         };

@@ -27,7 +27,7 @@ pub(super) struct Read {
 }
 
 const KEYS: [&str; 8] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars"];
-const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
+const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
 pub(super) fn read(path: &Path) -> Result<Read, Vec<Diagnostic>> {
@@ -91,6 +91,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "script_cpu" => limits.script_cpu = self.duration(value),
                 "evict_after" => limits.evict_after = self.duration(value),
+                "keep" => limits.keep = self.duration(value),
                 "script_memory" => limits.script_memory = self.bytes(value),
                 other => self.unknown(other, key.span(), &LIMITS),
             }

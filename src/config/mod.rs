@@ -45,6 +45,8 @@ pub struct Limits {
     pub script_memory: Option<usize>,
     /// When a waiting run leaves memory.
     pub evict_after: Option<Duration>,
+    /// How long finished runs are kept.
+    pub keep: Option<Duration>,
 }
 
 /// Everything that can be set.
@@ -109,6 +111,7 @@ impl Config {
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
             evict_after: self.limits.evict_after.unwrap_or(defaults.evict_after),
+            keep: self.limits.keep.unwrap_or(defaults.keep),
             ..defaults
         }
     }
@@ -157,6 +160,7 @@ fn over(limits: Limits, variable: &dyn Fn(&str) -> Option<String>) -> Result<Lim
         script_cpu: duration("PANTA_SCRIPT_CPU", limits.script_cpu)?,
         script_memory,
         evict_after: duration("PANTA_EVICT_AFTER", limits.evict_after)?,
+        keep: duration("PANTA_KEEP", limits.keep)?,
     })
 }
 

@@ -130,16 +130,22 @@ pub(super) fn starts_after(
         return (Vec::new(), None);
     }
     let refused = too_deep(depth, &format!("the start of `{}`", found[0].0.name));
-    let input = shared.store.run(run).ok().flatten().map(|row| row.input.to_json());
-    let payload = json!({
-        "run": run, "workflow": workflow, "status": status, "input": input,
-        "error": end.error.as_ref().map(Payload::to_json), "output": end.output.as_ref().map(Payload::to_json),
-    });
+    let input = shared.store.run(run).ok().flatten().map(|row| row.input);
+    let payload = ended_payload(run, workflow, end, input.as_ref());
     let info = json!({ "kind": "run", "run": run, "workflow": workflow, "status": status });
     let cause = Cause { kind: TriggerKind::Run, payload: &payload, info, key: &run.to_string(), depth };
     let now = shared.now();
     let starts = found.iter().filter_map(|(deployed, spec)| start(shared, deployed, spec, &cause, now));
     (starts.collect(), refused)
+}
+
+/// What the end of a run tells those that it starts.
+pub(super) fn ended_payload(run: RunId, workflow: &str, end: &End, input: Option<&Payload>) -> Value {
+    let plain = |payload: Option<&Payload>| payload.map(Payload::to_json);
+    json!({
+        "run": run, "workflow": workflow, "status": end.status.name(), "input": plain(input),
+        "error": plain(end.error.as_ref()), "output": plain(end.output.as_ref()),
+    })
 }
 
 /// The start of one workflow by one trigger, if it is to be.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::surroundings::Settings;
+use super::terms::Terms;
 use crate::diag::Diagnostic;
 use crate::effect::Allow;
 use crate::host::declare::{BATCH_MOST, Declaration, Trigger, TriggerKind};
@@ -38,6 +39,8 @@ pub struct Deployed {
     pub triggers: Vec<TriggerSpec>,
     /// Larger goes first.
     pub priority: i32,
+    /// What it lays down for the engine.
+    pub terms: Arc<Terms>,
     /// Config values that the declaration read.
     pub settings: BTreeMap<String, Payload>,
 }
@@ -119,6 +122,11 @@ impl Deployed {
         let Some(schema) = &self.input else { return Ok(Payload::from_json(input)) };
         // Nothing given is the same as no field given: then every fault names a field.
         if input.is_null() { schema.accept(&Value::Object(serde_json::Map::new())) } else { schema.accept(input) }
+    }
+
+    /// The same of an input that a script gives: without a schema it stays as it is.
+    pub(super) fn accept_typed(&self, input: &Payload) -> Result<Payload, Vec<Fault>> {
+        if self.input.is_some() { self.accept(&input.to_json()) } else { Ok(input.clone()) }
     }
 
     /// The settings as a run keeps them; `null` where the declaration read none.
@@ -236,17 +244,7 @@ fn with_engine<R>(act: impl FnOnce(&rhai::Engine) -> R) -> R {
 
 /// Options that are taken, and not carried out by this release: silence would promise what does not happen.
 fn unenforced(program: &Program, declared: &Declaration) -> Option<Diagnostic> {
-    let options = [
-        ("output", declared.output.is_some()),
-        ("retry", declared.retry.is_some()),
-        ("timeout", declared.timeout.is_some()),
-        ("on_failure", declared.on_failure.is_some()),
-        ("concurrency", declared.concurrency.is_some()),
-        ("sla", declared.sla.is_some()),
-        ("rate", declared.rate.is_some()),
-        ("keep", declared.keep.is_some()),
-        ("upgrade", declared.upgrade != crate::host::declare::Upgrade::Pinned),
-    ];
+    let options = [("concurrency", declared.concurrency.is_some()), ("rate", declared.rate.is_some())];
     let given: Vec<_> = options.iter().filter(|(_, given)| *given).map(|(name, _)| format!("`{name}`")).collect();
     if given.is_empty() {
         return None;
@@ -300,6 +298,7 @@ fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Dep
         allow: declaration.allow.clone(),
         triggers: declaration.triggers.iter().map(TriggerSpec::from_declared).collect(),
         priority: declaration.priority,
+        terms: Arc::new(Terms::of(declaration)),
         settings: declaration.settings.clone(),
         bundle: Arc::new(bundle),
     }

@@ -33,6 +33,8 @@ use crate::time::{Clock, SystemClock};
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a finished run is kept unless something else is said.
+pub const KEEP: Duration = Duration::from_hours(30 * 24);
 /// Where signed addresses lead unless a caller knows better: a daemon on this machine.
 const LOCAL: &str = "http://127.0.0.1:7262";
 
@@ -65,6 +67,8 @@ pub struct Options {
     pub script_cpu: Duration,
     /// Bytes that a run's values may take.
     pub script_memory: usize,
+    /// How long a finished run is kept whose workflow does not say `keep`.
+    pub keep: Duration,
     /// Bounds of single effects.
     pub limits: effect::Limits,
     /// The server that takes mail.
@@ -103,6 +107,7 @@ impl Options {
             most_live: 5_000,
             script_cpu: limits.cpu,
             script_memory: limits.memory,
+            keep: KEEP,
             limits: effect::Limits::default(),
             mail: None,
             reach: Reach::All,
@@ -310,11 +315,17 @@ impl Handle {
         let bundle = Arc::clone(&deployed.bundle);
         self.shared.keep_bundle(&bundle);
         let change = Change::PutBundle { version: bundle.version.clone(), bytes: bundle.to_stored() };
-        self.shared.log.send(Item { changes: vec![change], done: None });
+        let renews = deployed.terms.upgrades.then(|| Arc::clone(&deployed.name));
         let mut registry = self.shared.registry.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Under the lock: what removes versions that are not live looks at it, too.
+        self.shared.log.send(Item { changes: vec![change], done: None });
         registry.insert(Arc::clone(&deployed.name), Arc::new(deployed));
         drop(registry);
         self.shared.gathered.wake();
+        if let Some(workflow) = renews {
+            self.shared.renewals.add(&workflow);
+            self.shared.timeline.wake();
+        }
         self.shared.deployments.send_modify(|count| *count += 1);
     }
 
@@ -422,17 +433,31 @@ impl Handle {
         self.shared.gathered.waiting(deployed)
     }
 
-    /// Asks a run to end. Its compensations and clean-ups run first.
+    /// Asks a run to end, or the newest of its chain. Its compensations and clean-ups run first.
     pub async fn cancel(&self, run: RunId, reason: &str) -> Result<(), Error> {
-        let row = self.run(run)?;
+        let row = self.newest(run)?;
         if row.status.is_final() {
-            return Err(Error::Ended(run, row.status));
+            return Err(Error::Ended(row.id, row.status));
         }
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
         match self.write(vec![Change::Cancel { run, reason }]).await?.first() {
-            Some(Applied::Refused) => Err(Error::Ended(run, self.run(run)?.status)),
+            Some(Applied::Refused) => {
+                let row = self.newest(run)?;
+                Err(Error::Ended(row.id, row.status))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// The run that goes on in this one's place (`workflow::continue_as`), the newest of its chain; or itself.
+    pub fn newest(&self, run: RunId) -> Result<Run, Error> {
+        self.shared.store.newest(run)?.ok_or(Error::UnknownRun(run))
+    }
+
+    /// Removes finished runs that have expired, and versions that nothing uses any more. Returns how many runs. Waits for
+    /// the disk: call it where blocking is allowed.
+    pub fn prune(&self) -> usize {
+        super::retention::prune(&self.shared, super::retention::Versions::Go)
     }
 
     /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.
@@ -489,13 +514,18 @@ impl Handle {
         self.shared.bundle(&run.version).map_err(|problem| Error::Store(crate::store::Error::Damaged(problem)))
     }
 
-    /// Waits for the end of a run, or until it is stopped for a person to look at.
+    /// Waits for the end of a run, or until it is stopped for a person to look at; of a chain, for the last run's.
     pub async fn ended(&self, run: RunId) -> Result<Run, Error> {
+        let mut run = run;
         loop {
             let (sender, receiver) = oneshot::channel();
             held(&self.shared.waiters).entry(run).or_default().push(sender);
             // Looked at after the waiter is there, so that no end falls in between.
-            let row = self.run(run)?;
+            let row = self.newest(run)?;
+            if row.id != run {
+                run = row.id;
+                continue;
+            }
             if !row.status.is_live() && row.status != Status::Paused {
                 return Ok(row);
             }
@@ -596,6 +626,11 @@ pub(super) fn new_run(
         charged: 0,
         owner: Some(Arc::clone(&shared.options.node)),
         epoch: 1,
+        chain: None,
+        continued_as: None,
+        mailbox: None,
+        sla: deployed.terms.sla_of_run(now),
+        expires_at: None,
     }
 }
 

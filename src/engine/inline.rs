@@ -180,7 +180,9 @@ impl Inline {
         let now = self.now();
         let passed = self.clock.elapsed();
         let timer = self.worker.next_timer().map(|due| now.plus(due.saturating_sub(passed)));
-        timer.into_iter().chain(self.shared.timeline.first()).chain(self.shared.gathered.next_due()).min()
+        let told = self.shared.reminders.first();
+        let gathered = self.shared.gathered.next_due();
+        timer.into_iter().chain(self.shared.timeline.first()).chain(told).chain(gathered).min()
     }
 
     /// Lets time pass up to the next wake-up, or to `until` where that comes first, and does what is due.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::activation::Explain;
 use super::deploy;
 use super::shared::Shared;
 use super::surroundings::Settings;
+use super::terms::Terms;
+use crate::host::rules::Rules;
 use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::program::Prepared;
@@ -25,7 +26,8 @@ pub(super) struct Loaded {
     pub(super) prepared: Prepared,
     pub(super) allow: Rc<crate::effect::Allow>,
     pub(super) explain: Explain,
-    pub(super) deadline: Option<Duration>,
+    pub(super) rules: Rc<Rules>,
+    pub(super) terms: Rc<Terms>,
 }
 
 /// Compiled once a worker, by version and the settings that the declaration read.
@@ -75,8 +77,8 @@ impl Programs {
         }
         let engine = Rc::clone(engine);
         let explain: Explain = Rc::new(move |error| program.diagnose(&engine, error, &crate::host::catalog::catalog()));
-        let deadline = declaration.deadline;
-        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, deadline };
+        let (rules, terms) = (Rc::new(Rules::of(&declaration)), Rc::new(Terms::of(&declaration)));
+        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, rules, terms };
         self.all.insert(key, loaded.clone());
         Ok(loaded)
     }

@@ -28,6 +28,8 @@ pub(super) struct RunWorld {
     pub(super) shared: Arc<Shared>,
     pub(super) run: RunId,
     pub(super) workflow: Arc<str>,
+    /// Whose events it sees: its own, or those of its chain.
+    pub(super) mailbox: RunId,
     pub(super) epoch: u64,
     pub(super) performer: Performer,
     pub(super) allow: Rc<Allow>,
@@ -106,7 +108,7 @@ impl World for RunWorld {
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
         let starting = held(&self.shared.starting).contains(&run);
-        let row = self.shared.store.run(run).map_err(|e| e.to_string())?;
+        let row = self.shared.store.newest(run).map_err(|e| e.to_string())?;
         Ok(row.map(|run| run.status.name()).or(starting.then_some(Status::Queued.name())))
     }
 
@@ -221,6 +223,11 @@ impl RunWorld {
             charged: 0,
             owner: later.is_none().then(|| Arc::clone(&self.shared.options.node)),
             epoch: 1,
+            chain: None,
+            continued_as: None,
+            mailbox: None,
+            sla: deployed.terms.sla_of_run(now),
+            expires_at: None,
         };
         let dedupe = start.key.as_ref().map(|key| Dedupe {
             scope: format!("workflow:{}", start.workflow).into(),

@@ -51,6 +51,8 @@ pub struct Declaration {
     pub std: bool,
     /// The default retry policy of all steps, checked, as it was written.
     pub retry: Option<Dynamic>,
+    /// The same, as it is carried out.
+    pub(super) policy: Option<super::policy::Policy>,
     /// Time spent running, waits excluded.
     pub timeout: Option<Duration>,
     /// From acceptance, waits included.
@@ -198,8 +200,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new("allow.message", "bool or list of string", "publishing messages"),
             Choice::new("allow.ai", "bool or list of string", "asking models"),
             Choice::new("allow.std", "bool", "what imported modules of `std` need"),
-            Choice::new("retry", "retry policy", "the default of all steps"),
-            Choice::new("timeout", "duration", "time spent running, waits excluded"),
+            Choice::new("retry", "retry policy", "the default of steps that have none"),
+            Choice::new(
+                "timeout",
+                "duration",
+                "time spent running: on requests and files, and computing; timers, events, tasks, other runs, polls and the \
+                 pause between attempts do not count",
+            ),
             Choice::new("deadline", "duration", "from acceptance, waits included"),
             Choice::new("sla", "map", "who is told when it takes longer"),
             Choice::new("sla.after", "duration", "longer than this"),

@@ -8,6 +8,7 @@
 
 pub mod branches;
 pub mod catalog;
+pub mod chain;
 mod chart;
 pub mod cleanup;
 mod csv;
@@ -26,9 +27,11 @@ mod json;
 mod lists;
 mod log;
 mod mail;
+pub mod mailbox;
 mod policy;
 mod progress;
 mod regex;
+pub mod rules;
 pub mod schema;
 pub mod session;
 mod state;
@@ -59,6 +62,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
+        chain::FUNCTIONS,
         events::FUNCTIONS,
         task::FUNCTIONS,
         progress::FUNCTIONS,

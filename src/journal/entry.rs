@@ -113,9 +113,10 @@ pub struct Entry {
     pub arguments: u64,
     /// When the command began.
     pub started_at: Timestamp,
-    /// When it ended (the same as `started_at` for an opened entry).
+    /// When it ended; of an opened entry of an effect, when it was written: an attempt begins, or has failed.
     pub ended_at: Timestamp,
-    /// When something is due: a timer, a deadline, the next attempt.
+    /// When something is due: a timer, a deadline, the next attempt. Of an effect that has ended after more than one
+    /// attempt, when the last one began.
     pub due: Option<Timestamp>,
     /// What going on needs: the error of a failed attempt, how to undo a half-done effect, the child's id, …
     pub detail: Option<Payload>,

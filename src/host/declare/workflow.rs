@@ -77,7 +77,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
 
 fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
     if let Some(retry) = options.get("retry") {
-        Policy::parse(call, retry)?;
+        declaration.policy = Some(Policy::parse(call, retry)?);
         declaration.retry = Some(retry.clone());
     }
     declaration.timeout = options.duration("timeout")?;

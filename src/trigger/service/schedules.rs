@@ -293,5 +293,5 @@ pub(super) fn jitter(most: Duration, schedule: &str, at: Timestamp) -> Duration 
 
 /// Quarantined and diverged runs wait for a person: a schedule does not wait with them.
 fn is_open(handle: &Handle, run: RunId) -> bool {
-    handle.run(run).is_ok_and(|row| row.status.is_live() || row.status == Status::Paused)
+    handle.newest(run).is_ok_and(|row| row.status.is_live() || row.status == Status::Paused)
 }
