@@ -26,7 +26,7 @@ pub(super) struct Read {
     pub(super) people: Directory,
 }
 
-const KEYS: [&str; 7] = ["data", "listen", "url", "config", "limits", "people", "mail"];
+const KEYS: [&str; 8] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars"];
 const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
 
 /// Reads a file, or names all its faults.
@@ -61,9 +61,10 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "data" => read.data = self.text(value).map(PathBuf::from),
                 "listen" => read.listen = self.text(value),
+                "config" => read.settings.extend(self.settings(value)),
+                "calendars" => read.settings.extend(super::calendars::read(self, value)),
                 "url" => read.url = self.url(value),
                 "people" => read.people = self.people(value),
-                "config" => read.settings = self.settings(value),
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
                 other => self.unknown(other, key.span(), &KEYS),
@@ -72,7 +73,7 @@ impl Reader<'_> {
         read
     }
 
-    fn settings(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Payload> {
+    pub(super) fn settings(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Payload> {
         let Some(table) = self.table(value) else { return BTreeMap::new() };
         table
             .iter()
@@ -175,7 +176,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A value as the typed JSON of a [`Payload`].
-fn typed(value: &DeValue<'_>) -> Result<String, String> {
+pub(super) fn typed(value: &DeValue<'_>) -> Result<String, String> {
     Ok(match value {
         DeValue::String(text) => Value::from(text.as_ref()).to_string(),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())

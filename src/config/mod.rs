@@ -4,6 +4,7 @@
 //! the scripts folder, else in the platform's config folder. Owns no state; the environment comes in as a function, so that
 //! tests give their own.
 
+mod calendars;
 mod file;
 mod mail;
 mod people;
@@ -57,7 +58,7 @@ pub struct Config {
     pub url: Option<String>,
     /// Who can be asked.
     pub people: Arc<Directory>,
-    /// Plain settings for scripts.
+    /// Plain settings for scripts; the calendar `de` is the setting `calendars.de`.
     pub settings: Arc<BTreeMap<String, Payload>>,
     /// Bounds.
     pub limits: Limits,

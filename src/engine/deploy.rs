@@ -149,7 +149,17 @@ pub fn declare(
     bundle: &Bundle,
     settings: &Arc<dyn Settings>,
 ) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
-    let program = Program::compile_with(engine, bundle, rewrite::rewrite)?;
+    declare_with(engine, bundle, settings, rewrite::rewrite)
+}
+
+/// The same with another way to rewrite each file.
+pub(super) fn declare_with(
+    engine: &rhai::Engine,
+    bundle: &Bundle,
+    settings: &Arc<dyn Settings>,
+    rewrite: fn(rhai::AST) -> rhai::AST,
+) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
+    let program = Program::compile_with(engine, bundle, rewrite)?;
     let settings = Arc::clone(settings);
     let (constants, mut declaration) =
         crate::host::declare::collect(Rc::new(move |name| settings.get(name)), || program.declare(engine));

@@ -70,6 +70,13 @@ impl Tools {
     }
 }
 
+impl Tools {
+    /// The same; scripts note which of their branches are taken.
+    pub fn marking() -> Self {
+        Self { programs: Rc::new(RefCell::new(Programs::marked())), ..Self::new() }
+    }
+}
+
 impl Default for Tools {
     fn default() -> Self {
         Self::new()

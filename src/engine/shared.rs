@@ -342,17 +342,18 @@ impl AfterCommit {
             (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => {
                 shared.notify(Notice::Changed(*run));
             }
-            (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => {
-                self.lost(*run);
-            }
+            (
+                Change::Append { run, epoch, .. } | Change::Park { run, epoch, .. } | Change::Finish { run, epoch, .. },
+                Applied::Refused,
+            ) => self.lost(*run, *epoch),
             _ => {}
         }
     }
 
     /// Another node owns the run now: what this one has in motion of it goes.
-    fn lost(&self, run: RunId) {
+    fn lost(&self, run: RunId, epoch: u64) {
         if let Some(worker) = held(&self.0.routes).get(&run) {
-            let _ = self.0.workers[*worker].send(Message::Lost(run));
+            let _ = self.0.workers[*worker].send(Message::Lost(run, epoch));
         }
     }
 }

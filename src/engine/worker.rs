@@ -40,8 +40,8 @@ pub(super) enum Message {
     Answer(RunId, WaitId, Answer),
     /// Everything up to this number of the log is durable.
     Durable(u64),
-    /// Another node owns it now.
-    Lost(RunId),
+    /// The claim with this epoch is lost: another node owns the run now.
+    Lost(RunId, u64),
     /// Drop everything and end.
     Close,
 }
@@ -192,7 +192,7 @@ impl Worker {
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
             Message::Durable(number) => self.release(number),
-            Message::Lost(run) => self.lose(run),
+            Message::Lost(run, epoch) => self.lose(run, epoch),
             Message::Close => {}
         }
     }
@@ -230,8 +230,8 @@ impl Worker {
             rollback: Rollback::None,
             at: self.shared.now(),
         };
-        held(&self.shared.routes).remove(&row.id);
         self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
+        held(&self.shared.routes).remove(&row.id);
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
@@ -320,8 +320,10 @@ impl Worker {
         }
     }
 
-    fn lose(&mut self, run: RunId) {
-        if self.motions.remove(&run).is_some() {
+    fn lose(&mut self, run: RunId, epoch: u64) {
+        // A later claim of this very node is another matter.
+        if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
+            self.motions.remove(&run);
             tracing::warn!("run {run} belongs to another node now");
             held(&self.shared.routes).remove(&run);
         }
@@ -384,13 +386,14 @@ impl Worker {
         if let Some(problem) = refused {
             session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));
         }
-        let acts = std::mem::take(&mut *session.acts.borrow_mut());
+        let acts = session.take_acts();
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
         let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
         changes.extend(starts);
         changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
-        held(&self.shared.routes).remove(&run);
+        // From here on a wake-up claims the run; the claim stands behind the end in the log.
         self.shared.log.send(Item { changes, done: None });
+        held(&self.shared.routes).remove(&run);
         self.hands.remove_temp(run, motion.world.performer.clone());
     }
 
@@ -414,9 +417,9 @@ impl Worker {
         self.unsubscribe(run, &motion);
         let error = Some(Payload::from_json(error));
         let end = End { status, output: None, error, rollback: Rollback::None, at: self.shared.now() };
-        held(&self.shared.routes).remove(&run);
         let change = Change::Finish { run, epoch: motion.world.epoch, end };
         self.shared.log.send(Item { changes: vec![change], done: None });
+        held(&self.shared.routes).remove(&run);
     }
 
     fn ask(&mut self, run: RunId, ask: Ask) {

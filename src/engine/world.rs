@@ -111,6 +111,9 @@ impl World for RunWorld {
     }
 
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32) {
+        if let Some(mocks) = &self.mocks {
+            memory::uncounted(|| mocks.begun(&self.workflow, name));
+        }
         if self.shared.watching.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             let begun = Begun { run: self.run, name: name.into(), position: position.clone(), line };
             self.shared.notify(Notice::Begun(begun));

@@ -8,6 +8,7 @@
 
 pub mod branches;
 pub mod catalog;
+mod chart;
 pub mod cleanup;
 mod csv;
 mod decimals;
@@ -19,6 +20,7 @@ pub mod fail;
 mod file;
 pub mod function;
 mod hash;
+mod html;
 mod http;
 mod json;
 mod lists;
@@ -33,6 +35,7 @@ mod state;
 mod step;
 mod task;
 mod template;
+mod time;
 mod toml;
 mod tree;
 mod url;
@@ -79,6 +82,9 @@ pub fn tables() -> Vec<&'static [Function]> {
         yaml::FUNCTIONS,
         toml::FUNCTIONS,
         template::FUNCTIONS,
+        html::FUNCTIONS,
+        chart::FUNCTIONS,
+        time::FUNCTIONS,
     ]
 }
 

@@ -648,10 +648,16 @@ impl Session {
         entry
     }
 
+    /// The acts since this was last called, with the newest progress.
+    pub fn take_acts(&self) -> Vec<Act> {
+        let mut acts = std::mem::take(&mut *self.acts.borrow_mut());
+        acts.extend(self.progress.take().map(Act::Progress));
+        acts
+    }
+
     /// Hands new entries and acts to the log.
     pub fn flush(&self) {
-        self.acts.borrow_mut().extend(self.progress.take().map(Act::Progress));
-        let acts = std::mem::take(&mut *self.acts.borrow_mut());
+        let acts = self.take_acts();
         let fresh = self.replay.borrow_mut().take_fresh();
         if fresh.is_none() && acts.is_empty() {
             return;

@@ -7,6 +7,7 @@
 mod book;
 mod broken;
 mod case;
+mod coverage;
 mod crash;
 mod functions;
 mod raised;
@@ -38,6 +39,7 @@ use crate::store::End;
 use crate::task::{Event, Task};
 use crate::time::Timestamp;
 
+pub use coverage::{FileCoverage, Way};
 pub use site::Folder;
 pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;

@@ -29,6 +29,8 @@ impl Mocks for Counting {
         name == "replaced"
     }
 
+    fn begun(&self, _: &str, _: &str) {}
+
     fn functions(&self) -> Vec<String> {
         Vec::new()
     }
