@@ -331,13 +331,13 @@ error[E0307]: `soon` is not a duration
 fn options_are_those_of_the_function() {
     let script = "wait_for(\"x\", #{ timout: \"1h\", key: 1 });\nwait_for(\"x\", #{ batch: #{ sice: 1 } });\nsleep(#{ any: 1 });";
     assert_snapshot!(found(script), @r#"
-    error[E0307]: `wait_for` has no option `timout`
+    error[E0308]: `wait_for` has no option `timout`
      --> main.rhai:1:18
       |
     1 | wait_for("x", #{ timout: "1h", key: 1 });
       |                  ^^^^^^
       = hint: did you mean `timeout`?
-    error[E0307]: `wait_for` has no option `sice` in `batch`
+    error[E0308]: `wait_for` has no option `sice` in `batch`
      --> main.rhai:2:28
       |
     2 | wait_for("x", #{ batch: #{ sice: 1 } });

@@ -426,12 +426,12 @@ fn parse_arrow_result() {
 #[test]
 fn parse_import_from() {
     assert_snapshot!(parse("import x from \"lib/y\";"), @r#"
-    error[E0110]: import path is not a literal
-     --> main.rhai:1:8
+    error[E0206]: there is no `from`
+     --> main.rhai:1:10
       |
     1 | import x from "lib/y";
-      |        ^
-      = hint: write the path as a plain string: `import "lib/money" as money;`
+      |          ^^^^
+      = hint: write `import "lib/x" as x;`, and use `x::name`
     "#);
 }
 
