@@ -7,8 +7,10 @@ mod act;
 mod check;
 mod client;
 mod daemon;
+mod envelope;
 mod fault;
 mod follow;
+mod functions;
 mod graph;
 mod input;
 mod new;
@@ -18,6 +20,7 @@ mod runs;
 mod scripts;
 mod shell;
 mod show;
+mod tasks;
 mod templates;
 mod test;
 mod tree;
@@ -78,12 +81,15 @@ enum Verb {
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Tasks(tasks::Tasks),
+    Answer(tasks::Answer),
     Runs(runs::Runs),
     Show(show::Show),
     Logs(show::Logs),
     Why(why::Why),
     Workflows(runs::Workflows),
     Explain(check::Explain),
+    Functions(functions::Functions),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -157,7 +163,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         .as_deref()
         .filter(|data| std::env::var_os("PANTA_DATA").is_none_or(|variable| variable != *data.as_os_str()));
     output::set_program(given, common.server.as_deref());
-    let access = || Access::open(common, &common.config(&default_scripts())?);
+    let config = || common.config(&default_scripts());
+    let access = || Access::open(common, &config()?);
     let Some(verb) = &cli.verb else {
         line(WELCOME);
         return Ok(Exit::Done);
@@ -171,12 +178,15 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
+        Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
+        Verb::Functions(functions) => Ok(functions.execute(common)),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
         Verb::Completions(completions) => Ok(completions.execute()),

@@ -4,7 +4,10 @@
 //! the scripts folder, else in the platform's config folder. Owns no state; the environment comes in as a function, so that
 //! tests give their own.
 
+mod calendars;
 mod file;
+mod mail;
+mod people;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,8 @@ use std::time::Duration;
 
 use crate::diag::{Diagnostic, Place};
 use crate::engine;
+use crate::engine::links::Links;
+use crate::engine::people::Directory;
 use crate::payload::Payload;
 
 /// Where the daemon listens unless told otherwise.
@@ -49,10 +54,16 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the daemon listens.
     pub listen: String,
-    /// Plain settings for scripts.
+    /// Where others reach the daemon, for signed addresses; where it listens unless it is said.
+    pub url: Option<String>,
+    /// Who can be asked.
+    pub people: Arc<Directory>,
+    /// Plain settings for scripts; the calendar `de` is the setting `calendars.de`.
     pub settings: Arc<BTreeMap<String, Payload>>,
     /// Bounds.
     pub limits: Limits,
+    /// The server that takes mail.
+    pub mail: Option<mail::Mail>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -74,14 +85,27 @@ impl Config {
         let data = flags.data.clone().or(from_file).or_else(default_data).ok_or_else(no_data)?;
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
-        Ok(Self { data, listen, settings: Arc::new(read.settings), limits, file: path })
+        let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
+        Ok(Self { data, listen, url: read.url, people, settings, limits, mail: read.mail, file: path })
+    }
+
+    /// Signed addresses of a daemon that listens there.
+    pub fn links(&self, listen: &str) -> Links {
+        let local = || format!("http://{listen}");
+        Links::new(&self.url.clone().unwrap_or_else(local), &self.data)
     }
 
     /// The engine's options that follow from it.
     pub fn engine(&self) -> engine::Options {
         let defaults = engine::Options::new(&self.data);
         engine::Options {
+            people: Arc::clone(&self.people),
+            links: Arc::new(self.links(&self.listen)),
             settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
+            mail: self
+                .mail
+                .as_ref()
+                .map(|mail| Arc::new(mail.server(|name| defaults.secrets.value(name).map(str::to_owned)))),
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
             evict_after: self.limits.evict_after.unwrap_or(defaults.evict_after),

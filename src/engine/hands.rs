@@ -19,6 +19,8 @@ pub trait Mocks {
     fn answer(&self, run: RunId, ask: &Ask) -> Mocked;
     /// Whether something stands in place of the body of steps with this name.
     fn stands_for_step(&self, name: &str) -> bool;
+    /// A step has begun.
+    fn begun(&self, workflow: &str, step: &str);
     /// Functions of modules that something stands for, as the main file names them: `slack::post`.
     fn functions(&self) -> Vec<String>;
     /// Something went wrong that the runs must not see: nothing goes on.

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::announce::announce;
 use super::deploy::Deployed;
+use super::gather::Gathered;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
@@ -15,7 +17,7 @@ use crate::id::{RunId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, Error, Run, Status, Store};
+use crate::store::{Applied, Change, Error, PROGRESS, Run, Status, Store};
 
 /// A step that has begun: for those who watch; nothing is durable of it.
 #[derive(Clone, Debug)]
@@ -42,6 +44,9 @@ pub enum Notice {
     /// The disk is full, or the store failed: this is what it said.
     Trouble(Arc<str>),
 }
+
+/// Closures that are asked at once: a few hold up no other, many would hold up the workers.
+const ASKING_MOST: usize = 4;
 
 /// Values that runs of this node have set and that are not durable yet, over the store.
 #[derive(Default)]
@@ -78,6 +83,9 @@ pub(super) struct Shared {
     /// Those who wait for the end of a run.
     pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     pub(super) timeline: Timeline,
+    pub(super) gathered: Gathered,
+    /// Closures of triggers that are asked beside the workers: each may take a second of a core.
+    pub(super) asking: tokio::sync::Semaphore,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -119,6 +127,8 @@ impl Shared {
             ends: Mutex::default(),
             waiters: Mutex::default(),
             timeline: Timeline::default(),
+            gathered: Gathered::default(),
+            asking: tokio::sync::Semaphore::new(ASKING_MOST),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -287,7 +297,8 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Changed(run.id));
             }
-            (Change::Emit { event, .. }, Applied::Emitted { fresh: true, woken, .. }) => {
+            (Change::Emit { event, gather, .. }, Applied::Emitted { fresh: true, woken, seq }) => {
+                shared.gathered.add(gather, *seq, event.at);
                 let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
                 for run in waiting {
                     shared.wake(run);
@@ -317,20 +328,32 @@ impl AfterCommit {
             (Change::Cancel { run, .. }, Applied::Done) | (Change::Park { run, .. }, Applied::Ready) => {
                 shared.wake(*run);
             }
+            (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
+            (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
+                announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));
+                shared.wake(task.run);
+            }
+            (Change::AnswerTask { .. }, Applied::Task { task, fresh: true }) => shared.wake(task.run),
+            (Change::SetState { scope, key, .. }, Applied::Done) if **scope == *PROGRESS => {
+                if let Ok(run) = key.parse() {
+                    shared.notify(Notice::Changed(run));
+                }
+            }
             (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => {
                 shared.notify(Notice::Changed(*run));
             }
-            (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => {
-                self.lost(*run);
-            }
+            (
+                Change::Append { run, epoch, .. } | Change::Park { run, epoch, .. } | Change::Finish { run, epoch, .. },
+                Applied::Refused,
+            ) => self.lost(*run, *epoch),
             _ => {}
         }
     }
 
     /// Another node owns the run now: what this one has in motion of it goes.
-    fn lost(&self, run: RunId) {
+    fn lost(&self, run: RunId, epoch: u64) {
         if let Some(worker) = held(&self.0.routes).get(&run) {
-            let _ = self.0.workers[*worker].send(Message::Lost(run));
+            let _ = self.0.workers[*worker].send(Message::Lost(run, epoch));
         }
     }
 }

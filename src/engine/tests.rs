@@ -1,5 +1,8 @@
 //! Whole runs through the engine, on the memory store.
 
+mod tasks;
+mod triggers;
+
 use std::sync::Arc;
 use std::time::Duration;
 

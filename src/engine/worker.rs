@@ -1,6 +1,8 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 use std::cell::RefCell;
+mod tasks;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -14,7 +16,7 @@ use super::activation::{Activation, Input, Progress};
 use super::hands::Hands;
 use super::inline::Tools;
 use super::log::Item;
-use super::pending::{Pending, child_answer, deadline_passed, event_answer};
+use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::world::RunWorld;
@@ -38,8 +40,8 @@ pub(super) enum Message {
     Answer(RunId, WaitId, Answer),
     /// Everything up to this number of the log is durable.
     Durable(u64),
-    /// Another node owns it now.
-    Lost(RunId),
+    /// The claim with this epoch is lost: another node owns the run now.
+    Lost(RunId, u64),
     /// Drop everything and end.
     Close,
 }
@@ -91,7 +93,7 @@ pub(super) fn run(
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let hands = Hands::real(Performer::new(shared.options.limits));
+    let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
     let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }
@@ -190,7 +192,7 @@ impl Worker {
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
             Message::Durable(number) => self.release(number),
-            Message::Lost(run) => self.lose(run),
+            Message::Lost(run, epoch) => self.lose(run, epoch),
             Message::Close => {}
         }
     }
@@ -228,8 +230,8 @@ impl Worker {
             rollback: Rollback::None,
             at: self.shared.now(),
         };
-        held(&self.shared.routes).remove(&row.id);
         self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
+        held(&self.shared.routes).remove(&row.id);
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
@@ -246,6 +248,7 @@ impl Worker {
             epoch: row.epoch,
             performer: self.hands.performer().at(folder),
             allow: Rc::clone(&allow),
+            depth: (super::causes::depth_of(&row.trigger), row.created_at),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
         });
@@ -317,8 +320,10 @@ impl Worker {
         }
     }
 
-    fn lose(&mut self, run: RunId) {
-        if self.motions.remove(&run).is_some() {
+    fn lose(&mut self, run: RunId, epoch: u64) {
+        // A later claim of this very node is another matter.
+        if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
+            self.motions.remove(&run);
             tracing::warn!("run {run} belongs to another node now");
             held(&self.shared.routes).remove(&run);
         }
@@ -375,14 +380,20 @@ impl Worker {
             Self::abort(&self.shared, &mut motion, wait);
         }
         self.unsubscribe(run, &motion);
+        let depth = motion.world.deeper(end.at);
+        let (starts, refused) = super::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth);
         let session = motion.activation.session();
-        let acts = std::mem::take(&mut *session.acts.borrow_mut());
+        if let Some(problem) = refused {
+            session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));
+        }
+        let acts = session.take_acts();
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
         let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
-        changes.extend(super::handle::starts_after(&self.shared, run, &motion.world.workflow, &end));
+        changes.extend(starts);
         changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
-        held(&self.shared.routes).remove(&run);
+        // From here on a wake-up claims the run; the claim stands behind the end in the log.
         self.shared.log.send(Item { changes, done: None });
+        held(&self.shared.routes).remove(&run);
         self.hands.remove_temp(run, motion.world.performer.clone());
     }
 
@@ -406,9 +417,9 @@ impl Worker {
         self.unsubscribe(run, &motion);
         let error = Some(Payload::from_json(error));
         let end = End { status, output: None, error, rollback: Rollback::None, at: self.shared.now() };
-        held(&self.shared.routes).remove(&run);
         let change = Change::Finish { run, epoch: motion.world.epoch, end };
         self.shared.log.send(Item { changes: vec![change], done: None });
+        held(&self.shared.routes).remove(&run);
     }
 
     fn ask(&mut self, run: RunId, ask: Ask) {
@@ -444,6 +455,7 @@ impl Worker {
                 held(&self.shared.ends).entry(child).or_default().push(run);
                 Pending::Child { run: child, workflow, attached, ask }
             }
+            What::Task { task } => Pending::Task { task, armed: None, ask },
             What::Start { start } => {
                 self.start_child(run, wait, &start);
                 Pending::Start
@@ -489,6 +501,7 @@ impl Worker {
     fn look(&mut self, run: RunId, wait: WaitId) {
         let Some(motion) = self.motions.get_mut(&run) else { return };
         let answer = match motion.waits.get(&wait) {
+            Some(Pending::Task { .. }) => return self.look_at_task(run, wait, None),
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
             Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
             _ => None,
@@ -529,6 +542,10 @@ impl Worker {
                 continue;
             }
             let answer = match motion.waits.get(&wait) {
+                Some(Pending::Task { .. }) => {
+                    self.fire_task(run, wait);
+                    continue;
+                }
                 Some(Pending::Until { .. }) => Answer::Due,
                 Some(Pending::Event { filter, due, .. }) => {
                     event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
@@ -559,7 +576,10 @@ impl Worker {
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
-        let waiting_for = motion.waits.values().map(Pending::sentence).collect::<Vec<_>>().join("; and ").into();
+        let tasks = motion.waits.values().filter_map(Pending::task).collect();
+        let people = &self.shared.options.people;
+        let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
+        let waiting_for = sentences.join("; and ").into();
         motion.parked = true;
         let change = Change::Park {
             run,
@@ -569,6 +589,7 @@ impl Worker {
             wake_at,
             subscriptions,
             children,
+            tasks,
         };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
@@ -611,6 +632,7 @@ impl Worker {
         let missed = motion.waits.values().any(|pending| match pending {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
             Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
+            Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
             _ => false,
         });
         if missed {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::causes;
 use super::hands::Mocks;
+use super::links::EventLink;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
@@ -15,7 +17,8 @@ use crate::id::RunId;
 use crate::journal::encode_segment;
 use crate::payload::Payload;
 use crate::script::memory;
-use crate::store::{Change, Dedupe, Event, Rollback, Run, Status};
+use crate::store::{Change, Dedupe, Event, PROGRESS, Rollback, Run, Status};
+use crate::time::Timestamp;
 
 /// Repeats of an event's id are dropped that long.
 pub(super) const EVENT_REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
@@ -28,6 +31,8 @@ pub(super) struct RunWorld {
     pub(super) epoch: u64,
     pub(super) performer: Performer,
     pub(super) allow: Rc<Allow>,
+    /// How many runs started each other until this one, and when it was accepted.
+    pub(super) depth: (u32, Timestamp),
     /// What answers in place of the outside, in tests.
     pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
@@ -76,6 +81,28 @@ impl World for RunWorld {
         })
     }
 
+    fn may_start(&self, at: Option<Timestamp>) -> Result<(), Payload> {
+        let problem = causes::too_deep(self.deeper(at.unwrap_or_else(|| self.shared.now())), "the start");
+        problem.map_or(Ok(()), |problem| Err(self.refused(&problem)))
+    }
+
+    fn may_emit(&self, name: &str) -> Result<(), Payload> {
+        let problem = causes::too_deep(self.deeper(self.shared.now()), &format!("the event `{name}`"));
+        match problem.filter(|_| causes::starts_something(&self.shared, name)) {
+            Some(problem) => Err(self.refused(&problem)),
+            None => Ok(()),
+        }
+    }
+
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String> {
+        self.shared.options.people.known(names)
+    }
+
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String> {
+        let link = EventLink { name: name.to_owned(), key: key.map(str::to_owned), expires };
+        self.shared.options.links.event(&link)
+    }
+
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
         let starting = held(&self.shared.starting).contains(&run);
@@ -84,6 +111,9 @@ impl World for RunWorld {
     }
 
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32) {
+        if let Some(mocks) = &self.mocks {
+            memory::uncounted(|| mocks.begun(&self.workflow, name));
+        }
         if self.shared.watching.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             let begun = Begun { run: self.run, name: name.into(), position: position.clone(), line };
             self.shared.notify(Notice::Begun(begun));
@@ -108,6 +138,17 @@ fn error(kind: &str, message: &str, faults: &serde_json::Value) -> Payload {
 }
 
 impl RunWorld {
+    /// The depth of what this run starts at that time.
+    pub(super) fn deeper(&self, at: Timestamp) -> u32 {
+        causes::deeper(self.depth.0, self.depth.1, at)
+    }
+
+    /// The error of a start that would make the chain too long; said in the log, too.
+    fn refused(&self, problem: &str) -> Payload {
+        tracing::error!("run {} of workflow `{}`: {problem}", self.run, self.workflow);
+        error("limit", problem, &json!(null))
+    }
+
     /// What a batch of this run writes.
     pub(super) fn changes(&self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::with_capacity(1 + batch.acts.len());
@@ -131,9 +172,13 @@ impl RunWorld {
             Act::Emit { id, name, key, payload } => {
                 let now = self.shared.now();
                 let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
-                let starts = super::handle::starts_by_event(&self.shared, &event);
-                changes.push(Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) });
-                changes.extend(starts);
+                changes.extend(causes::emission(&self.shared, event, self.deeper(now)));
+            }
+            Act::OpenTask(task) => changes.push(Change::OpenTask { epoch: self.epoch, task }),
+            Act::CloseTask { task } => changes.push(Change::CloseTask { task, at: self.shared.now() }),
+            Act::Progress(value) => {
+                let (scope, key) = (PROGRESS.into(), self.run.to_string().into());
+                changes.push(Change::SetState { scope, key, value: Some(value) });
             }
             Act::SetState { key, value } => {
                 changes.push(Change::SetState { scope: Arc::clone(&self.workflow), key, value });
@@ -145,9 +190,13 @@ impl RunWorld {
     pub(super) fn start(&self, start: &ChildStart) -> Option<Change> {
         let deployed = self.shared.deployed(&start.workflow)?;
         let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
-        let trigger = Payload::from_json(&json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow }));
         let now = self.shared.now();
         let later = start.at.filter(|at| *at > now);
+        let depth = self.deeper(later.unwrap_or(now));
+        let mut trigger = json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow });
+        if depth > 0 {
+            trigger["depth"] = depth.into();
+        }
         let run = Run {
             id: start.run,
             workflow: Arc::clone(&start.workflow),
@@ -157,7 +206,7 @@ impl RunWorld {
             input,
             output: None,
             error: None,
-            trigger,
+            trigger: Payload::from_json(&trigger),
             parent: start.attached.then_some(self.run),
             key: start.key.clone(),
             priority: start.priority,

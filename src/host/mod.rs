@@ -8,6 +8,7 @@
 
 pub mod branches;
 pub mod catalog;
+mod chart;
 pub mod cleanup;
 mod csv;
 mod decimals;
@@ -19,17 +20,22 @@ pub mod fail;
 mod file;
 pub mod function;
 mod hash;
+mod html;
 mod http;
 mod json;
 mod lists;
 mod log;
+mod mail;
 mod policy;
+mod progress;
 mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod task;
 mod template;
+mod time;
 mod toml;
 mod tree;
 mod url;
@@ -54,9 +60,12 @@ pub fn tables() -> Vec<&'static [Function]> {
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
         events::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
+        mail::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,
@@ -73,6 +82,9 @@ pub fn tables() -> Vec<&'static [Function]> {
         yaml::FUNCTIONS,
         toml::FUNCTIONS,
         template::FUNCTIONS,
+        html::FUNCTIONS,
+        chart::FUNCTIONS,
+        time::FUNCTIONS,
     ]
 }
 
@@ -91,7 +103,7 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
 }
 
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`)")
+    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
 }
 
 /// Refuses to work inside of a pure closure.

@@ -15,7 +15,7 @@ use super::branches::Groups;
 use super::cleanup::{FrameId, Frames};
 use super::fail::Fail;
 use crate::effect;
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
@@ -23,6 +23,7 @@ use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
 use crate::script::value;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// A strand of a run in this activation.
@@ -95,6 +96,11 @@ pub enum What {
         workflow: Arc<str>,
         /// It ends when the one that waits for it does.
         attached: bool,
+    },
+    /// The answer of a person.
+    Task {
+        /// The task, as it opened.
+        task: Box<Task>,
     },
     /// The answer to a start with a key.
     Start {
@@ -174,6 +180,8 @@ pub enum Answer {
     Event(Option<EventSeen>),
     /// How the child ended: its output, or an error map.
     Child(Result<Payload, Payload>),
+    /// What the person said: `#{ choice, data, by, at }`; `None`: the task's time is over.
+    Task(Option<Payload>),
     /// The run that the key stands for; an error map where the start was refused.
     Started(Result<RunId, Payload>),
     /// The recorded outcome that it waited for is next.
@@ -226,6 +234,15 @@ pub enum Act {
         /// What it says.
         payload: Payload,
     },
+    /// Opens a task.
+    OpenTask(Box<Task>),
+    /// Nobody waits for a task any more.
+    CloseTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// How far the run has come: `#{ value, text }`.
+    Progress(Payload),
     /// Sets or removes a durable value of the workflow.
     SetState {
         /// Which.
@@ -261,6 +278,18 @@ pub trait World {
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether this run may start another one at that time (`None`: now), as deep as its chain is; else an error map.
+    fn may_start(&self, _at: Option<Timestamp>) -> Result<(), Payload> {
+        Ok(())
+    }
+    /// Whether this run may emit an event of this name; else an error map.
+    fn may_emit(&self, _name: &str) -> Result<(), Payload> {
+        Ok(())
+    }
+    /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
+    /// A signed address that emits an event, until then where given; or why there is none.
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String>;
     /// The status of a run.
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
     /// A step begins, live: for those who watch.
@@ -436,6 +465,10 @@ pub struct Session {
     pub frames: RefCell<Frames>,
     /// Events that this run has taken.
     pub consumed: RefCell<BTreeSet<u64>>,
+    /// Tasks that strands wait for: who goes takes its task with it.
+    pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
+    /// The newest progress, until it is handed to the log.
+    pub progress: RefCell<Option<Payload>>,
     /// Settings that were read, by name: fixed for the run.
     pub settings: RefCell<BTreeMap<String, Payload>>,
     /// The journal and the script disagree.
@@ -493,6 +526,8 @@ impl Session {
             groups: RefCell::default(),
             frames: RefCell::default(),
             consumed: RefCell::default(),
+            tasks: RefCell::default(),
+            progress: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
@@ -613,9 +648,16 @@ impl Session {
         entry
     }
 
+    /// The acts since this was last called, with the newest progress.
+    pub fn take_acts(&self) -> Vec<Act> {
+        let mut acts = std::mem::take(&mut *self.acts.borrow_mut());
+        acts.extend(self.progress.take().map(Act::Progress));
+        acts
+    }
+
     /// Hands new entries and acts to the log.
     pub fn flush(&self) {
-        let acts = std::mem::take(&mut *self.acts.borrow_mut());
+        let acts = self.take_acts();
         let fresh = self.replay.borrow_mut().take_fresh();
         if fresh.is_none() && acts.is_empty() {
             return;

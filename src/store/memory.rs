@@ -2,15 +2,19 @@
 //!
 //! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
 
+mod tasks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, Change, Dedupe, End, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, Subscription,
+    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gather, Result, Run, RunFilter, Status, Store,
+    Subscription, TaskFilter,
 };
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// The store in memory.
@@ -46,6 +50,7 @@ struct State {
     event_ids: BTreeMap<Arc<str>, (u64, Timestamp)>,
     keys: BTreeMap<(Arc<str>, Arc<str>), Key>,
     values: BTreeMap<(Arc<str>, Arc<str>), Payload>,
+    tasks: BTreeMap<TaskId, Task>,
     bundles: BTreeMap<Version, Arc<[u8]>>,
 }
 
@@ -173,6 +178,14 @@ impl Store for Memory {
         Ok(self.state().events.range(after.saturating_add(1)..).take(limit).map(|(_, event)| event.clone()).collect())
     }
 
+    fn task(&self, id: TaskId) -> Result<Option<Task>> {
+        Ok(Self::state(self).tasks.get(&id).cloned())
+    }
+
+    fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>> {
+        Ok(Self::state(self).tasks_of(filter))
+    }
+
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {
         Ok(Self::state(self).values.get(&(scope.into(), key.into())).cloned())
     }
@@ -215,7 +228,11 @@ impl State {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
+            Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
+            Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
+            Change::CloseTask { task, at } => self.close_task(*task, *at),
+            Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => {
                 match value {
                     Some(value) => self.values.insert((scope.clone(), key.clone()), value.clone()),
@@ -262,7 +279,7 @@ impl State {
     }
 
     fn park(&mut self, change: &Change) -> Applied {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, tasks } = change else {
             unreachable!("called for `Park` alone");
         };
         if self.claimed(*run, *epoch).is_none() {
@@ -274,7 +291,8 @@ impl State {
         }
         self.subscriptions.insert(*run, subscriptions.clone());
         let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(*run)).is_some())
-            || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()));
+            || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()))
+            || tasks.iter().any(|task| self.task_is_over(*task));
         let run = self.claimed(*run, *epoch).expect("it was there before");
         run.status = *status;
         run.waiting_for = waiting_for.clone();
@@ -313,6 +331,9 @@ impl State {
         run.owner = None;
         let parent = run.parent.filter(|_| is_final);
         self.unsubscribe(id);
+        if is_final {
+            self.close_tasks_of(id, end.at);
+        }
         Applied::Ended { parent: parent.filter(|parent| self.wake(*parent)) }
     }
 
@@ -336,7 +357,7 @@ impl State {
         }
     }
 
-    fn emit(&mut self, event: &Event, until: Timestamp) -> Applied {
+    fn emit(&mut self, event: &Event, until: Timestamp, gather: &[Gather]) -> Applied {
         if let Some((seq, until)) = self.event_ids.get(&event.id)
             && event.at < *until
         {
@@ -346,6 +367,9 @@ impl State {
         let seq = self.last_event;
         self.event_ids.insert(event.id.clone(), (seq, until));
         self.events.insert(seq, Event { seq, ..event.clone() });
+        for Gather { scope, prefix, value } in gather {
+            self.values.insert((scope.clone(), Gather::key_at(prefix, seq)), value.clone());
+        }
         let woken = self.subscribed(event).into_iter().filter(|run| self.wake(*run)).collect();
         Applied::Emitted { seq, fresh: true, woken }
     }
@@ -375,7 +399,9 @@ impl State {
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
+            self.values.remove(&(super::PROGRESS.into(), run.to_string().into()));
         }
+        self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));
         let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < events_before).collect();
         for seq in old.into_iter().map(|(seq, _)| *seq).collect::<Vec<_>>() {

@@ -4,6 +4,7 @@ mod api;
 mod events;
 mod hooks;
 mod streams;
+mod tasks;
 
 use std::sync::Arc;
 

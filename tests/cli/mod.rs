@@ -5,6 +5,7 @@ mod graph;
 mod look;
 mod new;
 mod run;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,12 +1,14 @@
 //! All stores agree: random batches give the same answers and the same reads.
 
 use panta::store::memory::Memory;
-use panta::store::{Change, Event, EventFilter, Run, RunFilter, Status, Store, Subscription};
+use panta::store::{Change, Event, EventFilter, Run, RunFilter, Status, Store, Subscription, TaskFilter};
 use proptest::prelude::*;
 
 use crate::support::stores::*;
 
 const RUNS: u64 = 5;
+const TASKS: u64 = 4;
+const FOR: &[&[&str]] = &[&[], &["a"], &["b", "a"]];
 const KEYS: [&str; 3] = ["", "k", "l"];
 
 fn key() -> impl Strategy<Value = &'static str> {
@@ -56,8 +58,9 @@ fn a_park() -> impl Strategy<Value = Change> {
         prop::option::of(time()),
         prop::collection::vec(subscription(), 0..3),
         prop::collection::vec(0..RUNS, 0..2),
+        prop::collection::vec(0..TASKS, 0..2),
     );
-    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children))| Change::Park {
+    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, tasks))| Change::Park {
         run: id(n),
         epoch,
         status,
@@ -65,6 +68,7 @@ fn a_park() -> impl Strategy<Value = Change> {
         wake_at,
         subscriptions,
         children: children.into_iter().map(id).collect(),
+        tasks: tasks.into_iter().map(task_id).collect(),
     })
 }
 
@@ -73,7 +77,21 @@ fn an_event() -> impl Strategy<Value = Change> {
     parts.prop_map(|(id_, name, key, run, when, kept)| Change::Emit {
         event: Event { run: run.map(id), ..event(&id_.to_string(), name, key, when) },
         dedupe_until: panta::time::Timestamp(when.0 + kept * 1000),
+        gather: vec![panta::store::Gather { scope: "w".into(), prefix: "g/".into(), value: text(name) }],
     })
+}
+
+fn a_task_change() -> impl Strategy<Value = Change> {
+    let to = prop::sample::select(FOR);
+    prop_oneof![
+        4 => (0..TASKS, 0..RUNS, to, 0..3_u64).prop_map(|(n, of, to, epoch)| {
+            let task = Box::new(panta::task::Task { opened_at: at(n / 2), ..task(n, of, to) });
+            Change::OpenTask { epoch, task }
+        }),
+        2 => (0..TASKS, key(), time()).prop_map(|(n, said, when)| answer(n, said, when)),
+        3 => (0..TASKS, 0..4_u32).prop_map(|(n, stage)| escalate(n, stage)),
+        1 => (0..TASKS, time()).prop_map(|(n, at)| Change::CloseTask { task: task_id(n), at }),
+    ]
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -88,6 +106,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (0..RUNS, 0..3_u64, end_status, time()).prop_map(|(n, epoch, status, at)| end(n, epoch, status, at)),
         1 => (0..RUNS, key()).prop_map(|(n, reason)| cancel(n, reason)),
         4 => an_event(),
+        3 => a_task_change(),
         1 => (name(), key(), prop::option::of(key())).prop_map(|(scope, key, value)| set(scope, key, value)),
         1 => (name(), key()).prop_map(|(version, bytes)| put(version, bytes)),
         1 => (time(), time(), any::<bool>(), 0..3_usize).prop_map(|(before, events_before, keep, limit)| {
@@ -118,6 +137,13 @@ fn read(store: &dyn Store) -> Vec<String> {
     for (since, key) in [(0, None), (10, Some("k")), (20, None), (30, Some("k"))] {
         let filter = EventFilter { since: at(since), key: key.map(Into::into), run: Some(id(1)), ..wanted("a") };
         seen.push(format!("{:?}", store.next_event(&filter).unwrap()));
+    }
+    let some = TaskFilter { to: vec!["b".into()], run: Some(id(1)), ..any_task() };
+    let page =
+        TaskFilter { before: Some((at(1), task_id(2))), limit: 1, workflow: Some("orders".into()), ..any_task() };
+    let open = TaskFilter { status: Some(panta::task::Status::Open), to: vec!["cfo".into(), "a".into()], ..any_task() };
+    for filter in [any_task(), some, page, open] {
+        seen.push(format!("{:?}", store.tasks(&filter).unwrap()));
     }
     for name in ["a", "b"] {
         seen.push(format!("{:?} {:?}", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap()));

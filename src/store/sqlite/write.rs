@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Run, Status, Subscription};
+use super::super::{Applied, Change, Dedupe, End, Event, Gather, Run, Status, Subscription};
 use super::batch::{Batch, Hot};
 use super::read;
 use super::row::{rollback_code, status_code};
@@ -26,7 +26,11 @@ impl Batch<'_> {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
+            Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
+            Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
+            Change::CloseTask { task, at } => self.close_task(*task, *at),
+            Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => self.set_state(scope, key, value.as_ref()),
             Change::PutBundle { version, bytes } => {
                 let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
@@ -119,12 +123,12 @@ impl Batch<'_> {
     }
 
     fn park(&mut self, change: &Change) -> Result<Applied> {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, tasks } = change else {
             unreachable!("called for `Park` alone");
         };
         let Some(hot) = self.claimed(*run, *epoch)? else { return Ok(Applied::Refused) };
         self.unsubscribe(*run, &hot)?;
-        let ready = self.subscribe(*run, subscriptions)? | self.any_ended(children)?;
+        let ready = self.subscribe(*run, subscriptions)? | self.any_ended(children)? | self.any_over(tasks)?;
         let subscribed = !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
         let sql = if *status == hot.status {
@@ -212,6 +216,9 @@ impl Batch<'_> {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         }
         self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
+        if is_final {
+            self.close_tasks_of(run, end.at)?;
+        }
         let parent = match parent.filter(|_| is_final) {
             Some(parent) if self.wake(parent)? => Some(parent),
             _ => None,
@@ -220,7 +227,7 @@ impl Batch<'_> {
     }
 
     /// Makes a run ready that has not ended; whether it is live.
-    fn wake(&self, run: RunId) -> Result<bool> {
+    pub(super) fn wake(&self, run: RunId) -> Result<bool> {
         let sql = "UPDATE run SET ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7 RETURNING status < 3";
         let live = self.conn.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional()?;
         Ok(live.unwrap_or(false))
@@ -231,7 +238,7 @@ impl Batch<'_> {
         Ok(if self.execute(sql, params![run, reason])? == 0 { Applied::Refused } else { Applied::Done })
     }
 
-    fn emit(&self, event: &Event, until: Timestamp) -> Result<Applied> {
+    fn emit(&self, event: &Event, until: Timestamp, gather: &[Gather]) -> Result<Applied> {
         let sql = "SELECT seq FROM event_id WHERE id = ?1 AND until > ?2";
         let seen = self.conn.prepare_cached(sql)?.query_row(params![event.id, event.at], |row| row.get::<_, i64>(0));
         if let Some(seq) = seen.optional()? {
@@ -243,6 +250,9 @@ impl Batch<'_> {
         let seq = self.conn.last_insert_rowid();
         let sql = "INSERT OR REPLACE INTO event_id(id, seq, until) VALUES(?1, ?2, ?3)";
         self.execute(sql, params![event.id, seq, until])?;
+        for Gather { scope, prefix, value } in gather {
+            self.set_state(scope, &Gather::key_at(prefix, seq.cast_unsigned()), Some(value))?;
+        }
         let mut woken = Vec::new();
         for run in self.subscribed(event)? {
             if self.wake(run)? {
