@@ -139,8 +139,15 @@ impl Init {
     }
 }
 
+impl Planned {
+    /// The path as people write it.
+    fn shown(&self) -> String {
+        self.path.display().to_string().trim_start_matches("./").to_owned()
+    }
+}
+
 fn shown(files: &[Planned]) -> Vec<String> {
-    files.iter().map(|file| file.path.display().to_string().trim_start_matches("./").to_owned()).collect()
+    files.iter().map(Planned::shown).collect()
 }
 
 /// All of them or none: what is there stays as it is, and is named.
@@ -149,12 +156,11 @@ fn write_all(files: &[Planned]) -> Result<(), Fault> {
     if let Some(first) = there.first() {
         let others = if there.len() > 1 { format!(" and {} more", there.len() - 1) } else { String::new() };
         let hint = "nothing was written; choose another name or folder, or move it away";
-        return Err(Fault::usage(format!("`{}`{others} is there already; hint: {hint}", first.path.display())));
+        return Err(Fault::usage(format!("`{}`{others} is there already; hint: {hint}", first.shown())));
     }
     for file in files {
         let written = file.path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| new_file(file));
-        written
-            .map_err(|error| Fault::new(Exit::Failed, format!("cannot write `{}`: {error}", file.path.display())))?;
+        written.map_err(|error| Fault::new(Exit::Failed, format!("cannot write `{}`: {error}", file.shown())))?;
     }
     Ok(())
 }

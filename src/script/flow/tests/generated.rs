@@ -95,7 +95,7 @@ fn text(seed: u64, depth: usize) -> String {
     format!(
         "trigger::webhook(\"{}\");\nfn main(input) {{\n{body}}}\nfn helper(input) {{ {} }}\n",
         dice.pick(NASTY),
-        block(dice, 2)
+        block(dice, 1)
     )
 }
 
