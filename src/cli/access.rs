@@ -238,7 +238,7 @@ fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Faul
         run,
         at: now,
     };
-    let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS) }])?;
+    let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS), gather: Vec::new() }])?;
     let fresh = matches!(applied.first(), Some(Applied::Emitted { fresh: true, .. }));
     Ok(json!({ "event": id, "started": [], "repeated": !fresh }))
 }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Limits;
+use super::mail::Mail;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -20,11 +21,12 @@ pub(super) struct Read {
     pub(super) listen: Option<String>,
     pub(super) settings: BTreeMap<String, Payload>,
     pub(super) limits: Limits,
+    pub(super) mail: Option<Mail>,
     pub(super) url: Option<String>,
     pub(super) people: Directory,
 }
 
-const KEYS: [&str; 6] = ["data", "listen", "url", "config", "limits", "people"];
+const KEYS: [&str; 8] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars"];
 const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
 
 /// Reads a file, or names all its faults.
@@ -59,17 +61,19 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "data" => read.data = self.text(value).map(PathBuf::from),
                 "listen" => read.listen = self.text(value),
+                "config" => read.settings.extend(self.settings(value)),
+                "calendars" => read.settings.extend(super::calendars::read(self, value)),
                 "url" => read.url = self.url(value),
                 "people" => read.people = self.people(value),
-                "config" => read.settings = self.settings(value),
                 "limits" => read.limits = self.limits(value),
+                "mail" => read.mail = self.mail(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }
         read
     }
 
-    fn settings(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Payload> {
+    pub(super) fn settings(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Payload> {
         let Some(table) = self.table(value) else { return BTreeMap::new() };
         table
             .iter()
@@ -172,7 +176,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A value as the typed JSON of a [`Payload`].
-fn typed(value: &DeValue<'_>) -> Result<String, String> {
+pub(super) fn typed(value: &DeValue<'_>) -> Result<String, String> {
     Ok(match value {
         DeValue::String(text) => Value::from(text.as_ref()).to_string(),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())

@@ -55,6 +55,18 @@ fn faults_have_a_place_and_a_hint() {
 }
 
 #[test]
+fn calendars_are_settings_and_checked() {
+    let good = "[calendars.de]\nzone = \"Europe/Berlin\"\ndays = \"mon-thu\"\nholidays = [2026-12-25]";
+    let (_folder, config) = load(good, &Flags::default(), &[]).unwrap();
+    let kept = config.settings.get("calendars.de").unwrap().to_json();
+    assert_eq!(kept["holidays"], serde_json::json!(["2026-12-25"]));
+    let fault = load("[calendars.de]\nhour = \"9\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("unknown key `hour`"), "{fault}");
+    let fault = load("[calendars.de]\nhours = \"9\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("the calendar `de`: the hours `9`"), "{fault}");
+}
+
+#[test]
 fn people_are_checked_with_their_places() {
     let fault = |text: &str| load(text, &Flags::default(), &[]).unwrap_err();
     let found = fault("[people.ann]\nemail = \"ann@example.com\"\nsubstitut = \"bob\"");

@@ -10,8 +10,12 @@
 pub mod activation;
 mod allowed;
 mod announce;
+mod causes;
+mod closures;
+mod decide;
 mod deploy;
 mod flow;
+mod gather;
 mod handle;
 mod hands;
 mod inline;
@@ -28,8 +32,10 @@ mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use decide::{Decision, Received, decide};
+pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use flow::flow;
+pub use gather::Waiting;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};

@@ -92,7 +92,7 @@ fn stand_in(
 }
 
 /// The settings that a run was accepted with.
-fn fixed(settings: &Payload) -> Arc<dyn Settings> {
+pub(super) fn fixed(settings: &Payload) -> Arc<dyn Settings> {
     let map: BTreeMap<String, serde_json::Value> = serde_json::from_str(settings.text()).unwrap_or_default();
     let payloads = map.into_iter().map(|(name, value)| (name, Payload::from_text(value.to_string())));
     Arc::new(payloads.collect::<BTreeMap<_, _>>())

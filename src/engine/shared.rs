@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::announce::announce;
 use super::deploy::Deployed;
+use super::gather::Gathered;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
@@ -44,6 +45,9 @@ pub enum Notice {
     Trouble(Arc<str>),
 }
 
+/// Closures that are asked at once: a few hold up no other, many would hold up the workers.
+const ASKING_MOST: usize = 4;
+
 /// Values that runs of this node have set and that are not durable yet, over the store.
 #[derive(Default)]
 pub(super) struct Overlay {
@@ -79,6 +83,9 @@ pub(super) struct Shared {
     /// Those who wait for the end of a run.
     pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     pub(super) timeline: Timeline,
+    pub(super) gathered: Gathered,
+    /// Closures of triggers that are asked beside the workers: each may take a second of a core.
+    pub(super) asking: tokio::sync::Semaphore,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -120,6 +127,8 @@ impl Shared {
             ends: Mutex::default(),
             waiters: Mutex::default(),
             timeline: Timeline::default(),
+            gathered: Gathered::default(),
+            asking: tokio::sync::Semaphore::new(ASKING_MOST),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -288,7 +297,8 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Changed(run.id));
             }
-            (Change::Emit { event, .. }, Applied::Emitted { fresh: true, woken, .. }) => {
+            (Change::Emit { event, gather, .. }, Applied::Emitted { fresh: true, woken, seq }) => {
+                shared.gathered.add(gather, *seq, event.at);
                 let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
                 for run in waiting {
                     shared.wake(run);

@@ -93,7 +93,7 @@ pub(super) fn run(
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let hands = Hands::real(Performer::new(shared.options.limits));
+    let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
     let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }
@@ -248,6 +248,7 @@ impl Worker {
             epoch: row.epoch,
             performer: self.hands.performer().at(folder),
             allow: Rc::clone(&allow),
+            depth: (super::causes::depth_of(&row.trigger), row.created_at),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
         });
@@ -377,11 +378,16 @@ impl Worker {
             Self::abort(&self.shared, &mut motion, wait);
         }
         self.unsubscribe(run, &motion);
+        let depth = motion.world.deeper(end.at);
+        let (starts, refused) = super::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth);
         let session = motion.activation.session();
+        if let Some(problem) = refused {
+            session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));
+        }
         let acts = std::mem::take(&mut *session.acts.borrow_mut());
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
         let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
-        changes.extend(super::handle::starts_after(&self.shared, run, &motion.world.workflow, &end));
+        changes.extend(starts);
         changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
         held(&self.shared.routes).remove(&run);
         self.shared.log.send(Item { changes, done: None });

@@ -25,6 +25,7 @@ use crate::effect::Allow;
 use crate::payload::Payload;
 use crate::script::value;
 
+pub(crate) use triggers::BATCH_MOST;
 pub use triggers::{Trigger, TriggerKind};
 
 /// What a file declares.
@@ -72,6 +73,23 @@ pub struct Declaration {
     pub triggers: Vec<Trigger>,
     /// Settings that were read, by name; defaults are not among them.
     pub settings: BTreeMap<String, Payload>,
+}
+
+impl Declaration {
+    /// Takes over what a module of the standard library says that it needs: `#{ http: [hosts], secrets: [names], mail }`.
+    pub fn inherit(&mut self, needs: &Map) -> Result<(), String> {
+        let texts = |key: &str| -> Vec<String> {
+            let list = needs.get(key).and_then(|list| list.read_lock::<rhai::Array>().map(|list| list.to_vec()));
+            list.unwrap_or_default().into_iter().filter_map(|text| text.into_string().ok()).collect()
+        };
+        let theirs = Allow::parse(Some(&texts("http")), &[])?;
+        if let (Some(own), Some(theirs)) = (&mut self.allow.http, theirs.http) {
+            own.extend(theirs);
+        }
+        self.secrets.get_or_insert_default().extend(texts("secrets"));
+        self.allow.mail |= needs.get("mail").is_some_and(|mail| mail.as_bool() == Ok(true));
+        Ok(())
+    }
 }
 
 /// What becomes of open runs when there is a new version.
@@ -130,7 +148,7 @@ pub(super) fn setting(name: &str) -> Option<Dynamic> {
 }
 
 /// Whether the top level of a file is being evaluated.
-fn is_collecting() -> bool {
+pub(super) fn is_collecting() -> bool {
     COLLECTOR.with_borrow(Option::is_some)
 }
 
@@ -246,7 +264,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::webhook",
         params: &["path: string", "options: map?"],
         options: &[
-            Choice::new("methods", "list of string", "which are taken; any unless given"),
+            Choice::new("methods", "list of string", "which are taken; `[\"POST\"]` unless given"),
             Choice::new(
                 "verify",
                 "map",
@@ -264,7 +282,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for a request to `/hooks/PATH`.",
+        doc: "Starts a run for a request to `/hooks/PATH`. Closures get `#{ method, path, query, headers, body }`.",
         example: "trigger::webhook(\"orders\", #{ verify: hmac(\"github\", secret(\"hook\")) })",
         call: |call| triggers::declare(call, TriggerKind::Webhook),
         ..Function::BASE
@@ -292,11 +310,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new(
                 "debounce",
                 "duration",
-                "waits until no event has come for so long, and starts one run with the last",
+                "waits until no event with the same correlation key has come for so long, and starts one run with the last",
             ),
-            Choice::new("batch", "map", "one run for several events"),
-            Choice::new("batch.size", "int", "at most so many"),
-            Choice::new("batch.within", "duration", "collects for so long"),
+            Choice::new("batch", "map", "one run with the list of payloads of several events; not with `debounce`"),
+            Choice::new("batch.size", "int", "at most so many; 10,000 unless given"),
+            Choice::new("batch.within", "duration", "collects for so long after the first"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],

@@ -156,7 +156,7 @@ impl Performance<'_> {
         let safe = if self.plan.request.is_repeatable() {
             failure.retryable
         } else {
-            failure.kind == "network" && failure.sent == Sent::No
+            matches!(failure.kind, "network" | "mail") && failure.retryable && failure.sent == Sent::No
         };
         if self.strand.retried.get() || !safe {
             return Ok(None);

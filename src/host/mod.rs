@@ -8,6 +8,7 @@
 
 pub mod branches;
 pub mod catalog;
+mod chart;
 pub mod cleanup;
 mod csv;
 mod decimals;
@@ -19,10 +20,12 @@ pub mod fail;
 mod file;
 pub mod function;
 mod hash;
+mod html;
 mod http;
 mod json;
 mod lists;
 mod log;
+mod mail;
 mod policy;
 mod progress;
 mod regex;
@@ -32,6 +35,7 @@ mod state;
 mod step;
 mod task;
 mod template;
+mod time;
 mod toml;
 mod tree;
 mod url;
@@ -61,6 +65,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
+        mail::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,
@@ -77,6 +82,9 @@ pub fn tables() -> Vec<&'static [Function]> {
         yaml::FUNCTIONS,
         toml::FUNCTIONS,
         template::FUNCTIONS,
+        html::FUNCTIONS,
+        chart::FUNCTIONS,
+        time::FUNCTIONS,
     ]
 }
 
@@ -95,7 +103,7 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
 }
 
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`)")
+    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
 }
 
 /// Refuses to work inside of a pure closure.

@@ -278,6 +278,14 @@ pub trait World {
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether this run may start another one at that time (`None`: now), as deep as its chain is; else an error map.
+    fn may_start(&self, _at: Option<Timestamp>) -> Result<(), Payload> {
+        Ok(())
+    }
+    /// Whether this run may emit an event of this name; else an error map.
+    fn may_emit(&self, _name: &str) -> Result<(), Payload> {
+        Ok(())
+    }
     /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
     fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
     /// A signed address that emits an event, until then where given; or why there is none.

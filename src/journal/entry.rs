@@ -142,6 +142,13 @@ impl Entry {
         }
     }
 
+    /// A line of the run's log that no call of the script wrote.
+    pub fn line(level: &str, message: &str, at: Timestamp) -> Self {
+        let text = Payload::from_json(&Value::from(message));
+        let opened = Self::opened(Kind::Log, Position::default(), level.into(), at);
+        Self { phase: Phase::Closed, outcome: Some(Ok(text)), ..opened }
+    }
+
     /// The kind as shown: the intent of an effect has a name of its own.
     pub fn shown_kind(&self) -> &'static str {
         match (self.kind, self.phase) {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, Change, Dedupe, End, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, Subscription,
-    TaskFilter,
+    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gather, Result, Run, RunFilter, Status, Store,
+    Subscription, TaskFilter,
 };
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
@@ -228,7 +228,7 @@ impl State {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
             Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
             Change::CloseTask { task, at } => self.close_task(*task, *at),
@@ -357,7 +357,7 @@ impl State {
         }
     }
 
-    fn emit(&mut self, event: &Event, until: Timestamp) -> Applied {
+    fn emit(&mut self, event: &Event, until: Timestamp, gather: &[Gather]) -> Applied {
         if let Some((seq, until)) = self.event_ids.get(&event.id)
             && event.at < *until
         {
@@ -367,6 +367,9 @@ impl State {
         let seq = self.last_event;
         self.event_ids.insert(event.id.clone(), (seq, until));
         self.events.insert(seq, Event { seq, ..event.clone() });
+        for Gather { scope, prefix, value } in gather {
+            self.values.insert((scope.clone(), Gather::key_at(prefix, seq)), value.clone());
+        }
         let woken = self.subscribed(event).into_iter().filter(|run| self.wake(*run)).collect();
         Applied::Emitted { seq, fresh: true, woken }
     }

@@ -268,6 +268,25 @@ pub struct Event {
     pub at: Timestamp,
 }
 
+/// A durable value that an event leaves, to be read with [`Store::states`] and removed with [`Change::SetState`]. Its key ends
+/// in the event's place in the order, so that keys that begin alike are in that order: see [`Gather::key_at`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gather {
+    /// A scope of the engine's own: begins with `$`.
+    pub scope: Arc<str>,
+    /// The beginning of the key.
+    pub prefix: Arc<str>,
+    /// The value.
+    pub value: Payload,
+}
+
+impl Gather {
+    /// The key under which the event at this place leaves its value: twenty digits after the prefix.
+    pub fn key_at(prefix: &str, seq: u64) -> Arc<str> {
+        format!("{prefix}{seq:020}").into()
+    }
+}
+
 /// What a parked run waits to hear of: the very event that [`Store::next_event`] would give it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subscription {
@@ -395,6 +414,8 @@ pub enum Change {
         event: Event,
         /// A repeat of its id is dropped until then.
         dedupe_until: Timestamp,
+        /// Kept with it; not with a repeat.
+        gather: Vec<Gather>,
     },
     /// Opens a task of a run. Answer: `Task`, not fresh where it is there already; or `Refused`.
     OpenTask {

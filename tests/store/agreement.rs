@@ -77,6 +77,7 @@ fn an_event() -> impl Strategy<Value = Change> {
     parts.prop_map(|(id_, name, key, run, when, kept)| Change::Emit {
         event: Event { run: run.map(id), ..event(&id_.to_string(), name, key, when) },
         dedupe_until: panta::time::Timestamp(when.0 + kept * 1000),
+        gather: vec![panta::store::Gather { scope: "w".into(), prefix: "g/".into(), value: text(name) }],
     })
 }
 

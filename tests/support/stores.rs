@@ -210,7 +210,7 @@ pub(crate) fn event(id: &str, name: &str, key: Option<&str>, when: Timestamp) ->
 /// Accepts an event whose id is kept for a hundred seconds.
 pub(crate) fn emit(event: Event) -> Change {
     let dedupe_until = Timestamp(event.at.0 + 100_000);
-    Change::Emit { event, dedupe_until }
+    Change::Emit { event, dedupe_until, gather: Vec::new() }
 }
 
 pub(crate) fn emitted(seq: u64, woken: &[u64]) -> Applied {

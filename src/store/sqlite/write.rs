@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Run, Status, Subscription};
+use super::super::{Applied, Change, Dedupe, End, Event, Gather, Run, Status, Subscription};
 use super::batch::{Batch, Hot};
 use super::read;
 use super::row::{rollback_code, status_code};
@@ -26,7 +26,7 @@ impl Batch<'_> {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
             Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
             Change::CloseTask { task, at } => self.close_task(*task, *at),
@@ -238,7 +238,7 @@ impl Batch<'_> {
         Ok(if self.execute(sql, params![run, reason])? == 0 { Applied::Refused } else { Applied::Done })
     }
 
-    fn emit(&self, event: &Event, until: Timestamp) -> Result<Applied> {
+    fn emit(&self, event: &Event, until: Timestamp, gather: &[Gather]) -> Result<Applied> {
         let sql = "SELECT seq FROM event_id WHERE id = ?1 AND until > ?2";
         let seen = self.conn.prepare_cached(sql)?.query_row(params![event.id, event.at], |row| row.get::<_, i64>(0));
         if let Some(seq) = seen.optional()? {
@@ -250,6 +250,9 @@ impl Batch<'_> {
         let seq = self.conn.last_insert_rowid();
         let sql = "INSERT OR REPLACE INTO event_id(id, seq, until) VALUES(?1, ?2, ?3)";
         self.execute(sql, params![event.id, seq, until])?;
+        for Gather { scope, prefix, value } in gather {
+            self.set_state(scope, &Gather::key_at(prefix, seq.cast_unsigned()), Some(value))?;
+        }
         let mut woken = Vec::new();
         for run in self.subscribed(event)? {
             if self.wake(run)? {
