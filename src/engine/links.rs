@@ -72,6 +72,11 @@ impl Links {
         Self { base: base.trim_end_matches('/').to_owned(), folder: data.to_owned(), key: Mutex::new(None) }
     }
 
+    /// Below this URL, with this key.
+    pub fn with_key(base: &str, key: [u8; SIZE]) -> Self {
+        Self { key: Mutex::new(Some(key)), ..Self::new(base, Path::new("")) }
+    }
+
     /// The address of a task, for anybody or for one person. The error says why there is no key.
     pub fn task(&self, task: TaskId, person: Option<&str>) -> Result<String, String> {
         let body = [task.0.as_bytes().as_slice(), person.unwrap_or_default().as_bytes()].concat();

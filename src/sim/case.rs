@@ -13,8 +13,10 @@ use serde_json::Value;
 use super::START;
 use super::book::Book;
 use super::broken::{Broken, MISUSE};
+use super::people::Nobody;
 use super::site::{Site, Workflows};
-use crate::engine::{EnvironmentSecrets, Error, Inline, Mocks, Options, Start, VirtualClock};
+use crate::engine::links::Links;
+use crate::engine::{EnvironmentSecrets, Error, Inline, Mocks, Options, Start, TriggerSpec, VirtualClock};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, decode_segment};
 use crate::payload::Payload;
@@ -43,6 +45,9 @@ struct Setup {
 /// Wake-ups of one `advance` at most: a million are some seconds, and surely a loop without end.
 const MOST_WAKES: usize = 1_000_000;
 
+/// The key of signed addresses: the same each time, and of no worth.
+const LINKS: [u8; 32] = *b"a key of tests, and of no worth.";
+
 /// Ids of runs are numbers behind this one, so that they are the same each time.
 const FIRST_RUN: u128 = 0x018b_cfe5_6800_7000_8000_0000_0000_0000;
 
@@ -67,7 +72,7 @@ pub(super) struct Case {
     pub(super) crashes: Cell<u64>,
 }
 
-type Did<T> = Result<T, Broken>;
+pub(super) type Did<T> = Result<T, Broken>;
 
 impl Case {
     pub(super) fn new(workflow: &str, site: Rc<Site>, book: Rc<Book>, plan: Plan) -> Self {
@@ -205,6 +210,8 @@ impl Case {
             settings: Arc::new(setup.settings.clone()),
             secrets: Arc::new(EnvironmentSecrets::from_pairs(setup.secrets.clone().into_iter())),
             evict_after: if self.plan.evict { Duration::ZERO } else { Duration::MAX },
+            notifier: Arc::new(Nobody),
+            links: Arc::new(Links::with_key("https://panta.invalid", LINKS)),
             new_run: Arc::new(move || run_of(next.fetch_add(1, Ordering::Relaxed))),
             ..Options::new(&folder)
         };
@@ -235,7 +242,7 @@ impl Case {
     }
 
     /// Does something with the engine, again after a crash in between, and then all that follows from it.
-    fn act<T>(&self, mut act: impl FnMut(&mut Inline) -> Result<T, Error>) -> Did<Result<T, Error>> {
+    pub(super) fn act<T>(&self, mut act: impl FnMut(&mut Inline) -> Result<T, Error>) -> Did<Result<T, Error>> {
         self.begin()?;
         self.book.now.set(self.now());
         let mut held = self.engine.try_borrow_mut().map_err(|_| {
@@ -275,7 +282,7 @@ impl Case {
         self.acts.get()
     }
 
-    fn refused(error: &Error) -> Broken {
+    pub(super) fn refused(error: &Error) -> Broken {
         Broken::told(MISUSE, &error.to_string())
     }
 
@@ -300,6 +307,14 @@ impl Case {
         started.map(|started| started.run).map_err(|error| Self::refused(&error))
     }
 
+    /// The triggers of the workflow.
+    pub(super) fn triggers(&self) -> Did<Vec<TriggerSpec>> {
+        self.begin()?;
+        let workflows = self.workflows.borrow();
+        let all = workflows.as_ref().expect("they are compiled").good.iter();
+        Ok(all.filter(|deployed| deployed.name == self.workflow).flat_map(|d| d.triggers.clone()).collect())
+    }
+
     /// Emits an event; the ids of the runs that it started.
     pub(super) fn emit(&self, name: &str, payload: &Dynamic, options: &Map) -> Did<Vec<RunId>> {
         let text = |key: &str| options.get(key).filter(|value| !value.is_unit()).map(ToString::to_string);
@@ -321,7 +336,12 @@ impl Case {
             let handle = engine.handle().clone();
             engine.call(async move { handle.emit(event).await })
         })?;
-        emitted.map(|(_, _, started)| started).map_err(|error| Self::refused(&error))
+        emitted.map_err(|error| Self::refused(&error))?;
+        // What it started is asked of the store: after a crash it was emitted already, and the answer names none.
+        let mut started: Vec<_> =
+            self.runs(None)?.into_iter().filter(|run| run.trigger.to_json()["event"] == *id).collect();
+        started.reverse();
+        Ok(started.into_iter().map(|run| run.id).collect())
     }
 
     /// Lets time pass, and all happen that is due in it.
@@ -351,13 +371,14 @@ impl Case {
     /// Asks the run to end.
     pub(super) fn cancel(&self) -> Did<()> {
         let run = self.need_run()?.id;
-        let first = Cell::new(true);
+        let tries = Cell::new(0);
         let done = self.act(|engine| {
+            tries.set(tries.get() + 1);
             let handle = engine.handle().clone();
             let done = engine.call(async move { handle.cancel(run, "cancelled by the test").await });
             match done {
                 // Taken before the process died.
-                Err(Error::Ended(..)) if !first.replace(false) => Ok(()),
+                Err(Error::Ended(..)) if tries.get() > 1 => Ok(()),
                 done => done,
             }
         })?;
@@ -449,7 +470,7 @@ fn over(run: RunId, entry: &Entry) -> Option<(RunId, String, u32)> {
     }
 }
 
-fn store_broke(error: &crate::store::Error) -> Broken {
+pub(super) fn store_broke(error: &crate::store::Error) -> Broken {
     Broken::told(MISUSE, &error.to_string())
 }
 

@@ -8,6 +8,7 @@ use super::book::{self, Mock};
 use super::broken::{ASSERTION, Broken, MISUSE, Res};
 use super::case::Case;
 use super::crash;
+use super::people;
 use super::raised::{self, Raised};
 use super::same::{same, shown};
 use super::stage::Slot;
@@ -85,6 +86,10 @@ fn before(engine: &mut Engine) {
 fn acts(engine: &mut Engine, slot: &Rc<Slot>) {
     engine.register_fn("start", |t: &mut Test| -> Res<String> { Ok(t.0.start(&Dynamic::UNIT)?) });
     engine.register_fn("start", |t: &mut Test, input: Dynamic| -> Res<String> { Ok(t.0.start(&input)?) });
+    engine.register_fn("fire", |t: &mut Test, trigger: &str| -> Res<String> { Ok(t.0.fire(trigger, &Map::new())?) });
+    engine.register_fn("fire", |t: &mut Test, trigger: &str, envelope: Map| -> Res<String> {
+        Ok(t.0.fire(trigger, &envelope)?)
+    });
     engine.register_fn("emit", |t: &mut Test, event: &str| emit(t, event, &Dynamic::UNIT, &Map::new()));
     engine.register_fn("emit", |t: &mut Test, event: &str, payload: Dynamic| emit(t, event, &payload, &Map::new()));
     engine.register_fn("emit", |t: &mut Test, event: &str, payload: Dynamic, options: Map| {
@@ -92,6 +97,8 @@ fn acts(engine: &mut Engine, slot: &Rc<Slot>) {
     });
     engine.register_fn("advance", |t: &mut Test, duration: &str| -> Res<()> { Ok(t.0.advance(duration)?) });
     engine.register_fn("cancel", |t: &mut Test| -> Res<()> { Ok(t.0.cancel()?) });
+    engine
+        .register_fn("answer", |t: &mut Test, index: i64, answer: Map| -> Res<()> { Ok(t.0.answer(index, &answer)?) });
     let at_hand = Rc::clone(slot);
     engine.register_fn("crash_everywhere", move |t: &mut Test| -> Res<i64> {
         crash::everywhere(&at_hand, &at_hand.stage()?, &t.0)
@@ -116,6 +123,7 @@ fn looks(engine: &mut Engine) {
         Ok(t.0.logs()?.into_iter().map(Dynamic::from_map).collect())
     });
     engine.register_fn("state", |t: &mut Test, key: &str| -> Res<Dynamic> { Ok(t.0.state(key)?) });
+    engine.register_fn("tasks", |t: &mut Test| -> Res<Array> { Ok(t.0.tasks()?.iter().map(people::shown).collect()) });
     engine.register_fn("now", |t: &mut Test| t.0.now().to_string());
     engine.register_fn("runs", move |t: &mut Test| -> Res<Array> {
         let runs = t.0.runs(None)?.into_iter().rev();

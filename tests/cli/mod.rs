@@ -6,6 +6,7 @@ mod look;
 mod new;
 mod run;
 mod tasks;
+mod tested;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

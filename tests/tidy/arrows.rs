@@ -30,7 +30,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // One run, and whole tests, over virtual time: what the engine drives, with other surroundings.
     (
         "sim",
-        &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task", "time"],
+        &[
+            "diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task",
+            "time", "trigger",
+        ],
     ),
     // What a cron line, a request, a file means: pure, driven from above.
     ("trigger", &["pattern", "time"]),

@@ -257,3 +257,49 @@ fn what_was_gone_through_is_told() {
         ]
     );
 }
+
+#[test]
+fn people_answer_tasks() {
+    let workflow = "let a = task::ask(#{ title: \"Pay?\", to: \"finance\", choices: [\"yes\", \"no\"], due: \"2d\" });\n\
+        if a == () { \"late\" } else { a.choice + \" by \" + a.by }";
+    passes(
+        workflow,
+        "t.start(); assert_eq(t.tasks().len(), 1); assert_eq(t.tasks()[0].title, \"Pay?\");\
+         t.answer(0, #{ choice: \"yes\", by: \"ann\" }); assert_eq(t.output(), \"yes by ann\");\
+         assert_eq(t.tasks(), []); t.crash_everywhere();",
+    );
+    passes(workflow, "t.start(); t.advance(\"2d\"); assert_eq(t.output(), \"late\"); t.crash_everywhere();");
+    fails(workflow, "t.start(); t.answer(0, #{ choice: \"maybe\" })", &["E0704", "choice"]);
+    fails(workflow, "t.start(); t.answer(1, #{ choice: \"yes\" })", &["there is no task 1: one task is open"]);
+}
+
+#[test]
+fn signed_addresses_are_made() {
+    passes(
+        "event::url(\"paid\", #{ key: input })",
+        "t.start(\"A\"); assert(t.output().starts_with(\"https://panta.invalid/e/\")); t.crash_everywhere();",
+    );
+}
+
+#[test]
+fn triggers_are_fired_with_what_they_received() {
+    passes(
+        "trigger::webhook(\"in\", #{ verify: hmac(\"github\", secret(\"hook\")) }); [input, trigger::info().headers]",
+        "t.secret(\"hook\", \"key\"); let raw = `{\"n\":1}`; let hex = hash::hmac_sha256(\"key\", raw);\
+         t.fire(\"webhook:in\", #{ raw: raw, headers: #{ \"X-Hub-Signature-256\": \"sha256=\" + hex, Cookie: \"c\" } });\
+         assert_eq(t.output()[0].n, 1); assert(!(\"cookie\" in t.output()[1]));\
+         assert_throws(|| t.fire(\"in\", #{ body: 1, headers: #{ \"X-Hub-Signature-256\": \"sha256=00\" } }), \"refuses\");",
+    );
+    passes(
+        "trigger::webhook(\"in\", #{ dedupe: \"X-Id\" }); state::add(\"n\", 1)",
+        "let one = t.fire(\"in\", #{ body: 1, headers: #{ \"X-Id\": \"a\" } });\
+         assert_eq(t.fire(\"webhook\", #{ body: 1, headers: #{ \"X-Id\": \"a\" } }), one);\
+         t.fire(\"webhook\", #{ body: 1, headers: #{ \"X-Id\": \"b\" } }); assert_eq(t.output(), 2); t.crash_everywhere();",
+    );
+    passes(
+        "trigger::cron(\"0 8 * * *\", #{ input: 5 }); trigger::event(\"a.*\"); [input, trigger::info().kind]",
+        "t.fire(\"cron\"); assert_eq(t.output(), [5, \"cron\"]);\
+         t.fire(\"event\", #{ name: \"a.b\", payload: 6 }); assert_eq(t.output(), [6, \"event\"]); t.crash_everywhere();",
+    );
+    fails("1", "t.fire(\"cron\")", &["`w` has no trigger `cron`", "it declares none"]);
+}
