@@ -28,7 +28,7 @@ pub(super) struct Test {
     /// Tell which steps and branches of the workflows the tests went through
     #[arg(long)]
     coverage: bool,
-    /// Write the results as JUnit XML
+    /// Write the results as `JUnit` XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -108,9 +108,11 @@ fn place(path: &Path, scripts: &Path) -> Result<Place, Fault> {
     if path.is_dir() {
         return Ok(Place { root: path.to_owned(), file: None });
     }
-    let path = match path.to_str().and_then(|text| text.strip_suffix(".rhai")) {
-        Some(script) if !script.ends_with(".test") => PathBuf::from(format!("{script}.test.rhai")),
-        _ => path.to_owned(),
+    let script =
+        path.to_str().filter(|text| matches!(classify(text.trim_start_matches(['.', '/'])), Kind::Workflow(_)));
+    let path = match script.and_then(|script| script.strip_suffix(".rhai")) {
+        Some(name) => PathBuf::from(format!("{name}.test.rhai")),
+        None => path.to_owned(),
     };
     if !path.is_file() {
         let hint = "a test file is named after its script: `invoice.test.rhai` beside `invoice.rhai`";

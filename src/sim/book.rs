@@ -165,9 +165,9 @@ impl Book {
             Err(error) => raised::thrown(&error, &called.function)?,
         };
         Ok(Some(match given.clone().try_cast::<Raised>() {
-            Some(Raised(error)) => raised::answer(error, request),
+            Some(Raised(error)) => raised::answer(&error, request),
             None => match raised::refused(&given, &called.function, request) {
-                Some(error) => raised::answer(error, request),
+                Some(error) => raised::answer(&error, request),
                 None => Answer::Given(Ok(value::encode(&given).map_err(|problem| {
                     Broken::new(NO_MOCK, format!("the mock of `{}` gives what is no data: {problem}", called.function))
                 })?)),
@@ -182,7 +182,7 @@ impl Book {
             "file" => {
                 let hint = "`t.mock(\"NAME\", value)` answers it; after `t.file(path, text)` files work in a folder of the test";
                 let mut broken = Broken::new(NO_MOCK, format!("`{name}` has no mock"));
-                broken.place = Some((self.lines)(&called.file, called.line, name));
+                broken.place = Some((self.lines)(&called.file, called.line, name).into());
                 return broken.hint(hint.replace("NAME", name));
             }
             _ => {
@@ -191,7 +191,7 @@ impl Book {
             }
         };
         let mut broken = Broken::new(NO_MOCK, format!("`{name}` has no mock"));
-        broken.place = Some((self.lines)(&called.file, called.line, name));
+        broken.place = Some((self.lines)(&called.file, called.line, name).into());
         broken.hint(format!("add `t.mock(\"{name}\", {value});` to the test: nothing outside is touched"))
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Broken {
     /// What to do.
     pub(super) hint: Option<String>,
     /// Where, when it is not where the test calls.
-    pub(super) place: Option<crate::diag::Place>,
+    pub(super) place: Option<Box<crate::diag::Place>>,
 }
 
 /// An assertion that does not hold.
@@ -70,12 +70,12 @@ impl Broken {
     pub(super) fn tell(self, mut diagnostic: Diagnostic) -> Diagnostic {
         if let Some(place) = self.place {
             let at = format!("{}:{}", diagnostic.place.file, diagnostic.place.line);
-            diagnostic.place = place.into();
+            diagnostic.place = place;
             diagnostic.text = Some(format!("reached by the test at {at}").into());
         } else {
             diagnostic.text = None;
         }
-        diagnostic.code = self.code.to_owned();
+        self.code.clone_into(&mut diagnostic.code);
         diagnostic.title = self.title;
         diagnostic.hint = self.hint.map(Into::into);
         if let Some(text) = self.text {

@@ -173,7 +173,7 @@ impl Case {
         if let Some(faults) = workflows.broken.get(&*self.workflow) {
             let first = faults.first().map(|fault| fault.title.clone()).unwrap_or_default();
             let mut broken = Broken::new(MISUSE, format!("`{}` does not compile: {first}", self.workflow));
-            broken.place = faults.first().map(|fault| (*fault.place).clone());
+            broken.place = faults.first().map(|fault| fault.place.clone());
             return Err(broken.hint("`panta check` shows all that is wrong"));
         }
         if !workflows.good.iter().any(|deployed| deployed.name == self.workflow) {

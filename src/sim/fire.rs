@@ -25,7 +25,7 @@ impl Case {
         let spec = self.trigger(name)?;
         let envelope = json("fire", &rhai::Dynamic::from_map(envelope.clone()))?;
         match spec.kind {
-            TriggerKind::Event => self.fire_event(&spec, envelope),
+            TriggerKind::Event => self.fire_event(&spec, &envelope),
             kind => {
                 let start = self.start_with(|engine| match kind {
                     TriggerKind::Webhook => webhook(&spec, &envelope, engine.handle().secrets(), engine.now()),
@@ -54,11 +54,11 @@ impl Case {
         }
     }
 
-    fn fire_event(&self, spec: &TriggerSpec, envelope: Value) -> Did<String> {
+    fn fire_event(&self, spec: &TriggerSpec, envelope: &Value) -> Did<String> {
         let name = envelope["name"].as_str().unwrap_or(&spec.subject).to_owned();
-        let payload = envelope.get("payload").cloned().unwrap_or(envelope.clone());
+        let payload = envelope.get("payload").unwrap_or(envelope);
         let options = ["key", "id"].into_iter().filter_map(|key| Some((key.into(), envelope[key].as_str()?.into())));
-        let payload = crate::script::value::decode(&crate::payload::Payload::from_json(&payload));
+        let payload = crate::script::value::decode(&crate::payload::Payload::from_json(payload));
         let started = self.emit(&name, &payload, &options.collect())?;
         started.first().map(ToString::to_string).ok_or_else(|| {
             Broken::new(MISUSE, format!("the event `{name}` starts no run of `{}`", self.workflow))

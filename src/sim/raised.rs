@@ -88,11 +88,11 @@ fn is_retryable(status: i64) -> bool {
 }
 
 /// The error as an answer. Kinds that functions know go through their own retries.
-pub(super) fn answer(error: Map, request: Option<&Request>) -> Answer {
+pub(super) fn answer(error: &Map, request: Option<&Request>) -> Answer {
     let kind = error.get("kind").map(ToString::to_string).unwrap_or_default();
     match KINDS.iter().find(|known| **known == kind) {
-        Some(kind) if request.is_some() => Answer::Effect(Err(failure(kind, &error))),
-        _ => Answer::Given(Err(encode_error(&error))),
+        Some(kind) if request.is_some() => Answer::Effect(Err(failure(kind, error))),
+        _ => Answer::Given(Err(encode_error(error))),
     }
 }
 

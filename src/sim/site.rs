@@ -45,7 +45,8 @@ impl Site {
 
     /// All workflows, their declarations evaluated with these settings.
     pub(super) fn workflows(&self, settings: &BTreeMap<String, Payload>) -> Rc<Workflows> {
-        let key = settings.iter().map(|(name, value)| format!("{name}={}\n", value.text())).collect::<String>();
+        let lines = settings.iter().map(|(name, value)| format!("{name}={}", value.text()));
+        let key = lines.collect::<Vec<_>>().join("\n");
         if let Some(known) = self.compiled.borrow().get(&key) {
             return Rc::clone(known);
         }

@@ -1,4 +1,4 @@
-//! Results of tests as JUnit XML: one suite a file, as build servers read it.
+//! Results of tests as `JUnit` XML: one suite a file, as build servers read it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -32,10 +32,10 @@ pub fn mark(ast: AST) -> (AST, Vec<Mark>) {
         marker.block(body_of(&mut function), &what);
         lib.set_script_fn(function);
     }
-    let mut marked = ast.clone_functions_only();
-    marked.combine(AST::new(statements, lib));
+    let mut whole = ast.clone_functions_only();
+    whole.combine(AST::new(statements, lib));
     marker.marks.sort();
-    (marked, marker.marks)
+    (whole, marker.marks)
 }
 
 #[derive(Default)]
