@@ -100,10 +100,14 @@ impl From<crate::engine::Error> for Fault {
                 Self::usage(format!("the input does not fit the workflow:{}", all.concat()))
             }
             Error::Store(_) | Error::Stopped(_) | Error::Journal(_) => Self::unreachable(error.to_string()),
-            Error::Ended(..) => Self::new(Exit::Failed, error.to_string()),
-            Error::UnknownWorkflow { .. } | Error::KeyConflict { .. } | Error::UnknownRun(_) => {
-                Self::usage(error.to_string())
+            Error::Ended(..) | Error::Skipped { .. } | Error::LockInUse { .. } => {
+                Self::new(Exit::Failed, error.to_string())
             }
+            Error::UnknownWorkflow { .. }
+            | Error::KeyConflict { .. }
+            | Error::UnknownRun(_)
+            | Error::Closure(_)
+            | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }
 }

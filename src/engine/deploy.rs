@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::gate::GateSpec;
 use super::surroundings::Settings;
 use crate::diag::Diagnostic;
 use crate::effect::Allow;
@@ -36,6 +37,8 @@ pub struct Deployed {
     pub triggers: Vec<TriggerSpec>,
     /// Larger goes first.
     pub priority: i32,
+    /// What starts have to pass.
+    pub gate: GateSpec,
     /// Config values that the declaration read.
     pub settings: BTreeMap<String, Payload>,
 }
@@ -165,9 +168,7 @@ fn unenforced(program: &Program, declared: &Declaration) -> Option<Diagnostic> {
         ("retry", declared.retry.is_some()),
         ("timeout", declared.timeout.is_some()),
         ("on_failure", declared.on_failure.is_some()),
-        ("concurrency", declared.concurrency.is_some()),
         ("sla", declared.sla.is_some()),
-        ("rate", declared.rate.is_some()),
         ("keep", declared.keep.is_some()),
         ("upgrade", declared.upgrade != crate::host::declare::Upgrade::Pinned),
     ];
@@ -196,6 +197,7 @@ fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Dep
         allow: declaration.allow.clone(),
         triggers: declaration.triggers.iter().map(TriggerSpec::from_declared).collect(),
         priority: declaration.priority,
+        gate: GateSpec::from_declared(declaration),
         settings: declaration.settings.clone(),
         bundle: Arc::new(bundle),
     }

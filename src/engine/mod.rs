@@ -8,8 +8,11 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod closures;
 mod deploy;
+mod gate;
 mod handle;
+mod locks;
 mod log;
 mod park;
 mod pending;
@@ -21,7 +24,9 @@ mod worker;
 mod world;
 
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use gate::GateSpec;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
+pub use locks::{Unlocked, named};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
 

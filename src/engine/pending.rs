@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
+use super::locks::Line;
 use super::shared::Shared;
 use crate::host::session::{Answer, Ask, EventSeen};
 use crate::id::RunId;
@@ -33,6 +34,13 @@ pub(super) enum Pending {
         attached: bool,
         ask: Ask,
     },
+    Lock {
+        line: Line,
+        due: Option<Timestamp>,
+        /// Who had the slots when it came into the line.
+        holders: Vec<RunId>,
+        ask: Ask,
+    },
     Start,
 }
 
@@ -40,7 +48,7 @@ impl Pending {
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Until { due, .. } => Some(*due),
-            Self::Event { due, .. } => *due,
+            Self::Event { due, .. } | Self::Lock { due, .. } => *due,
             _ => None,
         }
     }
@@ -49,6 +57,23 @@ impl Pending {
         match self {
             Self::Child { run, .. } => Some(*run),
             _ => None,
+        }
+    }
+
+    /// The ticket with which it stands in line.
+    pub(super) fn ticket(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Lock { line, .. } => Some(Arc::clone(&line.ticket)),
+            _ => None,
+        }
+    }
+
+    /// Something is on its way that ends it soon, or says that it lasts.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Held(_) | Self::Effect(_) | Self::Start => true,
+            Self::Lock { line, .. } => !line.written,
+            _ => false,
         }
     }
 
@@ -83,6 +108,7 @@ impl Pending {
                 let until = due.map(|due| format!(" until {due}")).unwrap_or_default();
                 format!("the event `{}`{key}{until}{}", filter.name, place(ask))
             }
+            Self::Lock { line, holders, ask, .. } => format!("{}{}", super::locks::sentence(line, holders), place(ask)),
             Self::Child { run, workflow, ask, .. } => format!("the end of run {run} (`{workflow}`){}", place(ask)),
         }
     }

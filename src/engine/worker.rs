@@ -11,6 +11,7 @@ use tokio::task::LocalSet;
 
 use super::activation::{Activation, Input, Progress};
 use super::deploy;
+use super::locks::{self, slot_answer};
 use super::log::Item;
 use super::pending::{Pending, child_answer, deadline_passed, event_answer};
 use super::programs::{Loaded, Programs};
@@ -35,6 +36,8 @@ pub(super) enum Message {
     Wake(RunId),
     /// An answer for it.
     Answer(RunId, WaitId, Answer),
+    /// It stands in line for a slot.
+    InLine(RunId, WaitId),
     /// Everything up to this number of the log is durable.
     Durable(u64),
     /// Another node owns it now.
@@ -161,6 +164,7 @@ impl Worker {
             Message::Activate(row) => self.activate(*row),
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
+            Message::InLine(run, wait) => self.stand_in_line(run, wait),
             Message::Durable(number) => self.release(number),
             Message::Lost(run) => self.lose(run),
             Message::Close => {}
@@ -172,6 +176,12 @@ impl Worker {
             return;
         }
         let run = row.id;
+        if let Some(reason) = row.cancel.clone()
+            && self.shared.store.journal(run).is_ok_and(|journal| journal.is_empty())
+        {
+            // It was never evaluated: nothing of it is to be undone, and nothing of it should happen now.
+            return self.conclude(&row, Status::Cancelled, reason);
+        }
         match self.begin(&row) {
             Ok(mut motion) => {
                 if let Some(reason) = row.cancel {
@@ -191,17 +201,17 @@ impl Worker {
 
     /// A run that cannot be evaluated at all: its sources or journal cannot be read.
     fn refuse(&self, row: &Run, problem: &str) {
-        let error =
-            Payload::from_json(&serde_json::json!({ "kind": "script", "message": problem, "retryable": false }));
-        let end = End {
-            status: Status::Failed,
-            output: None,
-            error: Some(error),
-            rollback: Rollback::None,
-            at: self.shared.now(),
-        };
+        let error = serde_json::json!({ "kind": "script", "message": problem, "retryable": false });
+        self.conclude(row, Status::Failed, Payload::from_json(&error));
+    }
+
+    /// Ends a run that is not evaluated.
+    fn conclude(&self, row: &Run, status: Status, error: Payload) {
+        let end = End { status, output: None, error: Some(error), rollback: Rollback::None, at: self.shared.now() };
         held(&self.shared.routes).remove(&row.id);
-        self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
+        let mut changes = super::handle::starts_after(&self.shared, row.id, &row.workflow, &end);
+        changes.push(Change::Finish { run: row.id, epoch: row.epoch, end });
+        self.shared.log.send(Item { changes, done: None });
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
@@ -284,6 +294,15 @@ impl Worker {
         if motion.waits.remove(&wait).is_some() {
             motion.activation.push(Input::Answer(wait, answer));
             self.ready.push_back(run);
+        }
+    }
+
+    fn stand_in_line(&mut self, run: RunId, wait: WaitId) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(pending) = self.motions.get_mut(&run).and_then(|motion| motion.waits.get_mut(&wait)) {
+            pending.stands_in_line(&shared);
+            self.look(run, wait);
+            self.maybe_park(run);
         }
     }
 
@@ -419,6 +438,12 @@ impl Worker {
                 held(&self.shared.ends).entry(child).or_default().push(run);
                 Pending::Child { run: child, workflow, attached, ask }
             }
+            What::Lock { due, .. } => {
+                if let Some(due) = due {
+                    self.arm(run, wait, due);
+                }
+                locks::acquire(&self.shared, &self.inbox, run, self.motions[&run].world.epoch, ask)
+            }
             What::Start { start } => {
                 self.start_child(run, wait, &start);
                 Pending::Start
@@ -446,9 +471,15 @@ impl Worker {
             let error = serde_json::json!({ "kind": "not_found", "message": format!("there is no workflow `{}`", start.workflow), "retryable": false });
             return answer(Err(Payload::from_json(&error)));
         };
-        let key = start.key.clone().unwrap_or_default();
+        let (key, workflow) = (start.key.clone().unwrap_or_default(), Arc::clone(&start.workflow));
         let done = move |applied: &[Applied]| match applied {
             [Applied::Repeated { run, same_input: true }] => answer(Ok(*run)),
+            [Applied::Skipped { holder }] => {
+                let message = format!("skipped: run {holder} of `{workflow}` is there already");
+                let error =
+                    serde_json::json!({ "kind": "skipped", "message": message, "retryable": false, "run": holder });
+                answer(Err(Payload::from_json(&error)));
+            }
             [Applied::Repeated { run, .. }] => {
                 let message = format!("the key `{key}` started run {run} with another input");
                 answer(Err(Payload::from_json(
@@ -466,6 +497,7 @@ impl Worker {
         let answer = match motion.waits.get(&wait) {
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
             Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
+            Some(Pending::Lock { line, .. }) if line.written => slot_answer(&self.shared, run, &line.ticket),
             _ => None,
         };
         if let Some(answer) = answer {
@@ -524,6 +556,7 @@ impl Worker {
             }
             let answer = match motion.waits.get(&wait) {
                 Some(Pending::Until { .. }) => Answer::Due,
+                Some(Pending::Lock { .. }) => Answer::Lock(false),
                 Some(Pending::Event { filter, due, .. }) => {
                     event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
                 }
@@ -541,7 +574,7 @@ impl Worker {
         let elapsed = self.shared.options.clock.elapsed();
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
-        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(_) | Pending::Effect(_) | Pending::Start));
+        let busy = motion.waits.values().any(Pending::is_busy);
         let wake_at = motion.wake_at();
         if busy
             || motion.waits.is_empty()
@@ -553,6 +586,7 @@ impl Worker {
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
+        let slots = motion.waits.values().filter_map(Pending::ticket).collect();
         let waiting_for = motion.waits.values().map(Pending::sentence).collect::<Vec<_>>().join("; and ").into();
         motion.parked = true;
         let change = Change::Park {
@@ -563,6 +597,7 @@ impl Worker {
             wake_at,
             subscriptions,
             children,
+            slots,
         };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
@@ -605,6 +640,7 @@ impl Worker {
         let missed = motion.waits.values().any(|pending| match pending {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
             Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
+            Pending::Lock { line, .. } => slot_answer(&self.shared, run, &line.ticket).is_some(),
             _ => false,
         });
         if missed {

@@ -20,8 +20,10 @@ pub mod function;
 mod hash;
 mod http;
 mod json;
+mod lock;
 mod log;
 mod policy;
+pub mod rate;
 pub mod schema;
 pub mod session;
 mod state;
@@ -45,6 +47,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
         events::FUNCTIONS,
+        lock::FUNCTIONS,
+        rate::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,

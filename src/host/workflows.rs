@@ -87,7 +87,8 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     };
     let priority = options
         .int("priority")?
-        .map_or(Ok(0), |n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))?;
+        .map(|n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))
+        .transpose()?;
     let within = options.duration("within")?;
     let new = |run| ChildStart {
         run,
@@ -99,8 +100,9 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         at,
         attached,
     };
-    let begun = Beginning { session: &session, strand: &strand, command: &command };
+    let begun = |asked| Beginning { session: &session, strand: &strand, command: &command, asked };
     if let Some(opened) = opened {
+        let begun = begun(key.is_some() || is_asked(&opened));
         let run = child_of(&opened).ok_or_else(|| call.invalid("the recorded start names no run"))?;
         return begun.go_on(opened, new(run));
     }
@@ -108,9 +110,10 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         return session.close(session.entry(&command, position), Err(error));
     }
     let start = new(session.world.new_run());
-    let detail = Payload::from_json(&json!({ "run": start.run }));
-    let entry = Entry { detail: Some(detail), ..session.entry(&command, position) };
-    if start.attached || start.key.is_some() {
+    let begun = begun(start.key.is_some() || session.world.may_skip(&workflow));
+    let detail = if begun.asked { json!({ "run": start.run, "asked": true }) } else { json!({ "run": start.run }) };
+    let entry = Entry { detail: Some(Payload::from_json(&detail)), ..session.entry(&command, position) };
+    if start.attached || begun.asked {
         session.replay.borrow_mut().append(entry.clone());
     }
     begun.first(entry, start)
@@ -120,11 +123,13 @@ struct Beginning<'a> {
     session: &'a Rc<Session>,
     strand: &'a Rc<Strand>,
     command: &'a Command,
+    /// The start may be a repeat, or be dropped: its answer is waited for.
+    asked: bool,
 }
 
 impl Beginning<'_> {
     fn first(&self, entry: Entry, start: ChildStart) -> Result<Dynamic, Fail> {
-        if start.key.is_some() {
+        if self.asked {
             return self.go_on(entry, start);
         }
         let (run, attached) = (start.run, start.attached);
@@ -136,7 +141,7 @@ impl Beginning<'_> {
     }
 
     fn go_on(&self, entry: Entry, start: ChildStart) -> Result<Dynamic, Fail> {
-        let run = if start.key.is_some() {
+        let run = if self.asked {
             let attached = start.attached;
             let answer = self.session.wait(self.strand, self.command.line, What::Start { start: Box::new(start) });
             let Answer::Started(run) = answer else { unreachable!("a start is answered by a run") };
@@ -158,6 +163,10 @@ impl Beginning<'_> {
         };
         self.session.close(entry, outcome)
     }
+}
+
+fn is_asked(entry: &Entry) -> bool {
+    entry.detail.as_ref().is_some_and(|detail| detail.to_json()["asked"] == true)
 }
 
 fn child_of(entry: &Entry) -> Option<RunId> {
@@ -187,7 +196,7 @@ fn wait(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(entry.clone());
         entry
     });
-    Beginning { session: &session, strand: &strand, command: &command }.child(entry, run, false)
+    Beginning { session: &session, strand: &strand, command: &command, asked: false }.child(entry, run, false)
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

@@ -140,6 +140,11 @@ impl Replay {
         self.cursor == self.recorded.len()
     }
 
+    /// Something that the journal has is still to come, if only the beginning of a command.
+    pub fn has_more(&self) -> bool {
+        !self.is_live() || !self.opened.is_empty()
+    }
+
     /// How many entries the journal has.
     pub fn len(&self) -> usize {
         self.length

@@ -4,6 +4,7 @@
 //! happens, and durable is what was appended. A simulation can begin with any prefix of an earlier journal, which is
 //! what a crash leaves.
 
+mod slots;
 mod world;
 
 use std::cell::RefCell;
@@ -214,8 +215,11 @@ impl Sim {
                 state.asked += 1;
                 pending.insert(ask.wait, ask);
             }
-            let Some((at, wait)) = pending.values().filter_map(|ask| Some((self.when(state, ask)?, ask.wait))).min()
-            else {
+            let when = |ask: &Ask| match ask.what {
+                What::Lock { .. } => slots::when(state.now, &world.written.borrow(), &pending, ask),
+                _ => self.when(state, ask),
+            };
+            let Some((at, wait)) = pending.values().filter_map(|ask| Some((when(ask)?, ask.wait))).min() else {
                 return Some(Finish::Stuck);
             };
             if self.evict_always
@@ -226,8 +230,13 @@ impl Sim {
                 return None;
             }
             state.now = state.now.max(at);
+            let is_granted = slots::is_granted(&world.written.borrow(), &pending, &pending[&wait]);
             let ask = pending.remove(&wait).expect("it is pending");
-            activation.push(Input::Answer(wait, self.answer(state, &ask)));
+            let answer = match ask.what {
+                What::Lock { .. } => Answer::Lock(is_granted),
+                _ => self.answer(state, &ask),
+            };
+            activation.push(Input::Answer(wait, answer));
         }
     }
 
@@ -246,6 +255,7 @@ impl Sim {
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
             What::Child { .. } | What::Start { .. } => state.now,
+            What::Lock { .. } => unreachable!("locks are looked at by themselves"),
         })
     }
 
@@ -280,6 +290,7 @@ impl Sim {
             }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
+            What::Lock { .. } => unreachable!("locks are answered by themselves"),
         }
     }
 }

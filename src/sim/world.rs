@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use crate::effect::{Failure, Request};
-use crate::host::session::{Act, Batch, World};
+use crate::host::session::{Act, Batch, Reservation, Reserved, World};
 use crate::id::RunId;
 use crate::journal::{Entry, Position};
 use crate::payload::Payload;
@@ -76,6 +76,15 @@ impl World for SimWorld {
         flush();
         self.state.borrow_mut().insert(key.to_owned(), (value, number + 1));
         true
+    }
+
+    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String> {
+        self.next_moment(wanted, record);
+        Ok(())
+    }
+
+    fn may_skip(&self, _: &str) -> bool {
+        false
     }
 
     fn append(&self, batch: Batch) {

@@ -1,7 +1,9 @@
 //! All stores agree: random batches give the same answers and the same reads.
 
 use panta::store::memory::Memory;
-use panta::store::{Change, Event, EventFilter, Run, RunFilter, Status, Store, Subscription};
+use panta::store::{
+    Change, Event, EventFilter, Gate, OnConflict, RateWish, Run, RunFilter, SlotWish, Status, Store, Subscription,
+};
 use proptest::prelude::*;
 
 use crate::support::stores::*;
@@ -56,8 +58,9 @@ fn a_park() -> impl Strategy<Value = Change> {
         prop::option::of(time()),
         prop::collection::vec(subscription(), 0..3),
         prop::collection::vec(0..RUNS, 0..2),
+        prop::option::of(key()),
     );
-    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children))| Change::Park {
+    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, slot))| Change::Park {
         run: id(n),
         epoch,
         status,
@@ -65,6 +68,7 @@ fn a_park() -> impl Strategy<Value = Change> {
         wake_at,
         subscriptions,
         children: children.into_iter().map(id).collect(),
+        slots: slot.map(Into::into).into_iter().collect(),
     })
 }
 
@@ -76,10 +80,47 @@ fn an_event() -> impl Strategy<Value = Change> {
     })
 }
 
+fn a_gate() -> impl Strategy<Value = Gate> {
+    let conflict =
+        prop_oneof![Just(OnConflict::Queue), Just(OnConflict::Skip), Just(OnConflict::Cancel(text("newer")))];
+    let slot = (name(), 1..3_u32, conflict);
+    let slot = slot.prop_map(|(name, limit, on_conflict)| SlotWish { name: name.into(), limit, on_conflict });
+    let rate = (name(), 0..9_000_000_u64);
+    let rate = rate.prop_map(|(name, interval_us)| RateWish { name: name.into(), interval_us });
+    (prop::option::weighted(0.8, slot), prop::option::weighted(0.3, rate)).prop_map(|(slot, rate)| Gate { slot, rate })
+}
+
+/// A start that has to pass something, perhaps of a run that is to begin later.
+fn a_gated_start() -> impl Strategy<Value = Change> {
+    (a_run(), a_gate(), -1..2_i32, prop::option::weighted(0.2, time()), any::<bool>()).prop_map(
+        |(run, gate, priority, wake_at, keyed)| {
+            let run = Run { priority, wake_at, ready: wake_at.is_none(), ..run };
+            match start_once(run, "g", 0, None) {
+                Change::Start { run, dedupe, .. } => {
+                    Change::Start { run, dedupe: dedupe.filter(|_| keyed), gate: Some(Box::new(gate)) }
+                }
+                other => other,
+            }
+        },
+    )
+}
+
+fn a_ticket() -> impl Strategy<Value = Change> {
+    let acquire = (0..RUNS, 0..3_u64, name(), key(), 1..3_u32).prop_map(|(n, epoch, name, ticket, limit)| {
+        Change::Acquire { run: id(n), epoch, name: name.into(), ticket: ticket.into(), limit }
+    });
+    let release = (0..RUNS, 0..3_u64, key());
+    let release =
+        release.prop_map(|(n, epoch, ticket)| Change::ReleaseSlot { run: id(n), epoch, ticket: ticket.into() });
+    prop_oneof![4 => acquire, 2 => release, 1 => name().prop_map(|name| Change::FreeSlots { name: name.into() })]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let end_status = status().prop_filter("an end", |status| status.is_final() || !status.is_live());
     prop_oneof![
         3 => a_run().prop_map(start),
+        3 => a_gated_start(),
+        5 => a_ticket(),
         2 => (a_run(), key(), 0..2_u64, prop::option::of(time())).prop_map(|(r, k, i, u)| start_once(r, k, i, u)),
         3 => (0..RUNS, 0..3_u64, key()).prop_map(|(n, epoch, segment)| append(n, epoch, segment)),
         4 => a_park(),
@@ -121,7 +162,10 @@ fn read(store: &dyn Store) -> Vec<String> {
     }
     for name in ["a", "b"] {
         seen.push(format!("{:?} {:?}", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap()));
+        seen.push(format!("{:?}", store.slots(name).unwrap()));
     }
+    seen.push(format!("{:?}", store.states(panta::store::slot::RATES, "").unwrap()));
+    seen.extend((0..RUNS).map(|n| format!("{:?}", store.slots_of(id(n)).unwrap())));
     seen
 }
 

@@ -121,8 +121,20 @@ fn a_newer_store_is_refused_untouched() {
     let folder = closed();
     shell(folder.path(), "PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);");
     let before = bytes(folder.path());
-    let Err(Error::Newer { found: 99, known: 1 }) = open(folder.path()) else { panic!("opened") };
+    let Err(Error::Newer { found: 99, .. }) = open(folder.path()) else { panic!("opened") };
     assert_eq!(bytes(folder.path()), before);
+}
+
+#[test]
+fn a_file_of_the_first_version_gets_slots() {
+    let folder = closed();
+    let back = "DROP TABLE slot; DROP INDEX run_ready; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);
+        CREATE INDEX run_ready ON run(id) WHERE ready OR status < 2 OR cancel IS NOT NULL;";
+    shell(folder.path(), back);
+    let store = open(folder.path()).expect("is brought up to date");
+    assert_eq!(apply(&store, start(running(70))), panta::store::Applied::Started);
+    assert_eq!(apply(&store, acquire(70, "till", "0", 1)), panta::store::Applied::Acquired(true));
+    assert!(ready(&store, "a").contains(&id(70)));
 }
 
 #[test]

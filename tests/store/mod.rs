@@ -5,6 +5,7 @@ mod events;
 mod files;
 mod pruning;
 mod runs;
+mod slots;
 mod values;
 
 /// Makes a test of each function for each store.
