@@ -1,5 +1,7 @@
 //! Whole runs through the engine, on the memory store.
 
+mod slots;
+
 use std::sync::Arc;
 use std::time::Duration;
 

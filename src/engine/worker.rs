@@ -70,6 +70,17 @@ impl Motion {
     }
 }
 
+/// Of runs that are put in motion one after another, those with larger priorities come first; all else stays in its order.
+fn larger_first(messages: &mut [Message]) {
+    let priority = |message: &Message| match message {
+        Message::Activate(row) => Some(row.priority),
+        _ => None,
+    };
+    for batch in messages.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
+        batch.sort_by_key(|message| Reverse(priority(message)));
+    }
+}
+
 pub(super) struct Worker {
     number: usize,
     shared: Arc<Shared>,
@@ -114,21 +125,25 @@ impl Worker {
     async fn work(&mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         loop {
             let pause = self.pause();
+            let mut first = None;
             tokio::select! {
                 biased;
                 message = messages.recv() => match message {
                     None | Some(Message::Close) => return,
-                    Some(message) => self.take(message),
+                    Some(message) => first = Some(message),
                 },
                 () = tokio::time::sleep(pause) => {}
             }
             // What has gathered, before anything is evaluated: completions are fed in the order in which they came.
+            let mut gathered: Vec<_> = first.into_iter().collect();
             while let Ok(message) = messages.try_recv() {
                 if let Message::Close = message {
                     return;
                 }
-                self.take(message);
+                gathered.push(message);
             }
+            larger_first(&mut gathered);
+            gathered.into_iter().for_each(|message| self.take(message));
             self.fire_timers();
             self.turns().await;
             self.sweep();
