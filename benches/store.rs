@@ -97,6 +97,7 @@ impl Bench {
             wake_at: Some(Timestamp(n as i64)),
             subscriptions: vec![Subscription { name: "payment".into(), key: Some(key), after: 0, since: Timestamp(0) }],
             children: vec![],
+            slots: vec![],
         }]
     }
 }
@@ -144,7 +145,7 @@ fn run(id: RunId) -> Run {
 }
 
 fn start(run: Run) -> Change {
-    Change::Start { run: Box::new(run), dedupe: None }
+    Change::Start { run: Box::new(run), dedupe: None, gate: None }
 }
 
 /// The rows of `append`, written by `SQLite` alone.

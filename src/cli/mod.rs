@@ -16,6 +16,7 @@ mod runs;
 mod scripts;
 mod show;
 mod tree;
+mod unlock;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ enum Verb {
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Unlock(unlock::Unlock),
     Runs(runs::Runs),
     Show(show::Show),
     Logs(show::Logs),
@@ -158,6 +160,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,

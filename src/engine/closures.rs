@@ -50,6 +50,7 @@ thread_local! {
 }
 
 /// Calls a closure that a workflow declares. An error says what is wrong, in a sentence.
+#[expect(clippy::needless_pass_by_value, reason = "made for the call")]
 pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Result<Dynamic, String> {
     memory::uncounted(|| {
         let guard = Guard::new(LIMITS);

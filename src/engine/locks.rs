@@ -101,6 +101,24 @@ impl Shared {
     }
 }
 
+/// A line as the API shows it: who holds a slot (`place` 0), and who waits at which place.
+pub fn line_to_json(line: &[Slot]) -> serde_json::Value {
+    let mut waiting = 0;
+    let shown = line.iter().map(|slot| {
+        waiting += i64::from(slot.state == SlotState::Waiting);
+        let (state, place) = match slot.state {
+            SlotState::Held => ("held", Some(0)),
+            SlotState::Waiting => ("waiting", Some(waiting)),
+            SlotState::Later => ("later", None),
+        };
+        serde_json::json!({
+            "run": slot.run, "ticket": &*slot.ticket, "state": state, "place": place, "limit": slot.limit,
+            "priority": slot.priority,
+        })
+    });
+    shown.collect()
+}
+
 /// What an operator freed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlocked {

@@ -26,7 +26,7 @@ mod world;
 pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
 pub use gate::GateSpec;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
-pub use locks::{Unlocked, named};
+pub use locks::{Unlocked, line_to_json, named};
 pub use shared::{Begun, Notice};
 pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
 

@@ -99,6 +99,13 @@ pub struct Groups {
     of: BTreeMap<StrandId, u64>,
 }
 
+impl Groups {
+    /// No strand has branches.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
 fn parallel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (keys, closures) = branches(call)?;
     let results = run(call, closures, Until::All, LIMIT.max(MOST))?.0;

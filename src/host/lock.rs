@@ -152,10 +152,7 @@ fn acquire(
 pub(super) fn release(session: &Rc<Session>, strand: &Rc<Strand>, lock: &Lock) -> Result<(), Fail> {
     let name = format!("un{}", lock.name);
     let command = Command { arguments: hash_text(&lock.ticket), ..session::command(Kind::State, name, 0) };
-    let position = match super::state::now(session, strand, &command)? {
-        Ok(_) => return Ok(()),
-        Err(position) => position,
-    };
+    let Err(position) = super::state::now(session, strand, &command)? else { return Ok(()) };
     session.acts.borrow_mut().push(Act::Unlock { ticket: Arc::clone(&lock.ticket) });
     session.close(session.entry(&command, position), Ok(Payload::unit())).map(drop)
 }

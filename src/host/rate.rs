@@ -14,7 +14,7 @@ use super::function::{Call, Function, Nature};
 use super::session::{self, Mode, Reservation, Session, Strand, What, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
-use crate::replay::{Command, Issued};
+use crate::replay::{Command, Entered};
 use crate::time::Timestamp;
 
 /// The functions of this topic.
@@ -84,18 +84,12 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     fn recorded(&self) -> Result<Dynamic, Fail> {
         let Self { session, strand, .. } = self;
-        let issued = session.replay.borrow_mut().issue(strand.scope.get(), self.command);
-        let (position, opened) = match issued.map_err(|d| session.diverge(d))? {
-            Issued::Recorded(entry) => {
-                session.took(&entry);
-                return Ok(Dynamic::UNIT);
-            }
-            Issued::Later(index) => {
-                session.recorded(strand, index);
-                return Ok(Dynamic::UNIT);
-            }
-            Issued::Pending { position, opened } => (position, opened),
-        };
+        let entered = session.replay.borrow_mut().enter(strand.scope.get(), self.command);
+        let Entered { position, recorded, opened } = entered.map_err(|d| session.diverge(d))?;
+        if let Some(index) = recorded {
+            session.in_order(strand, index);
+            return Ok(Dynamic::UNIT);
+        }
         let waits = match opened {
             Some(entry) => {
                 // What is recorded comes first.
@@ -107,7 +101,7 @@ impl Wanted<'_> {
             None if session.replay.borrow().has_more() => None,
             None => {
                 let ticket = format!("{}/{position}", session.facts.run);
-                self.reserve(&ticket, Some(position))?
+                self.reserve(&ticket, Some(&position))?
             }
         };
         let Some(entry) = waits else { return Ok(Dynamic::UNIT) };
@@ -116,14 +110,14 @@ impl Wanted<'_> {
     }
 
     /// Takes the next free moment. Where it has not come, the entry that waits for it; recorded where there is a position.
-    fn reserve(&self, ticket: &str, position: Option<Position>) -> Result<Option<Entry>, Fail> {
+    fn reserve(&self, ticket: &str, position: Option<&Position>) -> Result<Option<Entry>, Fail> {
         let (session, now) = (self.session, self.session.now.get());
         let wanted = Reservation { name: self.name, interval_us: self.interval_us, ticket, now };
         let mut waits = None;
         let reserved = session.world.reserve(&wanted, &mut |due, act| {
             session.acts.borrow_mut().push(act);
             if let Some(due) = due {
-                let opened = session.entry(self.command, position.clone().unwrap_or_default());
+                let opened = session.entry(self.command, position.cloned().unwrap_or_default());
                 let opened = Entry { due: Some(due), ..opened };
                 if position.is_some() {
                     session.replay.borrow_mut().append(opened.clone());

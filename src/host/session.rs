@@ -325,6 +325,8 @@ pub struct Strand {
     pub answer: RefCell<Option<Answer>>,
     /// What it waits for.
     pub wait: Cell<Option<WaitId>>,
+    /// The command that may not end yet: it has not waited since it was issued among branches. See [`Session::take_turn`].
+    pub too_early: RefCell<Option<crate::journal::Position>>,
 }
 
 impl Strand {
@@ -342,6 +344,7 @@ impl Strand {
             attempt: Cell::new(1),
             answer: RefCell::new(None),
             wait: Cell::new(None),
+            too_early: RefCell::new(None),
         })
     }
 
@@ -359,6 +362,7 @@ impl Strand {
             attempt: self.attempt.clone(),
             answer: RefCell::new(None),
             wait: Cell::new(None),
+            too_early: RefCell::new(None),
         })
     }
 
@@ -504,10 +508,27 @@ impl Session {
             fiber::suspend(Pause::Waiting);
             if let Some(answer) = strand.answer.take() {
                 strand.wait.set(None);
+                strand.too_early.replace(None);
                 self.guard.host_call();
                 return answer;
             }
         }
+    }
+
+    /// Takes the recorded outcome with this index when its turn has come: it is the next one, and every strand waits, as it
+    /// was when it came.
+    pub fn in_order(&self, strand: &Strand, index: usize) -> Entry {
+        if self.has_branches() || !self.replay.borrow().is_next(index) {
+            return self.recorded(strand, index);
+        }
+        let entry = self.replay.borrow_mut().take(index);
+        self.took(&entry);
+        entry
+    }
+
+    /// Whether there may be more strands than one.
+    pub fn has_branches(&self) -> bool {
+        !self.groups.borrow().is_empty()
     }
 
     /// Waits until the recorded outcome with this index is next, and takes it.
@@ -541,8 +562,19 @@ impl Session {
         Fail::Stopped
     }
 
+    /// Among branches, a command that may wait ends only when all of them wait, even where it could end at once: a replay,
+    /// which feeds outcomes in that moment, cannot tell the one from the other. Comes before acts that go with its outcome.
+    pub fn take_turn(&self, strand: &Strand, entry: &Entry) {
+        if strand.too_early.borrow().as_ref() == Some(&entry.position) {
+            self.wait(strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
+        }
+    }
+
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.
     pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        if let Some((_, strand)) = current() {
+            self.take_turn(&strand, &entry);
+        }
         let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();

@@ -11,7 +11,7 @@ use super::function::{Call, Function, Nature};
 use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
-use crate::replay::{Command, Issued};
+use crate::replay::Command;
 use crate::time::Timestamp;
 
 /// The functions of this topic.
@@ -133,24 +133,19 @@ pub(super) enum Begun {
     },
 }
 
-/// Issues a command that may wait; waits for its turn when it is recorded for later. One that is not recorded waits until
-/// the journal is used up: what the present decides (a time that has come, an answer) must not come before what is recorded,
-/// and nothing is performed while the script can still diverge.
+/// Issues a command that may wait; waits for its turn when it is recorded. One that is not recorded waits until the journal
+/// is used up: what the present decides (a time that has come, an answer) must not come before what is recorded, and nothing
+/// is performed while the script can still diverge.
 pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
-    let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
-    if let Issued::Recorded(entry) = &issued {
-        session.took(entry);
+    let entered = session.replay.borrow_mut().enter(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
+    if let Some(index) = entered.recorded {
+        return Ok(Begun::Closed(session.in_order(strand, index)));
     }
-    if matches!(issued, Issued::Pending { .. }) {
-        while !session.replay.borrow().is_live() {
-            session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
-        }
+    strand.too_early.replace(session.has_branches().then(|| entered.position.clone()));
+    while !session.replay.borrow().is_live() {
+        session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
     }
-    Ok(match issued {
-        Issued::Recorded(entry) => Begun::Closed(entry),
-        Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
-        Issued::Pending { position, opened } => Begun::Open { position, opened },
-    })
+    Ok(Begun::Open { position: entered.position, opened: entered.opened })
 }
 
 /// What a recorded entry returns to the script.

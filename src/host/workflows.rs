@@ -133,6 +133,9 @@ impl Beginning<'_> {
             return self.go_on(entry, start);
         }
         let (run, attached) = (start.run, start.attached);
+        if !attached {
+            self.session.take_turn(self.strand, &entry);
+        }
         self.session.acts.borrow_mut().push(Act::Start(Box::new(start)));
         if attached {
             return self.child(entry, run, true);

@@ -140,6 +140,11 @@ impl Replay {
         self.cursor == self.recorded.len()
     }
 
+    /// The recorded outcome with this index is the next one.
+    pub fn is_next(&self, index: usize) -> bool {
+        index == self.cursor
+    }
+
     /// Something that the journal has is still to come, if only the beginning of a command.
     pub fn has_more(&self) -> bool {
         !self.is_live() || !self.opened.is_empty()

@@ -59,20 +59,18 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) => Self::new(StatusCode::NOT_FOUND, detail),
+            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::NotLocked(_) => {
+                Self::new(StatusCode::NOT_FOUND, detail)
+            }
             Error::Input(faults) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults)),
             Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
-            Error::Ended(run, status) => {
+            Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
             }
             Error::Skipped { holder, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("skipped", true).with("run", json!(holder))
             }
             Error::Closure(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
-            Error::NotLocked(_) => Self::new(StatusCode::NOT_FOUND, detail),
-            Error::LockInUse { run, status, .. } => {
-                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
-            }
             Error::Store(store::Error::Full) => Self::full(detail),
             Error::Store(store::Error::Failed(_) | store::Error::Held { .. }) | Error::Stopped(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "5")

@@ -128,10 +128,8 @@ fn flow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Re
         _ => Upgrade::Pinned,
     };
     declaration.rate = options.text("rate")?;
-    if let Some(rate) = &declaration.rate {
-        if interval_us(rate).is_none() {
-            return Err(call.invalid(format!("option `rate`: {}", no_rate(rate))));
-        }
+    if let Some(rate) = declaration.rate.as_deref().filter(|rate| interval_us(rate).is_none()) {
+        return Err(call.invalid(format!("option `rate`: {}", no_rate(rate))));
     }
     declaration.concurrency = options.map("concurrency")?;
     if let Some(map) = &declaration.concurrency {
