@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod scripts;
 mod show;
+mod test;
 mod tree;
 mod unlock;
 mod why;
@@ -67,6 +68,7 @@ enum Verb {
     Run(run::Run),
     Daemon(daemon::Daemon),
     Check(check::Check),
+    Test(test::Test),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
@@ -157,6 +159,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Run(run) => run.execute(common).await,
         Verb::Daemon(daemon) => daemon.execute(common).await,
         Verb::Check(check) => check.execute(common),
+        Verb::Test(test) => test.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,

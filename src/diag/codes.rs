@@ -1,6 +1,6 @@
 //! Every code that a user can meet: the single source of `panta explain` and of the pages under `docs/errors/`.
 //!
-//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `E06` configuration, `W04` likely mistakes.
+//! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `E06` configuration, `E07` tests, `W04` likely mistakes.
 //! A code is never reused for something else.
 
 use super::Severity;
@@ -211,7 +211,7 @@ pub const CODES: &[Code] = &[
     row(
         "E0307",
         "bad literal",
-        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy.",
+        "A literal argument cannot be what the function expects there: a duration, a cron line, a time, a policy, a map of options that it knows.",
         "sleep(\"1h 30m\");",
     ),
     row(
@@ -276,6 +276,30 @@ pub const CODES: &[Code] = &[
         "E0602",
         "unknown key in the configuration",
         "The configuration file has a key that means nothing. Settings for scripts belong under `[config]`, where any key may stand.",
+        "",
+    ),
+    row(
+        "E0701",
+        "an assertion of a test does not hold",
+        "The test says what must be true at this point, and it is not. `actual` is what the workflow did, `expected` what the test says.",
+        "fn test_it() {\n    let t = test::workflow(\"orders/invoice\");\n    t.start(#{ order_id: \"A1\" });\n    assert_eq(t.status(), \"waiting\");\n}",
+    ),
+    row(
+        "E0702",
+        "a call has no mock",
+        "In a test nothing outside is touched: every function that would needs a mock, a value or a closure that gets the arguments. A mock is named as the workflow calls the function, `http::post` or, for a function of an imported module, `slack::post`.",
+        "fn test_it() {\n    let t = test::workflow(\"orders/invoice\");\n    t.mock(\"http::post\", test::response(201, #{ id: \"R1\" }));\n    t.mock(\"slack::post\", |channel, text| ());\n}",
+    ),
+    row(
+        "E0703",
+        "the outcome depends on where the process dies",
+        "`crash_everywhere` runs the test again and again, each time with a process that dies before or after another write, and goes on in a new one. What the workflow does must be the same each time. It is not, where a mock answers by what it was asked before, or where the workflow's outcome depends on how often a call was tried.",
+        "",
+    ),
+    row(
+        "E0704",
+        "a test uses the test object in a way that makes no sense",
+        "Such as an output before anything was started, a duration that cannot be read, or a setting after the workflow has begun.",
         "",
     ),
     row(

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::file::{FileStat, Place};
-use super::{Attempt, Failure, Kind, Limits};
+use super::{Allow, Attempt, Failure, Kind, Limits, net};
 
 pub(super) use clients::Clients;
 
@@ -148,6 +148,11 @@ impl Body {
             Self::Bytes(bytes) => json!({ "bytes": super::file::digest(bytes) }),
         }
     }
+}
+
+/// Whether an address may be called, as far as can be said before its name is resolved.
+pub(super) fn admit(url: &str, allow: &Allow) -> Result<(), Failure> {
+    net::admit(&message::parse(url)?, allow).map(drop)
 }
 
 /// Performs one exchange within its time.

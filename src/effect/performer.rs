@@ -92,6 +92,14 @@ impl Performer {
         }
     }
 
+    /// Whether a workflow may do this, as far as can be said without looking outside.
+    pub fn admit(request: &Request, allow: &Allow) -> Result<(), Failure> {
+        match request {
+            Request::Http(request) => http::admit(&request.url, allow),
+            Request::File(_) => Ok(()),
+        }
+    }
+
     /// Performs `request`. Dropping the future abandons it: a connection is closed, a file that is being written
     /// atomically does not appear, another file act that has begun is finished in the background.
     pub async fn perform(&self, request: &Request, attempt: Attempt<'_>) -> Outcome {

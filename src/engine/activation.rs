@@ -3,6 +3,8 @@
 //! Single-threaded, without clock and I/O: the worker and the simulation drive it alike. The rule that makes a replay
 //! exact is here: an outcome is fed only when every strand waits.
 
+mod interrupt;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -80,6 +82,8 @@ pub struct Activation {
     ended: Option<End>,
     waits: BTreeSet<WaitId>,
     aborted: Vec<WaitId>,
+    /// The strand whose time slice was used up.
+    computing: Option<StrandId>,
     explain: Explain,
 }
 
@@ -106,6 +110,7 @@ impl Activation {
             ended: None,
             waits: BTreeSet::new(),
             aborted: Vec::new(),
+            computing: None,
             explain,
         };
         let engine = Rc::clone(&session.engine);
@@ -161,9 +166,16 @@ impl Activation {
                 return Progress::Ended(end.clone());
             }
             if let Some(id) = self.ready.pop_front() {
-                if self.resume(id) == Some(Pause::Slice) {
-                    self.ready.push_front(id);
-                    return Progress::Sliced;
+                if self.interrupt(id) {
+                    continue;
+                }
+                match self.resume(id) {
+                    Some(Pause::Slice) => {
+                        self.sliced(id);
+                        return Progress::Sliced;
+                    }
+                    Some(Pause::Reached) => self.reached(),
+                    Some(Pause::Waiting) | None => {}
                 }
                 continue;
             }
@@ -212,15 +224,10 @@ impl Activation {
                 }
             }
             Input::Cancel(reason) => {
-                if self.ending.is_some() {
-                    return;
+                if self.ending.is_none() {
+                    self.record_cancel(&reason, Position::default(), 0);
+                    self.cancel(&reason);
                 }
-                let now = self.session.now.get();
-                let mut entry = Entry::opened(Kind::Cancel, Position::default(), "cancel".into(), now);
-                entry.phase = Phase::Closed;
-                entry.detail = Some(reason.clone());
-                self.session.replay.borrow_mut().append(entry);
-                self.cancel(&reason);
             }
         }
     }
@@ -267,10 +274,14 @@ impl Activation {
         let live = self.strands.get_mut(&id)?;
         let fiber = live.fiber.as_mut()?;
         let before = session::set_current(Some((Rc::clone(&self.session), Rc::clone(&live.strand))));
+        self.session.alone.set(self.ready.is_empty());
+        self.session.guard.set_ticks(live.strand.ticks.get());
         let entered = self.session.guard.enter();
+        self.session.arm(&live.strand);
         let turn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fiber.resume()));
         drop(entered);
         session::set_current(before);
+        live.strand.ticks.set(self.session.guard.ticks());
         match turn {
             Ok(Turn::Paused(pause)) => Some(pause),
             Ok(Turn::Finished(result)) => {

@@ -55,6 +55,8 @@ pub struct Options {
     pub limits: effect::Limits,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// Where the ids of runs come from that are given none.
+    pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -84,6 +86,7 @@ impl Options {
             script_memory: limits.memory,
             limits: effect::Limits::default(),
             reach: Reach::All,
+            new_run: Arc::new(RunId::new),
         }
     }
 }
@@ -249,6 +252,10 @@ impl Drop for Engine {
 }
 
 impl Handle {
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
@@ -330,7 +337,7 @@ impl Handle {
 
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
-        let id = start.run.unwrap_or_default();
+        let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
         let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
         let now = self.shared.now();
         let scope = start.key_scope.unwrap_or_else(|| format!("workflow:{}", deployed.name));
@@ -558,7 +565,7 @@ fn triggered(
                     tracing::warn!("workflow `{}` was not started by {}: {problem}", deployed.name, spec.id);
                 }
                 Ok((Ok(gate), input)) => {
-                    let run = new_run(shared, deployed, RunId::new(), input, trigger, None);
+                    let run = new_run(shared, deployed, (shared.options.new_run)(), input, trigger, None);
                     let scope = format!("trigger:{}:{}", deployed.name, spec.id).into();
                     let dedupe =
                         Dedupe { scope, key: key.into(), input: 0, until: Some(now.plus(world::EVENT_REPEATS)) };

@@ -46,20 +46,32 @@ pub(super) trait Listener: Send {
 }
 
 impl Log {
-    /// Starts the thread.
+    /// A log, and the thread that writes it, to be started with the one who listens.
     pub(super) fn start(
         store: Arc<dyn Store>,
     ) -> (Arc<Self>, impl FnOnce(Box<dyn Listener>) -> std::thread::JoinHandle<()>) {
-        let (sender, receiver) = channel();
-        let log = Arc::new(Self { queue: Mutex::new((0, Some(sender))), durable: AtomicU64::new(0) });
-        let writer = Arc::clone(&log);
+        let (log, receiver) = Self::open();
+        let written = Arc::clone(&log);
         let spawn = move |listener: Box<dyn Listener>| {
+            let mut writer = Writer { store, receiver, log: written, listener, number: 0, most: MOST };
             std::thread::Builder::new()
                 .name("log".into())
-                .spawn(move || write(&*store, &receiver, &writer, &*listener))
+                .spawn(move || writer.run())
                 .expect("the system gives a thread")
         };
         (log, spawn)
+    }
+
+    /// A log without a thread: [`Writer::pump`] writes what has gathered, each item by itself.
+    pub(super) fn inline(store: Arc<dyn Store>) -> (Arc<Self>, impl FnOnce(Box<dyn Listener>) -> Writer) {
+        let (log, receiver) = Self::open();
+        let written = Arc::clone(&log);
+        (log, move |listener| Writer { store, receiver, log: written, listener, number: 0, most: 1 })
+    }
+
+    fn open() -> (Arc<Self>, Receiver<Item>) {
+        let (sender, receiver) = channel();
+        (Arc::new(Self { queue: Mutex::new((0, Some(sender))), durable: AtomicU64::new(0) }), receiver)
     }
 
     /// Appends an item; returns its number. Items are durable in the order of their numbers.
@@ -83,6 +95,11 @@ impl Log {
         self.durable.load(Ordering::Acquire)
     }
 
+    /// Something waits to be written.
+    pub(super) fn is_behind(&self) -> bool {
+        self.last() > self.durable()
+    }
+
     /// So much waits to be written that nothing should be taken from outside.
     pub(super) fn is_crowded(&self) -> bool {
         self.last() - self.durable() > CROWD
@@ -94,9 +111,41 @@ impl Log {
     }
 }
 
-fn write(store: &dyn Store, receiver: &Receiver<Item>, log: &Log, listener: &dyn Listener) {
-    let mut number = 0;
-    while let Ok(first) = receiver.recv() {
+/// The writing side.
+pub(super) struct Writer {
+    store: Arc<dyn Store>,
+    receiver: Receiver<Item>,
+    log: Arc<Log>,
+    listener: Box<dyn Listener>,
+    number: u64,
+    /// Changes in one commit at most; one item always fits.
+    most: usize,
+}
+
+impl Writer {
+    /// Writes until the log is closed or a commit fails.
+    fn run(&mut self) {
+        while let Ok(first) = self.receiver.recv() {
+            if !self.group(first) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what has gathered. Whether anything was there.
+    pub(super) fn pump(&mut self) -> bool {
+        let mut any = false;
+        while let Ok(first) = self.receiver.try_recv() {
+            any = true;
+            if !self.group(first) {
+                break;
+            }
+        }
+        any
+    }
+
+    /// Commits an item and those behind it as one. False: the store failed, and nothing more is written.
+    fn group(&mut self, first: Item) -> bool {
         let mut counts = Vec::new();
         let mut dones = Vec::new();
         let mut changes = Vec::new();
@@ -106,18 +155,21 @@ fn write(store: &dyn Store, receiver: &Receiver<Item>, log: &Log, listener: &dyn
             changes.extend(item.changes);
         };
         take(first, &mut changes);
-        while changes.len() < MOST
-            && let Ok(item) = receiver.try_recv()
+        while changes.len() < self.most
+            && let Ok(item) = self.receiver.try_recv()
         {
             take(item, &mut changes);
         }
-        let applied = match commit(store, &changes, listener) {
+        let applied = match commit(&*self.store, &changes, &*self.listener) {
             Ok(applied) => applied,
-            Err(error) => return listener.failed(&error),
+            Err(error) => {
+                self.listener.failed(&error);
+                return false;
+            }
         };
-        number += counts.len() as u64;
-        log.durable.store(number, Ordering::Release);
-        listener.applied(&changes, &applied);
+        self.number += counts.len() as u64;
+        self.log.durable.store(self.number, Ordering::Release);
+        self.listener.applied(&changes, &applied);
         let mut rest = applied.as_slice();
         for (count, done) in counts.into_iter().zip(dones) {
             let (own, others) = rest.split_at(count);
@@ -126,7 +178,8 @@ fn write(store: &dyn Store, receiver: &Receiver<Item>, log: &Log, listener: &dyn
                 done(own);
             }
         }
-        listener.durable(number);
+        self.listener.durable(self.number);
+        true
     }
 }
 

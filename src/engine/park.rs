@@ -26,6 +26,11 @@ impl Timeline {
         self.add(Timestamp(0), RunId(uuid::Uuid::nil()));
     }
 
+    /// When the first one is due.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        held(&self.soon).first().map(|(at, _)| *at)
+    }
+
     /// Takes what is due.
     pub(super) fn take(&self, now: Timestamp) -> Vec<RunId> {
         let mut soon = held(&self.soon);

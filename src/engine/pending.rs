@@ -16,8 +16,8 @@ use crate::time::Timestamp;
 pub(super) enum Pending {
     /// Not started: the log has to be durable up to this number first.
     Held(Ask),
-    /// On its way.
-    Effect(AbortHandle),
+    /// On its way; without a handle where nothing of it can be given up.
+    Effect(Option<AbortHandle>),
     Until {
         due: Timestamp,
         retry_of: Option<Arc<str>>,

@@ -16,7 +16,8 @@ use crate::script::program::Prepared;
 /// Compiled programs that a worker keeps.
 const MOST: usize = 1_024;
 
-type ProgramKey = (Version, Payload);
+/// Version, settings, and functions that something stands for.
+type ProgramKey = (Version, Payload, Vec<String>);
 
 /// A version as this worker runs it.
 #[derive(Clone)]
@@ -40,8 +41,9 @@ impl Programs {
         engine: &Rc<rhai::Engine>,
         version: &Version,
         settings: &Payload,
+        stood_for: Vec<String>,
     ) -> Result<Loaded, String> {
-        let key = (version.clone(), settings.clone());
+        let key = (version.clone(), settings.clone(), stood_for);
         if let Some(loaded) = self.all.get(&key) {
             return Ok(loaded.clone());
         }
@@ -50,7 +52,12 @@ impl Programs {
             faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
         };
         let (program, constants, declaration) = deploy::declare(engine, &bundle, &fixed(settings)).map_err(told)?;
-        let prepared = program.prepare(engine, &constants).map_err(|fault| told(vec![fault]))?;
+        let prepared = if key.2.is_empty() {
+            program.prepare(engine, &constants)
+        } else {
+            program.prepare_standing(engine, &constants, &key.2, stand_in)
+        };
+        let prepared = prepared.map_err(|fault| told(vec![fault]))?;
         if self.all.len() >= MOST {
             self.all.clear();
         }
@@ -61,6 +68,15 @@ impl Programs {
         self.all.insert(key, loaded.clone());
         Ok(loaded)
     }
+}
+
+fn stand_in(
+    context: &rhai::NativeCallContext<'_>,
+    name: &str,
+    arguments: &[rhai::Dynamic],
+) -> Result<rhai::Dynamic, Box<rhai::EvalAltResult>> {
+    let position = context.call_position();
+    crate::host::effects::stand_in(context, name, arguments).map_err(|fail| fail.into_error(position))
 }
 
 /// The settings that a run was accepted with.

@@ -296,3 +296,37 @@ fn branches_with_timers_survive_that_their_run_leaves_memory() {
         }"#;
     assert_eq!(output(script), json!([1, 2]));
 }
+
+#[test]
+fn a_run_that_computes_is_cancelled_and_cleans_up_after_a_restart() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let script = r#"on_exit("leave", || { wait_for("go"); }); let n = 0; loop { n += 1; }"#;
+    let bench = Bench::new(Arc::clone(&store), &[("w", script)]);
+    let handle = bench.engine.handle();
+    let run = bench.block(async { handle.start("w", Start::default()).await.expect("starts").run });
+    bench.block(async { handle.cancel(run, "enough").await.expect("is asked to end") });
+    bench.block(async {
+        let mut watch = handle.watch();
+        while !handle.run(run).expect("is there").waiting_for.contains("go") {
+            watch.next().await;
+        }
+    });
+    drop(bench);
+    let bench = Bench::new(store, &[]);
+    let handle = bench.engine.handle();
+    handle.recover().expect("recovers");
+    let event = crate::store::Event {
+        seq: 0,
+        id: "e".into(),
+        name: "go".into(),
+        key: None,
+        payload: crate::payload::Payload::unit(),
+        run: None,
+        at: handle.clock().now(),
+    };
+    let ended = bench.block(async {
+        handle.emit(event).await.expect("is emitted");
+        handle.ended(run).await.expect("ends")
+    });
+    assert_eq!(ended.status, Status::Cancelled, "{:?}", ended.error);
+}

@@ -1,5 +1,6 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -10,16 +11,16 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::activation::{Activation, Input, Progress};
-use super::deploy;
+use super::hands::Hands;
+use super::inline::Tools;
 use super::locks::{self, slot_answer};
 use super::log::Item;
 use super::pending::{Pending, child_answer, deadline_passed, event_answer};
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
-use super::surroundings::RunSecrets;
 use super::world::RunWorld;
-use crate::effect::{Attempt, Performer};
-use crate::host::session::{Answer, Ask, Facts, Session, WaitId, What, hash_text};
+use crate::effect::Performer;
+use crate::host::session::{Answer, Ask, Facts, Session, WaitId, What};
 use crate::id::RunId;
 use crate::journal::{Entry, decode_segment};
 use crate::payload::Payload;
@@ -87,8 +88,8 @@ pub(super) struct Worker {
     inbox: mpsc::UnboundedSender<Message>,
     engine: Rc<rhai::Engine>,
     pool: Rc<StackPool>,
-    performer: Performer,
-    programs: Programs,
+    hands: Hands,
+    programs: Rc<RefCell<Programs>>,
     motions: BTreeMap<RunId, Motion>,
     ready: VecDeque<RunId>,
     timers: BinaryHeap<Reverse<(Duration, RunId, WaitId)>>,
@@ -104,24 +105,35 @@ pub(super) fn run(
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let mut worker = Worker {
-        number,
-        performer: Performer::new(shared.options.limits),
-        shared,
-        inbox,
-        engine: Rc::new(deploy::script_engine()),
-        pool: Rc::new(StackPool::new()),
-        programs: Programs::default(),
-        motions: BTreeMap::new(),
-        ready: VecDeque::new(),
-        timers: BinaryHeap::new(),
-        held: VecDeque::new(),
-        swept: Duration::ZERO,
-    };
+    let hands = Hands::real(Performer::new(shared.options.limits));
+    let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }
 
 impl Worker {
+    pub(super) fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        inbox: mpsc::UnboundedSender<Message>,
+        hands: Hands,
+        tools: Tools,
+    ) -> Self {
+        Self {
+            number,
+            shared,
+            inbox,
+            engine: tools.engine,
+            pool: tools.pool,
+            hands,
+            programs: tools.programs,
+            motions: BTreeMap::new(),
+            ready: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            held: VecDeque::new(),
+            swept: Duration::ZERO,
+        }
+    }
+
     async fn work(&mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         loop {
             let pause = self.pause();
@@ -144,10 +156,27 @@ impl Worker {
             }
             larger_first(&mut gathered);
             gathered.into_iter().for_each(|message| self.take(message));
-            self.fire_timers();
-            self.turns().await;
-            self.sweep();
+            self.step();
+            // Effects and messages get their turn.
+            tokio::task::yield_now().await;
         }
+    }
+
+    /// What can be done at this moment: timers that are due, a turn of each run that can go on, leaving of those that wait.
+    pub(super) fn step(&mut self) {
+        self.fire_timers();
+        self.turns();
+        self.sweep();
+    }
+
+    /// A run can go on at once.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// When the next timer of a run in motion is due.
+    pub(super) fn next_timer(&self) -> Option<Duration> {
+        self.timers.peek().map(|Reverse((due, ..))| *due)
     }
 
     fn pause(&self) -> Duration {
@@ -160,8 +189,8 @@ impl Worker {
         next.min(idle)
     }
 
-    /// Each run that can go on gets a turn; in between, effects and messages get theirs.
-    async fn turns(&mut self) {
+    /// Each run that can go on gets a turn.
+    fn turns(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(run) = self.ready.pop_front() else { return };
             // A panic in here is a fault of ours: it costs this run, not the worker and the others on it.
@@ -171,10 +200,9 @@ impl Worker {
                 Err(_) => self.quarantine(run),
             }
         }
-        tokio::task::yield_now().await;
     }
 
-    fn take(&mut self, message: Message) {
+    pub(super) fn take(&mut self, message: Message) {
         match message {
             Message::Activate(row) => self.activate(*row),
             Message::Wake(run) => self.wake(run),
@@ -230,8 +258,9 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
+        let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
         let Loaded { prepared, allow, explain, deadline } =
-            self.programs.load(&self.shared, &self.engine, &row.version, &row.settings)?;
+            self.programs.borrow_mut().load(&self.shared, &self.engine, &row.version, &row.settings, stood_for)?;
         let journal = self.journal(row.id)?;
         let guard = Guard::new(self.shared.options.script_limits());
         let folder = self.shared.options.workspace.join(&*row.workflow);
@@ -240,8 +269,9 @@ impl Worker {
             run: row.id,
             workflow: Arc::clone(&row.workflow),
             epoch: row.epoch,
-            performer: self.performer.at(folder),
+            performer: self.hands.performer().at(folder),
             allow: Rc::clone(&allow),
+            mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
         });
         let facts = Facts {
@@ -362,7 +392,7 @@ impl Worker {
 
     fn abort(shared: &Shared, motion: &mut Motion, wait: WaitId) {
         match motion.waits.remove(&wait) {
-            Some(Pending::Effect(handle)) => handle.abort(),
+            Some(Pending::Effect(Some(handle))) => handle.abort(),
             Some(Pending::Child { run, attached: true, .. }) => {
                 let reason = serde_json::json!({ "kind": "cancelled", "message": "the run that waited for it does not any more" });
                 let change = Change::Cancel { run, reason: Payload::from_json(&reason) };
@@ -387,12 +417,7 @@ impl Worker {
         changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
         held(&self.shared.routes).remove(&run);
         self.shared.log.send(Item { changes, done: None });
-        let temp = motion.world.performer.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Err(failure) = temp.remove_temp(&run.to_string()) {
-                tracing::debug!("the folder of run {run} is left: {failure}");
-            }
-        });
+        self.hands.remove_temp(run, motion.world.performer.clone());
     }
 
     fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
@@ -423,9 +448,9 @@ impl Worker {
     fn ask(&mut self, run: RunId, ask: Ask) {
         let wait = ask.wait;
         let pending = match ask.what.clone() {
-            What::Effect { request, .. } => {
+            what @ (What::Effect { .. } | What::Stand { .. }) => {
                 // What changes the outside waits for the disk; what only looks goes straight on.
-                let number = if request.kind() == crate::effect::Kind::Mutating { self.shared.log.last() } else { 0 };
+                let number = if what.is_mutating() { self.shared.log.last() } else { 0 };
                 if number > self.shared.log.durable() {
                     self.held.push_back((number, run, wait));
                     Pending::Held(ask)
@@ -537,26 +562,7 @@ impl Worker {
     }
 
     fn perform(&self, run: RunId, ask: Ask) -> Pending {
-        let world = Rc::clone(&self.motions[&run].world);
-        let inbox = self.inbox.clone();
-        let task = tokio::task::spawn_local(async move {
-            let What::Effect { request, attempt, key, undo, again } = ask.what else {
-                unreachable!("only effects are performed")
-            };
-            let nonce = move |name: &str| format!("{:016x}", hash_text(&format!("{run}/{name}")));
-            let secrets = RunSecrets { all: &world.shared.options.secrets, nonce: Box::new(nonce) };
-            let attempt = Attempt {
-                number: attempt,
-                idempotency_key: &key,
-                undo: undo.as_deref(),
-                again,
-                allow: &world.allow,
-                secrets: &secrets,
-            };
-            let outcome = world.performer.perform(&request, attempt).await;
-            let _ = inbox.send(Message::Answer(run, ask.wait, Answer::Effect(outcome)));
-        });
-        Pending::Effect(task.abort_handle())
+        self.hands.perform(run, ask, &self.motions[&run].world, &self.inbox)
     }
 
     fn fire_timers(&mut self) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::hands::Mocks;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
@@ -27,6 +28,8 @@ pub(super) struct RunWorld {
     pub(super) epoch: u64,
     pub(super) performer: Performer,
     pub(super) allow: Rc<Allow>,
+    /// What answers in place of the outside, in tests.
+    pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
     pub(super) written: Cell<u64>,
 }
@@ -98,7 +101,15 @@ impl World for RunWorld {
     }
 
     fn new_run(&self) -> RunId {
-        RunId::new()
+        (self.shared.options.new_run)()
+    }
+
+    fn watches_calls(&self) -> bool {
+        self.mocks.is_some()
+    }
+
+    fn stands_for_step(&self, name: &str) -> bool {
+        self.mocks.as_ref().is_some_and(|mocks| mocks.stands_for_step(name))
     }
 }
 

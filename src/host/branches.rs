@@ -10,7 +10,7 @@ use std::time::Duration;
 use rhai::{Array, Dynamic, FnPtr, Map};
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Answer, Mode, Session, Spawn, Strand, StrandId};
 use crate::replay::ScopeId;
 use crate::script::guard::Outcome;
@@ -20,6 +20,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "parallel",
         params: &["branches: list or map of closures"],
+        returns: "list or map",
         nature: Nature::Control,
         doc: "Runs all branches at the same time and returns their values in the same shape. If one throws, the others are cancelled and its error is thrown.",
         example: "parallel(#{ a: || 1, b: || 2 })",
@@ -29,6 +30,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "parallel_map",
         params: &["items: list", "options: map?", "body: closure"],
+        options: &[
+            Choice::new("limit", "int", "how many branches at a time; 64 unless given"),
+            Choice::new("collect", "bool", "every item yields `#{ ok, value, error }`, and none is cancelled"),
+        ],
+        returns: "list",
         nature: Nature::Control,
         doc: "One branch an item, 64 at a time unless `limit` says otherwise; with `collect` every item yields `#{ ok, value, error }`.",
         example: "parallel_map([1, 2, 3], #{ limit: 2 }, |x| x * 2)",
@@ -38,6 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "race",
         params: &["branches: list or map of closures"],
+        returns: "map: winner, value",
         nature: Nature::Control,
         doc: "The first branch to finish, by value or by error, decides; the others are cancelled. Returns `#{ winner, value }`.",
         example: "race([|| 1, || 2]).winner",
@@ -46,8 +53,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "timeout",
-        params: &["duration: string", "body: closure"],
+        params: &["duration: duration", "body: closure"],
+        returns: "any",
         nature: Nature::Control,
+        errors: &["timeout"],
         doc: "Throws `#{ kind: \"timeout\" }` when its body is not done in time; what it waits for is cancelled.",
         example: "timeout(\"5s\", || 1)",
         call: |call| {
@@ -90,6 +99,8 @@ struct Group {
     scope: ScopeId,
     ordinal: u32,
     limit: usize,
+    /// The second branch is the timer of a `timeout`.
+    timed: bool,
 }
 
 /// The groups of a run.
@@ -97,13 +108,6 @@ struct Group {
 pub struct Groups {
     all: BTreeMap<u64, Group>,
     of: BTreeMap<StrandId, u64>,
-}
-
-impl Groups {
-    /// No strand has branches.
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
 }
 
 fn parallel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
@@ -119,7 +123,7 @@ fn parallel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 fn parallel_map(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let last = call.args.len() - 1;
     let body = call.closure(last)?;
-    let options = if last == 2 { call.options(1, &["limit", "collect"])? } else { call.options(9, &[])? };
+    let options = call.options(if last == 2 { 1 } else { usize::MAX })?;
     let items = call.args[0]
         .clone()
         .try_cast::<Array>()
@@ -174,7 +178,7 @@ pub(super) fn timeout(call: &Call<'_>, duration: Duration, body: &FnPtr, args: V
         result.map_err(|fail| fail.into_error(rhai::Position::NONE))
     });
     let bodies = vec![body_of(call, &session, body.clone(), args), timer];
-    let (mut results, decided) = run_bodies(&session, &strand, bodies, Until::First, MOST)?;
+    let (mut results, decided) = run_bodies(&session, &strand, bodies, Until::First, MOST, true)?;
     if decided == Some(0) {
         return Ok(results[0].take().expect("the body has ended")?);
     }
@@ -227,7 +231,7 @@ fn run(call: &Call<'_>, closures: Vec<Branch>, until: Until, limit: usize) -> Re
         )));
     }
     let bodies = closures.into_iter().map(|(closure, args)| body_of(call, &session, closure, args)).collect();
-    run_bodies(&session, &strand, bodies, until, limit)
+    run_bodies(&session, &strand, bodies, until, limit, false)
 }
 
 fn run_bodies(
@@ -236,6 +240,7 @@ fn run_bodies(
     bodies: Vec<Body>,
     until: Until,
     limit: usize,
+    timed: bool,
 ) -> Result<Ended, Fail> {
     let scope = strand.scope.get();
     let ordinal = session.replay.borrow_mut().scopes.advance(scope).ordinal;
@@ -257,6 +262,7 @@ fn run_bodies(
         scope,
         ordinal,
         limit,
+        timed,
     };
     session.groups.borrow_mut().all.insert(id, group);
     fill(session, id);
@@ -344,6 +350,29 @@ pub fn branches_of(session: &Rc<Session>, strand: StrandId) -> Vec<StrandId> {
     let mut groups = session.groups.borrow_mut();
     let ids: Vec<_> = groups.all.iter().filter(|(_, g)| g.parent.id == strand).map(|(id, _)| *id).collect();
     ids.into_iter().filter_map(|id| groups.all.remove(&id)).flat_map(|group| group.running.into_keys()).collect()
+}
+
+/// The timers of the `timeout`s around a strand, the outermost first.
+pub fn timers_around(session: &Session, strand: StrandId) -> Vec<StrandId> {
+    let groups = session.groups.borrow();
+    let mut timers = Vec::new();
+    let mut at = strand;
+    while let Some(group) = groups.of.get(&at).and_then(|id| groups.all.get(id)) {
+        if group.timed && group.running.get(&at).is_some_and(|(index, _)| *index == 0) {
+            timers.extend(group.running.iter().find(|(_, (index, _))| *index == 1).map(|(timer, _)| *timer));
+        }
+        at = group.parent.id;
+    }
+    timers.reverse();
+    timers
+}
+
+/// The branch that began in this scope, while it runs.
+pub fn strand_in(session: &Session, scope: &[crate::journal::Segment]) -> Option<StrandId> {
+    let groups = session.groups.borrow();
+    let replay = session.replay.borrow();
+    let mut running = groups.all.values().flat_map(|group| &group.running);
+    running.find(|(_, (_, own))| replay.scopes.path(*own) == scope).map(|(strand, _)| *strand)
 }
 
 /// The compensation scope in which the branches of this strand's group were begun.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::function::{Function, Nature};
-use crate::script::catalog::{Catalog, Kind, Literal, Param, Signature};
+use crate::script::catalog::{Catalog, Choice, Kind, Literal, Param, Signature};
 
 /// All host functions.
 pub fn catalog() -> Rc<Catalog> {
@@ -31,47 +31,78 @@ fn signature(function: &'static Function) -> Signature {
         .map(|param| param.split_once(':').unwrap_or((param, "any")))
         .map(|(name, kind)| Param { name, kind: kind.trim() })
         .collect();
+    signature.options_at = function.options_at();
+    signature.options = function
+        .options
+        .iter()
+        .map(|option| Choice { name: option.name, kind: option.kind, doc: option.doc })
+        .collect();
+    signature.returns = function.returns;
+    signature.errors = function.errors;
+    signature.capability = function.capability;
     for (index, param) in signature.params.iter().enumerate() {
-        let literal = match param.name {
-            "duration" | "interval" => Literal::Duration,
-            "time" => Literal::Time,
-            _ => continue,
-        };
-        signature.literals.insert(index, literal);
+        if let Some(literal) = literal(param.kind) {
+            signature.literals.insert(index, literal);
+        }
     }
     signature
 }
 
-/// Options whose texts are durations.
-const DURATIONS: &[&str] =
-    &["every", "delay", "max_delay", "within", "settle", "jitter", "expires", "since", "after", "remind"];
-/// Options whose texts are durations or times.
-const TIMES: &[&str] = &["timeout", "at", "due", "deadline", "keep"];
+/// What a text of this type has to be.
+fn literal(kind: &str) -> Option<Literal> {
+    match kind.trim_end_matches('?') {
+        "duration" => Some(Literal::Duration),
+        "time" => Some(Literal::Time),
+        "duration or time" => Some(Literal::DurationOrTime),
+        _ => None,
+    }
+}
 
-/// What is wrong with a literal text given to a host function, as `check` asks: the function (and the key of an option
+/// What is wrong with a literal text given to a host function, as `check` asks: the function (and the path of an option
 /// behind a dot), the index of the argument, the text.
 pub fn literal_fault(function: &str, index: usize, text: &str) -> Option<String> {
-    let (name, option) = match function.rsplit_once('.') {
+    let catalog = catalog();
+    let (name, option) = match function.split_once('.') {
         Some((name, option)) => (name, Some(option)),
         None => (function, None),
     };
+    let signature = catalog.find(name).first()?;
+    let expected = match option {
+        Some(_) if signature.options_at != Some(index) => None,
+        Some(path) => literal(signature.option(path)?.kind),
+        None => signature.literals.get(&index).copied(),
+    };
     let is_time = text.contains(':') && text.len() >= 16;
-    let duration = || crate::time::parse_duration(text).err().map(|e| e.to_string());
-    let either = || if is_time { crate::time::parse_time(text).err().map(|e| e.to_string()) } else { duration() };
-    match option {
-        Some(option) if DURATIONS.contains(&option) && !name.starts_with("log::") => either(),
-        Some(option) if TIMES.contains(&option) && !name.starts_with("log::") => either(),
-        Some(_) => None,
-        None => match catalog().find(name).first()?.literals.get(&index)? {
-            Literal::Duration | Literal::DurationOrTime | Literal::Time => either(),
-            _ => None,
-        },
+    match expected? {
+        Literal::DurationOrTime if is_time => crate::time::parse_time(text).err(),
+        Literal::Duration | Literal::DurationOrTime => crate::time::parse_duration(text).err(),
+        Literal::Time => crate::time::parse_time(text).err(),
+        _ => None,
     }
+    .map(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One place says what is known: checks, documentation and the call itself go by it.
+    #[test]
+    fn functions_say_all_of_themselves() {
+        for function in crate::host::tables().into_iter().flatten() {
+            let name = function.name;
+            assert!(!function.doc.is_empty() && !function.example.is_empty() && !function.returns.is_empty(), "{name}");
+            assert!(function.params.iter().all(|param| param.contains(": ")), "{name}: a parameter has a type");
+            assert!(function.options.is_empty() || function.options_at().is_some(), "{name}: where its options go");
+            for option in function.options {
+                assert!(![option.name, option.kind, option.doc].contains(&""), "{name}: {}", option.name);
+                let above = option.name.rsplit_once('.').map(|(above, _)| above);
+                assert!(above.is_none_or(|above| function.options.iter().any(|o| o.name == above)), "{}", option.name);
+            }
+            let takes_options = function.params.iter().any(|param| param.starts_with("options:"));
+            assert!(!takes_options || !function.options.is_empty(), "{name}: lists its options");
+        }
+    }
 
     #[test]
     fn literals_are_checked_where_they_mean_time() {
@@ -81,5 +112,8 @@ mod tests {
         assert!(literal_fault("wait_for.timeout", 1, "soon").is_some());
         assert!(literal_fault("wait_for.key", 1, "soon").is_none());
         assert!(literal_fault("step", 0, "anything").is_none());
+        assert!(literal_fault("trigger::event.batch.within", 1, "soon").is_some());
+        assert!(literal_fault("log::info.timeout", 1, "soon").is_none());
+        assert!(literal_fault("http::post.timeout", 1, "soon").is_none(), "a body is no map of options");
     }
 }

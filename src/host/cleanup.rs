@@ -22,6 +22,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "on_rollback",
         params: &["name: string", "body: closure"],
+        returns: "()",
         nature: Nature::Control,
         doc: "Registers a compensation; captured values are copied now.",
         example: "on_rollback(\"release stock\", || print(\"released\"))",
@@ -31,6 +32,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "on_exit",
         params: &["name: string", "body: closure"],
+        returns: "()",
         nature: Nature::Control,
         doc: "Registers a clean-up that runs whatever the outcome.",
         example: "on_exit(\"close door\", || print(\"closed\"))",
@@ -40,6 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "scope",
         params: &["body: closure"],
+        returns: "any",
         nature: Nature::Control,
         doc: "What is registered inside belongs to it: compensations run when it is left by an error, clean-ups whenever it is left.",
         example: "scope(|| { on_exit(\"bye\", || print(\"bye\")); 1 })",
@@ -49,6 +52,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "rollback",
         params: &["reason: string"],
+        returns: "()",
         nature: Nature::Control,
         doc: "Runs the compensations of the current scope now, last first, and goes on: a refusal that is no failure.",
         example: "rollback(\"the customer withdrew\")",

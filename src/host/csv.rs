@@ -9,21 +9,32 @@ mod write;
 use rhai::{Array, Dynamic, Identifier, Map};
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature, Options};
+use super::function::{Call, Choice, Function, Nature, Options};
 use crate::script::guard;
 use read::{Fault, Reader};
 
-const OPTIONS: [&str; 3] = ["separator", "decimal", "header"];
+const SEPARATOR: Choice =
+    Choice::new("separator", "string", "between two fields: one character, or `\"tab\"`; a comma unless given");
+const DECIMAL: Choice =
+    Choice::new("decimal", "string", "`\",\"` where numbers are written as `1.234,50`; `\".\"` unless given");
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "csv::parse",
         params: &["text: string", "options: map?"],
+        options: &[
+            SEPARATOR,
+            DECIMAL,
+            Choice::new(
+                "header",
+                "bool or list of string",
+                "`false`: rows are lists, of any length; a list: the names, for a table without a first line of names",
+            ),
+        ],
+        returns: "list",
         nature: Nature::Pure,
-        doc: "Reads a table into a list of maps by the names in its first line. Options: `separator` (`\",\"`), `decimal` (`\",\"` where \
-              numbers are written with a comma), `header`: `false` (rows are lists, of any length) or a list of names for a table \
-              without a first line of names. All fields are texts. A broken row throws `invalid` with its line.",
+        doc: "Reads a table into a list of maps by the names in its first line. All fields are texts. A broken row throws `invalid` with its line.",
         example: "csv::parse(\"sku,qty\\nA1,3\")[0].qty",
         call: parse,
         ..Function::BASE
@@ -31,9 +42,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "csv::encode",
         params: &["rows: list", "options: map?"],
+        options: &[
+            SEPARATOR,
+            DECIMAL,
+            Choice::new(
+                "header",
+                "bool or list of string",
+                "`false` leaves the line of names out; a list: the columns",
+            ),
+        ],
+        returns: "string",
         nature: Nature::Pure,
-        doc: "Writes a list of maps (columns in the order of first appearance, or as `header` lists them) or of lists. Options: \
-              `separator`, `decimal`, `header` (`false` leaves the line of names out).",
+        doc: "Writes a list of maps (columns in the order of first appearance, or as `header` lists them) or of lists.",
         example: "csv::encode([#{ sku: \"A1\", qty: 3 }])",
         call: write::encode,
         ..Function::BASE
@@ -55,7 +75,7 @@ enum Header {
 
 impl Dialect {
     fn of(call: &Call<'_>, n: usize) -> Result<Self, Fail> {
-        let options = call.options(n, &OPTIONS)?;
+        let options = call.options(n)?;
         let separator = match options.text("separator")?.as_deref() {
             None => b',',
             Some("\t" | "tab") => b'\t',

@@ -19,7 +19,7 @@ use rhai::{Dynamic, Map};
 use serde_json::Value;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::schema::Schema;
 use crate::effect::Allow;
 use crate::payload::Payload;
@@ -165,9 +165,41 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow",
         params: &["declaration: map"],
+        options: &[
+            Choice::new("title", "string", "its name for people"),
+            Choice::new("tags", "list of string", "for finding it"),
+            Choice::new("input", "schema", "what the input must look like"),
+            Choice::new("output", "schema", "what the output must look like"),
+            Choice::new("allow", "map", "what it may touch"),
+            Choice::new("allow.http", "list of string", "hosts: `host`, `*.host`, `host:port`"),
+            Choice::new("allow.shell", "list of string", "programs"),
+            Choice::new("allow.files", "list of string", "globs of paths"),
+            Choice::new("allow.sql", "list of string", "databases"),
+            Choice::new("allow.secrets", "list of string", "names of secrets"),
+            Choice::new("allow.mail", "bool", "sending mail"),
+            Choice::new("allow.message", "bool or list of string", "publishing messages"),
+            Choice::new("allow.ai", "bool or list of string", "asking models"),
+            Choice::new("allow.std", "bool", "what imported modules of `std` need"),
+            Choice::new("retry", "retry policy", "the default of all steps"),
+            Choice::new("timeout", "duration", "time spent running, waits excluded"),
+            Choice::new("deadline", "duration", "from acceptance, waits included"),
+            Choice::new("sla", "map", "who is told when it takes longer"),
+            Choice::new("sla.after", "duration", "longer than this"),
+            Choice::new("sla.notify", "string", "the channel"),
+            Choice::new("concurrency", "map", "how many runs at a time"),
+            Choice::new("concurrency.key", "closure", "pure: runs with the same key count together; gets the input"),
+            Choice::new("concurrency.limit", "int", "how many; 1 unless given"),
+            Choice::new("concurrency.on_conflict", "string", "`\"queue\"`, `\"skip\"` or `\"cancel_running\"`"),
+            Choice::new("priority", "int", "larger goes first"),
+            Choice::new("rate", "rate", "starts in a time: `\"10/s\"`, `\"100/min\"`"),
+            Choice::new("on_failure", "string or map", "a channel, or `#{ workflow: \"name\" }`"),
+            Choice::new("on_failure.workflow", "string", "the workflow that is started"),
+            Choice::new("upgrade", "string", "`\"pinned\"` or `\"when_compatible\"`"),
+            Choice::new("keep", "duration", "how long finished runs are kept"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Declares the workflow: `title`, `tags`, `input`, `output`, `allow`, `retry`, `timeout`, `deadline`, `sla`, `concurrency`, \
-              `priority`, `rate`, `on_failure`, `upgrade`, `keep`.",
+        doc: "Declares the workflow.",
         example: "workflow(#{ input: #{ order_id: \"string\" }, deadline: \"60d\" })",
         call: workflow::workflow,
         ..Function::BASE
@@ -175,8 +207,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::cron",
         params: &["line: string", "options: map?"],
+        options: &[
+            Choice::new("tz", "string", "the zone of its times; UTC unless given"),
+            Choice::new(
+                "catch_up",
+                "string",
+                "what was missed while the daemon was down: `\"last\"`, `\"none\"`, `\"all\"`",
+            ),
+            Choice::new("overlap", "string", "while the last run is not over: `\"skip\"`, `\"queue\"`, `\"allow\"`"),
+            Choice::new("jitter", "duration", "spreads the starts over so long"),
+            Choice::new("input", "any or closure", "the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run at the times of a cron line. Options: `tz`, `catch_up`, `overlap`, `jitter`, `input`, `when`.",
+        doc: "Starts a run at the times of a cron line.",
         example: "trigger::cron(\"0 8 * * MON-FRI\", #{ tz: \"Europe/Berlin\" })",
         call: |call| triggers::declare(call, TriggerKind::Cron),
         ..Function::BASE
@@ -184,8 +229,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::every",
         params: &["interval: duration", "options: map?"],
+        options: &[
+            Choice::new("overlap", "string", "while the last run is not over: `\"skip\"`, `\"queue\"`, `\"allow\"`"),
+            Choice::new("jitter", "duration", "spreads the starts over so long"),
+            Choice::new("input", "any or closure", "the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run when the interval has passed since the last start. Options: `overlap`, `jitter`, `input`, `when`.",
+        doc: "Starts a run when the interval has passed since the last start.",
         example: "trigger::every(\"5m\")",
         call: |call| triggers::declare(call, TriggerKind::Every),
         ..Function::BASE
@@ -193,8 +245,26 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::webhook",
         params: &["path: string", "options: map?"],
+        options: &[
+            Choice::new("methods", "list of string", "which are taken; any unless given"),
+            Choice::new(
+                "verify",
+                "map",
+                "what `hmac`, `bearer` or `basic` returns, or `#{ header, algorithm, encoding, secret }`",
+            ),
+            Choice::new("respond", "string", "`\"accepted\"` (the run id at once) or `\"output\"`"),
+            Choice::new(
+                "dedupe",
+                "string or closure",
+                "the name of a header, or the key of a request: a repeat starts no run",
+            ),
+            Choice::new("within", "duration", "how long repeats are known; 7 days unless given"),
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for a request to `/hooks/PATH`. Options: `methods`, `verify`, `respond`, `dedupe`, `within`, `input`, `when`.",
+        doc: "Starts a run for a request to `/hooks/PATH`.",
         example: "trigger::webhook(\"orders\", #{ verify: hmac(\"github\", secret(\"hook\")) })",
         call: |call| triggers::declare(call, TriggerKind::Webhook),
         ..Function::BASE
@@ -202,9 +272,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::file",
         params: &["glob: string", "options: map?"],
+        options: &[
+            Choice::new("on", "string", "`\"any\"`, `\"create\"` or `\"change\"`"),
+            Choice::new("settle", "duration", "how long a file must have stopped growing"),
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each version of a file that appears or changes. Options: `on` (`\"any\"`, `\"create\"`, `\"change\"`), `settle`, \
-              `input`, `when`.",
+        doc: "Starts a run for each version of a file that appears or changes.",
         example: "trigger::file(\"inbox/*.csv\", #{ settle: \"2s\" })",
         call: |call| triggers::declare(call, TriggerKind::File),
         ..Function::BASE
@@ -212,8 +288,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::event",
         params: &["name: string", "options: map?"],
+        options: &[
+            Choice::new(
+                "debounce",
+                "duration",
+                "waits until no event has come for so long, and starts one run with the last",
+            ),
+            Choice::new("batch", "map", "one run for several events"),
+            Choice::new("batch.size", "int", "at most so many"),
+            Choice::new("batch.within", "duration", "collects for so long"),
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each event of this name or pattern. Options: `debounce`, `batch: #{ size, within }`, `input`, `when`.",
+        doc: "Starts a run for each event of this name or pattern.",
         example: "trigger::event(\"payment.*\")",
         call: |call| triggers::declare(call, TriggerKind::Event),
         ..Function::BASE
@@ -221,8 +310,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::run",
         params: &["workflows: string", "options: map?"],
+        options: &[
+            Choice::new(
+                "on",
+                "string or list of string",
+                "how the run ended: `\"completed\"`, `\"failed\"`, `\"cancelled\"`, `\"timed_out\"`",
+            ),
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run when a run of another workflow ends. Options: `on` (a status, or a list of them), `input`, `when`.",
+        doc: "Starts a run when a run of another workflow ends.",
         example: "trigger::run(\"orders/*\", #{ on: \"failed\" })",
         call: |call| triggers::declare(call, TriggerKind::Run),
         ..Function::BASE
@@ -230,8 +329,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::startup",
         params: &["options: map?"],
+        options: &[
+            Choice::new("input", "any or closure", "the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run when the daemon starts. Options: `input`, `when`.",
+        doc: "Starts a run when the daemon starts.",
         example: "trigger::startup()",
         call: |call| triggers::declare(call, TriggerKind::Startup),
         ..Function::BASE
@@ -239,8 +343,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::mail",
         params: &["mailbox: string", "options: map?"],
+        options: &[
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each message in a configured mailbox. Options: `input`, `when`.",
+        doc: "Starts a run for each message in a configured mailbox.",
         example: "trigger::mail(\"support\")",
         call: |call| triggers::declare(call, TriggerKind::Mail),
         ..Function::BASE
@@ -248,8 +357,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::message",
         params: &["url: string", "options: map?"],
+        options: &[
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each message of a broker: `nats://`, `mqtt://`, `amqp://`. Options: `input`, `when`.",
+        doc: "Starts a run for each message of a broker: `nats://`, `mqtt://`, `amqp://`.",
         example: "trigger::message(\"nats://broker.example.com/orders\")",
         call: |call| triggers::declare(call, TriggerKind::Message),
         ..Function::BASE
@@ -257,8 +371,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::sql",
         params: &["database: string", "query: string", "options: map?"],
+        options: &[
+            Choice::new("every", "duration", "how often it asks"),
+            Choice::new("cursor", "string", "the column by which rows are new"),
+            Choice::new("input", "closure", "pure: what it received to the input of the run"),
+            Choice::new("when", "closure", "pure: `false` starts no run"),
+        ],
+        returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run when a query returns new rows. Options: `every`, `cursor`, `input`, `when`.",
+        doc: "Starts a run when a query returns new rows.",
         example: "trigger::sql(\"billing\", \"select id from orders where id > :cursor\", #{ every: \"1m\", cursor: \"id\" })",
         call: |call| triggers::declare(call, TriggerKind::Sql),
         ..Function::BASE
@@ -266,6 +387,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "hmac",
         params: &["scheme: string or map", "secret: secret?"],
+        options: &describe::KEYS,
+        returns: "map",
         nature: Nature::Declarative,
         doc: "How a webhook's signature is checked: `\"github\"`, `\"stripe\"`, `\"slack\"`, `\"standard\"`, `\"shopify\"`, or \
               `#{ header, algorithm, encoding, prefix }`.",
@@ -276,6 +399,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "list",
         params: &["type: any"],
+        returns: "schema",
         nature: Nature::Declarative,
         doc: "The type of a list in a schema; the same as `[type]`.",
         example: "list(\"string\")",
@@ -288,19 +412,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
             "a: any", "b: any?", "c: any?", "d: any?", "e: any?", "f: any?", "g: any?", "h: any?", "i: any?",
             "j: any?", "k: any?", "l: any?", "m: any?", "n: any?", "o: any?", "p: any?",
         ],
+        returns: "schema",
         nature: Nature::Declarative,
         doc: "The type of a choice in a schema: up to 16 values, or a list of any number.",
         example: "one_of(\"small\", \"large\")",
         call: describe::one_of,
-        ..Function::BASE
-    },
-    Function {
-        name: "decimal",
-        params: &["number: string or number"],
-        nature: Nature::Declarative,
-        doc: "An exact decimal number of up to 28 digits.",
-        example: "decimal(\"10.20\") + 1",
-        call: describe::decimal,
         ..Function::BASE
     },
 ];
@@ -321,6 +437,11 @@ pub(crate) mod testing {
             let map = crate::host::fail::error_map(&error);
             map.get("message").map(ToString::to_string).unwrap_or_default()
         })
+    }
+
+    /// What a script returns, or its error, as text.
+    pub(crate) fn shown(script: &str) -> String {
+        run(script).map_or_else(|error| error, |value| value.to_string())
     }
 
     /// What a script declares; `config("base")` is `"x"`.

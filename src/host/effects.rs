@@ -3,16 +3,17 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rhai::{Dynamic, Map};
+use rhai::{Dynamic, Map, NativeCallContext};
 
 use super::fail::{Fail, failure_map};
 use super::function::Call;
 use super::policy::{Policy, retry_after};
-use super::session::{self, Answer, Mode, Session, Strand, What, encode, encode_error, hash_text};
+use super::session::{self, Answer, Called, Mode, Session, Strand, What, encode, encode_error, hash_text};
 use super::waiting::{Begun, issue, recorded_value};
-use crate::effect::{self, Failure, Kind as Effect, Reply, Request, Sent};
-use crate::journal::{Entry, Kind};
+use crate::effect::{Failure, Kind as Effect, Reply, Request, Sent};
+use crate::journal::{Entry, Kind, Outcome};
 use crate::payload::Payload;
+use crate::script::memory;
 use crate::time::Timestamp;
 
 /// What a call of an effect is made of.
@@ -83,12 +84,9 @@ impl Performance<'_> {
                     }
                 };
             }
-            let outcome = self.perform(entry.attempt, &key, undo.clone(), again);
+            let outcome = self.perform(&entry, &key, undo.clone(), again);
             let failure = match outcome {
-                Ok(reply) => {
-                    let value = encode(self.call.function.name, &(self.plan.shape)(reply));
-                    return self.session.close(entry, value.map_err(|fail| encode_error(&fail.into_map())));
-                }
+                Ok(value) => return self.session.close(entry, value),
                 Err(failure) => failure,
             };
             let error = self.described(&failure, &entry);
@@ -123,11 +121,16 @@ impl Performance<'_> {
         Ok(undo)
     }
 
-    fn perform(&self, attempt: u32, key: &str, undo: Option<String>, again: bool) -> effect::Outcome {
+    fn perform(&self, entry: &Entry, key: &str, undo: Option<String>, again: bool) -> Result<Outcome, Failure> {
         let request = Box::new(self.plan.request.clone());
-        let what = What::Effect { request, attempt, key: key.to_owned(), undo, again };
+        let called = called(self.call, self.session, Some(entry));
+        let what = What::Effect { request, attempt: entry.attempt, key: key.to_owned(), undo, again, called };
         match self.session.wait(self.strand, self.call.line(), what) {
-            Answer::Effect(outcome) => outcome,
+            Answer::Effect(outcome) => {
+                let value = encode(self.call.function.name, &(self.plan.shape)(outcome?));
+                Ok(value.map_err(|fail| encode_error(&fail.into_map())))
+            }
+            Answer::Given(outcome) => Ok(outcome),
             _ => unreachable!("an effect is answered by its outcome"),
         }
     }
@@ -202,10 +205,60 @@ fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan:
         key: String::new(),
         undo: None,
         again: false,
+        called: called(call, session, None),
     };
     match session.wait(strand, call.line(), what) {
         Answer::Effect(Ok(reply)) => Ok((plan.shape)(reply)),
+        Answer::Given(outcome) => session::outcome_value(&outcome),
         Answer::Effect(Err(failure)) => Err(Fail::Thrown(failure_map(&failure))),
         _ => unreachable!("an effect is answered by its outcome"),
+    }
+}
+
+/// The call as the script made it, where the surroundings want to know.
+fn called(call: &Call<'_>, session: &Session, entry: Option<&Entry>) -> Option<Rc<Called>> {
+    session.world.watches_calls().then(|| told(&call.context, call.function.name, call.line(), entry, &call.args))
+}
+
+fn told(
+    context: &NativeCallContext<'_>,
+    function: &str,
+    line: u32,
+    entry: Option<&Entry>,
+    arguments: &[Dynamic],
+) -> Rc<Called> {
+    // They leave the run: whoever watches frees them.
+    memory::uncounted(|| {
+        Rc::new(Called {
+            function: function.into(),
+            file: context.call_source().unwrap_or_default().into(),
+            line,
+            position: entry.map(|entry| entry.position.clone()),
+            attempt: entry.map_or(1, |entry| entry.attempt),
+            arguments: arguments.to_vec(),
+        })
+    })
+}
+
+/// What stands in place of a function of a module, or of a step's body: an effect of that name, answered by the
+/// surroundings.
+pub fn stand_in(context: &NativeCallContext<'_>, name: &str, arguments: &[Dynamic]) -> Result<Dynamic, Fail> {
+    let (session, strand) =
+        session::current().ok_or_else(|| Fail::error("invalid", format!("`{name}` cannot be called here")))?;
+    let line = context.call_position().line().map_or(0, |line| u32::try_from(line).unwrap_or(0));
+    let command = session::command(Kind::Effect, name, line);
+    let (position, opened) = match issue(&session, &strand, &command)? {
+        Begun::Closed(entry) => return recorded_value(&entry),
+        Begun::Open { position, opened } => (position, opened),
+    };
+    let entry = opened.unwrap_or_else(|| {
+        let entry = session.entry(&command, position);
+        session.replay.borrow_mut().append(entry.clone());
+        entry
+    });
+    let called = told(context, name, line, Some(&entry), arguments);
+    match session.wait(&strand, line, What::Stand { called }) {
+        Answer::Given(outcome) => session.close(entry, outcome),
+        _ => unreachable!("what stands for a function gives a value"),
     }
 }

@@ -1,25 +1,27 @@
-//! `base64::*` and `url::*`: bytes and texts in the letters that other formats allow. Pure.
+//! `base64::*`: bytes in the letters that other formats allow; and the escapes of addresses. Pure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use rhai::Dynamic;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::hash::with_bytes;
-use super::json::{bounded, check_length};
+use super::json::check_length;
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "base64::encode",
         params: &["data: string or blob", "options: map?"],
+        options: &[Choice::new("url", "bool", "in the letters for URLs, without padding")],
+        returns: "string",
         nature: Nature::Pure,
         doc: "Bytes, or the UTF-8 of a text, as base64; with `url: true` in the letters for URLs, without padding.",
         example: "base64::encode(\"hello\")",
         call: |call| {
             super::declare::refuse(call)?;
-            let engine = if call.options(1, &["url"])?.flag("url")? { URL_SAFE_NO_PAD } else { STANDARD };
+            let engine = if call.options(1)?.flag("url")? { URL_SAFE_NO_PAD } else { STANDARD };
             with_bytes(call, 0, |bytes| {
                 check_length(call, bytes.len().div_ceil(3) * 4)?;
                 Ok(engine.encode(bytes).into())
@@ -30,37 +32,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "base64::decode",
         params: &["text: string"],
+        returns: "blob",
         nature: Nature::Pure,
         doc: "The bytes of a base64 text, in either alphabet, with or without padding; `as_string()` makes a text of them.",
         example: "base64::decode(\"aGVsbG8=\").as_string()",
         call: decode,
-        ..Function::BASE
-    },
-    Function {
-        name: "url::encode",
-        params: &["text: string"],
-        nature: Nature::Pure,
-        doc: "A text as one part of a path or query: all but letters, digits, `-`, `_`, `.` and `~` is escaped.",
-        example: "url::encode(\"a b/c\")",
-        call: |call| {
-            super::declare::refuse(call)?;
-            with_bytes(call, 0, |bytes| bounded(call, percent(bytes)))
-        },
-        ..Function::BASE
-    },
-    Function {
-        name: "url::decode",
-        params: &["text: string"],
-        nature: Nature::Pure,
-        doc: "The text that was escaped. `+` stays `+`.",
-        example: "url::decode(\"a%20b\")",
-        call: |call| {
-            super::declare::refuse(call)?;
-            let text = call.text(0)?;
-            unescape(&text)
-                .map(Dynamic::from)
-                .ok_or_else(|| call.invalid("the text has an escape that is none, or that makes no text"))
-        },
         ..Function::BASE
     },
 ];
@@ -78,7 +54,8 @@ fn decode(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     engine.decode(text).map(Dynamic::from_blob).map_err(|error| call.invalid(format!("the text is no base64: {error}")))
 }
 
-fn percent(bytes: &[u8]) -> String {
+/// Escaped as one part of an address.
+pub(super) fn percent(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
@@ -91,7 +68,8 @@ fn percent(bytes: &[u8]) -> String {
     text
 }
 
-fn unescape(text: &str) -> Option<String> {
+/// Unescaped; `None`: an escape is none, or makes no text.
+pub(super) fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');
     bytes.extend_from_slice(parts.next()?.as_bytes());
@@ -118,14 +96,5 @@ mod tests {
             assert_eq!(shown(&format!("base64::decode(\"{text}\").as_string()")), "hi?>");
         }
         assert!(shown("base64::decode(\"a!\")").contains("the text is no base64"));
-    }
-
-    #[test]
-    fn parts_of_urls_come_and_go() {
-        assert_eq!(shown("url::encode(\"ä b/c~\")"), "%C3%A4%20b%2Fc~");
-        assert_eq!(shown("url::decode(\"%C3%a4%20b+\")"), "ä b+");
-        for bad in ["%", "%2", "%zz", "%ff", "%€"] {
-            assert!(shown(&format!("url::decode(\"{bad}\")")).contains("an escape that is none"), "{bad}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rhai::Dynamic;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Act, encode, hash_text};
 use super::{state, waiting};
 use crate::journal::Kind;
@@ -16,6 +16,11 @@ use crate::replay::Command;
 pub(super) static FUNCTIONS: &[Function] = &[Function {
     name: "event::emit",
     params: &["name: string", "payload: any?", "options: map?"],
+    options: &[
+        Choice::new("key", "string or int", "correlation key"),
+        Choice::new("id", "string", "an event with an id that was there within 7 days is dropped"),
+    ],
+    returns: "string",
     nature: Nature::Internal,
     doc: "Starts what is triggered by the event and wakes what waits for it, exactly once. `id` dedupes; returns it.",
     example: "event::emit(\"site.down\", #{ url: \"https://example.com\" }, #{ key: \"example.com\" })",
@@ -24,7 +29,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
 }];
 
 fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(2, &["key", "id"])?;
+    let options = call.options(2)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let name = call.text(0)?;

@@ -9,11 +9,14 @@ use crate::effect::file::{Contents, FileStat};
 use crate::effect::{FileReply, FileRequest, Reply, Request};
 
 macro_rules! function {
-    ($name:literal, [$($param:literal),*], $nature:ident, $doc:literal, $example:literal, $request:expr) => {
+    ($name:literal, [$($param:literal),*], $nature:ident, $returns:literal, $doc:literal, $example:literal, $request:expr) => {
         Function {
             name: concat!("file::", $name),
             params: &[$($param),*],
+            returns: $returns,
             nature: Nature::$nature,
+            errors: &["file", "not_found", "denied"],
+            capability: Some("files"),
             doc: $doc,
             example: $example,
             call: |call| {
@@ -32,6 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "read",
         ["path: string"],
         Reading,
+        "string",
         "The text of a file (UTF-8).",
         "file::read(\"inbox/orders.csv\")",
         |call| Ok(FileRequest::Read { path: call.text(0)?, max_bytes: None })
@@ -40,6 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "read_blob",
         ["path: string"],
         Reading,
+        "blob",
         "The bytes of a file.",
         "file::read_blob(\"scan.pdf\")",
         |call| Ok(FileRequest::ReadBlob { path: call.text(0)?, max_bytes: None })
@@ -48,6 +53,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "write",
         ["path: string", "contents: string or blob"],
         Mutating,
+        "()",
         "Makes or replaces a file, atomically.",
         "file::write(\"out/summary.txt\", \"done\")",
         |call| Ok(FileRequest::Write { path: call.text(0)?, contents: contents(call)? })
@@ -56,6 +62,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "append",
         ["path: string", "contents: string or blob"],
         Mutating,
+        "()",
         "Adds to the end of a file, once, also across a crash.",
         "file::append(\"out/log.csv\", \"1;2\\n\")",
         |call| Ok(FileRequest::Append { path: call.text(0)?, contents: contents(call)? })
@@ -64,6 +71,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "copy",
         ["from: string", "to: string"],
         Mutating,
+        "()",
         "Copies a file.",
         "file::copy(\"a.txt\", \"b.txt\")",
         |call| Ok(FileRequest::Copy { from: call.text(0)?, to: call.text(1)? })
@@ -72,17 +80,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "move",
         ["from: string", "to: string"],
         Mutating,
+        "()",
         "Moves a file or folder.",
         "file::move(\"inbox/a.csv\", \"done/a.csv\")",
         |call| Ok(FileRequest::Move { from: call.text(0)?, to: call.text(1)? })
     ),
-    function!("remove", ["path: string"], Mutating, "Removes a file.", "file::remove(\"old.txt\")", |call| Ok(
+    function!("remove", ["path: string"], Mutating, "()", "Removes a file.", "file::remove(\"old.txt\")", |call| Ok(
         FileRequest::Remove { path: call.text(0)? }
     )),
     function!(
         "list",
         ["glob: string"],
         Reading,
+        "list of string",
         "The paths that match, sorted.",
         "file::list(\"inbox/*.csv\")",
         |call| Ok(FileRequest::List { glob: call.text(0)? })
@@ -91,6 +101,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "exists",
         ["path: string"],
         Reading,
+        "bool",
         "Whether there is such a file or folder.",
         "file::exists(\"a.txt\")",
         |call| Ok(FileRequest::Exists { path: call.text(0)? })
@@ -99,6 +110,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "stat",
         ["path: string"],
         Reading,
+        "map: path, name, size, modified, sha256, folder",
         "`#{ path, name, size, modified, sha256, folder }`.",
         "file::stat(\"a.txt\").size",
         |call| Ok(FileRequest::Stat { path: call.text(0)?, hash: true })
@@ -107,13 +119,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "open",
         ["path: string"],
         Reading,
+        "map: path, name, size, modified, sha256, folder",
         "A reference to a file as it is now, for functions that stream it.",
         "file::open(\"scan.pdf\").size",
         |call| Ok(FileRequest::Open { path: call.text(0)? })
     ),
-    function!("temp", [], Mutating, "A folder of this run alone.", "file::temp()", |call| Ok(FileRequest::Temp {
-        run: call.session()?.0.facts.run.to_string()
-    })),
+    function!("temp", [], Mutating, "string", "A folder of this run alone.", "file::temp()", |call| Ok(
+        FileRequest::Temp { run: call.session()?.0.facts.run.to_string() }
+    )),
 ];
 
 fn contents(call: &Call<'_>) -> Result<Contents, Fail> {

@@ -1,6 +1,7 @@
 //! How a function that scripts can call describes itself, and how it gets its arguments.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,12 +57,19 @@ pub struct Function {
 /// An option of a function.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
-    /// Its key in the map.
+    /// Its key in the map; of a map below an option, the path to it: `batch.size`.
     pub name: &'static str,
     /// Its type.
     pub kind: &'static str,
     /// What it does, in a few words.
     pub doc: &'static str,
+}
+
+impl Choice {
+    /// An option: its key, its type, what it does.
+    pub const fn new(name: &'static str, kind: &'static str, doc: &'static str) -> Self {
+        Self { name, kind, doc }
+    }
 }
 
 impl Function {
@@ -83,6 +91,22 @@ impl Function {
     pub fn arity(&self) -> (usize, usize) {
         let optional = self.params.iter().filter(|p| p.ends_with('?')).count();
         (self.params.len() - optional, self.params.len())
+    }
+
+    /// Which argument has the options: the one of that name, else the one that may be a map.
+    pub fn options_at(&self) -> Option<usize> {
+        let find = |wanted: &dyn Fn(&str) -> bool| self.params.iter().position(|param| wanted(param));
+        let named = find(&|param| param.starts_with("options:"));
+        named.or_else(|| if self.options.is_empty() { None } else { find(&|param| param.contains("map")) })
+    }
+
+    /// Keys of the map of options; with `within`, of the map below that option.
+    pub fn keys(&self, within: Option<&str>) -> Vec<&'static str> {
+        let below = |name: &'static str| match within {
+            None => Some(name),
+            Some(within) => name.strip_prefix(within)?.strip_prefix('.'),
+        };
+        self.options.iter().filter_map(|option| below(option.name)).filter(|name| !name.contains('.')).collect()
     }
 }
 
@@ -147,15 +171,21 @@ impl Call<'_> {
             .ok_or_else(|| self.wrong(n, "a closure such as `|| …`"))
     }
 
-    /// A map of options; empty if not given. A key that is not in `known` is an error.
-    pub fn options(&self, n: usize, known: &[&str]) -> Result<Options, Fail> {
+    /// The map of options; empty if not given. A key that the function does not list is an error.
+    pub fn options(&self, n: usize) -> Result<Options, Fail> {
         let map = match self.args.get(n) {
             None => Map::new(),
             Some(value) => {
                 value.clone().try_cast::<Map>().ok_or_else(|| self.wrong(n, "a map of options such as `#{ … }`"))?
             }
         };
-        Options::checked(map, self.function.name, known)
+        Options::checked(map, self.function.name, &self.function.keys(None))
+    }
+
+    /// The map below an option, if given. A key that the function does not list there is an error.
+    pub fn nested(&self, options: &Options, key: &str) -> Result<Option<Options>, Fail> {
+        let Some(map) = options.map(key)? else { return Ok(None) };
+        Options::checked(map, format!("{}: {key}", self.function.name), &self.function.keys(Some(key))).map(Some)
     }
 
     /// A duration or a point in time, as the time when it is over.
@@ -168,12 +198,13 @@ impl Call<'_> {
 pub struct Options {
     /// What was given.
     pub map: Map,
-    function: &'static str,
+    function: Cow<'static, str>,
 }
 
 impl Options {
     /// Options of a function; a key that is not in `known` is an error that names the nearest.
-    pub fn checked(map: Map, function: &'static str, known: &[&str]) -> Result<Self, Fail> {
+    pub fn checked(map: Map, function: impl Into<Cow<'static, str>>, known: &[&str]) -> Result<Self, Fail> {
+        let function = function.into();
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
                 let hint = crate::diag::suggest::nearest(key, known.iter().copied())
@@ -245,7 +276,7 @@ impl Options {
 
     /// A duration or a point in time, as the time when it is over.
     pub fn due(&self, key: &str, now: Timestamp) -> Result<Option<Timestamp>, Fail> {
-        self.get(key).map(|value| due(self.function, value, now)).transpose()
+        self.get(key).map(|value| due(&self.function, value, now)).transpose()
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "hash::sha256",
         params: &["data: string or blob"],
+        returns: "string",
         nature: Nature::Pure,
         doc: "The SHA-256 of a text or of bytes, in hexadecimal digits.",
         example: "hash::sha256(\"abc\")",
@@ -31,6 +32,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "hash::hmac_sha256",
         params: &["key: string or blob", "data: string or blob"],
+        returns: "string",
         nature: Nature::Pure,
         doc: "The HMAC-SHA-256 of a text or of bytes under a key that is no secret, in hexadecimal digits.",
         example: "hash::hmac_sha256(\"key\", \"abc\")",

@@ -4,38 +4,47 @@ use rhai::{Dynamic, Map};
 
 use super::effects::{self, Plan};
 use super::fail::Fail;
-use super::function::{Call, Function, Nature, Options, type_of};
+use super::function::{Call, Choice, Function, Nature, Options, type_of};
 use super::policy::Policy;
 use crate::effect::http::{Auth, Body, HttpBody};
 use crate::effect::{HttpRequest, Reply, Request};
 use crate::script::value;
 
-const OPTIONS: &[&str] = &[
-    "headers",
-    "query",
-    "auth",
-    "timeout",
-    "retry",
-    "form",
-    "accept",
-    "max_bytes",
-    "save_to",
-    "idempotency_key",
-    "body",
-    "method",
-    "url",
-];
+/// The options of every request, and those of some.
+macro_rules! http_options {
+    ($($more:expr),*) => {
+        &[
+            Choice::new("headers", "map", "a list as value sends the header several times"),
+            Choice::new("query", "map", "added to the address"),
+            Choice::new("auth", "map", "what `bearer` or `basic` returns"),
+            Choice::new("timeout", "duration", "of the whole request"),
+            Choice::new("retry", "retry policy", "attempts, as for `retry`"),
+            Choice::new("accept", "list of int", "statuses of 400 and up that do not throw"),
+            Choice::new("max_bytes", "int", "a longer answer is an error"),
+            Choice::new("save_to", "string", "a path: the answer goes into this file, and `body` has the facts of it"),
+            Choice::new("idempotency_key", "string", "in place of the derived one"),
+            $($more),*
+        ]
+    };
+}
+
+const ERRORS: &[&str] = &["http", "network", "timeout", "denied", "not_found"];
+const FORM: Choice = Choice::new("form", "map", "sent as a form, in place of a body");
 
 macro_rules! without_body {
     ($name:literal, $nature:ident, $doc:literal, $example:literal) => {
         Function {
             name: concat!("http::", $name),
             params: &["url: string", "options: map?"],
+            options: http_options![],
+            returns: "map: status, ok, headers, body, url",
             nature: Nature::$nature,
+            errors: ERRORS,
+            capability: Some("http"),
             doc: $doc,
             example: $example,
             call: |call| {
-                let options = call.options(1, OPTIONS)?;
+                let options = call.options(1)?;
                 perform(call, $name, call.text(0)?, None, &options)
             },
             ..Function::BASE
@@ -48,11 +57,15 @@ macro_rules! with_body {
         Function {
             name: concat!("http::", $name),
             params: &["url: string", "body: any?", "options: map?"],
+            options: http_options![FORM],
+            returns: "map: status, ok, headers, body, url",
             nature: Nature::Mutating,
+            errors: ERRORS,
+            capability: Some("http"),
             doc: $doc,
             example: $example,
             call: |call| {
-                let options = call.options(2, OPTIONS)?;
+                let options = call.options(2)?;
                 perform(call, $name, call.text(0)?, call.arg(1).cloned(), &options)
             },
             ..Function::BASE
@@ -80,11 +93,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "http::request",
         params: &["request: map"],
+        options: http_options![
+            Choice::new("method", "string", "the method"),
+            Choice::new("url", "string", "the address"),
+            Choice::new("body", "any", "a map or list goes as JSON, text as it is"),
+            FORM
+        ],
+        returns: "map: status, ok, headers, body, url",
         nature: Nature::Mutating,
+        errors: ERRORS,
+        capability: Some("http"),
         doc: "Any method: `#{ method, url, body, … }` with the options of the other functions.",
         example: "http::request(#{ method: \"GET\", url: \"https://example.com/\" })",
         call: |call| {
-            let options = call.options(0, OPTIONS)?;
+            let options = call.options(0)?;
             let need =
                 |key: &str| Ok::<_, Fail>(options.text(key)?.ok_or_else(|| call.invalid(format!("needs `{key}`"))))?;
             perform(call, &need("method")?, need("url")?, options.get("body").cloned(), &options)

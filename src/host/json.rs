@@ -3,7 +3,7 @@
 use rhai::Dynamic;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use crate::script::guard;
 use crate::script::sandbox::LONGEST_STRING;
 use crate::script::value;
@@ -13,6 +13,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "json::parse",
         params: &["text: string"],
+        returns: "any",
         nature: Nature::Pure,
         doc: "Reads JSON: objects become maps, `null` becomes `()`, integers that do not fit 64 bits become floats.",
         example: "json::parse(\"[1, 2]\").len()",
@@ -22,6 +23,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "json::encode",
         params: &["value: any", "options: map?"],
+        options: &[Choice::new("pretty", "bool", "indented, on several lines")],
+        returns: "string",
         nature: Nature::Pure,
         doc: "Writes JSON on one line, or indented with `pretty: true`. Decimals become texts, bytes base64.",
         example: "json::encode(#{ id: 1 }, #{ pretty: true })",
@@ -43,7 +46,7 @@ fn parse(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 
 fn encode(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     super::declare::refuse(call)?;
-    let pretty = call.options(1, &["pretty"])?.flag("pretty")?;
+    let pretty = call.options(1)?.flag("pretty")?;
     let text = value::to_json_text(&call.args[0], pretty)
         .map_err(|bad| call.invalid(bad.to_string()).with("path", bad.path.trim_start_matches('.').to_owned()))?;
     bounded(call, text)

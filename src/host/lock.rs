@@ -26,8 +26,8 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
     name: "lock",
     params: &["name: string", "options: map?", "body: closure"],
     options: &[
-        Choice { name: "limit", kind: "int", doc: "so many bodies at a time; 1 unless said otherwise, 10,000 at most" },
-        Choice { name: "timeout", kind: "duration", doc: "throws `timeout` when there is no slot until then" },
+        Choice::new("limit", "int", "so many bodies at a time; 1 unless said otherwise, 10,000 at most"),
+        Choice::new("timeout", "duration or time", "throws `timeout` when there is no slot until then"),
     ],
     returns: "any",
     nature: Nature::Control,
@@ -100,7 +100,7 @@ fn wanted(call: &Call<'_>, session: &Session) -> Result<(Wanted, FnPtr), Fail> {
     let body = call.closure(last)?;
     let mut wanted = Wanted { name: format!("{PREFIX}{name}").into(), limit: 1, due: None };
     if last == 2 {
-        let options = call.options(1, &["limit", "timeout"])?;
+        let options = call.options(1)?;
         let limit = options.int("limit")?.unwrap_or(1);
         if !(1..=MOST).contains(&limit) {
             return Err(call.invalid(format!("option `limit` lies between 1 and {MOST}, not {limit}")));

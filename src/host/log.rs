@@ -16,6 +16,7 @@ macro_rules! level {
         Function {
             name: concat!("log::", $name),
             params: &["message: any", "fields: map?"],
+            returns: "()",
             nature: Nature::Internal,
             doc: "Writes a line to the run's log.",
             example: $example,

@@ -10,8 +10,9 @@ pub mod branches;
 pub mod catalog;
 pub mod cleanup;
 mod csv;
+mod decimals;
 pub mod declare;
-mod effects;
+pub mod effects;
 mod encoding;
 mod events;
 pub mod fail;
@@ -20,17 +21,25 @@ pub mod function;
 mod hash;
 mod http;
 mod json;
+mod lists;
 mod lock;
 mod log;
 mod policy;
 pub mod rate;
+mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod template;
+mod toml;
+mod tree;
+mod url;
 mod values;
 mod waiting;
 mod workflows;
+mod xml;
+mod yaml;
 
 use rhai::{Dynamic, Engine, FnPtr, Map};
 
@@ -60,6 +69,14 @@ pub fn tables() -> Vec<&'static [Function]> {
         csv::FUNCTIONS,
         hash::FUNCTIONS,
         encoding::FUNCTIONS,
+        lists::FUNCTIONS,
+        regex::FUNCTIONS,
+        url::FUNCTIONS,
+        decimals::FUNCTIONS,
+        xml::FUNCTIONS,
+        yaml::FUNCTIONS,
+        toml::FUNCTIONS,
+        template::FUNCTIONS,
     ]
 }
 

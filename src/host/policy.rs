@@ -5,8 +5,19 @@ use std::time::Duration;
 use rhai::{Dynamic, FnPtr, Map};
 
 use super::fail::{Fail, is_worth_a_retry};
-use super::function::{Call, Options};
+use super::function::{Call, Choice, Options};
 use crate::time::Timestamp;
+
+/// What a retry policy may say.
+pub(super) const KEYS: &[Choice] = &[
+    Choice::new("attempts", "int", "how often in all; 5 unless given, 0: without end"),
+    Choice::new("delay", "duration", "before the second attempt; 1 s unless given"),
+    Choice::new("factor", "float", "by which each further delay grows; 2 unless given"),
+    Choice::new("max_delay", "duration", "no delay is longer; 5 min unless given"),
+    Choice::new("jitter", "bool", "delays vary by a quarter; `true` unless given"),
+    Choice::new("within", "duration", "no attempt begins later than this after the first"),
+    Choice::new("when", "closure", "pure: gets the error; `false` ends it"),
+];
 
 /// A retry policy.
 #[derive(Clone, Debug)]
@@ -64,7 +75,7 @@ impl Policy {
     }
 
     fn from_map(call: &Call<'_>, map: Map) -> Result<Self, Fail> {
-        let known = ["attempts", "delay", "factor", "max_delay", "jitter", "within", "when"];
+        let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
         let options = Options::checked(map, call.function.name, &known)?;
         let mut policy = Self::times(options.int("attempts")?.map_or(Ok(5), |count| attempts(call, count))?);
         if let Some(delay) = options.duration("delay")? {

@@ -14,7 +14,7 @@ use super::function::{Call, Function, Nature};
 use super::session::{self, Mode, Reservation, Session, Strand, What, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
-use crate::replay::{Command, Entered};
+use crate::replay::{Command, Issued};
 use crate::time::Timestamp;
 
 /// The functions of this topic.
@@ -84,12 +84,15 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     fn recorded(&self) -> Result<Dynamic, Fail> {
         let Self { session, strand, .. } = self;
-        let entered = session.replay.borrow_mut().enter(strand.scope.get(), self.command);
-        let Entered { position, recorded, opened } = entered.map_err(|d| session.diverge(d))?;
-        if let Some(index) = recorded {
-            session.in_order(strand, index);
-            return Ok(Dynamic::UNIT);
-        }
+        let issued = session.replay.borrow_mut().issue(strand.scope.get(), self.command);
+        let (position, opened) = match issued.map_err(|d| session.diverge(d))? {
+            Issued::Recorded(_) => unreachable!("a command that waits is not answered at once"),
+            Issued::Later(index) => {
+                session.recorded(strand, index);
+                return Ok(Dynamic::UNIT);
+            }
+            Issued::Pending { position, opened } => (position, opened),
+        };
         let waits = match opened {
             Some(entry) => {
                 // What is recorded comes first.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use crate::payload::Payload;
 use crate::script::value;
 
@@ -30,6 +30,12 @@ pub(super) const ONE_OF: &str = "$one_of";
 pub(super) static FUNCTIONS: &[Function] = &[Function {
     name: "validate",
     params: &["value: any", "schema: any", "options: map?"],
+    options: &[Choice::new(
+        "from_text",
+        "bool",
+        "numbers and booleans may be written as text, as in the rows of a CSV file",
+    )],
+    returns: "any",
     nature: Nature::Pure,
     doc: "Returns the value as the schema has it: decimals are decimals, absent optional fields are left out. A value that does not fit \
           throws `invalid` with every fault as `#{ path, message }` in `faults`. With `from_text: true` numbers and booleans may be \
@@ -198,7 +204,7 @@ pub(super) fn read_decimal(text: &str) -> Option<rust_decimal::Decimal> {
 
 fn validate(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     super::declare::refuse(call)?;
-    let options = call.options(2, &["from_text"])?;
+    let options = call.options(2)?;
     let texts = if options.flag("from_text")? { Texts::Read } else { Texts::Strict };
     let schema = Schema::from_dynamic(&call.args[1]).map_err(|e| call.invalid(e))?;
     let plain = value::to_json_text(&call.args[0], false).map_err(|e| call.invalid(e))?;

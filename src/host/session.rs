@@ -18,7 +18,7 @@ use crate::effect;
 use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
-use crate::replay::{Command, Divergence, Replay, ScopeId, Scopes};
+use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
@@ -59,6 +59,13 @@ pub enum What {
         undo: Option<String>,
         /// An intent of an earlier activation exists: it may have happened.
         again: bool,
+        /// The call behind it, where the surroundings watch calls.
+        called: Option<Rc<Called>>,
+    },
+    /// What stands in place of a function of the script's own, in tests.
+    Stand {
+        /// The call behind it.
+        called: Rc<Called>,
     },
     /// A point in time.
     Until {
@@ -107,6 +114,34 @@ pub enum What {
     },
 }
 
+impl What {
+    /// Whether it may change the outside.
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::Effect { request, .. } => request.kind() == effect::Kind::Mutating,
+            Self::Stand { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// A call as the script made it.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The function, as the script names it.
+    pub function: Arc<str>,
+    /// The file of the call.
+    pub file: Arc<str>,
+    /// Its line.
+    pub line: u32,
+    /// The place of its entry; none inside of `wait_until`, which records no calls.
+    pub position: Option<crate::journal::Position>,
+    /// From 1.
+    pub attempt: u32,
+    /// What it was given.
+    pub arguments: Vec<Dynamic>,
+}
+
 /// A request of a strand to the engine.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -142,6 +177,8 @@ pub struct EventSeen {
 pub enum Answer {
     /// The outcome of an effect.
     Effect(effect::Outcome),
+    /// What stands for an effect or a function gave: a value as the function returns it, or an error map.
+    Given(Result<Payload, Payload>),
     /// The time has come.
     Due,
     /// An event; `None`: the wait's time is over.
@@ -276,6 +313,14 @@ pub trait World {
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
     /// A new identity.
     fn new_run(&self) -> RunId;
+    /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
+    fn watches_calls(&self) -> bool {
+        false
+    }
+    /// Whether something stands in place of the body of steps with this name.
+    fn stands_for_step(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// What is fixed for a run.
@@ -325,8 +370,16 @@ pub struct Strand {
     pub answer: RefCell<Option<Answer>>,
     /// What it waits for.
     pub wait: Cell<Option<WaitId>>,
-    /// The command that may not end yet: it has not waited since it was issued among branches. See [`Session::take_turn`].
-    pub too_early: RefCell<Option<crate::journal::Position>>,
+    /// Its command is one that waits, and has not waited yet.
+    pub must_wait: Cell<bool>,
+    /// Until when its timer runs, while it waits for one.
+    pub due: Cell<Option<Timestamp>>,
+    /// The scope in which it began.
+    home: ScopeId,
+    /// Operations since its last host call, when it was suspended last.
+    pub ticks: Cell<u64>,
+    /// For the limit of a `timeout`: where it met a strand that computed on when its time was over.
+    pub interrupted: RefCell<Option<Interruption>>,
 }
 
 impl Strand {
@@ -344,7 +397,11 @@ impl Strand {
             attempt: Cell::new(1),
             answer: RefCell::new(None),
             wait: Cell::new(None),
-            too_early: RefCell::new(None),
+            must_wait: Cell::new(false),
+            due: Cell::new(None),
+            home: Scopes::ROOT,
+            ticks: Cell::new(0),
+            interrupted: RefCell::new(None),
         })
     }
 
@@ -362,7 +419,11 @@ impl Strand {
             attempt: self.attempt.clone(),
             answer: RefCell::new(None),
             wait: Cell::new(None),
-            too_early: RefCell::new(None),
+            must_wait: Cell::new(false),
+            due: Cell::new(None),
+            home: scope,
+            ticks: Cell::new(0),
+            interrupted: RefCell::new(None),
         })
     }
 
@@ -409,6 +470,8 @@ pub struct Session {
     pub spawns: RefCell<VecDeque<Spawn>>,
     /// Strands to be dropped.
     pub drops: RefCell<Vec<StrandId>>,
+    /// No other strand could go on when the one that runs was resumed.
+    pub alone: Cell<bool>,
     /// Strands that can go on.
     pub woken: RefCell<VecDeque<StrandId>>,
     /// Strands that wait for a recorded outcome, by its index.
@@ -470,6 +533,7 @@ impl Session {
             acts: RefCell::default(),
             spawns: RefCell::default(),
             drops: RefCell::default(),
+            alone: Cell::new(false),
             woken: RefCell::default(),
             awaiting: RefCell::default(),
             groups: RefCell::default(),
@@ -508,36 +572,30 @@ impl Session {
             fiber::suspend(Pause::Waiting);
             if let Some(answer) = strand.answer.take() {
                 strand.wait.set(None);
-                strand.too_early.replace(None);
+                strand.must_wait.set(false);
                 self.guard.host_call();
                 return answer;
             }
         }
     }
 
-    /// Takes the recorded outcome with this index when its turn has come: it is the next one, and every strand waits, as it
-    /// was when it came.
-    pub fn in_order(&self, strand: &Strand, index: usize) -> Entry {
-        if self.has_branches() || !self.replay.borrow().is_next(index) {
-            return self.recorded(strand, index);
+    /// Waits until the recorded outcome with this index is next, and takes it.
+    pub fn recorded(&self, strand: &Strand, index: usize) -> Entry {
+        if !(self.others_wait() && self.replay.borrow().is_next(index)) {
+            self.awaiting.borrow_mut().insert(index, strand.id);
+            self.suspend(strand);
         }
         let entry = self.replay.borrow_mut().take(index);
         self.took(&entry);
         entry
     }
 
-    /// Whether there may be more strands than one.
-    pub fn has_branches(&self) -> bool {
-        !self.groups.borrow().is_empty()
-    }
-
-    /// Waits until the recorded outcome with this index is next, and takes it.
-    pub fn recorded(&self, strand: &Strand, index: usize) -> Entry {
-        self.awaiting.borrow_mut().insert(index, strand.id);
-        self.suspend(strand);
-        let entry = self.replay.borrow_mut().take(index);
-        self.took(&entry);
-        entry
+    /// Every strand but the one that runs waits.
+    fn others_wait(&self) -> bool {
+        self.alone.get()
+            && self.spawns.borrow().is_empty()
+            && self.drops.borrow().is_empty()
+            && self.woken.borrow().is_empty()
     }
 
     /// From the end of the journal on, limits of computing apply.
@@ -552,7 +610,26 @@ impl Session {
     /// A recorded outcome was taken: it is the time at which the replay is.
     pub fn took(&self, entry: &Entry) {
         self.now.set(entry.ended_at);
+        self.guard.host_call();
+        if let Some((_, strand)) = current() {
+            self.arm(&strand);
+        }
         self.mark_live();
+    }
+
+    /// Where a strand computes.
+    pub fn interruption(&self, strand: &Strand) -> Interruption {
+        Interruption { scope: self.replay.borrow().scopes.path(strand.home).to_vec(), ticks: strand.ticks.get() }
+    }
+
+    /// During a replay: has a strand stopped where the first execution was interrupted, if that comes next in the journal.
+    pub fn arm(&self, strand: &Strand) {
+        if self.guard.live.get() {
+            return;
+        }
+        let replay = self.replay.borrow();
+        let next = replay.interruption().filter(|next| next.scope == replay.scopes.path(strand.home));
+        self.guard.reach(next.map(|next| next.ticks));
     }
 
     /// The run stops: the script and the journal disagree.
@@ -562,18 +639,13 @@ impl Session {
         Fail::Stopped
     }
 
-    /// Among branches, a command that may wait ends only when all of them wait, even where it could end at once: a replay,
-    /// which feeds outcomes in that moment, cannot tell the one from the other. Comes before acts that go with its outcome.
-    pub fn take_turn(&self, strand: &Strand, entry: &Entry) {
-        if strand.too_early.borrow().as_ref() == Some(&entry.position) {
-            self.wait(strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
-        }
-    }
-
-    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded.
+    /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
+    /// no reason to, lets the other strands go on first, as they do in a replay.
     pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
-        if let Some((_, strand)) = current() {
-            self.take_turn(&strand, &entry);
+        if let Some((_, strand)) = current()
+            && strand.must_wait.take()
+        {
+            self.wait(&strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
         }
         let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;

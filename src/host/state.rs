@@ -17,6 +17,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "state::get",
         params: &["key: string", "default: any?"],
+        returns: "any",
         nature: Nature::Internal,
         doc: "A durable value of the workflow; the default, or `()`, where there is none.",
         example: "state::get(\"count\", 0)",
@@ -26,6 +27,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "state::set",
         params: &["key: string", "value: any"],
+        returns: "()",
         nature: Nature::Internal,
         doc: "Sets a durable value.",
         example: "state::set(\"last\", now())",
@@ -39,6 +41,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "state::add",
         params: &["key: string", "n: int"],
+        returns: "int",
         nature: Nature::Internal,
         doc: "Adds to a number (0 where there is none) and returns the sum, atomically.",
         example: "state::add(\"count\", 1)",
@@ -48,6 +51,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "state::update",
         params: &["key: string", "change: closure"],
+        returns: "any",
         nature: Nature::Internal,
         doc: "Replaces a value by what the pure closure makes of it, atomically, and returns it.",
         example: "state::update(\"seen\", |v| if v == () { [1] } else { v })",
@@ -63,6 +67,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "state::remove",
         params: &["key: string"],
+        returns: "()",
         nature: Nature::Internal,
         doc: "Removes a value.",
         example: "state::remove(\"last\")",
@@ -110,6 +115,7 @@ type Recorded = Result<Result<Dynamic, Fail>, crate::journal::Position>;
 
 /// A command whose outcome is there at once: the recorded one, or the place for it.
 pub(super) fn now(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Recorded, Fail> {
+    strand.must_wait.set(false);
     let issued = session.replay.borrow_mut().issue_now(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
     if let Issued::Recorded(entry) = &issued {
         session.took(entry);

@@ -7,8 +7,8 @@ use rhai::{Dynamic, FnPtr, Map};
 
 use super::cleanup::{self, Registered};
 use super::fail::Fail;
-use super::function::{Call, Function, Nature, Options};
-use super::policy::{Policy, retry_after};
+use super::function::{Call, Choice, Function, Nature, Options};
+use super::policy::{self, Policy, retry_after};
 use super::session::{self, Mode, Session, Strand, encode, encode_error};
 use super::{branches, waiting};
 use crate::journal::{Kind, Outcome};
@@ -20,7 +20,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "step",
         params: &["name: string", "options: map?", "body: closure"],
+        options: &[
+            Choice::new("retry", "retry policy", "attempts, as for `retry`"),
+            Choice::new("timeout", "duration", "how long one attempt may take"),
+            Choice::new("undo", "closure", "the compensation; it gets the value"),
+            Choice::new("on_error", "closure", "the value in place of an error; it gets the error"),
+            Choice::new(
+                "at_most_once",
+                "bool",
+                "after a crash in between `interrupted` is thrown instead of a second execution",
+            ),
+            Choice::new("idempotency_key", "string", "in place of the derived one"),
+        ],
+        returns: "any",
         nature: Nature::Control,
+        errors: &["timeout", "interrupted"],
         doc: "A named scope: the unit that is shown, retried, timed and undone. Returns what its body returns.",
         example: "step(\"create invoice\", #{ retry: 5, undo: |inv| print(inv) }, || 42)",
         call: step,
@@ -29,6 +43,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "retry",
         params: &["policy: int or map", "body: closure"],
+        options: policy::KEYS,
+        returns: "any",
         nature: Nature::Control,
         doc: "Tries its body until it succeeds; steps that completed in an earlier attempt are not performed again.",
         example: "retry(#{ attempts: 3, delay: \"2s\" }, || step(\"ask\", || 1))",
@@ -38,6 +54,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "attempt",
         params: &["body: closure"],
+        returns: "map: ok, value, error",
         nature: Nature::Control,
         doc: "`try` as an expression: `#{ ok, value, error }`.",
         example: "let r = attempt(|| 1); r.ok",
@@ -47,6 +64,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "attempt_number",
         params: &[],
+        returns: "int",
         nature: Nature::Pure,
         doc: "Which attempt of the innermost step or retry this is, from 1.",
         example: "attempt_number()",
@@ -93,8 +111,7 @@ fn step(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let last = call.args.len() - 1;
     let mut plan = Plan::new(Kind::Step, name, call.closure(last)?);
     if last == 2 {
-        let known = ["retry", "timeout", "undo", "on_error", "at_most_once", "idempotency_key"];
-        let options = call.options(1, &known)?;
+        let options = call.options(1)?;
         plan.read(call, &options)?;
     }
     let (session, strand) = call.session()?;
@@ -136,6 +153,7 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
     let (outcome, attempts) = attempts(call, &place, plan)?;
     entry.attempt = attempts;
+    strand.must_wait.set(false);
     let value = leave(session, &entered, &command, entry, outcome.clone())?;
     settle(call, &place, plan, &value, &outcome);
     value
@@ -245,6 +263,9 @@ fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: im
 }
 
 fn call_body(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
+    if plan.kind == Kind::Step && session::current().is_some_and(|(s, _)| s.world.stands_for_step(&plan.name)) {
+        return super::effects::stand_in(&call.context, &plan.name, &[]);
+    }
     match plan.timeout {
         Some(duration) => branches::timeout(call, duration, &plan.body, plan.args.clone()),
         None => Ok(plan.body.call_within_context::<Dynamic>(&call.context, plan.args.clone())?),

@@ -18,6 +18,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "now",
         params: &[],
+        returns: "string",
         nature: Nature::Internal,
         doc: "The time, in UTC, as text (RFC 3339 with milliseconds); the same on replay.",
         example: "now()",
@@ -27,6 +28,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "uuid",
         params: &[],
+        returns: "string",
         nature: Nature::Pure,
         doc: "A random UUID (version 4); the same on replay.",
         example: "uuid().len()",
@@ -36,6 +38,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "random",
         params: &[],
+        returns: "float",
         nature: Nature::Pure,
         doc: "A number from 0 up to, and not including, 1; the same on replay.",
         example: "random() < 1.0",
@@ -48,6 +51,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "random_int",
         params: &["from: int", "to: int"],
+        returns: "int",
         nature: Nature::Pure,
         doc: "An integer between the two, both included; the same on replay.",
         example: "random_int(1, 6) <= 6",
@@ -57,6 +61,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "run_id",
         params: &[],
+        returns: "string",
         nature: Nature::Pure,
         doc: "The id of this run.",
         example: "run_id()",
@@ -66,7 +71,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "config",
         params: &["name: string", "default: any?"],
+        returns: "any",
         nature: Nature::Declarative,
+        errors: &["not_found"],
         doc: "A plain setting from `[config]` of the config file, fixed for a run once read.",
         example: "config(\"billing_url\", \"http://127.0.0.1:8080\")",
         call: config,
@@ -75,7 +82,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "secret",
         params: &["name: string"],
+        returns: "secret",
         nature: Nature::Declarative,
+        capability: Some("secrets"),
         doc: "A reference to a secret; its value is put in at the moment of sending, and is shown nowhere.",
         example: "secret(\"billing\")",
         call: secret,
@@ -84,6 +93,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "bearer",
         params: &["token: string or secret"],
+        returns: "map",
         nature: Nature::Declarative,
         doc: "The `auth` option of HTTP functions for a bearer token.",
         example: "bearer(secret(\"billing\"))",
@@ -93,6 +103,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "basic",
         params: &["user: string", "password: string or secret"],
+        returns: "map",
         nature: Nature::Declarative,
         doc: "The `auth` option of HTTP functions for user and password.",
         example: "basic(\"ann\", secret(\"crm\"))",
@@ -102,6 +113,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "trigger::info",
         params: &[],
+        returns: "map",
         nature: Nature::Pure,
         doc: "What started this run: `#{ kind, … }` with headers, path, scheduled time, as the kind has them.",
         example: "trigger::info().kind",

@@ -7,18 +7,19 @@ use std::time::Duration;
 use rhai::{Dynamic, FnPtr, Map};
 
 use super::fail::{Fail, is_worth_a_retry};
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
-use crate::replay::Command;
+use crate::replay::{Command, Issued};
 use crate::time::Timestamp;
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "sleep",
-        params: &["duration: string"],
+        params: &["duration: duration or time"],
+        returns: "()",
         nature: Nature::Internal,
         doc: "Waits that long, durably; never ends early.",
         example: "sleep(\"90s\")",
@@ -27,7 +28,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "sleep_until",
-        params: &["time: string"],
+        params: &["time: duration or time"],
+        returns: "()",
         nature: Nature::Internal,
         doc: "Waits until a time, durably; returns at once when it is past.",
         example: "sleep_until(\"2026-12-24T08:00[Europe/Berlin]\")",
@@ -37,6 +39,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "wait_for",
         params: &["event: string", "options: map?"],
+        options: &[
+            Choice::new("key", "string or int", "only an event with this correlation key"),
+            Choice::new("timeout", "duration or time", "when the wait is over"),
+            Choice::new("when", "closure", "pure: gets the payload, and says whether it is the one"),
+            Choice::new("since", "duration", "looks further back than the start of the run"),
+        ],
+        returns: "any or ()",
         nature: Nature::Internal,
         doc: "Waits for an event by name and key; returns its payload (`#{}` where it has none), or `()` when `timeout` is over.",
         example: "wait_for(\"payment.received\", #{ key: \"A1\", timeout: \"30d\" })",
@@ -46,6 +55,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "wait_until",
         params: &["options: map", "condition: closure"],
+        options: &[
+            Choice::new("every", "duration", "the pause between two polls"),
+            Choice::new("timeout", "duration or time", "when the wait is over"),
+        ],
+        returns: "any or ()",
         nature: Nature::Internal,
         doc: "Polls until the closure returns something other than `false` and `()`; returns that, or `()` when `timeout` is over. One entry in the journal, however many polls.",
         example: "wait_until(#{ every: \"10s\", timeout: \"1h\" }, || true)",
@@ -112,12 +126,15 @@ fn timer(
         opened
     };
     let due = entry.due.unwrap_or(due);
+    strand.due.set(Some(due));
     let retry_of =
         entry.detail.as_ref().map(|error| Arc::from(error.to_json()["message"].as_str().unwrap_or_default()));
-    while session.now.get() < due {
+    while session.now.get() < due || strand.must_wait.get() {
         session.wait(strand, command.line, What::Until { due, retry_of: retry_of.clone() });
     }
-    session.close(Entry { detail: None, due: Some(due), ..entry }, Ok(Payload::unit()))
+    strand.due.set(None);
+    let detail = strand.interrupted.take().map(|interruption| interruption.to_detail());
+    session.close(Entry { detail, due: Some(due), ..entry }, Ok(Payload::unit()))
 }
 
 /// A command that has begun, or is over already.
@@ -133,19 +150,22 @@ pub(super) enum Begun {
     },
 }
 
-/// Issues a command that may wait; waits for its turn when it is recorded. One that is not recorded waits until the journal
-/// is used up: what the present decides (a time that has come, an answer) must not come before what is recorded, and nothing
-/// is performed while the script can still diverge.
+/// Issues a command that waits; waits for its turn when it is recorded. One that is not recorded waits until the journal is
+/// used up: what the present decides (a time that has come, an answer) must not come before what is recorded, and nothing is
+/// performed while the script can still diverge. Its outcome never comes before all other strands wait, on no execution.
 pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command) -> Result<Begun, Fail> {
-    let entered = session.replay.borrow_mut().enter(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
-    if let Some(index) = entered.recorded {
-        return Ok(Begun::Closed(session.in_order(strand, index)));
-    }
-    strand.too_early.replace(session.has_branches().then(|| entered.position.clone()));
-    while !session.replay.borrow().is_live() {
-        session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
-    }
-    Ok(Begun::Open { position: entered.position, opened: entered.opened })
+    let issued = session.replay.borrow_mut().issue(strand.scope.get(), command).map_err(|d| session.diverge(d))?;
+    Ok(match issued {
+        Issued::Recorded(_) => unreachable!("a command that waits is not answered at once"),
+        Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
+        Issued::Pending { position, opened } => {
+            strand.must_wait.set(true);
+            while !session.replay.borrow().is_live() {
+                session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
+            }
+            Begun::Open { position, opened }
+        }
+    })
 }
 
 /// What a recorded entry returns to the script.
@@ -154,7 +174,7 @@ pub(super) fn recorded_value(entry: &Entry) -> Result<Dynamic, Fail> {
 }
 
 fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(1, &["key", "timeout", "when", "since"])?;
+    let options = call.options(1)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let name: Arc<str> = call.text(0)?.into();
@@ -242,7 +262,7 @@ fn next_event(
 }
 
 fn wait_until(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let options = call.options(0, &["every", "timeout"])?;
+    let options = call.options(0)?;
     let condition = super::copied(&call.closure(1)?);
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;

@@ -7,7 +7,7 @@ use rhai::{Dynamic, Map};
 use serde_json::json;
 
 use super::fail::Fail;
-use super::function::{Call, Function, Nature};
+use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Act, Answer, ChildStart, Session, Strand, What, encode, hash_text};
 use super::state;
 use super::waiting::{self, Begun};
@@ -21,7 +21,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow::run",
         params: &["name: string", "input: any?", "options: map?"],
+        options: OPTIONS,
+        returns: "any",
         nature: Nature::Internal,
+        errors: &["workflow", "not_found"],
         doc: "Starts another workflow and waits for its output; cancelled with its parent.",
         example: "workflow::run(\"hello\", #{ name: \"Ann\" })",
         call: |call| start(call, true),
@@ -30,8 +33,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow::start",
         params: &["name: string", "input: any?", "options: map?"],
+        options: OPTIONS,
+        returns: "string",
         nature: Nature::Internal,
-        doc: "Starts another workflow on its own and returns the run's id. Options: `key`, `within`, `priority`, `delay`, `at`.",
+        errors: &["not_found"],
+        doc: "Starts another workflow on its own and returns the run's id.",
         example: "workflow::start(\"hello\", #{ name: \"Ann\" }, #{ key: \"ann\" })",
         call: |call| start(call, false),
         ..Function::BASE
@@ -39,7 +45,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow::wait",
         params: &["run: string"],
+        returns: "any",
         nature: Nature::Internal,
+        errors: &["workflow", "not_found"],
         doc: "Waits for the end of a run and returns its output; throws `#{ kind: \"workflow\" }` if it failed.",
         example: "workflow::wait(workflow::start(\"hello\", ()))",
         call: wait,
@@ -48,7 +56,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow::cancel",
         params: &["run: string"],
+        returns: "()",
         nature: Nature::Internal,
+        errors: &["not_found"],
         doc: "Asks a run to end; its compensations and clean-ups run.",
         example: "workflow::cancel(workflow::start(\"hello\", ()))",
         call: cancel,
@@ -57,7 +67,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "workflow::status",
         params: &["run: string"],
+        returns: "string",
         nature: Nature::Internal,
+        errors: &["not_found"],
         doc: "The status of a run: `queued`, `running`, `waiting`, `completed`, …",
         example: "workflow::status(run_id())",
         call: status,
@@ -65,10 +77,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
 ];
 
-const OPTIONS: &[&str] = &["key", "within", "priority", "delay", "at"];
+const OPTIONS: &[Choice] = &[
+    Choice::new("key", "string or int", "a repeat returns the first run; with another input it is `invalid`"),
+    Choice::new("within", "duration", "how long repeats are known; as long as the run is kept unless given"),
+    Choice::new("priority", "int", "larger goes first"),
+    Choice::new("delay", "duration or time", "starts so much later"),
+    Choice::new("at", "duration or time", "starts then"),
+];
 
 fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
-    let options = call.options(2, OPTIONS)?;
+    let options = call.options(2)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let workflow: Arc<str> = call.text(0)?.into();
@@ -76,9 +94,18 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let key = waiting::key(call, options.get("key"))?;
     let arguments = hash_text(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
     let command = Command { arguments, ..session::command(Kind::Child, workflow.clone(), call.line()) };
-    let (position, opened) = match waiting::issue(&session, &strand, &command)? {
-        Begun::Closed(entry) => return waiting::recorded_value(&entry),
-        Begun::Open { position, opened } => (position, opened),
+    let known = session.replay.borrow().known_of_next(strand.scope.get()).map(is_asked);
+    let asked = key.is_some() || known.unwrap_or_else(|| session.world.may_skip(&workflow));
+    let (position, opened) = if attached || asked {
+        match waiting::issue(&session, &strand, &command)? {
+            Begun::Closed(entry) => return waiting::recorded_value(&entry),
+            Begun::Open { position, opened } => (position, opened),
+        }
+    } else {
+        match state::now(&session, &strand, &command)? {
+            Ok(value) => return value,
+            Err(position) => (position, None),
+        }
     };
     let now = session.now.get();
     let at = match options.due("at", now)? {
@@ -100,9 +127,8 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         at,
         attached,
     };
-    let begun = |asked| Beginning { session: &session, strand: &strand, command: &command, asked };
+    let begun = Beginning { session: &session, strand: &strand, command: &command, asked };
     if let Some(opened) = opened {
-        let begun = begun(key.is_some() || is_asked(&opened));
         let run = child_of(&opened).ok_or_else(|| call.invalid("the recorded start names no run"))?;
         return begun.go_on(opened, new(run));
     }
@@ -110,7 +136,6 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         return session.close(session.entry(&command, position), Err(error));
     }
     let start = new(session.world.new_run());
-    let begun = begun(start.key.is_some() || session.world.may_skip(&workflow));
     let detail = if begun.asked { json!({ "run": start.run, "asked": true }) } else { json!({ "run": start.run }) };
     let entry = Entry { detail: Some(Payload::from_json(&detail)), ..session.entry(&command, position) };
     if start.attached || begun.asked {
@@ -133,9 +158,6 @@ impl Beginning<'_> {
             return self.go_on(entry, start);
         }
         let (run, attached) = (start.run, start.attached);
-        if !attached {
-            self.session.take_turn(self.strand, &entry);
-        }
         self.session.acts.borrow_mut().push(Act::Start(Box::new(start)));
         if attached {
             return self.child(entry, run, true);

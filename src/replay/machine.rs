@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ScopeId, Scopes};
+use super::{Interruption, ScopeId, Scopes};
 use crate::journal::{Entry, Kind, Phase, Position, Segment};
 use crate::payload::Payload;
 
@@ -24,9 +24,9 @@ pub struct Command {
 /// The answer to a command.
 #[derive(Debug)]
 pub enum Issued {
-    /// Its outcome is the next one in the journal; it has been taken.
+    /// Its outcome was there at once; it has been taken.
     Recorded(Entry),
-    /// Its outcome is recorded with this index, after others: wait until [`Replay::upcoming`] names it, then take it.
+    /// Its outcome is recorded with this index: wait until every branch waits and [`Replay::upcoming`] names it, then take it.
     Later(usize),
     /// No outcome yet.
     Pending {
@@ -140,9 +140,11 @@ impl Replay {
         self.cursor == self.recorded.len()
     }
 
-    /// The recorded outcome with this index is the next one.
-    pub fn is_next(&self, index: usize) -> bool {
-        index == self.cursor
+    /// What the journal has of the next command in a scope, as far as it has it.
+    pub fn known_of_next(&self, scope: ScopeId) -> Option<&Entry> {
+        let position = self.scopes.next_position(scope);
+        let closed = self.closed.get(&position).and_then(|index| self.recorded[*index].as_ref());
+        closed.or_else(|| self.opened.get(&position))
     }
 
     /// Something that the journal has is still to come, if only the beginning of a command.
@@ -160,11 +162,10 @@ impl Replay {
         self.length == 0
     }
 
-    /// A command that may wait for its outcome.
+    /// A command that waits for its outcome: other branches go on before it is there.
     pub fn issue(&mut self, scope: ScopeId, command: &Command) -> Result<Issued, Divergence> {
         let Entered { position, recorded, opened } = self.enter(scope, command)?;
         Ok(match recorded {
-            Some(index) if index == self.cursor => Issued::Recorded(self.take(index)),
             Some(index) => Issued::Later(index),
             None => Issued::Pending { position, opened },
         })
@@ -176,7 +177,8 @@ impl Replay {
             Issued::Pending { position, opened: None } if !self.is_live() => {
                 Err(self.unexpected(position, Some(command)))
             }
-            Issued::Later(_) => Err(self.unexpected(self.position_at_cursor(), Some(command))),
+            Issued::Later(index) if self.is_next(index) => Ok(Issued::Recorded(self.take(index))),
+            Issued::Later(_) => Err(self.unexpected(self.position_of_next(), Some(command))),
             issued => Ok(issued),
         }
     }
@@ -201,8 +203,13 @@ impl Replay {
         match entered.recorded {
             Some(index) if index == self.cursor => Ok(Some(self.take(index))),
             None if self.is_live() => Ok(None),
-            _ => Err(self.unexpected(self.position_at_cursor(), Some(command))),
+            _ => Err(self.unexpected(self.position_of_next(), Some(command))),
         }
+    }
+
+    /// Whether the outcome with this index is the next one.
+    pub fn is_next(&self, index: usize) -> bool {
+        index == self.cursor
     }
 
     /// Takes a recorded outcome, which must be the next one.
@@ -225,12 +232,23 @@ impl Replay {
         }
     }
 
-    /// The recorded outcome that comes next was never asked for.
-    pub fn unreached(&self) -> Divergence {
-        self.unexpected(self.position_at_cursor(), None)
+    /// Where the script computed when what comes next interrupted it, if it did.
+    pub fn interruption(&self) -> Option<Interruption> {
+        let entry = self.recorded.get(self.cursor)?.as_ref()?;
+        match entry.kind {
+            Kind::Cancel => Interruption::of_cancel(entry),
+            Kind::Timer => entry.detail.as_ref().and_then(Interruption::from_detail),
+            _ => None,
+        }
     }
 
-    fn position_at_cursor(&self) -> Position {
+    /// The recorded outcome that comes next was never asked for.
+    pub fn unreached(&self) -> Divergence {
+        self.unexpected(self.position_of_next(), None)
+    }
+
+    /// Where what comes next stands; the run itself where nothing does.
+    pub fn position_of_next(&self) -> Position {
         self.recorded.get(self.cursor).and_then(Option::as_ref).map(|e| e.position.clone()).unwrap_or_default()
     }
 

@@ -12,11 +12,13 @@
 //! While a run goes on live, a completion is appended and its branch goes on until every branch waits again; only then
 //! the next completion is appended. A replay therefore feeds the closed entries back in the order of the journal, each
 //! one when all branches wait: branches interleave as they did. Log lines stand outside of that order, so that adding or
-//! removing one never makes a run diverge.
+//! removing one never makes a run diverge. An [`Interruption`] is the one entry that does not wait for all branches.
 
+mod interruption;
 mod machine;
 mod scopes;
 
+pub use interruption::Interruption;
 pub use machine::{Command, Divergence, Entered, Issued, Next, Replay};
 pub use scopes::{ScopeId, Scopes};
 

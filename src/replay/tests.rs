@@ -17,6 +17,13 @@ fn outcome(name: &str, position: &str) -> Entry {
     entry
 }
 
+/// Issues a command whose outcome is the next one, and takes that.
+fn taken(replay: &mut Replay, scope: ScopeId, name: &str) -> Entry {
+    let Ok(Issued::Later(index)) = replay.issue(scope, &command(name)) else { panic!("it is recorded") };
+    assert!(replay.is_next(index));
+    replay.take(index)
+}
+
 #[test]
 fn a_new_command_is_pending_and_a_recorded_one_is_answered() {
     let mut fresh = Replay::default();
@@ -27,7 +34,7 @@ fn a_new_command_is_pending_and_a_recorded_one_is_answered() {
 
     let mut replayed = Replay::new(vec![outcome("a", "0")]);
     assert!(!replayed.is_live());
-    assert!(matches!(replayed.issue(Scopes::ROOT, &command("a")), Ok(Issued::Recorded(e)) if e == outcome("a", "0")));
+    assert_eq!(taken(&mut replayed, Scopes::ROOT, "a"), outcome("a", "0"));
     assert!(replayed.is_live());
 }
 
@@ -36,7 +43,7 @@ fn outcomes_come_back_in_the_order_of_the_journal() {
     let mut replay = Replay::new(vec![outcome("b", "0.1.0"), outcome("a", "0.0.0")]);
     let branches = [0, 1].map(|n| replay.scopes.branch(Scopes::ROOT, 0, n));
     assert!(matches!(replay.issue(branches[0], &command("a")), Ok(Issued::Later(1))));
-    assert!(matches!(replay.issue(branches[1], &command("b")), Ok(Issued::Recorded(_))));
+    taken(&mut replay, branches[1], "b");
     assert_eq!(replay.upcoming(), Next::Recorded(1));
     assert_eq!(replay.take(1), outcome("a", "0.0.0"));
     assert_eq!(replay.upcoming(), Next::Live);
@@ -72,6 +79,9 @@ fn an_immediate_command_must_be_the_next_one() {
     let mut replay = Replay::new(vec![outcome("a", "0.0.0"), outcome("now", "0.1.0")]);
     let branch = replay.scopes.branch(Scopes::ROOT, 0, 1);
     assert!(replay.issue_now(branch, &command("now")).is_err());
+
+    let mut replay = Replay::new(vec![outcome("now", "0")]);
+    assert!(matches!(replay.issue_now(Scopes::ROOT, &command("now")), Ok(Issued::Recorded(_))));
 }
 
 #[test]
@@ -82,7 +92,7 @@ fn a_step_is_entered_and_left() {
     let entered = replay.enter(Scopes::ROOT, &step).expect("enters");
     let label = replay.scopes.label(Scopes::ROOT, "s");
     let inside = replay.scopes.attempt(Scopes::ROOT, 0, 1, &label, false);
-    assert!(matches!(replay.issue(inside, &command("a")), Ok(Issued::Recorded(_))));
+    taken(&mut replay, inside, "a");
     assert_eq!(replay.leave(&entered, &step), Ok(Some(recorded)));
 }
 
@@ -102,7 +112,7 @@ fn log_lines_are_written_once_and_never_diverge() {
     let mut replay = Replay::new(vec![line, outcome("a", "0")]);
     assert!(!replay.log(Scopes::ROOT), "the first line is in the journal");
     assert!(replay.log(Scopes::ROOT), "a second one is new");
-    assert!(matches!(replay.issue(Scopes::ROOT, &command("a")), Ok(Issued::Recorded(_))));
+    taken(&mut replay, Scopes::ROOT, "a");
 }
 
 #[test]
@@ -131,7 +141,7 @@ fn a_cancellation_stands_in_the_order() {
     let mut cancel = Entry { kind: Kind::Cancel, ..outcome("cancel", "0") };
     cancel.detail = Some(Payload::from_text("\"why\""));
     let mut replay = Replay::new(vec![outcome("a", "0"), cancel]);
-    assert!(matches!(replay.issue(Scopes::ROOT, &command("a")), Ok(Issued::Recorded(_))));
+    taken(&mut replay, Scopes::ROOT, "a");
     assert_eq!(replay.upcoming(), Next::Cancelled(Payload::from_text("\"why\"")));
     assert!(replay.is_live());
 }

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 pub const DECLARATIVE: &[&str] =
     &["workflow", "secret", "config", "hmac", "bearer", "basic", "list", "one_of", "decimal"];
 
+/// The type of an option that takes what `retry` takes first.
+pub const RETRY_POLICY: &str = "retry policy";
+
 /// Whether a call may be part of a declaration: one of [`DECLARATIVE`], or a trigger.
 pub fn is_declarative(name: &str) -> bool {
     DECLARATIVE.contains(&name) || is_trigger(name)
@@ -64,6 +67,17 @@ pub struct Param {
     pub kind: &'static str,
 }
 
+/// An option of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Its key; of a map below an option, the path to it: `batch.size`.
+    pub name: &'static str,
+    /// The type, for example `duration`.
+    pub kind: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
 /// A function that scripts can call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -81,6 +95,14 @@ pub struct Signature {
     pub example: String,
     /// The parameters of its longest form.
     pub params: Vec<Param>,
+    /// Which argument is the map of options.
+    pub options_at: Option<usize>,
+    /// Its keys.
+    pub options: Vec<Choice>,
+    /// The type of what it returns.
+    pub returns: &'static str,
+    /// Kinds of errors that it throws.
+    pub errors: &'static [&'static str],
     /// What literals have to be, by the index of the argument.
     pub literals: BTreeMap<usize, Literal>,
     /// The capability that it needs, for example `http`.
@@ -98,9 +120,27 @@ impl Signature {
             doc: String::new(),
             example: String::new(),
             params: Vec::new(),
+            options_at: None,
+            options: Vec::new(),
+            returns: "any",
+            errors: &[],
             literals: BTreeMap::new(),
             capability: None,
         }
+    }
+
+    /// The option at a path: `timeout`, `batch.size`.
+    pub fn option(&self, path: &str) -> Option<&Choice> {
+        self.options.iter().find(|option| option.name == path)
+    }
+
+    /// Keys of the map of options, or of the map below the option `within`; empty: any.
+    pub fn keys<'a>(&'a self, within: &'a str) -> impl Iterator<Item = &'static str> + Clone + 'a {
+        let below = move |name: &'static str| match within {
+            "" => Some(name),
+            within => name.strip_prefix(within)?.strip_prefix('.'),
+        };
+        self.options.iter().filter_map(move |option| below(option.name)).filter(|name| !name.contains('.'))
     }
 
     /// With what the literal at `index` has to be.

@@ -40,6 +40,8 @@ pub enum Pause {
     Waiting,
     /// Its time slice is used up; resume it when others had theirs.
     Slice,
+    /// It came to the operation at which it was to be stopped.
+    Reached,
 }
 
 /// What came of resuming a fiber.

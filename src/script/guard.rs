@@ -90,15 +90,47 @@ pub struct Guard {
     cpu: Cell<Duration>,
     memory: Cell<isize>,
     since: Cell<Duration>,
+    /// Operations of the strand that runs, or ran last, since its last host call.
+    ticks: Cell<u64>,
 }
 
 struct Fast {
     countdown: Cell<u32>,
     ceiling: Cell<isize>,
+    /// From where `countdown` began: the difference is not in `ticks` yet.
+    period: Cell<u32>,
+    ticks: Cell<u64>,
+    /// The fiber hands control back at this operation.
+    reach: Cell<u64>,
+}
+
+impl Fast {
+    /// Brings `ticks` up to date.
+    fn count(&self) {
+        let left = self.countdown.get();
+        self.ticks.set(self.ticks.get() + u64::from(self.period.get().saturating_sub(left)));
+        self.period.set(left);
+    }
+
+    /// Looks closely again after this many operations, or sooner where the fiber is to be stopped.
+    fn restart(&self, period: u32) {
+        let left = self.reach.get().saturating_sub(self.ticks.get());
+        let period = if left == 0 { period } else { period.min(u32::try_from(left - 1).unwrap_or(period)) };
+        self.period.set(period);
+        self.countdown.set(period);
+    }
 }
 
 thread_local! {
-    static FAST: Fast = const { Fast { countdown: Cell::new(PERIOD), ceiling: Cell::new(isize::MAX) } };
+    static FAST: Fast = const {
+        Fast {
+            countdown: Cell::new(PERIOD),
+            ceiling: Cell::new(isize::MAX),
+            period: Cell::new(PERIOD),
+            ticks: Cell::new(0),
+            reach: Cell::new(u64::MAX),
+        }
+    };
     static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
 }
 
@@ -112,6 +144,7 @@ struct Active {
 pub struct Entered {
     outer: Option<Active>,
     outer_ceiling: isize,
+    outer_ticks: u64,
 }
 
 impl Guard {
@@ -129,17 +162,45 @@ impl Guard {
         let active = Active { guard: Rc::clone(self), entered: now, memory: used };
         let outer = ACTIVE.replace(Some(active));
         let room = self.limits.memory as isize - self.memory.get();
-        let outer_ceiling = FAST.with(|fast| {
-            fast.countdown.set(if self.stop.borrow().is_some() { 0 } else { PERIOD });
-            fast.ceiling.replace(used.saturating_add(room))
+        let (outer_ceiling, outer_ticks) = FAST.with(|fast| {
+            fast.count();
+            let outer_ticks = fast.ticks.replace(self.ticks.get());
+            fast.reach.set(u64::MAX);
+            fast.restart(if self.stop.borrow().is_some() { 0 } else { PERIOD });
+            (fast.ceiling.replace(used.saturating_add(room)), outer_ticks)
         });
-        Entered { outer, outer_ceiling }
+        Entered { outer, outer_ceiling, outer_ticks }
+    }
+
+    /// Operations since the last host call of the strand that ran last: the same on every machine. Each strand has its own
+    /// count, which is given back with [`Guard::set_ticks`] before it goes on.
+    pub fn ticks(&self) -> u64 {
+        self.ticks.get()
+    }
+
+    /// What [`Guard::ticks`] said when the strand that is to go on was suspended.
+    pub fn set_ticks(&self, ticks: u64) {
+        self.ticks.set(ticks);
+    }
+
+    /// The strand that runs hands control back ([`fiber::Pause::Reached`]) at this operation after its last host call;
+    /// `None`: it does not.
+    pub fn reach(&self, ticks: Option<u64>) {
+        FAST.with(|fast| {
+            fast.count();
+            fast.reach.set(ticks.unwrap_or(u64::MAX));
+            fast.restart(if self.stop.borrow().is_some() { 0 } else { PERIOD });
+        });
     }
 
     /// A host call begins or has ended: the script's CPU is counted from here.
     pub fn host_call(&self) {
         self.cpu.set(Duration::ZERO);
         self.since.set(crate::time::elapsed());
+        FAST.with(|fast| {
+            fast.count();
+            fast.ticks.set(0);
+        });
     }
 
     /// CPU since the last host call.
@@ -199,9 +260,14 @@ impl Drop for Entered {
             active.guard.account(crate::time::elapsed());
             let held = active.guard.memory.get() + memory::used() - active.memory;
             active.guard.memory.set(held);
+            FAST.with(|fast| {
+                fast.count();
+                active.guard.ticks.set(fast.ticks.replace(self.outer_ticks));
+            });
         }
         FAST.with(|fast| {
-            fast.countdown.set(PERIOD);
+            fast.reach.set(u64::MAX);
+            fast.restart(PERIOD);
             fast.ceiling.set(self.outer_ceiling);
         });
     }
@@ -210,26 +276,40 @@ impl Drop for Entered {
 /// What the script engine calls at every operation: `Some` ends the script. May suspend the fiber.
 #[inline]
 pub fn progress(_operations: u64) -> Option<Dynamic> {
-    let calm = FAST.with(|fast| {
+    let (left, calm) = FAST.with(|fast| {
         let left = fast.countdown.get();
         fast.countdown.set(left.saturating_sub(1));
-        left > 0 && memory::used() <= fast.ceiling.get()
+        (left, left > 0 && memory::used() <= fast.ceiling.get())
     });
     let fits = memory::largest() <= LARGEST_BLOCK && fiber::stack_left().is_none_or(|left| left >= STACK_MARGIN);
-    if calm && fits { None } else { look_closely() }
+    if calm && fits { None } else { look_closely(left == 0) }
 }
 
+/// `over`: the countdown was at its end, so that this operation is not in it.
 #[cold]
-fn look_closely() -> Option<Dynamic> {
-    FAST.with(|fast| fast.countdown.set(PERIOD));
+fn look_closely(over: bool) -> Option<Dynamic> {
+    let reached = FAST.with(|fast| {
+        fast.count();
+        fast.ticks.set(fast.ticks.get() + u64::from(over));
+        let reached = fast.ticks.get() >= fast.reach.get();
+        if reached {
+            fast.reach.set(u64::MAX);
+        }
+        fast.restart(PERIOD);
+        reached
+    });
     let Some((guard, entered, used)) = active() else {
         memory::forget_largest();
         return None;
     };
     let now = crate::time::elapsed();
     guard.check_limits(used, now);
-    if guard.stop.borrow().is_none() && now.saturating_sub(entered) >= guard.limits.slice && fiber::on_fiber() {
-        fiber::suspend(fiber::Pause::Slice);
+    if guard.stop.borrow().is_none() && fiber::on_fiber() {
+        if reached {
+            fiber::suspend(fiber::Pause::Reached);
+        } else if now.saturating_sub(entered) >= guard.limits.slice {
+            fiber::suspend(fiber::Pause::Slice);
+        }
     }
     let stop = guard.stopped()?;
     FAST.with(|fast| fast.countdown.set(0));

@@ -13,4 +13,5 @@ pub mod rewrite;
 pub mod sandbox;
 pub mod secret;
 pub mod source;
+pub mod stand;
 pub mod value;

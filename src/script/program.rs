@@ -20,6 +20,7 @@ use super::bundle::{Bundle, resolve_import};
 use super::catalog::{Catalog, is_declarative, is_trigger};
 use super::errors::{self, Context};
 use super::source::Source;
+use super::stand::{StandIn, Stands};
 use crate::diag::Diagnostic;
 
 /// The hidden constant that carries the image; no script can spell it.
@@ -157,7 +158,7 @@ impl Program {
     /// Evaluates the declaration: modules first, then the top level of the main file (of a bare script its leading
     /// `workflow`, `trigger`, `const` and `import` statements). The functions that it calls collect what is declared.
     pub fn declare(&self, engine: &Engine) -> Result<Constants, Diagnostic> {
-        let prepared = self.build(engine, &Constants::default(), Declaring::Yes)?;
+        let prepared = self.build(engine, &Constants::default(), Declaring::Yes, &Stands::default())?;
         let constants = Constants(Rc::new(prepared.image.constants.borrow().clone()));
         *self.last.borrow_mut() = Some((constants.clone(), prepared));
         Ok(constants)
@@ -171,9 +172,21 @@ impl Program {
         {
             return Ok(prepared.clone());
         }
-        let prepared = self.build(engine, constants, Declaring::No)?;
+        let prepared = self.build(engine, constants, Declaring::No, &Stands::default())?;
         *self.last.borrow_mut() = Some((constants.clone(), prepared.clone()));
         Ok(prepared)
+    }
+
+    /// The same, where `native` stands for functions of modules: those named, as the main file calls them (`slack::post`).
+    pub fn prepare_standing(
+        &self,
+        engine: &Engine,
+        constants: &Constants,
+        functions: &[String],
+        native: StandIn,
+    ) -> Result<Prepared, Diagnostic> {
+        let stands = Stands::new(self.bundle.main(), self.main_ast(), functions, native);
+        self.build(engine, constants, Declaring::No, &stands)
     }
 
     /// Runs: calls `main`, or evaluates a bare script. Nothing declared is evaluated again.
@@ -196,7 +209,13 @@ impl Program {
         errors::from_eval(error, path, Context { program: self, engine, catalog: &Catalog::default() })
     }
 
-    fn build(&self, engine: &Engine, recorded: &Constants, declaring: Declaring) -> Result<Prepared, Diagnostic> {
+    fn build(
+        &self,
+        engine: &Engine,
+        recorded: &Constants,
+        declaring: Declaring,
+        stands: &Stands,
+    ) -> Result<Prepared, Diagnostic> {
         let image = Rc::new(Image::default());
         for path in self.bundle.order() {
             let ast = &self.asts[path];
@@ -208,8 +227,9 @@ impl Program {
             image.constants.borrow_mut().insert(path.clone(), values.clone());
             if !is_main {
                 let body = with_statements(ast, path, &image, module_body(ast.statements(), &values));
-                let module = Module::eval_ast_as_new(Scope::new(), &body, engine)
+                let mut module = Module::eval_ast_as_new(Scope::new(), &stands.hide(path, body), engine)
                     .map_err(|error| self.explain(&error, engine, path))?;
+                stands.put_into(path, &mut module);
                 image.modules.borrow_mut().insert(path.clone(), module.into());
             }
         }

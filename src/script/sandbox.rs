@@ -13,6 +13,7 @@
 
 mod arrays;
 pub(super) mod compare;
+mod mixed;
 pub(super) mod nesting;
 mod order;
 pub(super) mod show;
@@ -48,9 +49,15 @@ pub fn engine() -> Engine {
     engine.set_optimization_level(OptimizationLevel::None);
     set_limits(&mut engine);
     add_packages(&mut engine);
-    for register in
-        [arrays::register, compare::register, nesting::register, order::register, show::register, text::register]
-    {
+    for register in [
+        arrays::register,
+        compare::register,
+        mixed::register,
+        nesting::register,
+        order::register,
+        show::register,
+        text::register,
+    ] {
         register(&mut engine);
     }
     secret::register(&mut engine);

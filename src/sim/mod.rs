@@ -4,7 +4,17 @@
 //! happens, and durable is what was appended. A simulation can begin with any prefix of an earlier journal, which is
 //! what a crash leaves.
 
+mod book;
+mod broken;
+mod case;
+mod crash;
+mod functions;
+mod raised;
+mod same;
+mod site;
 mod slots;
+mod stage;
+mod suite;
 mod world;
 
 use std::cell::RefCell;
@@ -28,6 +38,8 @@ use crate::script::program::Prepared;
 use crate::store::End;
 use crate::time::Timestamp;
 
+pub use site::Folder;
+pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;
 pub use world::Written;
 
@@ -206,7 +218,13 @@ impl Sim {
                 pending.remove(&wait);
             }
             match progress {
-                Progress::Sliced => continue,
+                Progress::Sliced => {
+                    // A `timeout` counts the time that its body computes; nothing else does, so that all else stays exact.
+                    if activation.is_timed() {
+                        state.now = state.now.plus(Limits::default().slice);
+                    }
+                    continue;
+                }
                 Progress::Ended(end) => return Some(Finish::Ended(end)),
                 Progress::Diverged(divergence) => return Some(Finish::Diverged(divergence)),
                 Progress::Waiting => {}
@@ -254,7 +272,7 @@ impl Sim {
                 let latency = crate::host::session::hash_text(&format!("{key}/{attempt}/{}", request.arguments())) % 97;
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
-            What::Child { .. } | What::Start { .. } => state.now,
+            What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
             What::Lock { .. } => unreachable!("locks are looked at by themselves"),
         })
     }
@@ -290,6 +308,7 @@ impl Sim {
             }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
+            What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
             What::Lock { .. } => unreachable!("locks are answered by themselves"),
         }
     }

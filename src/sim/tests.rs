@@ -118,6 +118,21 @@ fn steps_with_effects() {
 }
 
 #[test]
+fn branches_go_on_in_the_same_order_from_their_first_line() {
+    let report = holds(
+        r#"
+        let seen = [];
+        parallel([
+            || { http::get("http://s.example/1"); seen.push("a"); wait_until(#{ every: "1s" }, || true); seen.push("a2"); },
+            || { seen.push("b"); http::get("http://s.example/2"); seen.push("b2"); sleep_until("2001-01-01T00:00Z"); seen.push("b3"); },
+            || { seen.push("c"); },
+        ]);
+        seen"#,
+    );
+    assert_eq!(report.output().expect("output").as_array().map(Vec::len), Some(6));
+}
+
+#[test]
 fn branches_that_share_variables() {
     let report = holds(
         r#"
@@ -341,4 +356,51 @@ fn a_poll_may_keep_to_a_rate() {
         }"#,
     );
     assert_eq!(report.output(), Some(json!(true)));
+}
+
+/// A script whose strands compute when something ends them: each crash leads to an end, and what is recorded replays.
+fn holds_when_interrupted(script: &str) -> serde_json::Value {
+    let sim = sim(script);
+    let whole = sim.run(Written::default());
+    let output = whole.output().unwrap_or_else(|| panic!("{:?}", whole.finish));
+    for count in 0..=whole.written.entries.len() {
+        let resumed = sim.run(whole.written.prefix(count));
+        assert!(resumed.output().is_some(), "{:?} after a crash at {count}", resumed.finish);
+        let again = sim.run(resumed.written.clone());
+        assert_eq!((again.asked, again.output()), (0, resumed.output()), "replayed after a crash at {count}");
+    }
+    output
+}
+
+#[test]
+fn a_timeout_ends_a_body_that_computes() {
+    let output = holds_when_interrupted(
+        r#"
+        let n = 0;
+        let error = attempt(|| timeout("30ms", || { loop { n += 1; } })).error.kind;
+        let after = n;
+        let inner = attempt(|| timeout("1h", || {
+            http::get("http://s.example/a");
+            let m = 0;
+            try { timeout("200ms", || { http::get("http://s.example/b"); parallel([|| { loop { m += 1; } }, || sleep("1m")]) }) }
+            catch (e) { m = -m }
+            m
+        }));
+        sleep("1s");
+        #{ error: error, same: n == after, counted: n > 0, inner: inner.value < 0, n: n }"#,
+    );
+    assert_eq!(output["error"], json!("timeout"));
+    assert_eq!((&output["same"], &output["counted"], &output["inner"]), (&json!(true), &json!(true), &json!(true)));
+}
+
+#[test]
+fn an_attempt_that_computes_too_long_is_tried_again() {
+    let output = holds_when_interrupted(
+        r#"
+        step("think", #{ timeout: "20ms", retry: #{ attempts: 3, delay: "1s" } }, || {
+            if attempt_number() < 3 { let xs = [1, 2, 3]; while true { xs.sort(|a, b| a - b); xs.map(|x| x * 2); } }
+            "thought"
+        })"#,
+    );
+    assert_eq!(output, json!("thought"));
 }

@@ -5,6 +5,7 @@
 mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
@@ -19,7 +20,9 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Memory {
     state: Mutex<State>,
-    fault: Mutex<Option<Fault>>,
+    /// What goes wrong, and with which commit from now on, from 1.
+    fault: Mutex<Option<(u64, Fault)>>,
+    commits: AtomicU64,
 }
 
 /// What goes wrong with a commit, in a simulation.
@@ -67,12 +70,35 @@ impl Memory {
     /// The store as it is found after a crash at this moment.
     #[must_use]
     pub fn crash(&self) -> Self {
-        Self { state: Mutex::new(self.state().clone()), fault: Mutex::default() }
+        Self { state: Mutex::new(self.state().clone()), ..Self::default() }
     }
 
     /// The next commit goes wrong like this.
     pub fn fail_next(&self, fault: Fault) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.fail_at(1, fault);
+    }
+
+    /// The n-th commit from now on, from 1, goes wrong like this; the others do not.
+    pub fn fail_at(&self, n: u64, fault: Fault) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some((n, fault));
+    }
+
+    /// Commits so far.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// The fault of the commit that begins.
+    fn fault(&self) -> Option<Fault> {
+        let mut planned = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, fault) = planned.as_mut()?;
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return None;
+        }
+        let fault = *fault;
+        *planned = None;
+        Some(fault)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,7 +115,8 @@ impl Clone for Memory {
 
 impl Store for Memory {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>> {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fault = self.fault();
+        self.commits.fetch_add(1, Ordering::Relaxed);
         match fault {
             Some(Fault::Full) => return Err(Error::Full),
             Some(Fault::Lost) => return Err(Error::Failed("simulated".into())),

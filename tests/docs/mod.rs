@@ -26,18 +26,33 @@ fn section(function: &Function) -> String {
         Nature::Control => "runs its closures",
         Nature::Declarative => "describes; allowed at the top level of a file with `fn main`",
     };
-    format!(
-        "### `{}({params})`\n\n{} *({nature})*\n\n```rhai\n{}\n```\n\n",
-        function.name, function.doc, function.example
-    )
+    let mut text = format!("### `{}({params})`\n\n{} *({nature})*\n\n", function.name, function.doc);
+    if !function.options.is_empty() {
+        let at = function.options_at().expect("where its options go");
+        let name = function.params[at].split(':').next().unwrap_or_default();
+        let _ = write!(text, "| key of `{name}` | type | meaning |\n| --- | --- | --- |\n");
+        for option in function.options {
+            let _ = writeln!(text, "| `{}` | {} | {} |", option.name, option.kind, option.doc.replace('|', "\\|"));
+        }
+        text.push('\n');
+    }
+    let _ = write!(text, "Returns: {}.", function.returns);
+    if !function.errors.is_empty() {
+        let _ = write!(text, " Throws: `{}`.", function.errors.join("`, `"));
+    }
+    if let Some(capability) = function.capability {
+        let _ = write!(text, " Capability: `{capability}`.");
+    }
+    let _ = write!(text, "\n\n```rhai\n{}\n```\n\n", function.example);
+    text
 }
 
 #[test]
 fn the_reference_of_functions_is_made_from_the_tables() {
     let mut text = String::from(
-        "# Functions\n\nWhat scripts can call. A type that ends in `?` may be left out. A duration is a text such as `\"90s\"`,\n\
+        "# Functions\n\nWhat scripts can call. A type that ends in `?` may be left out. Bad arguments throw `invalid`. A duration is a text such as `\"90s\"`,\n\
          `\"1h 30m\"`, `\"3d\"`, `\"2 weeks\"` or `\"PT5M\"`; a time is RFC 3339, with a zone behind it where wanted:\n\
-         `\"2026-12-24T08:00[Europe/Berlin]\"`. Made from `src/host/`.\n\n",
+         `\"2026-12-24T08:00[Europe/Berlin]\"`. A retry policy is what `retry` takes first. Made from `src/host/`.\n\n",
     );
     for function in panta::host::tables().into_iter().flatten() {
         let _ = write!(text, "{}", section(function));

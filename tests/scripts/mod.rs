@@ -6,4 +6,5 @@ mod examples;
 mod hello;
 mod invoice;
 mod names;
+mod tested;
 mod uptime;

@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "time"]),
     // Names and patterns of events.
     ("pattern", &[]),
-    // One run over virtual time: drives what the engine drives, with other surroundings.
+    // One run, and whole tests, over virtual time: what the engine drives, with other surroundings.
     ("sim", &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "time"]),
     // What a cron line, a request, a file means: pure, driven from above.
     ("trigger", &["pattern", "time"]),
@@ -46,7 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
-            "script", "store", "time", "trigger",
+            "script", "sim", "store", "time", "trigger",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.

@@ -3,12 +3,21 @@
 use rhai::{Array, Dynamic, Map};
 
 use crate::host::fail::Fail;
-use crate::host::function::{Call, Options, type_of};
-use crate::host::schema::{ONE_OF, Schema, read_decimal};
+use crate::host::function::{Call, Choice, Options, type_of};
+use crate::host::schema::{ONE_OF, Schema};
 use crate::script::secret::SecretRef;
 
 /// Signature schemes with a name.
 const SCHEMES: [&str; 5] = ["github", "stripe", "slack", "standard", "shopify"];
+
+/// What a signature in a header needs, for `hmac` and the option `verify`.
+pub(super) const KEYS: [Choice; 5] = [
+    Choice::new("header", "string", "the header with the signature"),
+    Choice::new("algorithm", "string", "`\"sha256\"` or `\"sha512\"`"),
+    Choice::new("encoding", "string", "`\"hex\"` or `\"base64\"`"),
+    Choice::new("prefix", "string", "in front of the signature, such as `sha256=`"),
+    Choice::new("secret", "secret", "the key, where it is not the second argument"),
+];
 
 /// `hmac(scheme, secret)` → `#{ scheme, secret }`, for a map with `header`, `algorithm`, `encoding`, `prefix` beside.
 pub(super) fn hmac(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
@@ -47,8 +56,7 @@ fn named(call: &Call<'_>) -> Result<String, Fail> {
 
 /// A keyed hash of the body in a header.
 fn custom(call: &Call<'_>, map: Map) -> Result<Map, Fail> {
-    let known = ["header", "algorithm", "encoding", "prefix", "secret"];
-    let options = Options::checked(map, call.function.name, &known)?;
+    let options = Options::checked(map, call.function.name, &KEYS.map(|key| key.name))?;
     let header = options.text("header")?.filter(|header| !header.is_empty());
     let header = header.ok_or_else(|| call.invalid("needs `header`, the name of the header with the signature"))?;
     let algorithm = choice(call, &options, "algorithm", &["sha256", "sha512"])?.unwrap_or_else(|| "sha256".into());
@@ -124,20 +132,4 @@ pub(super) fn one_of(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     }
     let map: Map = [(ONE_OF.into(), Dynamic::from_array(values))].into_iter().collect();
     Ok(Dynamic::from_map(map))
-}
-
-pub(super) fn decimal(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let value = &call.args[0];
-    if value.is_decimal() {
-        return Ok(value.clone());
-    }
-    let text = match (value.as_int(), value.as_float()) {
-        (Ok(number), _) => number.to_string(),
-        // The shortest text that means this float: 0.1 is 0.1.
-        (_, Ok(number)) => number.to_string(),
-        _ => call.text(0)?,
-    };
-    read_decimal(text.trim()).map(Dynamic::from_decimal).ok_or_else(|| {
-        call.invalid(format!("\"{text}\" is no decimal number; hint: write digits with a point, such as \"12.50\""))
-    })
 }

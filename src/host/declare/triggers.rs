@@ -58,19 +58,6 @@ impl TriggerKind {
         }
     }
 
-    fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Cron => &["tz", "catch_up", "overlap", "jitter", "input", "when"],
-            Self::Every => &["overlap", "jitter", "input", "when"],
-            Self::Webhook => &["methods", "verify", "respond", "dedupe", "within", "input", "when"],
-            Self::File => &["on", "settle", "input", "when"],
-            Self::Event => &["debounce", "batch", "input", "when"],
-            Self::Run => &["on", "input", "when"],
-            Self::Sql => &["every", "cursor", "input", "when"],
-            Self::Startup | Self::Mail | Self::Message => &["input", "when"],
-        }
-    }
-
     /// Its payload is `()`, so that a plain value can take its place.
     fn has_no_payload(self) -> bool {
         matches!(self, Self::Cron | Self::Every | Self::Startup)
@@ -94,7 +81,7 @@ pub(super) fn declare(call: &mut Call<'_>, kind: TriggerKind) -> Result<Dynamic,
         TriggerKind::Sql => 2,
         _ => 1,
     };
-    let options = call.options(at, kind.options())?;
+    let options = call.options(at)?;
     let mut checked = options.map.clone();
     common(call, kind, &options)?;
     match kind {
@@ -188,8 +175,7 @@ fn upper(call: &Call<'_>, method: &Dynamic) -> Result<Dynamic, Fail> {
 
 fn event(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
     options.duration("debounce")?;
-    let Some(batch) = options.map("batch")? else { return Ok(()) };
-    let batch = Options::checked(batch, "trigger::event: batch", &["size", "within"])?;
+    let Some(batch) = call.nested(options, "batch")? else { return Ok(()) };
     let size = batch.int("size")?;
     if size.is_some_and(|size| size < 1) {
         return Err(call.invalid("option `batch.size` is at least 1"));

@@ -1,6 +1,6 @@
 //! `workflow(#{ … })`: its options, each checked where it is written.
 
-use rhai::{Array, Dynamic, Map};
+use rhai::{Array, Dynamic};
 
 use super::describe::choice;
 use super::{COLLECTOR, Declaration, Upgrade, change, only_at_top};
@@ -11,26 +11,6 @@ use crate::host::policy::Policy;
 use crate::host::rate::{interval_us, no_rate};
 use crate::host::schema::Schema;
 use crate::script::value;
-
-const OPTIONS: [&str; 15] = [
-    "title",
-    "tags",
-    "input",
-    "output",
-    "allow",
-    "retry",
-    "timeout",
-    "deadline",
-    "sla",
-    "concurrency",
-    "priority",
-    "rate",
-    "on_failure",
-    "upgrade",
-    "keep",
-];
-
-const CAPABILITIES: [&str; 9] = ["http", "shell", "files", "sql", "secrets", "mail", "message", "ai", "std"];
 
 /// Runs side by side, at most: each is a row, and they are counted at every start and end.
 const MOST_AT_A_TIME: i64 = 10_000;
@@ -43,7 +23,7 @@ pub(super) fn workflow(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
             call.invalid(format!("a file declares one workflow, and line {before} has done so; hint: join the two"))
         );
     }
-    let options = call.options(0, &OPTIONS)?;
+    let options = call.options(0)?;
     let mut declaration = Declaration { line: call.line().max(1), ..Declaration::default() };
     describe(call, &options, &mut declaration)?;
     allow(call, &options, &mut declaration)?;
@@ -82,8 +62,7 @@ fn texts(call: &Call<'_>, key: &str, list: &Array) -> Result<Vec<String>, Fail> 
 }
 
 fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
-    let Some(map) = options.map("allow")? else { return Ok(()) };
-    let allow = Options::checked(map.clone(), "workflow: allow", &CAPABILITIES)?;
+    let Some(allow) = call.nested(options, "allow")? else { return Ok(()) };
     let list = |key: &str| allow.list(key)?.map(|list| texts(call, &format!("allow.{key}"), &list)).transpose();
     let http = list("http")?.unwrap_or_default();
     let files = list("files")?.unwrap_or_default();
@@ -96,7 +75,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     for key in ["message", "ai"] {
         if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { allow.flag(key).map(drop)? }
     }
-    declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(map)));
+    declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(allow.map)));
     Ok(())
 }
 
@@ -108,12 +87,11 @@ fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     declaration.timeout = options.duration("timeout")?;
     declaration.deadline = options.duration("deadline")?;
     declaration.keep = options.duration("keep")?;
-    if let Some(map) = options.map("sla")? {
-        let sla = Options::checked(map.clone(), "workflow: sla", &["after", "notify"])?;
+    if let Some(sla) = call.nested(options, "sla")? {
         if sla.duration("after")?.is_none() || sla.text("notify")?.is_none() {
             return Err(call.invalid("option `sla` needs both, such as `#{ after: \"4h\", notify: \"ops\" }`"));
         }
-        declaration.sla = Some(map);
+        declaration.sla = Some(sla.map);
     }
     Ok(())
 }
@@ -131,21 +109,20 @@ fn flow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Re
     if let Some(rate) = declaration.rate.as_deref().filter(|rate| interval_us(rate).is_none()) {
         return Err(call.invalid(format!("option `rate`: {}", no_rate(rate))));
     }
-    declaration.concurrency = options.map("concurrency")?;
-    if let Some(map) = &declaration.concurrency {
-        concurrency(call, map.clone())?;
+    if let Some(map) = call.nested(options, "concurrency")? {
+        concurrency(call, &map)?;
+        declaration.concurrency = Some(map.map);
     }
     if let Some(target) = options.get("on_failure") {
-        on_failure(call, target)?;
+        on_failure(call, options, target)?;
         declaration.on_failure = Some(value::encode(target).map_err(|e| call.invalid(e.within("on_failure")))?);
     }
     Ok(())
 }
 
-fn concurrency(call: &Call<'_>, map: Map) -> Result<(), Fail> {
-    let options = Options::checked(map, "workflow: concurrency", &["key", "limit", "on_conflict"])?;
+fn concurrency(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
     options.closure("key")?;
-    choice(call, &options, "on_conflict", &["queue", "skip", "cancel_running"])?;
+    choice(call, options, "on_conflict", &["queue", "skip", "cancel_running"])?;
     match options.int("limit")? {
         Some(limit) if !(1..=MOST_AT_A_TIME).contains(&limit) => {
             Err(call.invalid(format!("option `concurrency.limit` lies between 1 and {MOST_AT_A_TIME}, not {limit}")))
@@ -154,16 +131,16 @@ fn concurrency(call: &Call<'_>, map: Map) -> Result<(), Fail> {
     }
 }
 
-fn on_failure(call: &Call<'_>, target: &Dynamic) -> Result<(), Fail> {
+fn on_failure(call: &Call<'_>, options: &Options, target: &Dynamic) -> Result<(), Fail> {
     if target.is_string() {
         return Ok(());
     }
-    let map = target.clone().try_cast::<Map>().ok_or_else(|| {
-        call.invalid(format!(
+    if !target.is_map() {
+        return Err(call.invalid(format!(
             "option `on_failure` is a channel's name or `#{{ workflow: \"name\" }}`, not {}",
             type_of(target)
-        ))
-    })?;
-    let options = Options::checked(map, "workflow: on_failure", &["workflow"])?;
+        )));
+    }
+    let options = call.nested(options, "on_failure")?.expect("it is there, and a map");
     options.text("workflow")?.map(drop).ok_or_else(|| call.invalid("option `on_failure` needs `workflow`"))
 }

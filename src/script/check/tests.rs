@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use insta::assert_snapshot;
 
 use super::super::bundle::{Bundle, Stdlib};
-use super::super::catalog::{Catalog, Kind, Literal, Signature};
+use super::super::catalog::{Catalog, Choice, Kind, Literal, Signature};
 use super::super::program::{Program, install};
 use super::super::rewrite::rewrite;
 use super::super::sandbox;
@@ -27,7 +27,13 @@ fn catalog() -> Catalog {
         signature("http::delete", 1, 2, Kind::Mutating),
         signature("mail::send", 1, 1, Kind::Mutating),
         signature("sleep", 1, 1, Kind::Internal).literal(0, Literal::Duration),
-        signature("wait_for", 1, 2, Kind::Internal),
+        Signature {
+            options_at: Some(1),
+            options: ["key", "timeout", "batch", "batch.size"]
+                .map(|name| Choice { name, kind: "any", doc: "" })
+                .to_vec(),
+            ..signature("wait_for", 1, 2, Kind::Internal)
+        },
         signature("task::ask", 1, 1, Kind::Internal),
         signature("step", 2, 3, Kind::Control),
         signature("parallel", 1, 1, Kind::Control),
@@ -326,6 +332,25 @@ error[E0307]: `soon` is not a duration
 2 | wait_for("x", #{ key: 1, timeout: "soon" });
   |                                   ^^^^^^
 "#);
+}
+
+#[test]
+fn options_are_those_of_the_function() {
+    let script = "wait_for(\"x\", #{ timout: \"1h\", key: 1 });\nwait_for(\"x\", #{ batch: #{ sice: 1 } });\nsleep(#{ any: 1 });";
+    assert_snapshot!(found(script), @r#"
+    error[E0307]: `wait_for` has no option `timout`
+     --> main.rhai:1:18
+      |
+    1 | wait_for("x", #{ timout: "1h", key: 1 });
+      |                  ^^^^^^
+      = hint: did you mean `timeout`?
+    error[E0307]: `wait_for` has no option `sice` in `batch`
+     --> main.rhai:2:28
+      |
+    2 | wait_for("x", #{ batch: #{ sice: 1 } });
+      |                            ^^^^
+      = hint: did you mean `size`?
+    "#);
 }
 
 #[test]

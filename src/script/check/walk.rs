@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
+use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Ident, Position, Stmt, StmtBlock};
 
-use super::super::catalog::{Kind, is_declarative};
+use super::super::catalog::{Kind, RETRY_POLICY, Signature, is_declarative};
 use super::super::errors;
 use super::super::program::full_name;
 use super::super::source::Source;
@@ -317,17 +317,49 @@ impl<'a> Walker<'a> {
     }
 
     fn literals(&mut self, name: &str, call: &FnCallExpr) {
-        if self.known.catalog.find(name).is_empty() {
-            return;
-        }
+        let catalog = self.known.catalog;
+        let Some(function) = catalog.find(name).first() else { return };
         for (index, arg) in call.args.iter().enumerate() {
             self.literal(name, index, arg);
             if let Expr::Map(parts, _) = arg {
-                for (key, value) in &parts.0 {
-                    self.literal(&format!("{name}.{}", key.name), index, value);
-                }
+                self.option_map(function, index, "", &parts.0);
             }
         }
+    }
+
+    /// The literal map of options of a call, or the one below the option `within`.
+    fn option_map(&mut self, function: &Signature, index: usize, within: &str, map: &[(Ident, Expr)]) {
+        let takes = function.options_at == Some(index);
+        for (key, value) in map {
+            let path = if within.is_empty() { key.name.to_string() } else { format!("{within}.{}", key.name) };
+            self.literal(&format!("{}.{path}", function.name), index, value);
+            if !takes {
+                continue;
+            }
+            // What is wrong in a declaration is found by evaluating it.
+            if function.kind != Kind::Declarative {
+                self.option(function, within, &key.name, key.pos);
+            }
+            let Expr::Map(parts, _) = value else { continue };
+            if function.option(&path).is_some_and(|option| option.kind == RETRY_POLICY) {
+                let catalog = self.known.catalog;
+                let Some(retry) = catalog.find("retry").first() else { continue };
+                self.option_map(retry, 0, "", &parts.0);
+            } else if function.keys(&path).next().is_some() {
+                self.option_map(function, index, &path, &parts.0);
+            }
+        }
+    }
+
+    fn option(&mut self, function: &Signature, within: &str, key: &str, pos: Position) {
+        let keys = function.keys(within);
+        if keys.clone().next().is_none() || keys.clone().any(|known| known == key) {
+            return;
+        }
+        let hint = suggest::did_you_mean(key, keys.clone())
+            .unwrap_or_else(|| format!("known: {}", keys.collect::<Vec<_>>().join(", ")));
+        let of = if within.is_empty() { String::new() } else { format!(" in `{within}`") };
+        self.find("E0307", format!("`{}` has no option `{key}`{of}", function.name), pos, Some(hint));
     }
 
     fn literal(&mut self, name: &str, index: usize, arg: &Expr) {

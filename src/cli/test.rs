@@ -1,0 +1,158 @@
+//! `panta test`: the tests of a scripts folder, in virtual time.
+
+mod junit;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Common;
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json, lasted, line, note};
+use crate::reload::{self, STDLIB};
+use crate::script::bundle::{self, Kind, Sources, classify};
+use crate::sim::{Folder, Selection, TestOutcome, TestReport, run_tests};
+
+/// Runs the tests of scripts, in virtual time and without touching anything
+#[derive(Args, Debug)]
+pub(super) struct Test {
+    /// Test files, scripts and folders of them; `scripts` or this folder where none is given
+    paths: Vec<PathBuf>,
+    /// Only tests whose name or file has this text
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Run them again whenever a script changes
+    #[arg(long)]
+    watch: bool,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl Test {
+    pub(super) fn execute(&self, common: &Common) -> Result<Exit, Fault> {
+        let default = super::default_scripts();
+        let paths = if self.paths.is_empty() { std::slice::from_ref(&default) } else { &self.paths[..] };
+        let places = paths.iter().map(|path| place(path, &default)).collect::<Result<Vec<_>, _>>()?;
+        if self.watch {
+            return self.again_and_again(&places, common);
+        }
+        self.once(&places, common)
+    }
+
+    fn once(&self, places: &[Place], common: &Common) -> Result<Exit, Fault> {
+        let began = crate::time::elapsed();
+        let mut whole = TestReport::default();
+        for place in places {
+            let sources = Box::new(bundle::Folder::new(&place.root));
+            let files = place.files(&*sources);
+            let folder = Arc::new(Folder { sources, stdlib: STDLIB });
+            let selection = Selection { files, filter: self.filter.clone(), ..Selection::default() };
+            let report = run_tests(&folder, &selection);
+            whole.outcomes.extend(report.outcomes);
+            whole.broken.extend(report.broken);
+        }
+        if let Some(file) = &self.junit {
+            std::fs::write(file, junit::report(&whole))
+                .map_err(|error| Fault::usage(format!("`{}` cannot be written: {error}", file.display())))?;
+        }
+        let took = crate::time::elapsed().saturating_sub(began);
+        Ok(show(&whole, took, common.json))
+    }
+
+    fn again_and_again(&self, places: &[Place], common: &Common) -> Result<Exit, Fault> {
+        let cannot = |error: reload::Error| Fault::usage(format!("the scripts cannot be watched: {error}"));
+        let (sender, changes) = std::sync::mpsc::channel();
+        let mut watches = Vec::new();
+        for place in places {
+            let (watch, events) = reload::Watch::start(&place.root, reload::Options::default()).map_err(cannot)?;
+            watches.push(watch);
+            let sender = sender.clone();
+            std::thread::spawn(move || events.into_iter().try_for_each(|event| sender.send(event)));
+        }
+        loop {
+            self.once(places, common)?;
+            // A whole scan every so often is no change of anything.
+            while !matches!(changes.recv(), Ok(reload::Event::Changed { .. }) | Err(_)) {}
+            while changes.try_recv().is_ok() {}
+        }
+    }
+}
+
+/// A scripts folder, and what of it is tested.
+struct Place {
+    root: PathBuf,
+    /// One file; all where there is none.
+    file: Option<String>,
+}
+
+impl Place {
+    fn files(&self, folder: &dyn Sources) -> Vec<String> {
+        match &self.file {
+            Some(file) => vec![file.clone()],
+            None => folder.list().into_iter().filter(|file| classify(file) == Kind::Test).collect(),
+        }
+    }
+}
+
+/// The folder that names of workflows start at: `scripts` where the path lies in it, else the folder that is given, or
+/// that the file lies in.
+fn place(path: &Path, scripts: &Path) -> Result<Place, Fault> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Ok(Place { root: path.to_owned(), file: None });
+    }
+    let path = match path.to_str().and_then(|text| text.strip_suffix(".rhai")) {
+        Some(script) if !script.ends_with(".test") => PathBuf::from(format!("{script}.test.rhai")),
+        _ => path.to_owned(),
+    };
+    if !path.is_file() {
+        let hint = "a test file is named after its script: `invoice.test.rhai` beside `invoice.rhai`";
+        return Err(Fault::usage(format!("there are no tests `{}`; hint: {hint}", path.display())));
+    }
+    let inside = path.strip_prefix(scripts).ok().filter(|_| scripts != Path::new("."));
+    let root = match inside {
+        Some(_) => scripts.to_owned(),
+        None => path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
+    };
+    let file = bundle::relative(&root, &path).filter(|file| classify(file) == Kind::Test);
+    let file = file
+        .ok_or_else(|| Fault::usage(format!("`{shown}` is no file of tests; hint: its name ends in `.test.rhai`")))?;
+    Ok(Place { root, file: Some(file) })
+}
+
+fn show(report: &TestReport, took: std::time::Duration, as_json: bool) -> Exit {
+    let (passed, failed) = report.counts();
+    if as_json {
+        let tests: Vec<_> = report.outcomes.iter().map(test_json).collect();
+        json(&json!({ "passed": passed, "failed": failed, "tests": tests, "diagnostics": report.broken }));
+    } else {
+        for outcome in &report.outcomes {
+            let (word, status) = if outcome.failure.is_some() { ("failed", "failed") } else { ("ok", "completed") };
+            let word = Paint::of_status(status).on(Stream::Out, word);
+            line(&format!("{word} {} {} ({})", outcome.file, outcome.test, lasted(outcome.took)));
+        }
+        report.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(diagnostic);
+    }
+    report.broken.iter().for_each(diagnostic);
+    let summary = format!("{passed} passed, {failed} failed");
+    if as_json {
+        note(&summary);
+    } else {
+        note(&format!("in {}", lasted(took)));
+        line(&summary);
+    }
+    match (report.broken.is_empty(), failed) {
+        (false, _) => Exit::Usage,
+        (true, 0) => Exit::Done,
+        (true, _) => Exit::Failed,
+    }
+}
+
+fn test_json(outcome: &TestOutcome) -> serde_json::Value {
+    json!({
+        "file": outcome.file, "test": outcome.test, "line": outcome.line, "ok": outcome.failure.is_none(),
+        "ms": outcome.took.as_secs_f64() * 1000.0, "failure": outcome.failure,
+    })
+}

@@ -1,0 +1,127 @@
+//! Who carries out the effects of a worker: the performer on the worker's own runtime, or, where nothing may touch the
+//! outside, what answers in its place.
+
+use std::rc::Rc;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::pending::Pending;
+use super::surroundings::RunSecrets;
+use super::worker::Message;
+use super::world::RunWorld;
+use crate::effect::{Attempt, Outcome, Performer};
+use crate::host::session::{Answer, Ask, What, hash_text};
+use crate::id::RunId;
+
+/// Answers effects in place of the outside.
+pub trait Mocks {
+    /// The answer to an effect of a run, or to a call of what is stood for.
+    fn answer(&self, run: RunId, ask: &Ask) -> Mocked;
+    /// Whether something stands in place of the body of steps with this name.
+    fn stands_for_step(&self, name: &str) -> bool;
+    /// Functions of modules that something stands for, as the main file names them: `slack::post`.
+    fn functions(&self) -> Vec<String>;
+    /// Something went wrong that the runs must not see: nothing goes on.
+    fn has_stopped(&self) -> bool;
+}
+
+/// What becomes of an effect that is not carried out by itself.
+pub enum Mocked {
+    /// It has this outcome.
+    Answer(Answer),
+    /// It never ends.
+    Never,
+    /// It is carried out after all, while the caller waits.
+    Perform,
+}
+
+/// The hands of a worker. What they have done comes back as a message.
+pub(super) struct Hands {
+    performer: Performer,
+    mocks: Option<(Rc<dyn Mocks>, tokio::runtime::Runtime)>,
+}
+
+impl Hands {
+    /// Effects touch the outside.
+    pub(super) fn real(performer: Performer) -> Self {
+        Self { performer, mocks: None }
+    }
+
+    /// Effects are answered by `mocks`.
+    pub(super) fn mocked(performer: Performer, mocks: Rc<dyn Mocks>) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        Self { performer, mocks: Some((mocks, runtime)) }
+    }
+
+    /// What is shared by all effects.
+    pub(super) fn performer(&self) -> &Performer {
+        &self.performer
+    }
+
+    /// What answers in place of the outside.
+    pub(super) fn mocks(&self) -> Option<&Rc<dyn Mocks>> {
+        self.mocks.as_ref().map(|(mocks, _)| mocks)
+    }
+
+    /// Starts an effect; its outcome goes to `inbox`.
+    pub(super) fn perform(
+        &self,
+        run: RunId,
+        ask: Ask,
+        world: &Rc<RunWorld>,
+        inbox: &UnboundedSender<Message>,
+    ) -> Pending {
+        let (world, inbox) = (Rc::clone(world), inbox.clone());
+        let wait = ask.wait;
+        let Some((mocks, runtime)) = &self.mocks else {
+            let task = tokio::task::spawn_local(async move {
+                let outcome = carry_out(run, ask, &world).await;
+                let _ = inbox.send(Message::Answer(run, wait, Answer::Effect(outcome)));
+            });
+            return Pending::Effect(Some(task.abort_handle()));
+        };
+        let refused = match &ask.what {
+            What::Effect { request, .. } => Performer::admit(request, &world.allow).err(),
+            _ => None,
+        };
+        let answer = match refused.map_or_else(|| mocks.answer(run, &ask), |it| Mocked::Answer(Answer::Effect(Err(it))))
+        {
+            Mocked::Answer(answer) => answer,
+            Mocked::Never => return Pending::Effect(None),
+            Mocked::Perform => Answer::Effect(runtime.block_on(carry_out(run, ask, &world))),
+        };
+        let _ = inbox.send(Message::Answer(run, wait, answer));
+        Pending::Effect(None)
+    }
+
+    /// Removes the folder that a run made for itself.
+    pub(super) fn remove_temp(&self, run: RunId, performer: Performer) {
+        let remove = move || {
+            if let Err(failure) = performer.remove_temp(&run.to_string()) {
+                tracing::debug!("the folder of run {run} is left: {failure}");
+            }
+        };
+        if self.mocks.is_some() {
+            remove();
+        } else {
+            tokio::task::spawn_blocking(remove);
+        }
+    }
+}
+
+async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {
+    let What::Effect { request, attempt, key, undo, again, .. } = ask.what else {
+        unreachable!("only effects are performed")
+    };
+    let nonce = move |name: &str| format!("{:016x}", hash_text(&format!("{run}/{name}")));
+    let secrets = RunSecrets { all: &world.shared.options.secrets, nonce: Box::new(nonce) };
+    let attempt = Attempt {
+        number: attempt,
+        idempotency_key: &key,
+        undo: undo.as_deref(),
+        again,
+        allow: &world.allow,
+        secrets: &secrets,
+    };
+    world.performer.perform(&request, attempt).await
+}
