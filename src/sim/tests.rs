@@ -296,24 +296,6 @@ fn locks_are_taken_in_turn_and_left_in_any_case() {
 }
 
 #[test]
-fn what_ends_at_once_keeps_its_place_among_branches() {
-    let report = holds(
-        r#"
-        fn loser() { scope(|| { on_exit("bye", || state::set("f", 1)); sleep("1h") }) }
-        fn main() {
-            let past = "2020-01-01T00:00:00Z";
-            parallel([
-                || { sleep_until(past); state::set("a", 1); sleep("1ms"); workflow::start("x", 1); state::set("b", 1) },
-                || { state::set("c", 1); sleep_until(past); state::set("d", 1) },
-                || { workflow::start("y", 1); wait_until(#{ every: "1s" }, || true); state::set("e", 1); 5 },
-                || race([|| loser(), || { sleep("2ms"); sleep_until(past); 6 }]).value,
-            ])
-        }"#,
-    );
-    assert_eq!(report.output(), Some(json!([(), (), 5, 6])));
-}
-
-#[test]
 fn a_lock_is_left_by_what_is_dropped_inside_of_it() {
     let report = holds(
         r#"

@@ -3,6 +3,7 @@
 mod api;
 mod events;
 mod hooks;
+mod locks;
 mod streams;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod daemon;
+mod locks;
 mod look;
 mod run;
 
