@@ -98,6 +98,7 @@ impl Bench {
             subscriptions: vec![Subscription { name: "payment".into(), key: Some(key), after: 0, since: Timestamp(0) }],
             children: vec![],
             slots: vec![],
+            tasks: vec![],
         }]
     }
 }

@@ -6,13 +6,18 @@ use serde_json::{Value, json};
 use super::Common;
 use super::client::{Client, escaped};
 use super::output::{Exit, Fault};
+use super::tasks::Wanted;
 use crate::config::Config;
-use crate::id::RunId;
+use crate::engine::Error;
+use crate::engine::people::Given;
+use crate::host::schema::Texts;
+use crate::id::{RunId, TaskId};
 use crate::journal::decode_segment;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::sqlite::{self, Sqlite};
-use crate::store::{Applied, Change, Event, Run, RunFilter, Status, Store};
+use crate::store::{Applied, Change, Event, PROGRESS, Run, RunFilter, Status, Store, TaskFilter};
+use crate::task::{self, Task};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Events read at once from the store.
@@ -48,7 +53,7 @@ impl Access {
     /// Runs, newest first.
     pub(super) async fn runs(&self, filter: &RunFilter) -> Result<Vec<Value>, Fault> {
         match self {
-            Self::Store(store) => Ok(store.runs(filter)?.iter().map(Run::to_json).collect()),
+            Self::Store(store) => store.runs(filter)?.iter().map(|run| with_progress(store, run)).collect(),
             Self::Daemon(client) => {
                 let mut query = vec![format!("limit={}", filter.limit)];
                 query.extend(filter.workflow.as_deref().map(|name| format!("workflow={}", escaped(name))));
@@ -64,7 +69,7 @@ impl Access {
     /// One run.
     pub(super) async fn run(&self, run: RunId) -> Result<Value, Fault> {
         match self {
-            Self::Store(store) => Ok(row(store, run)?.to_json()),
+            Self::Store(store) => with_progress(store, &row(store, run)?),
             Self::Daemon(client) => client.get(&format!("/api/v1/runs/{run}")).await,
         }
     }
@@ -146,6 +151,76 @@ impl Access {
     }
 }
 
+/// An answer to a task, as it was given.
+pub(super) struct Said {
+    pub(super) choice: Option<String>,
+    pub(super) data: Value,
+    pub(super) by: Option<String>,
+    pub(super) note: Option<String>,
+}
+
+impl Access {
+    /// Tasks, newest first.
+    pub(super) async fn tasks(&self, config: &Config, wanted: &Wanted) -> Result<Vec<Value>, Fault> {
+        match self {
+            Self::Store(store) => {
+                let filter = TaskFilter {
+                    status: wanted.status,
+                    to: wanted.to.as_deref().map(|who| config.people.inbox(who)).unwrap_or_default(),
+                    workflow: wanted.workflow.clone(),
+                    run: wanted.run,
+                    limit: wanted.limit,
+                    before: None,
+                };
+                Ok(store.tasks(&filter)?.iter().map(|task| shown(config, task)).collect())
+            }
+            Self::Daemon(client) => {
+                let mut query = vec![format!("limit={}", wanted.limit)];
+                query.extend(wanted.to.as_deref().map(|who| format!("to={}", escaped(who))));
+                query.extend(wanted.status.map(|status| format!("status={}", status.name())));
+                query.extend(wanted.workflow.as_deref().map(|name| format!("workflow={}", escaped(name))));
+                query.extend(wanted.run.map(|run| format!("run={run}")));
+                let answer = client.get(&format!("/api/v1/tasks?{}", query.join("&"))).await?;
+                Ok(answer["tasks"].as_array().cloned().unwrap_or_default())
+            }
+        }
+    }
+
+    /// Answers a task; the task as it is then.
+    pub(super) async fn answer(&self, config: &Config, task: TaskId, said: &Said) -> Result<Value, Fault> {
+        match self {
+            Self::Store(store) => kept_answer(store, config, task, said),
+            Self::Daemon(client) => {
+                let body = json!({ "choice": said.choice, "data": said.data, "by": said.by, "note": said.note });
+                client.post(&format!("/api/v1/tasks/{task}/answer"), &body, &[]).await
+            }
+        }
+    }
+}
+
+/// A task as the API shows it.
+fn shown(config: &Config, task: &Task) -> Value {
+    task.to_json(config.links(&config.listen).task(task.id, None).ok().as_deref())
+}
+
+/// Answers where no daemon runs: the run finds it when it is taken up.
+fn kept_answer(store: &Sqlite, config: &Config, task: TaskId, said: &Said) -> Result<Value, Fault> {
+    let row = store.task(task)?.ok_or(Error::UnknownTask(task))?;
+    if row.status != task::Status::Open {
+        return Err(Error::TaskOver(Box::new(row)).into());
+    }
+    let Said { choice, data, by, note } = said;
+    let (choice, data, by, note) = (choice.clone(), data.clone(), by.clone(), note.clone());
+    let given = Given { choice, data, by, note, texts: Texts::Strict };
+    let at = SystemClock.now();
+    let answer = config.people.judge(&row, &given, at).map_err(Error::from)?;
+    match store.commit(&[Change::AnswerTask { task, answer, at }])?.pop() {
+        Some(Applied::Task { task, fresh: true }) => Ok(shown(config, &task)),
+        Some(Applied::Task { task, .. }) => Err(Error::TaskOver(task).into()),
+        _ => Err(Error::UnknownTask(task).into()),
+    }
+}
+
 /// As long as an event id counts: the same as of a running engine.
 const REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
 
@@ -166,6 +241,13 @@ fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Faul
     let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS) }])?;
     let fresh = matches!(applied.first(), Some(Applied::Emitted { fresh: true, .. }));
     Ok(json!({ "event": id, "started": [], "repeated": !fresh }))
+}
+
+/// A run as the API shows it.
+fn with_progress(store: &Sqlite, run: &Run) -> Result<Value, Fault> {
+    let mut shown = run.to_json();
+    shown["progress"] = store.state(PROGRESS, &run.id.to_string())?.as_ref().map(Payload::to_json).unwrap_or_default();
+    Ok(shown)
 }
 
 fn row(store: &Sqlite, run: RunId) -> Result<Run, Fault> {

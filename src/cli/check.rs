@@ -1,5 +1,9 @@
 //! `panta check` and `panta explain`: mistakes without running, and what a code means.
 
+mod mend;
+mod report;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,16 +12,26 @@ use clap::Args;
 use super::Common;
 use super::output::{Exit, Fault, diagnostic, json, line, note};
 use crate::diag::{Diagnostic, codes, suggest};
-use crate::engine::{self, Settings};
+use crate::engine::{self, Deployed, Settings};
 use crate::reload::STDLIB;
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
-use crate::trigger::verify;
+use crate::script::source::Source;
+use crate::trigger::{cycles, verify};
 
 /// Finds mistakes in scripts without running them
 #[derive(Args, Debug)]
 pub(super) struct Check {
     /// Scripts and folders of scripts; `scripts` or this folder where none is given
     paths: Vec<PathBuf>,
+    /// Mends what needs no thought, and says what was changed
+    #[arg(long)]
+    fix: bool,
+    /// Shows what each workflow starts on and touches; with `--json` it always does
+    #[arg(long)]
+    report: bool,
+    /// Fails on warnings too
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Explains an error code
@@ -31,18 +45,47 @@ impl Check {
     pub(super) fn execute(&self, common: &Common) -> Result<Exit, Fault> {
         let default = super::default_scripts();
         let paths = if self.paths.is_empty() { std::slice::from_ref(&default) } else { &self.paths[..] };
-        let (mut scripts, mut findings) = (0, Vec::new());
+        let mut all = Checked::default();
         for path in paths {
             let (folder, files) = files(path)?;
             let settings = Arc::clone(&common.config(folder.root())?.settings) as Arc<dyn Settings>;
-            for file in files {
-                scripts += 1;
-                findings.extend(findings_of(&folder, &file, &settings));
+            let mut scripts = Scripts { folder, files, settings, edited: BTreeMap::new() };
+            if self.fix {
+                mend::mend(&mut scripts, common.json)?;
             }
+            all.add(scripts.check());
         }
         // A module's fault is found once for each workflow that imports it.
-        crate::diag::sort(&mut findings);
-        Ok(report(scripts, &findings, common.json))
+        crate::diag::sort(&mut all.findings);
+        Ok(self.tell(&all, common.json))
+    }
+
+    fn tell(&self, all: &Checked, as_json: bool) -> Exit {
+        for finding in &all.findings {
+            if as_json {
+                json(&serde_json::to_value(finding).unwrap_or_default());
+            } else {
+                diagnostic(finding);
+            }
+        }
+        for workflow in all.workflows.iter().filter(|_| as_json || self.report) {
+            if as_json { json(&report::json(workflow)) } else { line(&report::text(workflow)) }
+        }
+        let errors = all.findings.iter().filter(|finding| finding.is_error()).count();
+        let warnings = all.findings.len() - errors;
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let summary =
+            format!("{}, {}, {}", count(all.scripts, "script"), count(errors, "error"), count(warnings, "warning"));
+        if as_json {
+            note(&summary);
+        } else {
+            line(&summary);
+        }
+        let mendable = all.findings.iter().filter(|finding| finding.fix.is_some()).count();
+        if mendable > 0 && !self.fix {
+            note(&format!("{} can be mended: `{} check --fix`", count(mendable, "finding"), super::output::program()));
+        }
+        if errors > 0 || (self.strict && warnings > 0) { Exit::Failed } else { Exit::Done }
     }
 }
 
@@ -56,36 +99,83 @@ fn files(path: &Path) -> Result<(Folder, Vec<String>), Fault> {
     super::scripts::located(path).map(|(folder, file)| (folder, vec![file]))
 }
 
-fn findings_of(folder: &Folder, file: &str, settings: &Arc<dyn Settings>) -> Vec<Diagnostic> {
-    match Bundle::load(file, folder, STDLIB) {
-        Ok(bundle) => {
-            let (deployed, mut findings) = engine::examine(bundle, settings);
-            findings.extend(deployed.iter().flat_map(verify::diagnose));
-            findings
-        }
-        Err(faults) => faults,
+/// A workflow without errors.
+struct Workflow {
+    deployed: Deployed,
+    touches: engine::Touches,
+}
+
+/// What came of checking.
+#[derive(Default)]
+struct Checked {
+    scripts: usize,
+    findings: Vec<Diagnostic>,
+    workflows: Vec<Workflow>,
+}
+
+impl Checked {
+    fn add(&mut self, other: Self) {
+        self.scripts += other.scripts;
+        self.findings.extend(other.findings);
+        self.workflows.extend(other.workflows);
     }
 }
 
-fn report(scripts: usize, findings: &[Diagnostic], as_json: bool) -> Exit {
-    for finding in findings {
-        if as_json {
-            json(&serde_json::to_value(finding).unwrap_or_default());
-        } else {
-            diagnostic(finding);
+/// The scripts of one folder, with texts that are not written yet.
+struct Scripts {
+    folder: Folder,
+    files: Vec<String>,
+    settings: Arc<dyn Settings>,
+    /// Texts that take the place of those on disk, by path.
+    edited: BTreeMap<String, String>,
+}
+
+impl Sources for Scripts {
+    fn read(&self, path: &str) -> Result<Source, Diagnostic> {
+        match self.edited.get(path) {
+            Some(text) => Source::from_text(path, text),
+            None => self.folder.read(path),
         }
     }
-    let errors = findings.iter().filter(|finding| finding.is_error()).count();
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let (all, wrong, odd) =
-        (count(scripts, "script"), count(errors, "error"), count(findings.len() - errors, "warning"));
-    let summary = format!("{all}, {wrong}, {odd}");
-    if as_json {
-        note(&summary);
-    } else {
-        line(&summary);
+
+    fn list(&self) -> Vec<String> {
+        self.folder.list()
     }
-    if errors > 0 { Exit::Failed } else { Exit::Done }
+}
+
+impl Scripts {
+    /// All findings, each once.
+    fn check(&self) -> Checked {
+        let mut checked = Checked { scripts: self.files.len(), ..Checked::default() };
+        for file in &self.files {
+            self.check_file(file, &mut checked);
+        }
+        let graph: Vec<_> = checked.workflows.iter().map(|it| (&it.deployed, &it.touches)).collect();
+        let circles = cycles::diagnose(&graph);
+        checked.findings.extend(circles);
+        crate::diag::sort(&mut checked.findings);
+        checked
+    }
+
+    fn check_file(&self, file: &str, checked: &mut Checked) {
+        match Bundle::load(file, self, STDLIB) {
+            Ok(bundle) => {
+                let touches = engine::touches(&bundle);
+                let (deployed, mut findings) = engine::survey(bundle, &self.settings);
+                if let Some(deployed) = deployed {
+                    findings.extend(verify::diagnose(&deployed));
+                    if !findings.iter().any(Diagnostic::is_error) {
+                        checked.workflows.push(Workflow { deployed, touches });
+                    }
+                }
+                checked.findings.append(&mut findings);
+            }
+            Err(faults) => {
+                checked.findings.extend(faults);
+                checked.findings.extend(self.read(file).map(|source| engine::syntax(&source)).unwrap_or_default());
+            }
+        }
+    }
 }
 
 impl Explain {

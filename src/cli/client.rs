@@ -112,7 +112,10 @@ impl Answer {
         let (detail, title) = (text(&self.body, "detail"), text(&self.body, "title"));
         let what = if detail.is_empty() { title } else { detail };
         let what = if what.is_empty() { format!("the daemon answered {}", self.status) } else { what.to_owned() };
-        Err(Fault::new(exit, what))
+        // Every fault has its path; the sentence names a few.
+        let faults = self.body["errors"].as_array().into_iter().flatten();
+        let faults: Vec<_> = faults.map(|f| format!("\n  {}: {}", text(f, "path"), text(f, "message"))).collect();
+        Err(Fault::new(exit, format!("{what}{}", faults.concat())))
     }
 }
 

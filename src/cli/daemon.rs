@@ -74,7 +74,12 @@ impl Daemon {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
-        let engine = Engine::start(Arc::new(open(&config.data, &options).await?), config.engine());
+        let engine = crate::engine::Options {
+            // The port may have been free to choose.
+            links: Arc::new(config.links(&address.to_string())),
+            ..config.engine()
+        };
+        let engine = Engine::start(Arc::new(open(&config.data, &options).await?), engine);
         let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
         engine.stop();
         done

@@ -85,6 +85,7 @@ impl Follow {
         let entries = self.handle.journal(run)?;
         let entries: Vec<_> = entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect();
         self.tree.journal(&entries);
+        self.tree.progress(&self.handle.progress(run)?.unwrap_or_default());
         self.pause = PERIOD.max(elapsed().saturating_sub(began) * SHARE);
         Ok(())
     }
@@ -98,6 +99,7 @@ pub(super) async fn remote(client: &Client, run: &str) -> Result<Option<Value>, 
         let row = client.get(&format!("/api/v1/runs/{run}")).await?;
         let journal = client.get(&format!("/api/v1/runs/{run}/journal")).await?;
         tree.journal(journal["entries"].as_array().map_or(&[], Vec::as_slice));
+        tree.progress(&row["progress"]);
         let status = Status::from_name(text(&row, "status"));
         if status.is_none_or(|status| !status.is_live() && status != Status::Paused) {
             tree.finish();

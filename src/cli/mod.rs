@@ -9,12 +9,17 @@ mod client;
 mod daemon;
 mod fault;
 mod follow;
+mod graph;
 mod input;
+mod new;
 mod output;
 mod run;
 mod runs;
 mod scripts;
+mod shell;
 mod show;
+mod tasks;
+mod templates;
 mod test;
 mod tree;
 mod unlock;
@@ -68,17 +73,24 @@ enum Verb {
     Run(run::Run),
     Daemon(daemon::Daemon),
     Check(check::Check),
+    Graph(graph::Draw),
+    New(new::New),
+    Init(new::Init),
     Test(test::Test),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
+    Tasks(tasks::Tasks),
+    Answer(tasks::Answer),
     Runs(runs::Runs),
     Show(show::Show),
     Logs(show::Logs),
     Why(why::Why),
     Workflows(runs::Workflows),
     Explain(check::Explain),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 const WELCOME: &str = "\
@@ -150,7 +162,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         .as_deref()
         .filter(|data| std::env::var_os("PANTA_DATA").is_none_or(|variable| variable != *data.as_os_str()));
     output::set_program(given, common.server.as_deref());
-    let access = || Access::open(common, &common.config(&default_scripts())?);
+    let config = || common.config(&default_scripts());
+    let access = || Access::open(common, &config()?);
     let Some(verb) = &cli.verb else {
         line(WELCOME);
         return Ok(Exit::Done);
@@ -159,17 +172,24 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Run(run) => run.execute(common).await,
         Verb::Daemon(daemon) => daemon.execute(common).await,
         Verb::Check(check) => check.execute(common),
+        Verb::Graph(graph) => graph.execute(common).await,
         Verb::Test(test) => test.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
+        Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
+        Verb::New(new) => new.execute(common),
+        Verb::Init(init) => init.execute(common),
+        Verb::Completions(completions) => Ok(completions.execute()),
+        Verb::Man(_) => shell::Man::execute(),
     }
 }
 

@@ -100,7 +100,12 @@ impl From<crate::engine::Error> for Fault {
                 Self::usage(format!("the input does not fit the workflow:{}", all.concat()))
             }
             Error::Store(_) | Error::Stopped(_) | Error::Journal(_) => Self::unreachable(error.to_string()),
-            Error::Ended(..) | Error::Skipped { .. } | Error::LockInUse { .. } => {
+            Error::Answer(faults) => {
+                let all: Vec<_> = faults.iter().map(|fault| format!("\n  {}: {}", fault.path, fault.message)).collect();
+                Self::usage(format!("the answer does not fit the task:{}", all.concat()))
+            }
+            Error::UnknownTask(_) | Error::MayNotAnswer(_) => Self::usage(error.to_string()),
+            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } => {
                 Self::new(Exit::Failed, error.to_string())
             }
             Error::UnknownWorkflow { .. }

@@ -41,6 +41,9 @@ impl Show {
         if let Some(total) = total {
             line(&format!("ended    {} after {total}", text(&row, "ended_at")));
         }
+        if let Some(progress) = progress(&row["progress"]) {
+            line(&format!("progress {progress}"));
+        }
         for field in ["input", "output", "error"] {
             if !row[field].is_null() {
                 line(&format!("{field:<8} {}", short(&row[field].to_string(), 100)));
@@ -51,6 +54,13 @@ impl Show {
         table(&["N", "POSITION", "KIND", "NAME", "LINE", "ATTEMPT", "TOOK", "VALUE"], &rows);
         Ok(Exit::Done)
     }
+}
+
+/// How far a run has come, in words: `40 %, uploading`.
+pub(super) fn progress(progress: &Value) -> Option<String> {
+    let percent = (progress["value"].as_f64()? * 100.0).floor();
+    let said = Some(text(progress, "text")).filter(|said| !said.is_empty());
+    Some(format!("{percent} %{}", said.map(|said| format!(", {}", short(said, 60))).unwrap_or_default()))
 }
 
 fn entry(entry: &Value) -> Vec<String> {

@@ -37,6 +37,7 @@ enum State {
 pub(super) struct Tree {
     nodes: BTreeMap<Key, Node>,
     seen: usize,
+    progress: Option<String>,
     drawn: usize,
     live: bool,
 }
@@ -44,7 +45,7 @@ pub(super) struct Tree {
 impl Tree {
     /// Nothing is known yet.
     pub(super) fn new() -> Self {
-        Self { nodes: BTreeMap::new(), seen: 0, drawn: 0, live: Stream::Err.is_terminal() }
+        Self { nodes: BTreeMap::new(), seen: 0, progress: None, drawn: 0, live: Stream::Err.is_terminal() }
     }
 
     /// Takes the journal as it is now; what is new in it is shown.
@@ -69,6 +70,19 @@ impl Tree {
         if !self.live {
             note(&format!("{}… {name}", "  ".repeat(position.scope.len())));
         }
+        self.redraw("");
+    }
+
+    /// How far the run has come, as it said itself.
+    pub(super) fn progress(&mut self, progress: &Value) {
+        let shown = super::show::progress(progress);
+        if shown == self.progress {
+            return;
+        }
+        if let (false, Some(shown)) = (self.live, &shown) {
+            note(shown);
+        }
+        self.progress = shown;
         self.redraw("");
     }
 
@@ -112,7 +126,8 @@ impl Tree {
         if !self.live {
             return;
         }
-        let rows: Vec<_> = self.nodes.values().map(row).collect();
+        let progress = self.progress.iter().map(|shown| Paint::Bold.on(Stream::Err, shown));
+        let rows: Vec<_> = self.nodes.values().map(row).chain(progress).collect();
         let hidden = rows.len().saturating_sub(ROWS);
         let mut out = if self.drawn > 0 { format!("\r\u{1b}[{}A\u{1b}[J", self.drawn) } else { String::new() };
         out.push_str(above);

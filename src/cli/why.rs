@@ -106,6 +106,12 @@ impl Why {
             let key = wanted.key.as_ref().map(|key| format!(" --key '{key}'")).unwrap_or_default();
             commands.push(format!("{} emit {}{key}", program(), wanted.name));
         }
+        for (task, choices) in
+            open.iter().filter(|entry| text(entry, "kind") == "task").filter_map(|entry| asked(entry))
+        {
+            reasons.push(format!("any answer to task {task} lets it go on"));
+            commands.push(format!("{} answer {task}{choices}", program()));
+        }
         commands.push(format!("{} cancel {}", program(), self.run));
         Ok(())
     }
@@ -136,6 +142,13 @@ fn open(journal: &[Value]) -> Vec<&Value> {
         journal.iter().any(|other| !other["ended_at"].is_null() && other["position"] == entry["position"])
     };
     journal.iter().filter(|entry| entry["ended_at"].is_null() && !ended(entry)).collect()
+}
+
+/// The task of an open entry, and how a choice is given.
+fn asked(entry: &Value) -> Option<(&str, String)> {
+    let task = entry["detail"]["task"].as_str()?;
+    let choice = entry["detail"]["choices"][0].as_str().map(|choice| format!(" --choice '{choice}'"));
+    Some((task, choice.unwrap_or_default()))
 }
 
 /// The events that the sentence of a wait names: "event `x` with key `k`".

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Limits;
 use crate::diag::{Diagnostic, Place, suggest};
+use crate::engine::people::Directory;
 use crate::payload::Payload;
 
 /// What a file says.
@@ -19,9 +20,11 @@ pub(super) struct Read {
     pub(super) listen: Option<String>,
     pub(super) settings: BTreeMap<String, Payload>,
     pub(super) limits: Limits,
+    pub(super) url: Option<String>,
+    pub(super) people: Directory,
 }
 
-const KEYS: [&str; 4] = ["data", "listen", "config", "limits"];
+const KEYS: [&str; 6] = ["data", "listen", "url", "config", "limits", "people"];
 const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
 
 /// Reads a file, or names all its faults.
@@ -43,10 +46,10 @@ fn parse(name: &str, text: &str) -> Result<Read, Vec<Diagnostic>> {
     if reader.faults.is_empty() { Ok(read) } else { Err(reader.faults) }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     name: &'a str,
     text: &'a str,
-    faults: Vec<Diagnostic>,
+    pub(super) faults: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -56,6 +59,8 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "data" => read.data = self.text(value).map(PathBuf::from),
                 "listen" => read.listen = self.text(value),
+                "url" => read.url = self.url(value),
+                "people" => read.people = self.people(value),
                 "config" => read.settings = self.settings(value),
                 "limits" => read.limits = self.limits(value),
                 other => self.unknown(other, key.span(), &KEYS),
@@ -89,7 +94,7 @@ impl Reader<'_> {
         limits
     }
 
-    fn table<'v, 't>(&mut self, value: &'v Spanned<DeValue<'t>>) -> Option<&'v DeTable<'t>> {
+    pub(super) fn table<'v, 't>(&mut self, value: &'v Spanned<DeValue<'t>>) -> Option<&'v DeTable<'t>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             self.fault("this is a table of keys and values".to_owned(), value.span());
@@ -97,7 +102,7 @@ impl Reader<'_> {
         table
     }
 
-    fn text(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    pub(super) fn text(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let text = value.get_ref().as_str().map(str::to_owned);
         if text.is_none() {
             self.fault("a text is expected here".to_owned(), value.span());
@@ -118,7 +123,7 @@ impl Reader<'_> {
         bytes(&text).map_err(|why| self.fault(why, value.span())).ok()
     }
 
-    fn unknown(&mut self, key: &str, span: std::ops::Range<usize>, known: &[&str]) {
+    pub(super) fn unknown(&mut self, key: &str, span: std::ops::Range<usize>, known: &[&str]) {
         let hint = suggest::did_you_mean(key, known.iter().copied()).unwrap_or_else(|| {
             format!("the keys here are `{}`; settings for scripts go under `[config]`", known.join("`, `"))
         });
@@ -126,12 +131,12 @@ impl Reader<'_> {
         self.faults.push(Diagnostic::new("E0602", format!("unknown key `{key}`"), place).hint(hint));
     }
 
-    fn fault(&mut self, why: String, span: std::ops::Range<usize>) {
+    pub(super) fn fault(&mut self, why: String, span: std::ops::Range<usize>) {
         let place = self.place(span);
         self.faults.push(Diagnostic::new("E0601", why, place));
     }
 
-    fn place(&self, span: std::ops::Range<usize>) -> Place {
+    pub(super) fn place(&self, span: std::ops::Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let begin = before.rfind('\n').map_or(0, |at| at + 1);
         let source = self.text[begin..].lines().next().unwrap_or_default();

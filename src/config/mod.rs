@@ -5,6 +5,7 @@
 //! tests give their own.
 
 mod file;
+mod people;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use crate::diag::{Diagnostic, Place};
 use crate::engine;
+use crate::engine::links::Links;
+use crate::engine::people::Directory;
 use crate::payload::Payload;
 
 /// Where the daemon listens unless told otherwise.
@@ -49,6 +52,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the daemon listens.
     pub listen: String,
+    /// Where others reach the daemon, for signed addresses; where it listens unless it is said.
+    pub url: Option<String>,
+    /// Who can be asked.
+    pub people: Arc<Directory>,
     /// Plain settings for scripts.
     pub settings: Arc<BTreeMap<String, Payload>>,
     /// Bounds.
@@ -74,13 +81,22 @@ impl Config {
         let data = flags.data.clone().or(from_file).or_else(default_data).ok_or_else(no_data)?;
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
-        Ok(Self { data, listen, settings: Arc::new(read.settings), limits, file: path })
+        let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
+        Ok(Self { data, listen, url: read.url, people, settings, limits, file: path })
+    }
+
+    /// Signed addresses of a daemon that listens there.
+    pub fn links(&self, listen: &str) -> Links {
+        let local = || format!("http://{listen}");
+        Links::new(&self.url.clone().unwrap_or_else(local), &self.data)
     }
 
     /// The engine's options that follow from it.
     pub fn engine(&self) -> engine::Options {
         let defaults = engine::Options::new(&self.data);
         engine::Options {
+            people: Arc::clone(&self.people),
+            links: Arc::new(self.links(&self.listen)),
             settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),

@@ -20,6 +20,10 @@ fn the_annotated_example_holds_every_key_and_the_defaults() {
     assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
     assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));
     assert_eq!(options.evict_after, defaults.evict_after);
+    assert_eq!(config.url.as_deref(), Some("https://panta.example.com"));
+    let ann = &options.people.people["ann"];
+    assert_eq!((ann.email.as_deref(), &*ann.groups[0]), (Some("ann@example.com"), "finance"));
+    assert_eq!(ann.substitute.as_deref(), Some("bob"));
 }
 
 #[test]
@@ -48,4 +52,18 @@ fn faults_have_a_place_and_a_hint() {
     let fault = load("listen = 3\n[limits]\nscript_memory = \"1 parsec\"", &Flags::default(), &[]).unwrap_err();
     assert!(fault.contains("a text is expected") && fault.contains("`parsec` is no unit"), "{fault}");
     assert!(load("x = ", &Flags::default(), &[]).unwrap_err().contains("panta.toml:1:"));
+}
+
+#[test]
+fn people_are_checked_with_their_places() {
+    let fault = |text: &str| load(text, &Flags::default(), &[]).unwrap_err();
+    let found = fault("[people.ann]\nemail = \"ann@example.com\"\nsubstitut = \"bob\"");
+    assert!(found.contains("panta.toml:3:1") && found.contains("did you mean `substitute`?"), "{found}");
+    let found = fault("[people.bob]\n[people.ann]\nsubstitute = \"bobb\"");
+    assert!(found.contains("panta.toml:3:14") && found.contains("did you mean `bob`?"), "{found}");
+    assert!(fault("[people.ann]\ngroups = \"finance\"").contains("a list of groups"));
+    assert!(fault("[people.ann]\nemail = \"ann\"").contains("`ann` is no email address"));
+    assert!(fault("[people.ann]\ngroups = [\"ann\"]").contains("of a person and of a group"));
+    assert!(fault("people = 1").contains("a table of keys and values"));
+    assert!(fault("url = \"panta.example.com\"").contains("is no URL"));
 }

@@ -215,6 +215,18 @@ pub const CODES: &[Code] = &[
         "sleep(\"1h 30m\");",
     ),
     row(
+        "E0308",
+        "unknown option",
+        "The map of options has a key that the function does not know. A misspelt option would be silence where something was meant.",
+        "http::get(\"https://example.com\", #{ timeout: \"5s\" })",
+    ),
+    row(
+        "E0309",
+        "declaration is not accepted",
+        "`workflow(...)` or a trigger got a value that it does not take. The declaration is evaluated when the file is loaded, so this is found before any run.",
+        "workflow(#{ title: \"Invoice\", deadline: \"60d\" });\ntrigger::cron(\"0 8 * * MON-FRI\", #{ tz: \"Europe/Berlin\" });",
+    ),
+    row(
         "E0501",
         "uncaught error",
         "The script or a function that it called threw an error that nothing caught. `kind` says what sort it is; `retry`, `attempt` and `try` handle it.",
@@ -265,6 +277,18 @@ pub const CODES: &[Code] = &[
         "`this` is not bound",
         "`this` exists only in a function that is called as a method: `value.double()`.",
         "fn double() { this * 2 }",
+    ),
+    row(
+        "E0513",
+        "argument is not accepted",
+        "A host function got an argument of the wrong kind, out of its range, or an option that it does not know. The error has the kind `invalid`; trying again would not help.",
+        "sleep(\"90s\");",
+    ),
+    row(
+        "E0514",
+        "not allowed",
+        "The workflow may not touch that host, file or secret. What it may touch is declared in `allow`; the hint says which line to add, and `panta check --fix` adds it where the name is written out. The operator's configuration can narrow it.",
+        "workflow(#{ allow: #{ http: [\"billing.example.com\"], files: [\"/srv/inbox/*.csv\"] } });",
     ),
     row(
         "E0601",
@@ -337,6 +361,36 @@ pub const CODES: &[Code] = &[
         "option is not carried out",
         "The option is part of the language and is checked, but this release does not act on it. The workflow runs as if it were not there.",
         "",
+    ),
+    row(
+        "W0408",
+        "value in double quotes",
+        "`${...}` is filled in within backticks only. In double quotes it is text like any other.",
+        "let id = 7;\nprint(`order ${id}`);",
+    ),
+    row(
+        "W0409",
+        "escape in backticks",
+        "In backticks a backslash is a character like any other: `\\n` there are two of them. A line break can be written as it is.",
+        "print(\"one\\ntwo\");",
+    ),
+    row(
+        "W0410",
+        "a line of `allow` is missing",
+        "The call names a host, file, secret, program or database that the workflow may not touch: it would fail with the kind `denied`. The hint says what to declare, and `panta check --fix` declares it.",
+        "workflow(#{ allow: #{ http: [\"*\", \"127.0.0.1\"], secrets: [\"billing\"] } });",
+    ),
+    row(
+        "W0411",
+        "effect without a way back",
+        "The call changes something outside, and a later call may fail: then what it did stays done, and the run says `failed`. A `step` with `undo` takes it back, one with `retry` tries the later call again, `try` handles the failure, `on_rollback` says what to do about it.",
+        "fn main(order) {\n    step(\"reserve\", #{ undo: |it| http::delete(`https://stock.example.com/${it.id}`) }, || {\n        http::post(\"https://stock.example.com\", order).body\n    });\n    http::post(\"https://billing.example.com\", order);\n}",
+    ),
+    row(
+        "W0412",
+        "workflows start each other in a circle",
+        "What one workflow emits (or its end) starts another, and that one starts the first again: without a condition they never stop.",
+        "trigger::event(\"order.placed\", #{ when: |order| order.total > 0 });",
     ),
 ];
 

@@ -5,6 +5,7 @@
 //! This module owns no state and must not know Rhai: positions are plain lines and columns.
 
 pub mod codes;
+mod fix;
 mod render;
 pub mod suggest;
 mod width;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use fix::{Edit, Fix, apply};
 pub use render::Color;
 
 /// How bad a [`Diagnostic`] is.
@@ -93,6 +95,9 @@ pub struct Diagnostic {
     /// The calls that led here, the innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Frame>,
+    /// How it is mended, where that needs no thought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Box<Fix>>,
 }
 
 impl Diagnostic {
@@ -106,6 +111,7 @@ impl Diagnostic {
             hint: None,
             text: None,
             calls: Vec::new(),
+            fix: None,
         }
     }
 
@@ -127,6 +133,13 @@ impl Diagnostic {
     #[must_use]
     pub fn text(mut self, text: impl Into<Box<str>>) -> Self {
         self.text = Some(text.into());
+        self
+    }
+
+    /// With how it is mended, where that is known.
+    #[must_use]
+    pub fn maybe_fix(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix.map(Box::new).or(self.fix);
         self
     }
 

@@ -1,6 +1,8 @@
 //! What a workflow may touch: its `allow` declaration, narrowed by the operator.
 
-use super::net::HostPattern;
+use globset::GlobBuilder;
+
+use super::net::{self, HostPattern, Reach};
 
 /// The capabilities that effects check.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -18,6 +20,35 @@ impl Allow {
         let http = http.map(|texts| texts.iter().map(|text| HostPattern::parse(text)).collect()).transpose()?;
         files.iter().try_for_each(|glob| super::file::check_allowed_glob(glob))?;
         Ok(Self { http, files: files.to_vec() })
+    }
+
+    /// Whether a path or pattern outside of the workflow's folder is allowed.
+    pub fn covers(&self, path: &str) -> bool {
+        self.files.iter().any(|glob| {
+            let covering = GlobBuilder::new(glob).literal_separator(true).build();
+            glob == path || covering.is_ok_and(|glob| glob.compile_matcher().is_match(path))
+        })
+    }
+}
+
+/// What `allow.http` needs so that an address may be called, and why, as far as can be said before its name is resolved.
+pub fn missing_host(url: &str, allow: &Allow) -> Option<(String, String)> {
+    let url = reqwest::Url::parse(url).ok()?;
+    let (host, _) = net::host_and_port(&url)?;
+    let local = host == "localhost" || host.ends_with(".localhost");
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let entry = url.port().map_or_else(|| host.to_owned(), |port| format!("{shown}:{port}"));
+    match net::admit(&url, allow) {
+        Ok(Reach::Public) if local => Some((entry, "it is this machine".to_owned())),
+        Ok(_) => None,
+        Err(failure) if failure.kind == "denied" && matches!(url.scheme(), "http" | "https") => {
+            let why = match host.parse().ok().and_then(net::not_public) {
+                Some(what) => format!("it is {what}"),
+                None => "it is not among the hosts of `allow`".to_owned(),
+            };
+            Some((entry, why))
+        }
+        Err(_) => None,
     }
 }
 

@@ -15,7 +15,7 @@ pub mod net;
 mod performer;
 mod secrets;
 
-pub use allow::Allow;
+pub use allow::{Allow, missing_host};
 pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};

@@ -127,38 +127,59 @@ pub fn declare(
 
 /// Everything that can be said of a bundle without running it: errors, and warnings with the workflow where there is none.
 pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
+    let (deployed, found) = survey(bundle, settings);
+    (deployed.filter(|_| !found.iter().any(Diagnostic::is_error)), found)
+}
+
+/// The same, with what is declared also where there are errors, as long as the declaration itself has none.
+pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
+    with_engine(|engine| {
+        let (declared, faults) = match declare(engine, &bundle, settings) {
+            Ok((program, _, declaration)) => (Some((program, declaration)), Vec::new()),
+            Err(faults) => (None, faults),
+        };
+        let mut found = checked(engine, &bundle, declared.as_ref().map(|(_, declaration)| declaration));
+        // What the checks find stands beside what the declaration stumbles over: both at once help more than one.
+        for fault in faults.into_iter().map(|fault| check::locate(&bundle, fault)) {
+            if !check::is_told(&bundle, &found, &fault) {
+                found.push(fault);
+            }
+        }
+        if let Some((program, declaration)) = &declared {
+            found.extend(unenforced(program, declaration));
+        }
+        crate::diag::sort(&mut found);
+        (declared.map(|(program, declaration)| deployed(bundle, &program, &declaration)), found)
+    })
+}
+
+/// What the checks find, with what is known of the declaration.
+fn checked(engine: &rhai::Engine, bundle: &Bundle, declared: Option<&Declaration>) -> Vec<Diagnostic> {
+    let keys = declared.and_then(|declared| declared.input.as_ref()?.keys());
+    let input = keys.map(|keys| keys.into_iter().map(str::to_owned).collect());
+    let allowed = |function: &str, index: usize, text: &str| {
+        declared.and_then(|declared| super::allowed::missing(declared, function, index, text))
+    };
+    let literal = &crate::host::catalog::literal_fault;
+    let options = check::Options { input: input.as_ref(), literal, allowed: &allowed };
+    check::check(engine, bundle, &crate::host::catalog::catalog(), options)
+}
+
+/// All faults of the syntax of one file, for a bundle that cannot be loaded.
+pub fn syntax(source: &crate::script::source::Source) -> Vec<Diagnostic> {
+    with_engine(|engine| check::syntax(engine, source))
+}
+
+/// What a bundle touches, read from its source.
+pub fn touches(bundle: &Bundle) -> check::touches::Touches {
+    with_engine(|engine| check::touches::touches(engine, bundle, &crate::host::catalog::catalog()))
+}
+
+fn with_engine<R>(act: impl FnOnce(&rhai::Engine) -> R) -> R {
     thread_local! {
         static ENGINE: rhai::Engine = script_engine();
     }
-    ENGINE.with(|engine| {
-        // What the checks find stands beside what the declaration stumbles over: both at once help more than one.
-        let checked = |program: &Program| {
-            let literal = &crate::host::catalog::literal_fault;
-            check::check(engine, program, &crate::host::catalog::catalog(), check::Options { input: None, literal })
-        };
-        let (program, declaration) = match declare(engine, &bundle, settings) {
-            Ok((program, _, declaration)) => (program, declaration),
-            Err(faults) => {
-                let mut all = Program::compile_with(engine, &bundle, rewrite::rewrite)
-                    .map_or_else(|_| Vec::new(), |p| checked(&p));
-                let at = |d: &Diagnostic| (d.place.file.clone(), d.place.line, d.title.clone());
-                all.extend(
-                    faults
-                        .into_iter()
-                        .filter(|fault| !all.iter().any(|known| at(known) == at(fault)))
-                        .collect::<Vec<_>>(),
-                );
-                crate::diag::sort(&mut all);
-                return (None, all);
-            }
-        };
-        let mut found = checked(&program);
-        found.extend(unenforced(&program, &declaration));
-        if found.iter().any(Diagnostic::is_error) {
-            return (None, found);
-        }
-        (Some(deployed(bundle, &program, &declaration)), found)
-    })
+    ENGINE.with(act)
 }
 
 /// Options that are taken, and not carried out by this release: silence would promise what does not happen.

@@ -1,5 +1,7 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod tasks;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,24 +11,30 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::deploy::Deployed;
+use super::links::Links;
 use super::log::{Item, Log};
+use super::people::Directory;
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{EnvironmentSecrets, NoSettings, Settings};
+use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
 use super::{timekeeper, worker, world};
 use crate::effect;
 use crate::host::declare::TriggerKind;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
-use crate::id::RunId;
+use crate::id::{RunId, TaskId};
 use crate::journal::{Entry, decode_segment};
 use crate::pattern::Pattern;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, End, Event, Rollback, Run, RunFilter, Status, Store};
+use crate::task::Task;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
+
+/// Where signed addresses lead unless a caller knows better: a daemon on this machine.
+const LOCAL: &str = "http://127.0.0.1:7262";
 
 /// How an engine works.
 #[derive(Clone)]
@@ -41,6 +49,12 @@ pub struct Options {
     pub settings: Arc<dyn Settings>,
     /// Secrets.
     pub secrets: Arc<EnvironmentSecrets>,
+    /// Who tells people.
+    pub notifier: Arc<dyn Notifier>,
+    /// Who can be asked.
+    pub people: Arc<Directory>,
+    /// Signed addresses.
+    pub links: Arc<Links>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// A run that has waited so long leaves memory. 10 s: most answers of services and children come sooner.
@@ -79,6 +93,9 @@ impl Options {
             node: "local".into(),
             settings: Arc::new(NoSettings),
             secrets: Arc::new(EnvironmentSecrets::from_process()),
+            notifier: Arc::new(LogNotifier),
+            people: Arc::default(),
+            links: Arc::new(Links::new(LOCAL, data)),
             clock: Arc::new(SystemClock),
             evict_after: Duration::from_secs(10),
             most_live: 5_000,
@@ -146,6 +163,18 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// No such task.
+    #[error("there is no task {0}")]
+    UnknownTask(TaskId),
+    /// It was answered or closed before: this is how.
+    #[error("{}", task_over(.0))]
+    TaskOver(Box<Task>),
+    /// The answer does not fit: the faults, by their paths.
+    #[error("the answer does not fit the task: {}", crate::host::schema::sentence(.0))]
+    Answer(Vec<Fault>),
+    /// This person may not answer.
+    #[error("{0}")]
+    MayNotAnswer(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -155,6 +184,20 @@ pub enum Error {
     /// The engine has stopped.
     #[error("the engine has stopped: {0}")]
     Stopped(String),
+}
+
+/// How a task ended, in words.
+fn task_over(task: &Task) -> String {
+    let at = task.ended_at.unwrap_or_default();
+    let answer = task.answer.as_ref().map(Payload::to_json).unwrap_or_default();
+    match task.status {
+        crate::task::Status::Answered => {
+            let by = answer["by"].as_str().map(|by| format!(" by `{by}`")).unwrap_or_default();
+            let choice = answer["choice"].as_str().map(|choice| format!(": {choice}")).unwrap_or_default();
+            format!("task {} was answered{by} at {at}{choice}", task.id)
+        }
+        status => format!("task {} is over since {at} ({})", task.id, status.name()),
+    }
 }
 
 /// A start as asked for from outside.

@@ -8,16 +8,21 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod allowed;
+mod announce;
 mod closures;
 mod deploy;
+mod flow;
 mod gate;
 mod handle;
 mod hands;
 mod inline;
+pub mod links;
 mod locks;
 mod log;
 mod park;
 mod pending;
+pub mod people;
 mod programs;
 mod shared;
 mod surroundings;
@@ -25,14 +30,16 @@ mod timekeeper;
 mod worker;
 mod world;
 
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine};
+pub use crate::script::check::touches::{Named, Touches};
+pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use flow::flow;
 pub use gate::GateSpec;
 pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use shared::{Begun, Notice};
-pub use surroundings::{EnvironmentSecrets, NoSettings, Settings};
+pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::locks::Line;
+use super::people::Directory;
 use super::shared::Shared;
 use crate::host::session::{Answer, Ask, EventSeen};
-use crate::id::RunId;
+use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
 use crate::store::{EventFilter, Status, Subscription};
+use crate::task::{self, Task};
 use crate::time::Timestamp;
 
 /// One wait.
@@ -41,6 +43,13 @@ pub(super) enum Pending {
         holders: Vec<RunId>,
         ask: Ask,
     },
+    Task {
+        /// As it was when it was last looked at.
+        task: Box<Task>,
+        /// The stage whose timer is set.
+        armed: Option<u32>,
+        ask: Ask,
+    },
     Start,
 }
 
@@ -49,6 +58,7 @@ impl Pending {
         match self {
             Self::Until { due, .. } => Some(*due),
             Self::Event { due, .. } | Self::Lock { due, .. } => *due,
+            Self::Task { task, .. } => task.next().map(|moment| moment.at),
             _ => None,
         }
     }
@@ -64,6 +74,13 @@ impl Pending {
     pub(super) fn ticket(&self) -> Option<Arc<str>> {
         match self {
             Self::Lock { line, .. } => Some(Arc::clone(&line.ticket)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Task { task, .. } => Some(task.id),
             _ => None,
         }
     }
@@ -90,7 +107,7 @@ impl Pending {
     }
 
     /// What is waited for, in words.
-    pub(super) fn sentence(&self) -> String {
+    pub(super) fn sentence(&self, people: &Directory) -> String {
         let place = |ask: &Ask| {
             let step = ask.step.as_ref().map(|step| format!(" in step `{step}`")).unwrap_or_default();
             format!("{step} (line {}, since {})", ask.line, ask.since)
@@ -109,6 +126,10 @@ impl Pending {
                 format!("the event `{}`{key}{until}{}", filter.name, place(ask))
             }
             Self::Lock { line, holders, ask, .. } => format!("{}{}", super::locks::sentence(line, holders), place(ask)),
+            Self::Task { task, ask, .. } => {
+                let due = task.due.map(|due| format!(", due {due}")).unwrap_or_default();
+                format!("{} to answer `{}`{due}{}", people.sentence(&task.to), task.title, place(ask))
+            }
             Self::Child { run, workflow, ask, .. } => format!("the end of run {run} (`{workflow}`){}", place(ask)),
         }
     }
@@ -124,6 +145,17 @@ pub(super) fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Ti
         Err(error) => {
             tracing::warn!("events cannot be read: {error}");
             None
+        }
+    }
+}
+
+/// Whether a task that is waited for is over.
+pub(super) fn task_is_over(shared: &Shared, task: TaskId) -> bool {
+    match shared.store.task(task) {
+        Ok(row) => row.is_some_and(|task| task.status != task::Status::Open),
+        Err(error) => {
+            tracing::warn!("task {task} cannot be read: {error}");
+            false
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::announce::announce;
 use super::deploy::Deployed;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
@@ -15,7 +16,7 @@ use crate::id::{RunId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, Error, Run, Status, Store};
+use crate::store::{Applied, Change, Error, PROGRESS, Run, Status, Store};
 
 /// A step that has begun: for those who watch; nothing is durable of it.
 #[derive(Clone, Debug)]
@@ -327,6 +328,17 @@ impl AfterCommit {
             }
             (Change::Cancel { run, .. }, Applied::Done) | (Change::Park { run, .. }, Applied::Ready) => {
                 shared.wake(*run);
+            }
+            (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
+            (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
+                announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));
+                shared.wake(task.run);
+            }
+            (Change::AnswerTask { .. }, Applied::Task { task, fresh: true }) => shared.wake(task.run),
+            (Change::SetState { scope, key, .. }, Applied::Done) if **scope == *PROGRESS => {
+                if let Ok(run) = key.parse() {
+                    shared.notify(Notice::Changed(run));
+                }
             }
             (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => {
                 shared.notify(Notice::Changed(*run));

@@ -1,6 +1,7 @@
 //! Whole runs through the engine, on the memory store.
 
 mod slots;
+mod tasks;
 
 use std::sync::Arc;
 use std::time::Duration;

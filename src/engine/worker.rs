@@ -1,6 +1,8 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 use std::cell::RefCell;
+mod tasks;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -15,7 +17,7 @@ use super::hands::Hands;
 use super::inline::Tools;
 use super::locks::{self, slot_answer};
 use super::log::Item;
-use super::pending::{Pending, child_answer, deadline_passed, event_answer};
+use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::world::RunWorld;
@@ -484,6 +486,7 @@ impl Worker {
                 }
                 locks::acquire(&self.shared, &self.inbox, run, self.motions[&run].world.epoch, ask)
             }
+            What::Task { task } => Pending::Task { task, armed: None, ask },
             What::Start { start } => {
                 self.start_child(run, wait, &start);
                 Pending::Start
@@ -535,6 +538,7 @@ impl Worker {
     fn look(&mut self, run: RunId, wait: WaitId) {
         let Some(motion) = self.motions.get_mut(&run) else { return };
         let answer = match motion.waits.get(&wait) {
+            Some(Pending::Task { .. }) => return self.look_at_task(run, wait, None),
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
             Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
             Some(Pending::Lock { line, .. }) if line.written => slot_answer(&self.shared, run, &line.ticket),
@@ -576,6 +580,10 @@ impl Worker {
                 continue;
             }
             let answer = match motion.waits.get(&wait) {
+                Some(Pending::Task { .. }) => {
+                    self.fire_task(run, wait);
+                    continue;
+                }
                 Some(Pending::Until { .. }) => Answer::Due,
                 Some(Pending::Lock { .. }) => Answer::Lock(false),
                 Some(Pending::Event { filter, due, .. }) => {
@@ -608,7 +616,10 @@ impl Worker {
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
         let slots = motion.waits.values().filter_map(Pending::ticket).collect();
-        let waiting_for = motion.waits.values().map(Pending::sentence).collect::<Vec<_>>().join("; and ").into();
+        let tasks = motion.waits.values().filter_map(Pending::task).collect();
+        let people = &self.shared.options.people;
+        let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
+        let waiting_for = sentences.join("; and ").into();
         motion.parked = true;
         let change = Change::Park {
             run,
@@ -619,6 +630,7 @@ impl Worker {
             subscriptions,
             children,
             slots,
+            tasks,
         };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
@@ -662,6 +674,7 @@ impl Worker {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
             Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
             Pending::Lock { line, .. } => slot_answer(&self.shared, run, &line.ticket).is_some(),
+            Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
             _ => false,
         });
         if missed {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::hands::Mocks;
+use super::links::EventLink;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
@@ -15,7 +16,8 @@ use crate::id::RunId;
 use crate::journal::encode_segment;
 use crate::payload::Payload;
 use crate::script::memory;
-use crate::store::{Change, Dedupe, Event, Rollback, Run, Status};
+use crate::store::{Change, Dedupe, Event, PROGRESS, Rollback, Run, Status};
+use crate::time::Timestamp;
 
 /// Repeats of an event's id are dropped that long.
 pub(super) const EVENT_REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
@@ -86,6 +88,15 @@ impl World for RunWorld {
         gate.map(drop).map_err(|problem| error("invalid", &problem, &json!(null)))
     }
 
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String> {
+        self.shared.options.people.known(names)
+    }
+
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String> {
+        let link = EventLink { name: name.to_owned(), key: key.map(str::to_owned), expires };
+        self.shared.options.links.event(&link)
+    }
+
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
         let starting = held(&self.shared.starting).contains(&run);
@@ -149,6 +160,12 @@ impl RunWorld {
                 changes.push(Change::ReleaseSlot { run: self.run, epoch: self.epoch, ticket });
             }
             Act::Rate { name, value } => changes.push(super::locks::kept(name, value)),
+            Act::OpenTask(task) => changes.push(Change::OpenTask { epoch: self.epoch, task }),
+            Act::CloseTask { task } => changes.push(Change::CloseTask { task, at: self.shared.now() }),
+            Act::Progress(value) => {
+                let (scope, key) = (PROGRESS.into(), self.run.to_string().into());
+                changes.push(Change::SetState { scope, key, value: Some(value) });
+            }
             Act::SetState { key, value } => {
                 changes.push(Change::SetState { scope: Arc::clone(&self.workflow), key, value });
             }

@@ -79,7 +79,7 @@ pub fn literal_fault(function: &str, index: usize, text: &str) -> Option<String>
         Literal::Time => crate::time::parse_time(text).err(),
         _ => None,
     }
-    .map(|error| error.to_string())
+    .map(|error| format!("{error}; hint: {}", error.hint()))
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
 use super::session::{self, Act, encode, hash_text};
 use super::{state, waiting};
-use crate::journal::Kind;
+use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::replay::Command;
 
 /// The functions of this topic.
-pub(super) static FUNCTIONS: &[Function] = &[Function {
+pub(super) static FUNCTIONS: &[Function] = &[EMIT, URL];
+
+const EMIT: Function = Function {
     name: "event::emit",
     params: &["name: string", "payload: any?", "options: map?"],
     options: &[
@@ -26,16 +28,62 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
     example: "event::emit(\"site.down\", #{ url: \"https://example.com\" }, #{ key: \"example.com\" })",
     call: emit,
     ..Function::BASE
-}];
+};
+
+const URL: Function = Function {
+    name: "event::url",
+    params: &["name: string", "options: map?"],
+    options: &[
+        Choice { name: "key", kind: "string or int?", doc: "the correlation key of the event" },
+        Choice { name: "expires", kind: "duration or time?", doc: "until when the address works; for ever without it" },
+    ],
+    returns: "string",
+    nature: Nature::Internal,
+    errors: &["file"],
+    doc: "A signed address: a POST to it emits the event with the body as payload, for systems that call back. A header \
+          `Idempotency-Key` makes repeats one event.",
+    example: "event::url(\"parcel.delivered\", #{ key: \"A1\", expires: \"30d\" })",
+    call: url,
+    ..Function::BASE
+};
+
+fn event_name(call: &Call<'_>) -> Result<String, Fail> {
+    let name = call.text(0)?;
+    if name.is_empty() || name.contains('*') || name.chars().any(char::is_whitespace) {
+        return Err(call.invalid(format!("`{name}` is no event name; hint: names look like `payment.received`")));
+    }
+    Ok(name)
+}
+
+fn url(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let options = call.options(1)?;
+    let (session, strand) = call.session()?;
+    super::recorded_only(call, &strand)?;
+    let name = event_name(call)?;
+    let key = waiting::key(call, options.get("key"))?;
+    // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
+    let expires = options.due("expires", session.now.get())?;
+    let arguments = hash_text(&format!("{name}\n{}", key.as_deref().unwrap_or_default()));
+    let command = Command { arguments, ..session::command(Kind::Event, call.function.name, call.line()) };
+    let position = match state::now(&session, &strand, &command)? {
+        Ok(value) => return value,
+        Err(position) => position,
+    };
+    let detail = serde_json::json!({ "event": name, "key": key.as_deref(), "expires": expires });
+    let entry = Entry { detail: Some(Payload::from_json(&detail)), ..session.entry(&command, position) };
+    let outcome = session.world.event_url(&name, key.as_deref(), expires);
+    let outcome = outcome.map(|url| Payload::from_json(&url.into())).map_err(|problem| {
+        let fail = Fail::error("file", format!("`{}`: {problem}", call.function.name));
+        session::encode_error(&fail.into_map())
+    });
+    session.close(entry, outcome)
+}
 
 fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let options = call.options(2)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
-    let name = call.text(0)?;
-    if name.is_empty() || name.contains('*') || name.chars().any(char::is_whitespace) {
-        return Err(call.invalid(format!("`{name}` is no event name; hint: names look like `payment.received`")));
-    }
+    let name = event_name(call)?;
     let payload = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
     let key = waiting::key(call, options.get("key"))?;
     let arguments = hash_text(&format!("{name}\n{}\n{}", key.as_deref().unwrap_or_default(), payload.text()));

@@ -25,12 +25,14 @@ mod lists;
 mod lock;
 mod log;
 mod policy;
+mod progress;
 pub mod rate;
 mod regex;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
+mod task;
 mod template;
 mod toml;
 mod tree;
@@ -58,6 +60,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         events::FUNCTIONS,
         lock::FUNCTIONS,
         rate::FUNCTIONS,
+        task::FUNCTIONS,
+        progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,

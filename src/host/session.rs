@@ -15,7 +15,7 @@ use super::branches::Groups;
 use super::cleanup::{FrameId, Frames};
 use super::fail::Fail;
 use crate::effect;
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
@@ -23,6 +23,7 @@ use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
 use crate::script::value;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// A strand of a run in this activation.
@@ -107,6 +108,11 @@ pub enum What {
         /// Until when.
         due: Option<Timestamp>,
     },
+    /// The answer of a person.
+    Task {
+        /// The task, as it opened.
+        task: Box<Task>,
+    },
     /// The answer to a start that may be refused or repeated.
     Start {
         /// What to start.
@@ -187,6 +193,8 @@ pub enum Answer {
     Child(Result<Payload, Payload>),
     /// Whether it holds the slot; false: the wait's time is over.
     Lock(bool),
+    /// What the person said: `#{ choice, data, by, at }`; `None`: the task's time is over.
+    Task(Option<Payload>),
     /// The run that the key stands for; an error map where the start was refused.
     Started(Result<RunId, Payload>),
     /// The recorded outcome that it waited for is next.
@@ -251,6 +259,15 @@ pub enum Act {
         /// `#{ next, at, by }`.
         value: Payload,
     },
+    /// Opens a task.
+    OpenTask(Box<Task>),
+    /// Nobody waits for a task any more.
+    CloseTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// How far the run has come: `#{ value, text }`.
+    Progress(Payload),
     /// Sets or removes a durable value of the workflow.
     SetState {
         /// Which.
@@ -307,6 +324,10 @@ pub trait World {
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
     /// Whether a start of this workflow may be dropped because others of it run.
     fn may_skip(&self, workflow: &str) -> bool;
+    /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
+    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
+    /// A signed address that emits an event, until then where given; or why there is none.
+    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String>;
     /// The status of a run.
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
     /// A step begins, live: for those who watch.
@@ -482,6 +503,10 @@ pub struct Session {
     pub frames: RefCell<Frames>,
     /// Events that this run has taken.
     pub consumed: RefCell<BTreeSet<u64>>,
+    /// Tasks that strands wait for: who goes takes its task with it.
+    pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
+    /// The newest progress, until it is handed to the log.
+    pub progress: RefCell<Option<Payload>>,
     /// Settings that were read, by name: fixed for the run.
     pub settings: RefCell<BTreeMap<String, Payload>>,
     /// The journal and the script disagree.
@@ -539,6 +564,8 @@ impl Session {
             groups: RefCell::default(),
             frames: RefCell::default(),
             consumed: RefCell::default(),
+            tasks: RefCell::default(),
+            progress: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
@@ -666,6 +693,7 @@ impl Session {
 
     /// Hands new entries and acts to the log.
     pub fn flush(&self) {
+        self.acts.borrow_mut().extend(self.progress.take().map(Act::Progress));
         let acts = std::mem::take(&mut *self.acts.borrow_mut());
         let fresh = self.replay.borrow_mut().take_fresh();
         if fresh.is_none() && acts.is_empty() {

@@ -233,6 +233,10 @@ pub fn imports(source: &Source) -> Vec<Import> {
             continue;
         }
         let Some(path) = tokens.get(at + 1) else { continue };
+        // Of another language; the parser says so.
+        if tokens.get(at + 2).is_some_and(|next| next.text == "from") {
+            continue;
+        }
         let ends = tokens.get(at + 2).is_none_or(|next| matches!(next.text, "as" | ";") || next.line > path.line);
         let literal = path.string().filter(|text| ends && !text.contains("${"));
         let place = source.place(path.line, path.column, path.width());
@@ -354,8 +358,11 @@ impl<'a> Loader<'a> {
         let wanted = wanted.strip_suffix(".rhai")?;
         let same_name = |path: &&String| path.rsplit('/').next() == wanted.rsplit('/').next();
         let found = suggest::nearest(wanted, known.iter().map(String::as_str))
-            .or_else(|| known.iter().find(same_name).map(String::as_str))?;
-        Some(format!("did you mean `{found}`?"))
+            .or_else(|| known.iter().find(same_name).map(String::as_str));
+        Some(found.map_or_else(
+            || format!("there is no file `{wanted}.rhai` below the scripts folder"),
+            |found| format!("did you mean `{found}`?"),
+        ))
     }
 }
 

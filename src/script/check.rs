@@ -3,26 +3,46 @@
 //!
 //! The parser resolves local variables, so what it leaves open is a constant, a host variable, or a mistake.
 //! It looks at the syntax tree as it is written, before any rewriting; the host functions it knows only by their [`Catalog`].
+//! Of a file with faults of the syntax it looks at what parses.
 
+mod allow;
+mod effects;
 mod known;
+mod literals;
+mod locate;
 #[cfg(test)]
 mod tests;
+mod texts;
+pub mod touches;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhai::{AST, ASTFlags, Engine, Stmt};
+use rhai::{ASTFlags, Engine, Stmt};
+
+pub use self::locate::{is_told, locate};
 
 use self::known::{Function, Known};
 use self::walk::{Level, Walker};
-use super::bundle::{self, Kind, classify};
+use super::bundle::{self, Bundle, Kind, classify};
 use super::catalog::Catalog;
 use super::errors;
-use super::program::Program;
+use super::recover::{Recovered, recover};
 use super::source::Source;
-use crate::diag::{self, Diagnostic};
+use crate::diag::{self, Diagnostic, Edit, Fix};
 
-/// What the caller knows beside the program.
+/// A line of `allow` that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// What may not be done, in one sentence.
+    pub title: String,
+    /// The key below `allow`: `http`, `secrets`, `files`, ….
+    pub capability: &'static str,
+    /// What has to be in its list.
+    pub entry: String,
+}
+
+/// What the caller knows beside the bundle.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// The properties of the declared `input`, if it is a map that allows no others.
@@ -30,37 +50,50 @@ pub struct Options<'a> {
     /// Says what is wrong with a literal text given to a host function: its name, the index of the argument, the text.
     /// For a text in a map of options the name has the key: `wait_for.timeout`.
     pub literal: &'a dyn Fn(&str, usize, &str) -> Option<String>,
+    /// Says what the declaration does not allow: a host function, the index of the argument, and the text that it is
+    /// given there (of a text with values in it, what is before the first of them).
+    pub allowed: &'a dyn Fn(&str, usize, &str) -> Option<Missing>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { input: None, literal: &|_, _, _| None }
+        Self { input: None, literal: &|_, _, _| None, allowed: &|_, _, _| None }
     }
 }
 
-/// All findings in the files of a program, sorted by file and position. Built-in modules are not looked at.
-pub fn check(engine: &Engine, program: &Program, catalog: &Catalog, options: Options) -> Vec<Diagnostic> {
-    let written = |source: &Source| engine.compile(&*source.text).ok();
-    let sources = program.bundle().sources.iter();
-    let asts: BTreeMap<String, AST> =
-        sources.filter_map(|(path, source)| Some((path.clone(), written(source)?))).collect();
-    let known = Known::new(engine, program.bundle(), &asts, catalog);
+/// All findings in the files of a bundle, sorted by file and position. Built-in modules are not looked at.
+pub fn check(engine: &Engine, bundle: &Bundle, catalog: &Catalog, options: Options) -> Vec<Diagnostic> {
+    let files = parsed(engine, bundle);
+    let known = Known::new(engine, bundle, &files, catalog);
     let mut findings = Vec::new();
-    for path in program.bundle().order().iter().filter(|path| !path.starts_with("std/")) {
-        if let (Some(ast), Some(source)) = (asts.get(path), program.bundle().sources.get(path)) {
-            File { program, known: &known, catalog, options, ast, source }.check(&mut findings);
-        }
+    for path in bundle.order().iter().filter(|path| !path.starts_with("std/")) {
+        let (Some(file), Some(source)) = (files.get(path), bundle.sources.get(path)) else { continue };
+        let mut found = Vec::new();
+        File { bundle, known: &known, catalog, options, file, source: &file.source }.check(&mut found);
+        found.iter_mut().for_each(|finding| file.restore(source, finding));
+        findings.extend(file.faults.iter().cloned());
+        findings.extend(found);
     }
     diag::sort(&mut findings);
     findings
 }
 
+/// The faults of the syntax of one file alone, all of them.
+pub fn syntax(engine: &Engine, source: &Source) -> Vec<Diagnostic> {
+    recover(engine, source).faults
+}
+
+fn parsed(engine: &Engine, bundle: &Bundle) -> BTreeMap<String, Recovered> {
+    bundle.sources.iter().map(|(path, source)| (path.clone(), recover(engine, source))).collect()
+}
+
 struct File<'a> {
-    program: &'a Program,
+    bundle: &'a Bundle,
     known: &'a Known<'a>,
     catalog: &'a Catalog,
     options: Options<'a>,
-    ast: &'a AST,
+    file: &'a Recovered,
+    /// The text of the tree.
     source: &'a Source,
 }
 
@@ -68,20 +101,27 @@ impl File<'_> {
     fn check(&self, findings: &mut Vec<Diagnostic>) {
         self.hidden_functions(findings);
         self.imports(findings);
-        let is_main = self.source.path == self.program.bundle().main();
-        let declares = !is_main || self.program.has_main();
+        texts::check(self.source, findings);
+        let is_main = self.source.path == self.bundle.main();
+        let has_main = self.known.functions(&self.source.path).any(|function| function.name == "main");
+        let declares = !is_main || has_main || self.file.lost.contains("main");
         if declares {
             self.variables_of_a_declaration(findings);
         }
         let level = if declares { Level::Declaration } else { Level::Script };
+        let statements = self.file.ast.statements();
         let mut walker = Walker::new(self.known, self.source, self.options, level);
         if !declares {
             walker.input("input");
+            effects::check(self.source, self.catalog, statements, findings);
         }
-        walker.block(self.ast.statements());
+        walker.block(statements);
         findings.append(&mut walker.findings);
-        for function in self.known.functions(&self.source.path).filter(|function| !function.is_closure()) {
-            self.function(function, is_main, findings);
+        for function in self.known.functions(&self.source.path) {
+            effects::check(self.source, self.catalog, &function.body, findings);
+            if !function.is_closure() {
+                self.function(function, is_main, findings);
+            }
         }
     }
 
@@ -100,7 +140,7 @@ impl File<'_> {
 
     /// Functions of the script that take the place of a host function.
     fn hidden_functions(&self, findings: &mut Vec<Diagnostic>) {
-        for def in self.ast.iter_fn_def() {
+        for def in self.file.ast.iter_fn_def() {
             let Some((min, max)) = self.catalog.range(&def.name) else { continue };
             if (min..=max).contains(&def.params.len()) {
                 let place = errors::place_of_function(self.source, &def.name, def.body.start_position());
@@ -122,12 +162,20 @@ impl File<'_> {
     }
 
     fn variables_of_a_declaration(&self, findings: &mut Vec<Diagnostic>) {
-        for stmt in self.ast.statements() {
-            let Stmt::Var(parts, flags, _) = stmt else { continue };
+        for stmt in self.file.ast.statements() {
+            let Stmt::Var(parts, flags, pos) = stmt else { continue };
             if !flags.intersects(ASTFlags::CONSTANT | ASTFlags::EXPORTED) {
                 let title = format!("variable `{}` at top level is visible in no function", parts.0.name);
                 let hint = format!("write `const {} = ...`, or move it into a function", parts.0.name);
-                findings.push(Diagnostic::new("W0405", title, errors::place(self.source, parts.0.pos)).hint(hint));
+                let place = errors::place(self.source, parts.0.pos);
+                let keyword = errors::place(self.source, *pos);
+                let is_let = self
+                    .source
+                    .line(keyword.line)
+                    .is_some_and(|line| line.chars().skip(keyword.column - 1).take(4).eq("let ".chars()));
+                let fix = is_let
+                    .then(|| Fix::new("write `const`", vec![Edit::replace(keyword.line, keyword.column, 3, "const")]));
+                findings.push(Diagnostic::new("W0405", title, place).hint(hint).maybe_fix(fix));
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod eval;
 mod habits;
+mod mend;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use super::source::Source;
 use crate::diag::Place;
 
 pub use eval::{Context, from_eval};
-pub use habits::of_name as habit_of_name;
+pub use habits::{of_function as habit_of_function, of_method as habit_of_method, of_name as habit_of_name};
 pub use parse::from_parse;
 
 /// The last line that positions can tell: they count in 16 bits and stay at the end.
@@ -54,6 +55,13 @@ pub fn place_of_function(source: &Source, name: &str, body: Position) -> Place {
     let pairs: Vec<&Token> = before.collect();
     let found = pairs.windows(2).rev().find(|pair| pair[0].text == "fn" && pair[1].text == name);
     found.map_or_else(|| place(source, body), |pair| place_of(source, pair[1]))
+}
+
+/// How the name at a place is written here, where it is one of another language and that needs no thought.
+pub(super) fn mend_name(source: &Source, pos: Position) -> Option<crate::diag::Fix> {
+    let tokens = lex::code(&source.text);
+    let at = tokens.iter().position(|token| (Some(token.line), Some(token.column)) == (pos.line(), pos.position()))?;
+    mend::mend(&tokens, at)
 }
 
 /// Start column and width of what stands at a column: a token, or a name with its namespaces.

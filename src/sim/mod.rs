@@ -36,6 +36,7 @@ use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
 use crate::script::program::Prepared;
 use crate::store::End;
+use crate::task::{Event, Task};
 use crate::time::Timestamp;
 
 pub use site::Folder;
@@ -70,6 +71,17 @@ pub struct SimEvent {
     pub key: Option<String>,
     /// What it says.
     pub payload: Payload,
+}
+
+/// A person of the surroundings, who answers a task.
+#[derive(Clone, Debug)]
+pub struct SimAnswer {
+    /// When, after [`START`]; a task that opens later is answered at once.
+    pub after: Duration,
+    /// The task's title.
+    pub title: String,
+    /// `#{ choice, data, by, at }`.
+    pub answer: Payload,
 }
 
 /// How a simulation ended.
@@ -120,6 +132,8 @@ pub struct Sim {
     arrivals: RefCell<BTreeMap<(String, u32), Timestamp>>,
     /// What happens outside.
     pub events: Vec<SimEvent>,
+    /// What people say.
+    pub answers: Vec<SimAnswer>,
     /// How long after its last entry a run is taken up again.
     pub late: Duration,
     /// Drop the run and replay it each time it waits.
@@ -161,6 +175,7 @@ impl Sim {
             effects: Box::new(effects),
             arrivals: RefCell::default(),
             events: Vec::new(),
+            answers: Vec::new(),
             late: Duration::ZERO,
             evict_always: false,
         })
@@ -274,7 +289,18 @@ impl Sim {
             }
             What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
             What::Lock { .. } => unreachable!("locks are looked at by themselves"),
+            What::Task { task } => match (self.said(task), expiry(task)) {
+                (Some((at, _)), Some(end)) => at.min(end),
+                (Some((at, _)), None) => at,
+                (None, end) => end?,
+            },
         })
+    }
+
+    /// When a task is answered, and how.
+    fn said(&self, task: &Task) -> Option<(Timestamp, &Payload)> {
+        let said = self.answers.iter().find(|said| said.title == *task.title)?;
+        Some((START.plus(said.after).max(task.opened_at), &said.answer))
     }
 
     fn event(&self, ask: &Ask) -> Option<(usize, EventSeen)> {
@@ -306,12 +332,21 @@ impl Sim {
                 });
                 Answer::Effect((self.effects)(request))
             }
+            What::Task { task } => {
+                let said = self.said(task).filter(|(at, _)| expiry(task).is_none_or(|end| *at < end));
+                Answer::Task(said.map(|(_, answer)| answer.clone()))
+            }
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
             What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
             What::Lock { .. } => unreachable!("locks are answered by themselves"),
         }
     }
+}
+
+/// When a task is over by itself.
+fn expiry(task: &Task) -> Option<Timestamp> {
+    task.moments.iter().find(|moment| moment.event == Event::Expire).map(|moment| moment.at)
 }
 
 struct State {

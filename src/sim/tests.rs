@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::effect::http::HttpBody;
 use crate::effect::{Failure, HttpReply, Reply, Sent};
+use crate::host::session::Act;
 
 /// Answers by the end of the address: `/fail` fails for good, `/flaky` is a failure that may be retried.
 fn service(request: &Request) -> Outcome {
@@ -39,6 +40,13 @@ fn sim(script: &str) -> Sim {
         },
         SimEvent { after: Duration::from_hours(30), name: "late".into(), key: None, payload: Payload::from_text("3") },
     ];
+    let says = |after, title: &str, choice: &str| SimAnswer {
+        after,
+        title: title.to_owned(),
+        answer: Payload::from_json(&json!({ "choice": choice, "data": null, "by": "ann", "at": "then" })),
+    };
+    sim.answers =
+        vec![says(Duration::from_millis(30), "soon", "yes"), says(Duration::from_hours(20), "tomorrow", "no")];
     sim
 }
 
@@ -385,4 +393,49 @@ fn an_attempt_that_computes_too_long_is_tried_again() {
         })"#,
     );
     assert_eq!(output, json!("thought"));
+}
+
+#[test]
+fn tasks_are_answered_expire_and_lose_races() {
+    let whole = holds(
+        r#"
+        let a = task::ask(#{ title: "soon", choices: ["yes", "no"] });
+        let b = task::ask(#{ title: "never", due: "1h", remind: "10m" });
+        let c = race(#{ person: || task::ask(#{ title: "tomorrow" }), timer: || sleep("2h") });
+        let d = attempt(|| timeout("1h", || task::ask(#{ title: "tomorrow" })));
+        let e = parallel([|| task::ask(#{ title: "tomorrow" }), || http::post("https://example.com/x", 1).status]);
+        [a.choice, b, c.winner, d.ok, e[0].by, e[1]]"#,
+    );
+    assert_eq!(whole.output(), Some(json!(["yes", null, "timer", false, "ann", 200])));
+    let acts = |fits: fn(&Act) -> bool| whole.written.acts.iter().filter(|(_, act)| fits(act)).count();
+    assert_eq!(acts(|act| matches!(act, Act::OpenTask(_))), 5);
+    assert_eq!(acts(|act| matches!(act, Act::CloseTask { .. })), 2, "the loser of the race, and the one out of time");
+}
+
+#[test]
+fn each_task_has_one_identity_whatever_crashes() {
+    let script = r#"step("ask", #{ retry: #{ attempts: 2, delay: "1s" } }, || { if task::ask(#{ title: "soon" }).by != "bob" { throw "again" } })"#;
+    let sim = sim(script);
+    let ids = |report: &Report| {
+        let opened = report.written.acts.iter().filter_map(|(_, act)| match act {
+            Act::OpenTask(task) => Some(task.id),
+            _ => None,
+        });
+        opened.collect::<Vec<_>>()
+    };
+    let whole = sim.run(Written::default());
+    assert_eq!(ids(&whole).len(), 2, "one for each attempt");
+    for count in 0..=whole.written.entries.len() {
+        assert_eq!(ids(&sim.run(whole.written.prefix(count))), ids(&whole), "after a crash at {count}");
+    }
+}
+
+#[test]
+fn progress_and_signed_addresses_replay() {
+    let whole = holds(
+        r#"progress(0.1, "begun"); let url = event::url("paid", #{ expires: "1d" }); sleep("1s"); progress(0.5); sleep("1s"); url"#,
+    );
+    assert_eq!(whole.output(), Some(json!("https://panta.example.com/e/paid")));
+    let shown: Vec<_> = whole.written.acts.iter().filter(|(_, act)| matches!(act, Act::Progress(_))).collect();
+    assert_eq!(shown.len(), 2);
 }

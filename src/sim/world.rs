@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::effect::{Failure, Request};
 use crate::host::session::{Act, Batch, Reservation, Reserved, World, hash_text};
@@ -114,6 +115,14 @@ impl World for SimWorld {
 
     fn accepts(&self, _: &str, _: &Payload) -> Result<(), Payload> {
         Ok(())
+    }
+
+    fn known_people(&self, _: &[Arc<str>]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn event_url(&self, name: &str, _: Option<&str>, _: Option<Timestamp>) -> Result<String, String> {
+        Ok(format!("https://panta.example.com/e/{name}"))
     }
 
     fn status(&self, _: RunId) -> Result<Option<&'static str>, String> {

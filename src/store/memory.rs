@@ -3,6 +3,7 @@
 //! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
 
 mod slots;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
     Applied, Change, Dedupe, End, Error, Event, EventFilter, Gate, Result, Run, RunFilter, Slot, Status, Store,
-    Subscription,
+    Subscription, TaskFilter,
 };
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// The store in memory.
@@ -50,6 +52,7 @@ struct State {
     keys: BTreeMap<(Arc<str>, Arc<str>), Key>,
     values: BTreeMap<(Arc<str>, Arc<str>), Payload>,
     slots: slots::Slots,
+    tasks: BTreeMap<TaskId, Task>,
     bundles: BTreeMap<Version, Arc<[u8]>>,
 }
 
@@ -179,6 +182,14 @@ impl Store for Memory {
         Ok(self.state().events.range(after.saturating_add(1)..).take(limit).map(|(_, event)| event.clone()).collect())
     }
 
+    fn task(&self, id: TaskId) -> Result<Option<Task>> {
+        Ok(Self::state(self).tasks.get(&id).cloned())
+    }
+
+    fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>> {
+        Ok(Self::state(self).tasks_of(filter))
+    }
+
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {
         Ok(Self::state(self).values.get(&(scope.into(), key.into())).cloned())
     }
@@ -230,6 +241,10 @@ impl State {
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
             Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
+            Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
+            Change::CloseTask { task, at } => self.close_task(*task, *at),
+            Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => {
                 match value {
                     Some(value) => self.values.insert((scope.clone(), key.clone()), value.clone()),
@@ -284,7 +299,8 @@ impl State {
     }
 
     fn park(&mut self, change: &Change) -> Applied {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots, tasks } = change
+        else {
             unreachable!("called for `Park` alone");
         };
         if self.claimed(*run, *epoch).is_none() {
@@ -297,7 +313,8 @@ impl State {
         self.subscriptions.insert(*run, subscriptions.clone());
         let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(*run)).is_some())
             || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()))
-            || slots.iter().any(|ticket| self.slots.is_held(*run, ticket));
+            || slots.iter().any(|ticket| self.slots.is_held(*run, ticket))
+            || tasks.iter().any(|task| self.task_is_over(*task));
         let run = self.claimed(*run, *epoch).expect("it was there before");
         run.status = *status;
         run.waiting_for = waiting_for.clone();
@@ -341,6 +358,9 @@ impl State {
         run.owner = None;
         let parent = run.parent.filter(|_| is_final);
         self.unsubscribe(id);
+        if is_final {
+            self.close_tasks_of(id, end.at);
+        }
         let parent = parent.filter(|parent| self.wake(*parent));
         Applied::Ended { parent, woken: self.leave_lines(id, is_final) }
     }
@@ -404,7 +424,9 @@ impl State {
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
+            self.values.remove(&(super::PROGRESS.into(), run.to_string().into()));
         }
+        self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));
         let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < events_before).collect();
         for seq in old.into_iter().map(|(seq, _)| *seq).collect::<Vec<_>>() {

@@ -23,8 +23,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
+use crate::task::{self, Task};
 use crate::time::Timestamp;
 
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
@@ -311,6 +312,9 @@ pub struct End {
     pub at: Timestamp,
 }
 
+/// The scope of the state in which the progress of each run is kept, by its id; it goes with the run.
+pub const PROGRESS: &str = "$progress";
+
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -353,6 +357,8 @@ pub enum Change {
         children: Vec<RunId>,
         /// Tickets of its own that make it ready when they get a slot.
         slots: Vec<Arc<str>>,
+        /// Tasks whose end makes it ready.
+        tasks: Vec<TaskId>,
     },
     /// Gives a run up: no owner any more. Answer: `Done` or `Refused`.
     Release {
@@ -373,9 +379,9 @@ pub enum Change {
         /// When: `started_at` of those that were never evaluated.
         at: Timestamp,
     },
-    /// Ends a run; removes its subscriptions, and its owner. A final status sets `ended_at`, makes the parent ready and
-    /// gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps them.
-    /// Answer: `Ended` with the parent and those to wake that got a slot, or `Refused`.
+    /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at`, makes the
+    /// parent ready and gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps
+    /// them. Answer: `Ended` with the parent and those to wake that got a slot, or `Refused`.
     Finish {
         /// Which.
         run: RunId,
@@ -426,6 +432,38 @@ pub enum Change {
     FreeSlots {
         /// Of what.
         name: Arc<str>,
+    },
+    /// Opens a task of a run. Answer: `Task`, not fresh where it is there already; or `Refused`.
+    OpenTask {
+        /// The claim of the run under which it is opened.
+        epoch: u64,
+        /// The row; it is open.
+        task: Box<Task>,
+    },
+    /// Answers a task: the first answer stays, and makes the run ready. Answer: `Task`, not fresh where it was answered or
+    /// closed before; `Refused` where there is none.
+    AnswerTask {
+        /// Which.
+        task: TaskId,
+        /// `#{ choice, data, by, at }`.
+        answer: Payload,
+        /// When.
+        at: Timestamp,
+    },
+    /// Nobody waits for a task any more: it is cancelled if it is open. Answer: as of `AnswerTask`.
+    CloseTask {
+        /// Which.
+        task: TaskId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The next moment of a task happens ([`Task::pass`]); its end makes the run ready. Answer: `Task`, not fresh where that
+    /// moment is not the next one; `Refused` where there is none.
+    EscalateTask {
+        /// Which.
+        task: TaskId,
+        /// How many have happened before.
+        stage: u32,
     },
     /// Sets or removes a durable value of a workflow. Answer: `Done`.
     SetState {
@@ -512,6 +550,13 @@ pub enum Applied {
         /// Live runs that are ready now, by id.
         woken: Vec<RunId>,
     },
+    /// The task as it is now.
+    Task {
+        /// The row.
+        task: Box<Task>,
+        /// False: it is as it was.
+        fresh: bool,
+    },
     /// The claim was lost, or there is nothing to act on. Nothing was written.
     Refused,
     /// So many runs are gone.
@@ -551,6 +596,23 @@ pub struct EventFilter {
     pub since: Timestamp,
 }
 
+/// Which tasks to list. Newest first: by the time at which they opened.
+#[derive(Clone, Debug, Default)]
+pub struct TaskFilter {
+    /// In this status.
+    pub status: Option<task::Status>,
+    /// That are for one of these people and groups, or for anybody; empty: all.
+    pub to: Vec<Arc<str>>,
+    /// Of this workflow.
+    pub workflow: Option<String>,
+    /// Of this run.
+    pub run: Option<RunId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only tasks older than this one (the last of the page before).
+    pub before: Option<(Timestamp, TaskId)>,
+}
+
 /// The durable truth. See the module for what survives.
 pub trait Store: Send + Sync {
     /// One transaction. One answer a change, in order.
@@ -580,6 +642,12 @@ pub trait Store: Send + Sync {
 
     /// Events with a larger number than `after`, in order.
     fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>>;
+
+    /// One task.
+    fn task(&self, id: TaskId) -> Result<Option<Task>>;
+
+    /// Tasks, newest first.
+    fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>>;
 
     /// A durable value.
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>>;

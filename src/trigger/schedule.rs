@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::cron::Cron;
-use crate::time::{Timestamp, format_duration, parse_duration};
+use crate::time::{self, Timestamp, format_duration, parse_duration};
 
 /// How many missed times are made up for at once: a day of minutes several times over. The rest comes when asked again
 /// from the last one.
@@ -76,6 +76,19 @@ impl Schedule {
             }
         }
     }
+}
+
+/// The next times after `from` at which a cron line fires in a zone (an IANA name; UTC when there is none), as people
+/// there read them: `Mon 2026-12-28 08:00:00 +01:00`. Fewer than `count` only at the end of the calendar.
+pub fn next_fires(line: &str, tz: Option<&str>, from: Timestamp, count: usize) -> Result<Vec<String>, Error> {
+    let cron = Cron::parse(line, tz)?;
+    let zone = tz.map_or(Ok(jiff::tz::TimeZone::UTC), time::zone)?;
+    let text = |at: &Timestamp| {
+        let at = jiff::Timestamp::from_millisecond(at.0).ok()?;
+        Some(at.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string())
+    };
+    let fires = std::iter::successors(cron.next_after(from), |at| cron.next_after(*at));
+    Ok(fires.take(count).filter_map(|at| text(&at)).collect())
 }
 
 /// By halving the time in question: the clock may have jumped by years.
@@ -175,6 +188,17 @@ mod tests {
                 [""; 0]
             );
         }
+    }
+
+    #[test]
+    fn the_next_times_are_told_as_the_zone_reads_them() {
+        let fires = |line, tz| next_fires(line, tz, at("2026-10-24T12:00Z"), 2);
+        assert_eq!(
+            fires("0 8 * * *", Some("Europe/Berlin")).unwrap(),
+            ["Sun 2026-10-25 08:00:00 +01:00", "Mon 2026-10-26 08:00:00 +01:00"]
+        );
+        assert_eq!(fires("@hourly", None).unwrap()[0], "Sat 2026-10-24 13:00:00 +00:00");
+        assert!(fires("0 8 * * FOO", None).is_err() && fires("@daily", Some("Mars/Olympus")).is_err());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! It holds the engine's [`Handle`] and shows what that says; it owns no state but the connections that are open. Every error
 //! is a problem document (RFC 9457). On loopback, `Host` and `Origin` are checked, so that no web page reaches the daemon
-//! through the browser of its user; elsewhere, every route but health and verified webhooks demands a token.
+//! through the browser of its user; elsewhere, every route but health, verified webhooks and signed addresses demands a token.
 //! It must not know the store's tables, nor what a script means.
 
 mod content;
 mod events;
 mod guard;
 mod hooks;
+mod links;
 mod locks;
 mod problem;
 mod request;
@@ -16,6 +17,7 @@ mod runs;
 mod server;
 mod stream;
 mod system;
+mod tasks;
 mod workflows;
 
 use std::sync::Arc;
@@ -102,6 +104,9 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/locks/{name}", get(locks::one))
         .route("/api/v1/locks/{name}/unlock", post(locks::unlock))
         .route("/api/v1/events", get(events::list).post(events::emit))
+        .route("/api/v1/tasks", get(tasks::list))
+        .route("/api/v1/tasks/{id}", get(tasks::one))
+        .route("/api/v1/tasks/{id}/answer", post(tasks::answer))
         .route("/api/v1/reloads", get(system::reloads))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))
@@ -111,6 +116,8 @@ fn routes(shared: Shared) -> Router {
         .layer(axum::middleware::from_fn_with_state(shared.clone(), guard::guard));
     Router::new()
         .route("/hooks/{*path}", any(hooks::hook))
+        .route("/t/{token}", get(links::show).post(links::decide))
+        .route("/e/{token}", post(links::emit))
         .route("/healthz", get(system::healthz))
         .route("/readyz", get(system::readyz))
         .method_not_allowed_fallback(system::not_this_method)

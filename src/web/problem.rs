@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::engine::Error;
+use crate::payload::Payload;
 use crate::store;
 
 /// Why a request was not answered as asked.
@@ -59,10 +60,12 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::NotLocked(_) => {
+            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) | Error::NotLocked(_) => {
                 Self::new(StatusCode::NOT_FOUND, detail)
             }
-            Error::Input(faults) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults)),
+            Error::Input(faults) | Error::Answer(faults) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults))
+            }
             Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
             Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
@@ -71,6 +74,12 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::CONFLICT, detail).with("skipped", true).with("run", json!(holder))
             }
             Error::Closure(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
+            Error::MayNotAnswer(_) => Self::new(StatusCode::FORBIDDEN, detail),
+            Error::TaskOver(task) => Self::new(StatusCode::CONFLICT, detail)
+                .with("task", json!(task.id))
+                .with("task_status", task.status.name())
+                .with("answer", task.answer.as_ref().map(Payload::to_json).unwrap_or_default())
+                .with("ended_at", json!(task.ended_at)),
             Error::Store(store::Error::Full) => Self::full(detail),
             Error::Store(store::Error::Failed(_) | store::Error::Held { .. }) | Error::Stopped(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "5")

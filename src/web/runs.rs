@@ -36,11 +36,14 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
     let limit = filter.limit;
     // One more tells whether there is a next page.
     filter.limit += 1;
-    let mut runs = request::read(&shared, move |handle| handle.runs(&filter)).await?;
-    let more = runs.len() > limit;
-    runs.truncate(limit);
-    let next = runs.last().filter(|_| more).map(|run| run.id);
-    let shown: Vec<_> = runs.iter().map(crate::store::Run::to_json).collect();
+    let read = move |handle: &crate::engine::Handle| {
+        let mut runs = handle.runs(&filter)?;
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        let next = runs.last().filter(|_| more).map(|run| run.id);
+        Ok((runs.iter().map(|run| handle.run_json(run)).collect::<Result<Vec<_>, _>>()?, next))
+    };
+    let (shown, next) = request::read(&shared, read).await?;
     Ok(Json(json!({ "runs": shown, "next": next })))
 }
 
@@ -86,7 +89,7 @@ fn earlier(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
 /// `GET /api/v1/runs/{id}`
 pub(super) async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let id = request::run_id(&id)?;
-    Ok(Json(request::read(&shared, move |handle| handle.run(id)).await?.to_json()))
+    Ok(Json(request::read(&shared, move |handle| handle.run_json(&handle.run(id)?)).await?))
 }
 
 /// `GET /api/v1/runs/{id}/journal`

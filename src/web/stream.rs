@@ -1,6 +1,7 @@
 //! A run as it goes on, as server-sent events.
 //!
-//! Every journal entry is one event with its number as id, once it is durable; then `end` with the run. A client that comes
+//! Every journal entry is one event with its number as id, once it is durable; `progress` says how far the run has come, when
+//! that has changed; `end` comes last, with the run. A client that comes
 //! back with `Last-Event-ID` gets what followed; one that had seen the end is told to stay away (204).
 
 use std::convert::Infallible;
@@ -12,11 +13,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
 use tokio_stream::Stream;
 
 use super::request::{self, closed, header};
 use super::{Problem, Shared};
-use crate::engine::{Notice, Watch};
+use crate::engine::{Handle, Notice, Watch};
 use crate::id::RunId;
 use crate::store::{Run, Status};
 use crate::time::elapsed;
@@ -51,7 +53,7 @@ pub(super) async fn stream(
     if has_ended(&row) && from > length {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let follower = Follower { shared, run, from, notices, pause: None };
+    let follower = Follower { shared, run, from, notices, progress: Value::Null, pause: None };
     let stream = Unfold { next: Some(Box::pin(follower.next())), ready: Vec::new().into_iter() };
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
@@ -66,6 +68,8 @@ struct Follower {
     run: RunId,
     from: usize,
     notices: Watch,
+    /// What was last said of how far it has come.
+    progress: Value,
     /// How long the last reading is to be made up for; `None` before the first.
     pause: Option<Duration>,
 }
@@ -97,15 +101,23 @@ impl Follower {
             let began = elapsed();
             let run = self.run;
             // The row first: if it has ended, all entries are there.
-            let (row, entries) =
-                request::read(&self.shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?))).await?;
+            let read = move |handle: &Handle| {
+                let row = handle.run(run)?;
+                Ok((handle.run_json(&row)?, row, handle.journal(run)?))
+            };
+            let (shown, row, entries) = request::read(&self.shared, read).await?;
             self.pause = Some((elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
             let new = entries.iter().enumerate().skip(self.from);
             let mut events: Vec<_> =
                 new.map(|(n, entry)| Event::default().id(n.to_string()).data(entry.to_json(n).to_string())).collect();
             self.from = self.from.max(entries.len());
+            if shown["progress"] != self.progress {
+                self.progress = shown["progress"].clone();
+                // Without an id: it is no entry, and only the newest counts.
+                events.push(Event::default().event("progress").data(self.progress.to_string()));
+            }
             if has_ended(&row) {
-                let end = Event::default().event("end").id(entries.len().to_string()).data(row.to_json().to_string());
+                let end = Event::default().event("end").id(entries.len().to_string()).data(shown.to_string());
                 events.push(end);
                 return Ok((events, true));
             }

@@ -5,6 +5,7 @@ mod events;
 mod hooks;
 mod locks;
 mod streams;
+mod tasks;
 
 use std::sync::Arc;
 

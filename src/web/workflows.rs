@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Problem, Shared, request};
 use crate::engine::{Deployed, Error, Start, Started};
+use crate::script::flow::edges;
 use crate::time::parse_duration;
 
 /// The longest `wait`: proxies and clients give up on an answer that takes longer.
@@ -34,6 +35,7 @@ pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) 
     let workflow = shared.app.handle.workflow(&name).map_err(|error| absent(&shared, error))?;
     let mut shown = summary(&workflow, &counts(&shared).await?);
     shown["declaration"] = workflow.declared.clone();
+    shown["graph"] = crate::engine::flow(&workflow.bundle).map_or(Value::Null, |graph| edges::json(&graph));
     shown["broken"] = shared.app.reloads.broken(&name).unwrap_or_default();
     Ok(Json(shown))
 }
@@ -94,7 +96,7 @@ pub(super) async fn start(
     if let Some(wait) = wait
         && let Some(run) = request::ended(&shared, started.run, wait).await?
     {
-        return Ok(Json(run.to_json()).into_response());
+        return Ok(Json(request::read(&shared, move |handle| handle.run_json(&run)).await?).into_response());
     }
     Ok(accepted(started))
 }

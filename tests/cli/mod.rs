@@ -1,9 +1,12 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod daemon;
+mod graph;
 mod locks;
 mod look;
+mod new;
 mod run;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

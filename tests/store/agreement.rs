@@ -3,12 +3,15 @@
 use panta::store::memory::Memory;
 use panta::store::{
     Change, Event, EventFilter, Gate, OnConflict, RateWish, Run, RunFilter, SlotWish, Status, Store, Subscription,
+    TaskFilter,
 };
 use proptest::prelude::*;
 
 use crate::support::stores::*;
 
 const RUNS: u64 = 5;
+const TASKS: u64 = 4;
+const FOR: &[&[&str]] = &[&[], &["a"], &["b", "a"]];
 const KEYS: [&str; 3] = ["", "k", "l"];
 
 fn key() -> impl Strategy<Value = &'static str> {
@@ -59,16 +62,20 @@ fn a_park() -> impl Strategy<Value = Change> {
         prop::collection::vec(subscription(), 0..3),
         prop::collection::vec(0..RUNS, 0..2),
         prop::option::of(key()),
+        prop::collection::vec(0..TASKS, 0..2),
     );
-    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, slot))| Change::Park {
-        run: id(n),
-        epoch,
-        status,
-        waiting_for: "x".into(),
-        wake_at,
-        subscriptions,
-        children: children.into_iter().map(id).collect(),
-        slots: slot.map(Into::into).into_iter().collect(),
+    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, slot, tasks))| {
+        Change::Park {
+            run: id(n),
+            epoch,
+            status,
+            waiting_for: "x".into(),
+            wake_at,
+            subscriptions,
+            children: children.into_iter().map(id).collect(),
+            slots: slot.map(Into::into).into_iter().collect(),
+            tasks: tasks.into_iter().map(task_id).collect(),
+        }
     })
 }
 
@@ -115,6 +122,19 @@ fn a_ticket() -> impl Strategy<Value = Change> {
     prop_oneof![4 => acquire, 2 => release, 1 => name().prop_map(|name| Change::FreeSlots { name: name.into() })]
 }
 
+fn a_task_change() -> impl Strategy<Value = Change> {
+    let to = prop::sample::select(FOR);
+    prop_oneof![
+        4 => (0..TASKS, 0..RUNS, to, 0..3_u64).prop_map(|(n, of, to, epoch)| {
+            let task = Box::new(panta::task::Task { opened_at: at(n / 2), ..task(n, of, to) });
+            Change::OpenTask { epoch, task }
+        }),
+        2 => (0..TASKS, key(), time()).prop_map(|(n, said, when)| answer(n, said, when)),
+        3 => (0..TASKS, 0..4_u32).prop_map(|(n, stage)| escalate(n, stage)),
+        1 => (0..TASKS, time()).prop_map(|(n, at)| Change::CloseTask { task: task_id(n), at }),
+    ]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let end_status = status().prop_filter("an end", |status| status.is_final() || !status.is_live());
     prop_oneof![
@@ -129,6 +149,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (0..RUNS, 0..3_u64, end_status, time()).prop_map(|(n, epoch, status, at)| end(n, epoch, status, at)),
         1 => (0..RUNS, key()).prop_map(|(n, reason)| cancel(n, reason)),
         4 => an_event(),
+        3 => a_task_change(),
         1 => (name(), key(), prop::option::of(key())).prop_map(|(scope, key, value)| set(scope, key, value)),
         1 => (name(), key()).prop_map(|(version, bytes)| put(version, bytes)),
         1 => (time(), time(), any::<bool>(), 0..3_usize).prop_map(|(before, events_before, keep, limit)| {
@@ -159,6 +180,13 @@ fn read(store: &dyn Store) -> Vec<String> {
     for (since, key) in [(0, None), (10, Some("k")), (20, None), (30, Some("k"))] {
         let filter = EventFilter { since: at(since), key: key.map(Into::into), run: Some(id(1)), ..wanted("a") };
         seen.push(format!("{:?}", store.next_event(&filter).unwrap()));
+    }
+    let some = TaskFilter { to: vec!["b".into()], run: Some(id(1)), ..any_task() };
+    let page =
+        TaskFilter { before: Some((at(1), task_id(2))), limit: 1, workflow: Some("orders".into()), ..any_task() };
+    let open = TaskFilter { status: Some(panta::task::Status::Open), to: vec!["cfo".into(), "a".into()], ..any_task() };
+    for filter in [any_task(), some, page, open] {
+        seen.push(format!("{:?}", store.tasks(&filter).unwrap()));
     }
     for name in ["a", "b"] {
         seen.push(format!("{:?} {:?}", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap()));

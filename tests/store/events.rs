@@ -117,6 +117,7 @@ fn a_paused_run_is_woken_for_later(store: &dyn Store) {
         subscriptions,
         children: vec![],
         slots: vec![],
+        tasks: vec![],
     };
     given(store, [hold]);
     assert_eq!(apply(store, emit(event("1", "e", None, at(9)))), emitted(1, &[]));

@@ -128,7 +128,7 @@ fn a_newer_store_is_refused_untouched() {
 #[test]
 fn a_file_of_the_first_version_gets_slots() {
     let folder = closed();
-    let back = "DROP TABLE slot; DROP INDEX run_ready; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);
+    let back = "DROP TABLE slot; DROP INDEX run_ready; DROP VIEW tasks; DROP TABLE task; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);
         CREATE INDEX run_ready ON run(id) WHERE ready OR status < 2 OR cancel IS NOT NULL;";
     shell(folder.path(), back);
     let store = open(folder.path()).expect("is brought up to date");

@@ -6,6 +6,7 @@ mod files;
 mod pruning;
 mod runs;
 mod slots;
+mod tasks;
 mod values;
 
 /// Makes a test of each function for each store.

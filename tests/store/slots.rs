@@ -106,7 +106,8 @@ fn a_run_that_parks_sees_the_slot_that_it_got(store: &dyn Store) {
     given(store, [acquire(1, "till", "0", 1), acquire(2, "till", "7", 1), release(1, "0")]);
     let Change::Park { run, epoch, status, waiting_for, .. } = park(2, &[]) else { unreachable!() };
     let (wake_at, subscriptions, children, slots) = (None, Vec::new(), Vec::new(), vec!["7".into()]);
-    let parked = Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots };
+    let tasks = Vec::new();
+    let parked = Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots, tasks };
     assert_eq!(apply(store, parked), Applied::Ready);
 }
 

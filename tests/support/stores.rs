@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use panta::id::{RunId, Version};
+use panta::id::{RunId, TaskId, Version};
 use panta::payload::Payload;
 use panta::store::sqlite::{Options, Sqlite};
 use panta::store::{
     Applied, Change, Dedupe, End, Event, EventFilter, Gate, OnConflict, RateWish, Rollback, Run, RunFilter, Slot,
-    SlotState, SlotWish, Status, Store, Subscription,
+    SlotState, SlotWish, Status, Store, Subscription, TaskFilter,
 };
+use panta::task::{Event as Happens, Moment, Status as TaskStatus, Task};
 use panta::time::Timestamp;
 use uuid::Uuid;
 
@@ -89,6 +90,7 @@ pub(crate) fn park(n: u64, subscriptions: &[Subscription]) -> Change {
         subscriptions: subscriptions.to_vec(),
         children: Vec::new(),
         slots: Vec::new(),
+        tasks: Vec::new(),
     }
 }
 
@@ -102,6 +104,7 @@ pub(crate) fn park_until(n: u64, status: Status, wake_at: Timestamp) -> Change {
         subscriptions: Vec::new(),
         children: Vec::new(),
         slots: Vec::new(),
+        tasks: Vec::new(),
     }
 }
 
@@ -115,7 +118,66 @@ pub(crate) fn park_for(n: u64, child: u64) -> Change {
         subscriptions: Vec::new(),
         children: vec![id(child)],
         slots: Vec::new(),
+        tasks: Vec::new(),
     }
+}
+
+pub(crate) fn park_for_tasks(n: u64, tasks: &[u64]) -> Change {
+    Change::Park {
+        run: id(n),
+        epoch: 1,
+        status: Status::Waiting,
+        waiting_for: "a person".into(),
+        wake_at: None,
+        subscriptions: Vec::new(),
+        children: Vec::new(),
+        tasks: tasks.iter().map(|n| task_id(*n)).collect(),
+    }
+}
+
+pub(crate) fn task_id(n: u64) -> TaskId {
+    TaskId(Uuid::from_u128(n.into()))
+}
+
+/// Task `n` of run `of`, opened `n` seconds after the start, for these: a reminder, an escalation to the CFO, an end.
+pub(crate) fn task(n: u64, of: u64, to: &[&str]) -> Task {
+    let later = Happens::Escalate { to: vec!["cfo".into()], due: Some(at(n + 40)) };
+    let moments = [(10, Happens::Remind), (20, later), (40, Happens::Expire)];
+    Task {
+        id: task_id(n),
+        run: id(of),
+        workflow: "orders".into(),
+        title: "Pay?".into(),
+        text: "It is \"late\".".into(),
+        to: to.iter().map(|name| (*name).into()).collect(),
+        except: vec!["bob".into()],
+        form: Some(text("form")),
+        choices: vec!["yes".into(), "no".into()],
+        opened_at: at(n),
+        due: Some(at(n + 20)),
+        moments: moments.into_iter().map(|(after, event)| Moment { at: at(n + after), event }).collect(),
+        stage: 0,
+        status: TaskStatus::Open,
+        answer: None,
+        ended_at: None,
+    }
+}
+
+pub(crate) fn open(task: Task) -> Change {
+    Change::OpenTask { epoch: 1, task: Box::new(task) }
+}
+
+pub(crate) fn answer(n: u64, answer: &str, when: Timestamp) -> Change {
+    Change::AnswerTask { task: task_id(n), answer: text(answer), at: when }
+}
+
+pub(crate) fn escalate(n: u64, stage: u32) -> Change {
+    Change::EscalateTask { task: task_id(n), stage }
+}
+
+/// A filter for a hundred tasks.
+pub(crate) fn any_task() -> TaskFilter {
+    TaskFilter { limit: 100, ..TaskFilter::default() }
 }
 
 /// Any such event.

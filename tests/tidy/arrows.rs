@@ -19,20 +19,29 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("script", &["diag", "id", "payload", "time"]),
     // Timeouts and `Retry-After` are durations. No journal, no scripts, no store.
     ("effect", &["time"]),
+    // Tasks as data: what a script asks, the store keeps and faces show.
+    ("task", &["id", "payload", "time"]),
     // Rows are bytes to it: it knows no entry of the journal.
-    ("store", &["id", "payload", "time"]),
+    ("store", &["id", "payload", "task", "time"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
-    ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "time"]),
+    ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
     // Names and patterns of events.
     ("pattern", &[]),
     // One run, and whole tests, over virtual time: what the engine drives, with other surroundings.
-    ("sim", &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "time"]),
+    (
+        "sim",
+        &["diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task", "time"],
+    ),
     // What a cron line, a request, a file means: pure, driven from above.
     ("trigger", &["pattern", "time"]),
     // Patterns of events: runs emit events too, and those start runs.
-    ("engine", &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "time"]),
+    (
+        "engine",
+        &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task", "time"],
+    ),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
+    ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
     ("reload/folder", &[]),
@@ -46,7 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
-            "script", "sim", "store", "time", "trigger",
+            "script", "sim", "store", "task", "time", "trigger",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.
@@ -57,7 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
     "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
-    "time", "trigger",
+    "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

@@ -8,6 +8,7 @@ use super::super::bundle::{Bundle, resolve_import};
 use super::super::catalog::Catalog;
 use super::super::errors;
 use super::super::lex::{self, Kind};
+use super::super::recover::Recovered;
 use crate::diag::suggest;
 
 /// Functions that the evaluator itself provides, with any number of arguments.
@@ -32,6 +33,8 @@ impl Function {
 struct Names {
     functions: Vec<Function>,
     constants: BTreeSet<String>,
+    /// Those that are a plain text.
+    texts: BTreeMap<String, String>,
     /// Alias → path of the imported file.
     aliases: BTreeMap<String, String>,
 }
@@ -54,19 +57,31 @@ pub(super) struct Known<'a> {
     files: BTreeMap<String, Names>,
     /// Names under which some value is kept in a map: a closure there can be called like a method.
     keys: BTreeSet<String>,
+    /// Words in what does not parse: each may be a name that is defined there.
+    lost: BTreeSet<String>,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(engine: &Engine, bundle: &Bundle, asts: &BTreeMap<String, AST>, catalog: &'a Catalog) -> Self {
-        let mut files = BTreeMap::new();
-        let mut keys = BTreeSet::new();
+    pub(super) fn new(
+        engine: &Engine,
+        bundle: &Bundle,
+        parsed: &BTreeMap<String, Recovered>,
+        catalog: &'a Catalog,
+    ) -> Self {
+        let (mut files, mut keys, mut lost) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for (path, source) in &bundle.sources {
             keys.extend(keys_of(&source.text));
-            if let Some(ast) = asts.get(path) {
-                files.insert(path.clone(), names(path, ast));
+            if let Some(file) = parsed.get(path) {
+                files.insert(path.clone(), names(path, &file.ast));
+                lost.extend(file.lost.iter().cloned());
             }
         }
-        Self { catalog, natives: errors::natives(engine), files, keys }
+        Self { catalog, natives: errors::natives(engine), files, keys, lost }
+    }
+
+    /// The text of a constant of a file, where it is a plain one.
+    pub(super) fn text(&self, path: &str, name: &str) -> Option<&str> {
+        self.files.get(path)?.texts.get(name).map(String::as_str)
     }
 
     pub(super) fn functions(&self, path: &str) -> impl Iterator<Item = &Function> {
@@ -83,12 +98,15 @@ impl<'a> Known<'a> {
 
     /// A call `name(...)`.
     pub(super) fn call(&self, path: &str, name: &str, given: usize) -> Verdict {
-        if BUILT_IN.contains(&name) {
-            return Verdict::Known;
+        if BUILT_IN.contains(&name) || self.lost.contains(name) {
+            return print_of_several(name, given);
         }
         let mut counts = self.counts(path, name);
         counts.extend(self.natives.get(name).into_iter().flatten());
         self.judge(name, given, counts, || {
+            if let Some(habit) = errors::habit_of_function(name) {
+                return Some(habit);
+            }
             let own =
                 self.functions(path).filter(|function| !function.is_closure()).map(|function| function.name.as_str());
             let names = own.chain(self.catalog.names()).chain(self.natives.keys().map(String::as_str));
@@ -98,7 +116,7 @@ impl<'a> Known<'a> {
 
     /// A call `value.name(...)`; the value counts as an argument of native functions.
     pub(super) fn method(&self, path: &str, name: &str, given: usize) -> Verdict {
-        if BUILT_IN.contains(&name) || self.keys.contains(name) {
+        if BUILT_IN.contains(&name) || self.keys.contains(name) || self.lost.contains(name) {
             return Verdict::Known;
         }
         let mut counts = self.counts(path, name);
@@ -107,6 +125,9 @@ impl<'a> Known<'a> {
         let methods =
             self.natives.iter().filter(|(name, counts)| !name.contains("::") && counts.iter().any(|count| *count > 0));
         self.judge(name, given, counts, || {
+            if let Some(here) = errors::habit_of_method(name).filter(|here| self.natives.contains_key(*here)) {
+                return Some(format!("write `.{here}(...)`"));
+            }
             let own = self.functions(path).map(|function| function.name.as_str());
             suggest::did_you_mean(name, methods.map(|(name, _)| name.as_str()).chain(own).filter(|name| is_name(name)))
         })
@@ -115,6 +136,9 @@ impl<'a> Known<'a> {
     /// A call `space::name(...)`.
     pub(super) fn qualified(&self, path: &str, space: &[&str], name: &str, given: usize) -> Verdict {
         let full = format!("{}::{name}", space.join("::"));
+        if space.iter().any(|alias| self.lost.contains(*alias)) {
+            return Verdict::Known;
+        }
         let Some(module) = self.module(path, space) else {
             if !self.has_namespace(&space.join("::")) {
                 return Verdict::NoModule(self.near_module(path, &full));
@@ -134,6 +158,9 @@ impl<'a> Known<'a> {
 
     /// A constant `space::NAME`.
     pub(super) fn constant(&self, path: &str, space: &[&str], name: &str) -> Verdict {
+        if space.iter().any(|alias| self.lost.contains(*alias)) {
+            return Verdict::Known;
+        }
         if space == ["global"] {
             return if self.has_constant(path, name) { Verdict::Known } else { Verdict::Unknown(None) };
         }
@@ -156,7 +183,7 @@ impl<'a> Known<'a> {
 
     /// A variable that the parser did not find: a constant, or a function by its name.
     pub(super) fn variable<'n>(&'n self, path: &str, name: &str, locals: impl Iterator<Item = &'n str>) -> Verdict {
-        if self.has_constant(path, name) || !self.counts(path, name).is_empty() {
+        if self.has_constant(path, name) || !self.counts(path, name).is_empty() || self.lost.contains(name) {
             return Verdict::Known;
         }
         let constants = self.files.get(path).map(|names| names.constants.iter().map(String::as_str));
@@ -208,6 +235,14 @@ fn judge(name: &str, given: usize, counts: &[usize], near: impl FnOnce() -> Opti
     }
 }
 
+/// `print(a, b)` prints in other languages; here it takes one value.
+fn print_of_several(name: &str, given: usize) -> Verdict {
+    if matches!(name, "print" | "debug") && given > 1 {
+        return Verdict::WrongCount(errors::wrong_count(name, (1, 1), given));
+    }
+    Verdict::Known
+}
+
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !name.contains('$')
 }
@@ -230,7 +265,14 @@ fn names(path: &str, ast: &AST) -> Names {
         Stmt::Export(parts, _) if !parts.1.name.is_empty() => Some(parts.1.name.to_string()),
         _ => None,
     });
-    Names { functions: functions(ast), constants: constants.collect(), aliases }
+    let texts = ast.statements().iter().filter_map(|stmt| match stmt {
+        Stmt::Var(parts, flags, _) if flags.contains(ASTFlags::CONSTANT) => match &parts.1 {
+            Expr::StringConstant(text, _) => Some((parts.0.name.to_string(), text.to_string())),
+            _ => None,
+        },
+        _ => None,
+    });
+    Names { functions: functions(ast), constants: constants.collect(), texts: texts.collect(), aliases }
 }
 
 fn functions(ast: &AST) -> Vec<Function> {

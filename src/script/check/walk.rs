@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Ident, Position, Stmt, StmtBlock};
+use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
 
-use super::super::catalog::{Kind, RETRY_POLICY, Signature, is_declarative};
+use super::super::catalog::{Kind, is_declarative};
 use super::super::errors;
 use super::super::program::full_name;
 use super::super::source::Source;
@@ -27,9 +27,9 @@ pub(super) enum Level {
 }
 
 pub(super) struct Walker<'a> {
-    known: &'a Known<'a>,
-    source: &'a Source,
-    options: Options<'a>,
+    pub(super) known: &'a Known<'a>,
+    pub(super) source: &'a Source,
+    pub(super) options: Options<'a>,
     level: Level,
     /// Names in reach, for suggestions.
     locals: Vec<String>,
@@ -57,7 +57,7 @@ impl<'a> Walker<'a> {
         self.locals.extend(names);
     }
 
-    fn find(&mut self, code: &str, title: impl Into<String>, pos: Position, hint: Option<String>) {
+    pub(super) fn find(&mut self, code: &str, title: impl Into<String>, pos: Position, hint: Option<String>) {
         let place = errors::place(self.source, pos);
         self.findings.push(Diagnostic::new(code, title, place).maybe_hint(hint));
     }
@@ -273,8 +273,18 @@ impl<'a> Walker<'a> {
     fn report(&mut self, verdict: Verdict, code: &str, unknown: &str, space: &str, pos: Position) {
         match verdict {
             Verdict::Known => {}
-            Verdict::Unknown(hint) => self.find(code, unknown, pos, hint),
-            Verdict::WrongCount(title) => self.find("E0303", title, pos, None),
+            Verdict::Unknown(hint) => {
+                self.find(code, unknown, pos, hint);
+                let fix = (code == "E0302").then(|| errors::mend_name(self.source, pos)).flatten();
+                if let Some(finding) = self.findings.last_mut().filter(|_| fix.is_some()) {
+                    finding.fix = fix.map(Box::new);
+                }
+            }
+            Verdict::WrongCount(title) => {
+                let prints = title.starts_with("`print`") || title.starts_with("`debug`");
+                let hint = prints.then(|| "make one text of it: `` `${a} ${b}` ``".to_owned());
+                self.find("E0303", title, pos, hint);
+            }
             Verdict::NoModule(hint) => self.find("E0304", format!("unknown module `{space}`"), pos, hint),
         }
     }
@@ -313,60 +323,6 @@ impl<'a> Walker<'a> {
         if self.level == Level::Declaration && !describes {
             let hint = "the top level only declares: move the call into `main`, or into a function that `main` calls";
             self.find("E0306", format!("`{name}` is called at top level"), pos, Some(hint.to_owned()));
-        }
-    }
-
-    fn literals(&mut self, name: &str, call: &FnCallExpr) {
-        let catalog = self.known.catalog;
-        let Some(function) = catalog.find(name).first() else { return };
-        for (index, arg) in call.args.iter().enumerate() {
-            self.literal(name, index, arg);
-            if let Expr::Map(parts, _) = arg {
-                self.option_map(function, index, "", &parts.0);
-            }
-        }
-    }
-
-    /// The literal map of options of a call, or the one below the option `within`.
-    fn option_map(&mut self, function: &Signature, index: usize, within: &str, map: &[(Ident, Expr)]) {
-        let takes = function.options_at == Some(index);
-        for (key, value) in map {
-            let path = if within.is_empty() { key.name.to_string() } else { format!("{within}.{}", key.name) };
-            self.literal(&format!("{}.{path}", function.name), index, value);
-            if !takes {
-                continue;
-            }
-            // What is wrong in a declaration is found by evaluating it.
-            if function.kind != Kind::Declarative {
-                self.option(function, within, &key.name, key.pos);
-            }
-            let Expr::Map(parts, _) = value else { continue };
-            if function.option(&path).is_some_and(|option| option.kind == RETRY_POLICY) {
-                let catalog = self.known.catalog;
-                let Some(retry) = catalog.find("retry").first() else { continue };
-                self.option_map(retry, 0, "", &parts.0);
-            } else if function.keys(&path).next().is_some() {
-                self.option_map(function, index, &path, &parts.0);
-            }
-        }
-    }
-
-    fn option(&mut self, function: &Signature, within: &str, key: &str, pos: Position) {
-        let keys = function.keys(within);
-        if keys.clone().next().is_none() || keys.clone().any(|known| known == key) {
-            return;
-        }
-        let hint = suggest::did_you_mean(key, keys.clone())
-            .unwrap_or_else(|| format!("known: {}", keys.collect::<Vec<_>>().join(", ")));
-        let of = if within.is_empty() { String::new() } else { format!(" in `{within}`") };
-        self.find("E0307", format!("`{}` has no option `{key}`{of}", function.name), pos, Some(hint));
-    }
-
-    fn literal(&mut self, name: &str, index: usize, arg: &Expr) {
-        if let Expr::StringConstant(text, pos) = arg
-            && let Some(problem) = (self.options.literal)(name, index, text)
-        {
-            self.find("E0307", problem, *pos, None);
         }
     }
 
@@ -423,7 +379,7 @@ fn first_index(expr: &Expr) -> Option<(&str, Position)> {
 }
 
 /// Whether nothing after a statement in its block is reached, and why.
-fn leaves(stmt: &Stmt) -> Option<&'static str> {
+pub(super) fn leaves(stmt: &Stmt) -> Option<&'static str> {
     match stmt {
         Stmt::Return(_, flags, _) if flags.contains(ASTFlags::BREAK) => Some("`throw`"),
         Stmt::Return(..) => Some("`return`"),

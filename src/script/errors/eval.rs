@@ -235,7 +235,8 @@ impl Told<'_> {
             .names()
             .chain(own.keys().map(String::as_str))
             .chain(natives.keys().map(String::as_str));
-        let hint = suggest::did_you_mean(name, names);
+        let habit = habits::of_function(name).or_else(|| habits::of_method(name).map(|here| format!("write `{here}`")));
+        let hint = habit.or_else(|| suggest::did_you_mean(name, names));
         Said { hint, ..say("E0503", format!("there is no function `{name}` for {given}")) }
     }
 
@@ -291,7 +292,19 @@ fn thrown(value: &Dynamic) -> Said {
     let details = ["kind", "status", "code", "path", "step", "attempt"];
     let details = details.iter().filter_map(|key| shown(key).map(|value| format!("{key}: `{}`", shorten(&value))));
     let details = details.collect::<Vec<_>>().join(", ");
-    Said { text: (!details.is_empty()).then_some(details), hint: shown("hint"), ..say("E0501", shorten(&message)) }
+    // Host functions end their messages with what to do.
+    let (message, hint) = match message.split_once("; hint: ") {
+        Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+        None => (message, None),
+    };
+    let code = match shown("kind").as_deref() {
+        Some("invalid") => "E0513",
+        Some("denied") => "E0514",
+        Some("limit") => "E0510",
+        _ => "E0501",
+    };
+    let text = (!details.is_empty()).then_some(details);
+    Said { text, hint: hint.or_else(|| shown("hint")), ..say(code, shorten(&message)) }
 }
 
 fn shorten(text: &str) -> String {
@@ -316,7 +329,8 @@ fn property(message: &str) -> Said {
     let (Some(name), Some(of)) = (quoted.next(), quoted.next()) else { return say("E0505", lower(message)) };
     let said = say("E0505", format!("{} has no property `{name}`", kind(of)));
     if of != "()" {
-        return said;
+        let counts = matches!(name, "length" | "size" | "count");
+        return if counts { said.hint("write `.len()` for the number of elements or characters") } else { said };
     }
     said.hint(format!(
         "the value before `.{name}` is `()`; write `?.{name}` if it may be missing, or test it with `== ()`"

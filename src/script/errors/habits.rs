@@ -31,6 +31,48 @@ pub fn of_name(name: &str) -> Option<String> {
     Some(write.to_owned())
 }
 
+/// Functions of other languages, and what does the same here.
+pub fn of_function(name: &str) -> Option<String> {
+    let write = match name {
+        "str" | "String" | "toString" => "write `` `${value}` ``, or `value.to_string()`",
+        "int" | "parseInt" | "Number" => "write `parse_int(text)`",
+        "float" | "parseFloat" => "write `parse_float(text)`",
+        "println" | "printf" | "puts" | "echo" => "write `print(text)`, or `log::info(message)`",
+        "typeof" | "isinstance" => "write `type_of(value)`",
+        "enumerate" => "write `for (value, index) in list { ... }`",
+        "fetch" | "axios" | "requests" | "curl" => "write `http::get(url)`",
+        "setTimeout" | "setInterval" => "write `sleep(\"5s\")`, or `wait_until(#{ every: \"5s\" }, || ...)`",
+        "open" => "write `file::read(path)` or `file::write(path, text)`",
+        "system" | "exec" | "spawn" => "write `shell::run(program, [arguments])`",
+        "Error" | "Exception" => "throw a text or a map: `throw #{ kind: ..., message: ... }`",
+        "assert" => "write `if !condition { throw \"message\"; }`",
+        "dict" | "Map" | "Object" => "a map is written `#{ a: 1 }`",
+        "list" | "Array" => "an array is written `[1, 2]`",
+        "format" | "sprintf" => "write a text in backticks: `` `order ${id}` ``",
+        _ => return None,
+    };
+    Some(write.to_owned())
+}
+
+/// Methods of other languages, and what does the same here.
+pub fn of_method(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "length" | "size" | "count" => "len",
+        "append" | "add" => "push",
+        "includes" | "has" | "hasOwnProperty" | "has_key" => "contains",
+        "toUpperCase" | "upper" | "uppercase" => "to_upper",
+        "toLowerCase" | "lower" | "lowercase" => "to_lower",
+        "strip" => "trim",
+        "toString" => "to_string",
+        "indexOf" | "find_index" => "index_of",
+        "substring" | "substr" | "slice" => "sub_string",
+        "startsWith" | "startswith" => "starts_with",
+        "endsWith" | "endswith" => "ends_with",
+        "unshift" => "insert",
+        _ => return None,
+    })
+}
+
 /// The tokens around a fault.
 pub(super) struct Around<'a> {
     pub(super) tokens: &'a [Token<'a>],
@@ -79,6 +121,11 @@ impl<'a> Around<'a> {
                 let title = format!("functions do not start with `{}`", self.text(-1));
                 self.say(-1, &title, "write `fn name(a, b) { ... }`; a function as a value is `|a, b| ...`")
             }
+            "class" if matches!(self.kind(0), Some(Kind::Word)) => self.say(
+                -1,
+                "there is no `class`",
+                "a map holds values: `#{ name: \"x\" }`; functions stand on their own",
+            ),
             "lambda" => self.say(-1, "there is no `lambda`", "write `|x| x + 1`"),
             "mut" if self.text(-2) == "let" => {
                 self.say(-1, "there is no `mut`", "variables can always be changed: `let x = 1;`, and `const` cannot")
@@ -216,11 +263,49 @@ impl<'a> Around<'a> {
             "print" | "debug" | "call" | "type_of" | "curry" if self.text(1) != "(" => {
                 Some((format!("`{word}` is a function"), format!("write `{word}(...)`")))
             }
+            "for" if self.in_brackets() => Some((
+                "lists are not made by a `for` in brackets".to_owned(),
+                "write `list.map(|x| x * 2)`, or `list.filter(|x| x > 1)`".to_owned(),
+            )),
+            "class" | "struct" | "interface" | "enum" => {
+                no("a map holds values: `#{ name: \"x\" }`; functions stand on their own")
+            }
+            "with" => no("write `on_exit(\"name\", || ...)` for what must happen at the end"),
             "let" if self.text(-2) == "for" => {
                 Some(("`for` goes over values".to_owned(), "write `for i in 0..10 { ... }`".to_owned()))
             }
             _ => None,
         }
+    }
+
+    /// At the first comma of `(a, b) => …`.
+    fn parameters_of_an_arrow(&self) -> Option<Habit> {
+        let rest = self.tokens.get(self.at..)?;
+        let close = rest.iter().position(|token| token.kind != Kind::Word && token.text != ",")?;
+        let arrow = rest.get(close + 1).filter(|token| token.text == "=>" && rest[close].text == ")");
+        let offset = isize::try_from(close + 1).ok()?;
+        arrow.and_then(|_| {
+            self.say(
+                offset,
+                "functions are not written with `=>`",
+                "write `|x| x + 1`, or `|| { ... }` without parameters",
+            )
+        })
+    }
+
+    /// Whether the innermost open bracket is `[`.
+    fn in_brackets(&self) -> bool {
+        let mut depth = 0;
+        for token in self.tokens[..self.at.min(self.tokens.len())].iter().rev() {
+            match token.text {
+                ")" | "]" | "}" => depth += 1,
+                "(" | "[" | "{" | "#{" if depth > 0 => depth -= 1,
+                "[" => return true,
+                "(" | "{" | "#{" => return false,
+                _ => {}
+            }
+        }
+        false
     }
 
     fn starts_line(&self) -> bool {
@@ -240,6 +325,10 @@ impl<'a> Around<'a> {
     fn shape(&self) -> Option<Habit> {
         let key = matches!(self.kind(-1), Some(Kind::Word | Kind::Text));
         match self.text(0) {
+            "," => self.parameters_of_an_arrow(),
+            "=" if self.text(-2) == "(" && self.text(-3) == "for" => {
+                self.say(-3, "`for` goes over values", "write `for i in 0..10 { ... }`")
+            }
             ":" if key && self.text(-2) == "{" => {
                 self.say(-2, "a map starts with `#{`", format!("write `#{{ {}: ... }}`", self.text(-1)))
             }
@@ -261,6 +350,7 @@ impl<'a> Around<'a> {
             "=" if self.kind(-1) == Some(Kind::Word) && self.text(-2) == "=" => {
                 self.say(0, "an assignment has no value", "assign one variable at a time")
             }
+            "#" if self.text(1) != "{" => self.say(0, "comments do not start with `#`", "write `// ...`"),
             "\u{201c}" | "\u{201d}" | "\u{2018}" | "\u{2019}" => {
                 self.say(0, "typographic quotes are no quotes", "write straight ones: `\"text\"`")
             }

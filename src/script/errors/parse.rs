@@ -5,8 +5,9 @@ use rhai::{LexError, ParseError, ParseErrorType};
 use super::super::lex::{self, Kind, Token};
 use super::super::source::Source;
 use super::habits::Around;
+use super::mend::{double_quoted, mend};
 use super::{place, place_of};
-use crate::diag::{Diagnostic, Place};
+use crate::diag::{Diagnostic, Edit, Fix, Place};
 
 /// What the parser says, in plain words.
 pub fn from_parse(error: &ParseError, source: &Source) -> Diagnostic {
@@ -35,7 +36,8 @@ impl Fault<'_> {
         {
             let place = place_of(self.source, &self.tokens[habit.token]);
             let code = if habit.title.ends_with("reserved word") { "E0203" } else { "E0206" };
-            return Diagnostic::new(code, habit.title, place).hint(habit.hint);
+            let fix = mend(self.tokens, habit.token);
+            return Diagnostic::new(code, habit.title, place).hint(habit.hint).maybe_fix(fix);
         }
         match kind {
             ParseErrorType::BadInput(error) => self.lexical(error),
@@ -65,7 +67,8 @@ impl Fault<'_> {
             }
             LexError::MalformedChar(text) if text.chars().count() > 1 => {
                 let hint = format!("write `\"{}\"`; single quotes are for one character", text.escape_default());
-                self.say("E0206", "strings are in double quotes").hint(hint)
+                let fix = self.tokens.get(self.at).and_then(double_quoted);
+                self.say("E0206", "strings are in double quotes").hint(hint).maybe_fix(fix)
             }
             LexError::MalformedNumber(_) => self.say("E0205", format!("`{}` is not a number", self.here())),
             LexError::ImproperSymbol(found, _) if found == "=" => {
@@ -122,14 +125,14 @@ impl Fault<'_> {
             _ => format!("put a `{token}` here"),
         };
         let closes = self.here() == ";" || (token == ";" && matches!(self.here(), ")" | "]" | "}"));
-        let place = match self.at.checked_sub(1).and_then(|before| self.tokens.get(before)) {
-            Some(before) if !closes => {
-                let (line, column) = before.end();
-                self.source.place(line, column, 1)
-            }
-            _ => self.place.clone(),
+        let before = self.at.checked_sub(1).and_then(|before| self.tokens.get(before)).filter(|_| !closes);
+        let Some((line, column)) = before.map(Token::end) else {
+            return Diagnostic::new("E0202", title, self.place.clone()).hint(hint);
         };
-        Diagnostic::new("E0202", title, place).hint(hint)
+        // A value on a line of its own begins the next statement; on the same line something else may be meant.
+        let mends = token == ";" && self.tokens.get(self.at).is_some_and(|next| next.line > line);
+        let fix = mends.then(|| Fix::new("put a `;`", vec![Edit::insert(line, column, ";")]));
+        Diagnostic::new("E0202", title, self.source.place(line, column, 1)).hint(hint).maybe_fix(fix)
     }
 
     fn opened(&self, closer: &str) -> Option<String> {
@@ -140,7 +143,8 @@ impl Fault<'_> {
 
     /// The script ends; the caret belongs to what is open, not to its end.
     fn unclosed(&self) -> Diagnostic {
-        let open = badly_indented(self.tokens).or_else(|| open_brackets(self.tokens).last().copied());
+        let before = &self.tokens[..self.at.min(self.tokens.len())];
+        let open = badly_indented(self.tokens).or_else(|| open_brackets(before).last().copied());
         match open {
             Some(open) => {
                 let place = place_of(self.source, open);
@@ -173,11 +177,18 @@ impl Fault<'_> {
                 .say("E0209", format!("constant `{name}` cannot be assigned to"))
                 .hint("declare it with `let` to change it"),
             E::AssignmentToInvalidLHS(_) => self.say("E0209", "this cannot be assigned to"),
-            E::FnDuplicatedDefinition(name, params) => self
-                .say("E0208", format!("function `{name}` with {} exists already", super::count(*params, "parameter"))),
+            E::FnDuplicatedDefinition(name, params) => {
+                let title = format!("function `{name}` with {} exists already", super::count(*params, "parameter"));
+                let at = self.tokens.get(self.at + 1).filter(|token| token.text == name);
+                let place = at.map_or_else(|| self.place.clone(), |token| place_of(self.source, token));
+                Diagnostic::new("E0208", title, place)
+                    .hint("rename one of them; they differ by name or number of parameters")
+            }
             E::FnDuplicatedParam(name, param) => {
                 self.say("E0208", format!("parameter `{param}` of `{name}` occurs twice"))
             }
+            // One at the left margin is meant for the top level: a block before it is open.
+            E::WrongFnDefinition if self.tokens.get(self.at).is_some_and(|token| token.column == 1) => self.unclosed(),
             E::WrongFnDefinition => self
                 .say("E0208", "functions are defined at the top level of a file")
                 .hint("a function within a function is a closure: `let f = |a| ...;`"),

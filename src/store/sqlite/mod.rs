@@ -15,6 +15,7 @@ mod row;
 mod schema;
 mod slots;
 mod tail;
+mod tasks;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -23,9 +24,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
-use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store};
-use crate::id::{RunId, Version};
+use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store, TaskFilter};
+use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// How a store is opened.
@@ -213,6 +215,14 @@ impl Store for Sqlite {
 
     fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>> {
         self.read(|conn| read::events(conn, after, limit))
+    }
+
+    fn task(&self, id: TaskId) -> Result<Option<Task>> {
+        self.read(|conn| tasks::one(conn, id))
+    }
+
+    fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>> {
+        self.read(|conn| tasks::list(conn, filter))
     }
 
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {

@@ -52,6 +52,7 @@ impl Batch<'_> {
         self.forget(run);
         self.execute("DELETE FROM run_data WHERE id = ?1", [run])?;
         self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+        self.remove_tasks_of(run)?;
         let mut segment = self.conn.prepare_cached("DELETE FROM segment WHERE id = ?1 RETURNING prev")?;
         while last != 0 {
             last = segment.query_row([last], |row| row.get(0))?;

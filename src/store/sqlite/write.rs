@@ -27,6 +27,10 @@ impl Batch<'_> {
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
             Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
+            Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
+            Change::CloseTask { task, at } => self.close_task(*task, *at),
+            Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => self.set_state(scope, key, value.as_ref()),
             Change::Acquire { run, epoch, name, ticket, limit } => self.acquire(*run, *epoch, name, ticket, *limit),
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
@@ -145,12 +149,13 @@ impl Batch<'_> {
     }
 
     fn park(&mut self, change: &Change) -> Result<Applied> {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots, tasks } = change
+        else {
             unreachable!("called for `Park` alone");
         };
         let Some(hot) = self.claimed(*run, *epoch)? else { return Ok(Applied::Refused) };
         self.unsubscribe(*run, &hot)?;
-        let granted = slots::any_held(self.conn, *run, slots)?;
+        let granted = slots::any_held(self.conn, *run, slots)? | self.any_over(tasks)?;
         let ready = self.subscribe(*run, subscriptions)? | self.any_ended(children)? | granted;
         let subscribed = !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
@@ -243,6 +248,9 @@ impl Batch<'_> {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         }
         self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
+        if is_final {
+            self.close_tasks_of(run, end.at)?;
+        }
         let parent = match parent.filter(|_| is_final) {
             Some(parent) if self.wake(parent)? => Some(parent),
             _ => None,

@@ -29,6 +29,15 @@ fn a_run_is_started_and_looked_at() {
 }
 
 #[test]
+fn a_workflow_has_its_graph() {
+    let bench = Bench::new(&[("w", "trigger::event(\"go\");\nfn main(order) { sleep(\"1h\") }")]);
+    let graph = bench.get("/api/v1/workflows/w").expect(200).json()["graph"].clone();
+    let kinds: Vec<_> = graph["nodes"].as_array().expect("a list").iter().map(|node| node["kind"].clone()).collect();
+    assert_eq!(kinds, ["trigger", "start", "wait", "end"]);
+    assert_eq!((&graph["edges"][1]["from"], &graph["edges"][1]["to"]), (&json!("start"), &json!("n2_18")));
+}
+
+#[test]
 fn without_wait_a_start_is_accepted_and_a_key_starts_once() {
     let bench = Bench::new(&[("w", "input")]);
     let start = |input: Value| {

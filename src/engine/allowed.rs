@@ -1,0 +1,37 @@
+//! Which line of `allow` a literal argument needs and a declaration has not, as `check` asks.
+
+use crate::effect::missing_host;
+use crate::host::declare::Declaration;
+use crate::script::check::Missing;
+
+/// What is missing for a call with this text as an argument.
+pub(super) fn missing(declared: &Declaration, function: &str, index: usize, text: &str) -> Option<Missing> {
+    match (function, index) {
+        ("secret", 0) => secret(declared, text),
+        ("shell::run", 0) => listed(declared, "shell", "program", text),
+        (name, 0) if name.starts_with("sql::") => listed(declared, "sql", "database", text),
+        (name, _) if name.starts_with("http::") && text.contains("://") => {
+            let (entry, why) = missing_host(text, &declared.allow)?;
+            Some(Missing { title: format!("`{entry}` may not be called: {why}"), capability: "http", entry })
+        }
+        (name, _) if name.starts_with("file::") && text.starts_with('/') => {
+            let title = format!("`{text}` is outside of the workflow's own folder");
+            let covered = declared.allow.covers(text);
+            (!covered).then(|| Missing { title, capability: "files", entry: text.to_owned() })
+        }
+        _ => None,
+    }
+}
+
+fn secret(declared: &Declaration, name: &str) -> Option<Missing> {
+    let listed = declared.secrets.iter().flatten().any(|listed| listed == name);
+    let title = format!("the secret `{name}` is not declared");
+    (!listed).then(|| Missing { title, capability: "secrets", entry: name.to_owned() })
+}
+
+fn listed(declared: &Declaration, capability: &'static str, what: &str, name: &str) -> Option<Missing> {
+    let list = declared.allow_raw.as_ref().and_then(|allow| allow[capability].as_array());
+    let listed = list.into_iter().flatten().any(|listed| listed == name);
+    let title = format!("the {what} `{name}` is not declared");
+    (!listed).then(|| Missing { title, capability, entry: name.to_owned() })
+}

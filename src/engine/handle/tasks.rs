@@ -1,0 +1,75 @@
+//! Tasks, signed addresses and progress, as others see them.
+
+use serde_json::Value;
+
+use super::{Error, Handle};
+use crate::engine::links::Links;
+use crate::engine::people::{Directory, Given, Refusal};
+use crate::id::{RunId, TaskId};
+use crate::payload::Payload;
+use crate::store::{Applied, Change, PROGRESS, Run, TaskFilter};
+use crate::task::{Status, Task};
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Faults(faults) => Self::Answer(faults),
+            Refusal::Person(why) => Self::MayNotAnswer(why),
+        }
+    }
+}
+
+impl Handle {
+    /// One task.
+    pub fn task(&self, task: TaskId) -> Result<Task, Error> {
+        self.shared.store.task(task)?.ok_or(Error::UnknownTask(task))
+    }
+
+    /// Tasks, newest first.
+    pub fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, Error> {
+        Ok(self.shared.store.tasks(filter)?)
+    }
+
+    /// Answers a task. Of several answers the one that is durable first counts; the others are told who gave it.
+    pub async fn answer(&self, task: TaskId, given: &Given) -> Result<Task, Error> {
+        let row = self.task(task)?;
+        if row.status != Status::Open {
+            return Err(Error::TaskOver(Box::new(row)));
+        }
+        let at = self.shared.now();
+        let answer = self.people().judge(&row, given, at)?;
+        match self.write(vec![Change::AnswerTask { task, answer, at }]).await?.pop() {
+            Some(Applied::Task { task, fresh: true }) => Ok(*task),
+            Some(Applied::Task { task, .. }) => Err(Error::TaskOver(task)),
+            _ => Err(Error::UnknownTask(task)),
+        }
+    }
+
+    /// A task as the API shows it, with the address of its page.
+    pub fn task_json(&self, task: &Task) -> Value {
+        let url = self.links().task(task.id, None).map_err(|problem| tracing::warn!("{problem}")).ok();
+        task.to_json(url.as_deref())
+    }
+
+    /// The people of the config.
+    pub fn people(&self) -> &Directory {
+        &self.shared.options.people
+    }
+
+    /// Signed addresses.
+    pub fn links(&self) -> &Links {
+        &self.shared.options.links
+    }
+
+    /// How far a run has come, as it said itself: `{"value","text"}`.
+    pub fn progress(&self, run: RunId) -> Result<Option<Value>, Error> {
+        Ok(self.shared.store.state(PROGRESS, &run.to_string())?.as_ref().map(Payload::to_json))
+    }
+
+    /// A run as the API shows it.
+    pub fn run_json(&self, run: &Run) -> Result<Value, Error> {
+        let mut shown = run.to_json();
+        shown["progress"] = self.progress(run.id)?.unwrap_or_default();
+        Ok(shown)
+    }
+}

@@ -1,0 +1,106 @@
+//! Tasks: whose they are, and answering them.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Problem, Shared, request, runs};
+use crate::engine::people::Given;
+use crate::host::schema::Texts;
+use crate::id::TaskId;
+use crate::store::TaskFilter;
+use crate::task::{Status, Task};
+use crate::time::Timestamp;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    to: Option<String>,
+    status: Option<String>,
+    workflow: Option<String>,
+    run: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/tasks`
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let given: Parameters = request::query(&uri)?;
+    let limit = runs::limit(given.limit)?;
+    let filter = TaskFilter {
+        status: given.status.as_deref().map(status).transpose()?,
+        // A person's tasks are those of the groups, too, and of whom the person stands in for.
+        to: given.to.map(|who| shared.app.handle.people().inbox(&who)).unwrap_or_default(),
+        workflow: given.workflow,
+        run: given.run.as_deref().map(request::run_id).transpose()?,
+        // One more tells whether there is a next page.
+        limit: limit + 1,
+        before: given.cursor.as_deref().map(before).transpose()?,
+    };
+    let read = move |handle: &crate::engine::Handle| {
+        let mut tasks = handle.tasks(&filter)?;
+        let more = tasks.len() > limit;
+        tasks.truncate(limit);
+        let next = tasks.last().filter(|_| more).map(cursor);
+        Ok((tasks.iter().map(|task| handle.task_json(task)).collect::<Vec<_>>(), next))
+    };
+    let (tasks, next) = request::read(&shared, read).await?;
+    Ok(Json(json!({ "tasks": tasks, "next": next })))
+}
+
+fn cursor(task: &Task) -> String {
+    format!("{}-{}", task.opened_at.0, task.id)
+}
+
+fn before(cursor: &str) -> Result<(Timestamp, TaskId), Problem> {
+    let parts = cursor.split_once('-');
+    let read = parts.and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id.parse().ok()?)));
+    read.ok_or_else(|| Problem::bad("`cursor` is not what `next` of a page said"))
+}
+
+fn status(name: &str) -> Result<Status, Problem> {
+    Status::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = Status::ALL.iter().map(|status| format!("`{}`", status.name())).collect();
+        Problem::bad(format!("`{name}` is no status of a task; hint: one of {}", known.join(", ")))
+    })
+}
+
+/// The task that a path names.
+fn id(text: &str) -> Result<TaskId, Problem> {
+    text.parse().map_err(|_| {
+        Problem::new(StatusCode::NOT_FOUND, format!("there is no task `{text}`; hint: the id of a task is a UUID"))
+    })
+}
+
+/// `GET /api/v1/tasks/{id}`
+pub(super) async fn one(State(shared): State<Shared>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+    let id = id(&text)?;
+    Ok(Json(request::read(&shared, move |handle| Ok(handle.task_json(&handle.task(id)?))).await?))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    choice: Option<String>,
+    #[serde(default)]
+    data: Value,
+    by: Option<String>,
+    note: Option<String>,
+}
+
+/// `POST /api/v1/tasks/{id}/answer`: the task as it is then, once that is durable.
+pub(super) async fn answer(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let (parts, body) = request.into_parts();
+    let id = id(&text)?;
+    let Answer { choice, data, by, note } = request::json(&request::body(&parts.headers, body).await?)?;
+    let given = Given { choice, data, by, note, texts: Texts::Strict };
+    let handle = &shared.app.handle;
+    let task = request::durable(handle, handle.answer(id, &given)).await?;
+    Ok(Json(handle.task_json(&task)))
+}
