@@ -131,6 +131,7 @@ pub(crate) fn park_for_tasks(n: u64, tasks: &[u64]) -> Change {
         wake_at: None,
         subscriptions: Vec::new(),
         children: Vec::new(),
+        slots: Vec::new(),
         tasks: tasks.iter().map(|n| task_id(*n)).collect(),
     }
 }
