@@ -112,6 +112,8 @@ fn life() -> Vec<Change> {
         error: None,
         rollback: Rollback::None,
         at: Timestamp(2),
+        continued_as: None,
+        expires_at: None,
     };
     let append = Change::Append { run: id, epoch: 1, segment: vec![b'x'; 200] };
     vec![start(run(id)), append, Change::Finish { run: id, epoch: 1, end }]
@@ -142,6 +144,11 @@ fn run(id: RunId) -> Run {
         charged: 0,
         owner: Some("node".into()),
         epoch: 1,
+        chain: None,
+        continued_as: None,
+        mailbox: None,
+        sla: None,
+        expires_at: None,
     }
 }
 

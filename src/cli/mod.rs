@@ -7,8 +7,10 @@ mod act;
 mod check;
 mod client;
 mod daemon;
+mod envelope;
 mod fault;
 mod follow;
+mod functions;
 mod graph;
 mod input;
 mod new;
@@ -89,6 +91,7 @@ enum Verb {
     Why(why::Why),
     Workflows(runs::Workflows),
     Explain(check::Explain),
+    Functions(functions::Functions),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -186,6 +189,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
+        Verb::Functions(functions) => Ok(functions.execute(common)),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
         Verb::Completions(completions) => Ok(completions.execute()),

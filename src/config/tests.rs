@@ -19,7 +19,8 @@ fn the_annotated_example_holds_every_key_and_the_defaults() {
     assert_eq!(config.data, folder.path().canonicalize().unwrap().join("data"));
     assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
     assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));
-    assert_eq!(options.evict_after, defaults.evict_after);
+    assert_eq!((options.evict_after, options.keep), (defaults.evict_after, defaults.keep));
+    assert!(config.limits.keep.is_some());
     assert_eq!(config.url.as_deref(), Some("https://panta.example.com"));
     let ann = &options.people.people["ann"];
     assert_eq!((ann.email.as_deref(), &*ann.groups[0]), (Some("ann@example.com"), "finance"));
@@ -52,6 +53,18 @@ fn faults_have_a_place_and_a_hint() {
     let fault = load("listen = 3\n[limits]\nscript_memory = \"1 parsec\"", &Flags::default(), &[]).unwrap_err();
     assert!(fault.contains("a text is expected") && fault.contains("`parsec` is no unit"), "{fault}");
     assert!(load("x = ", &Flags::default(), &[]).unwrap_err().contains("panta.toml:1:"));
+}
+
+#[test]
+fn calendars_are_settings_and_checked() {
+    let good = "[calendars.de]\nzone = \"Europe/Berlin\"\ndays = \"mon-thu\"\nholidays = [2026-12-25]";
+    let (_folder, config) = load(good, &Flags::default(), &[]).unwrap();
+    let kept = config.settings.get("calendars.de").unwrap().to_json();
+    assert_eq!(kept["holidays"], serde_json::json!(["2026-12-25"]));
+    let fault = load("[calendars.de]\nhour = \"9\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("unknown key `hour`"), "{fault}");
+    let fault = load("[calendars.de]\nhours = \"9\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("the calendar `de`: the hours `9`"), "{fault}");
 }
 
 #[test]

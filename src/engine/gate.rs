@@ -1,102 +1,229 @@
-//! What a start has to pass: `concurrency` and `rate` of a declaration, as the store takes them.
+//! A recorded run, tried on another version: would its journal replay there?
+//!
+//! Every outcome comes from the journal. Nothing is performed, nothing is appended: what the script would do beyond the
+//! journal is not evaluated. The reload gate and upgrades stand on it.
 
-use rhai::Map;
-use serde_json::json;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::closures::{self, Which};
-use super::deploy::Deployed;
-use crate::host::declare::Declaration;
-use crate::host::rate::interval_us;
+use super::activation::{Activation, Explain, Progress};
+use super::deploy;
+use super::surroundings::Settings;
+use crate::effect::{self, Allow};
+use crate::host::mailbox::Mailbox;
+use crate::host::rules::Rules;
+use crate::host::session::{Act, Batch, Facts, Reservation, Reserved, Session, World};
+use crate::id::{RunId, Version};
+use crate::journal::{Entry, Kind, Outcome, Position};
 use crate::payload::Payload;
-use crate::script::value;
-use crate::store::{Gate, OnConflict, RateWish, SlotWish};
+use crate::replay::Divergence;
+use crate::script::bundle::Bundle;
+use crate::script::fiber::StackPool;
+use crate::script::guard::{Guard, Limits};
+use crate::script::program::Prepared;
+use crate::store::{End, Run};
+use crate::time::{Timestamp, elapsed};
 
-/// Bytes of a key: it is a key in the store, not data.
-const LONGEST: usize = 512;
+/// A trial that computes for longer has no verdict: it is done beside the runs that are really there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a declaration says of runs side by side and one after another.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GateSpec {
-    concurrency: Option<Concurrency>,
-    interval_us: Option<u64>,
+/// Compiled versions that a thread keeps for trials.
+const KEPT: usize = 16;
+
+/// What came of a trial.
+#[derive(Debug)]
+pub enum Verdict {
+    /// All that is recorded is what this version does.
+    Compatible {
+        /// Of a run that has ended: how it would have ended here, where that is something else.
+        otherwise: Option<Outcome>,
+    },
+    /// The version does something else than what is recorded.
+    Diverges(Divergence),
+    /// There is no telling: the version does not compile, or the trial takes too long.
+    Unknown(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Concurrency {
-    has_key: bool,
-    limit: u32,
-    on_conflict: Conflict,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Conflict {
-    Queue,
-    Skip,
-    CancelRunning,
-}
-
-impl GateSpec {
-    /// What was declared; it was checked there.
-    pub(super) fn from_declared(declaration: &Declaration) -> Self {
-        let interval_us = declaration.rate.as_deref().and_then(interval_us);
-        Self { concurrency: declaration.concurrency.as_ref().map(Concurrency::from_declared), interval_us }
-    }
-
-    /// Whether a start may be dropped.
-    pub(super) fn may_skip(&self) -> bool {
-        self.concurrency.as_ref().is_some_and(|concurrency| concurrency.on_conflict == Conflict::Skip)
-    }
-
-    /// What a start with this accepted input has to pass. An error is the closure's `key`: what is wrong with it.
-    pub(super) fn of(&self, deployed: &Deployed, input: &Payload) -> Result<Option<Box<Gate>>, String> {
-        if self.concurrency.is_none() && self.interval_us.is_none() {
-            return Ok(None);
-        }
-        let name = format!("workflow:{}", deployed.name);
-        let rate = self.interval_us.map(|interval_us| RateWish { name: name.as_str().into(), interval_us });
-        let slot = self.concurrency.as_ref().map(|concurrency| concurrency.wish(deployed, input, &name)).transpose()?;
-        Ok(Some(Box::new(Gate { slot, rate })))
+impl Verdict {
+    /// The run can go on, on this version.
+    pub fn is_compatible(&self) -> bool {
+        matches!(self, Self::Compatible { .. })
     }
 }
 
-impl Concurrency {
-    fn from_declared(map: &Map) -> Self {
-        let text = |key: &str| map.get(key).map(ToString::to_string).unwrap_or_default();
-        let limit = map.get("limit").and_then(|limit| limit.as_int().ok()).unwrap_or(1);
-        let on_conflict = match text("on_conflict").as_str() {
-            "skip" => Conflict::Skip,
-            "cancel_running" => Conflict::CancelRunning,
-            _ => Conflict::Queue,
-        };
-        let has_key = map.get("key").is_some_and(|key| !key.is_unit());
-        Self { has_key, limit: u32::try_from(limit).unwrap_or(u32::MAX), on_conflict }
-    }
-
-    fn wish(&self, deployed: &Deployed, input: &Payload, name: &str) -> Result<SlotWish, String> {
-        let name = if self.has_key { format!("{name}:{}", key(deployed, input)?) } else { name.to_owned() };
-        let on_conflict = match self.on_conflict {
-            Conflict::Queue => OnConflict::Queue,
-            Conflict::Skip => OnConflict::Skip,
-            Conflict::CancelRunning => {
-                let message = format!("a newer run of `{}` takes its place", deployed.name);
-                OnConflict::Cancel(Payload::from_json(&json!({ "kind": "cancelled", "message": message })))
-            }
-        };
-        Ok(SlotWish { name: name.into(), limit: self.limit, on_conflict })
+/// Tries a run on another version. `settings` are what its declaration reads; the call takes as long as the script
+/// computes, at most some seconds, and no fiber may be running on this thread.
+pub fn try_on(run: &Run, journal: Vec<Entry>, bundle: &Bundle, settings: &Arc<dyn Settings>) -> Verdict {
+    match candidate(bundle, settings) {
+        Ok(candidate) => candidate.play(run, journal),
+        Err(problem) => Verdict::Unknown(problem),
     }
 }
 
-/// The key of an input, as text: what is no text is JSON.
-fn key(deployed: &Deployed, input: &Payload) -> Result<String, String> {
-    let told = |problem: String| format!("`concurrency.key` of workflow `{}`: {problem}", deployed.name);
-    let found = closures::call(deployed, Which::Concurrency, vec![value::decode(input)]).map_err(told)?;
-    let key = if found.is_string() {
-        found.to_string()
-    } else {
-        value::encode(&found).map_err(|error| told(error.to_string()))?.text().to_owned()
+/// A version that runs are tried on.
+struct Candidate {
+    engine: Rc<rhai::Engine>,
+    prepared: Prepared,
+    allow: Rc<Allow>,
+    rules: Rc<Rules>,
+}
+
+thread_local! {
+    static ENGINE: Rc<rhai::Engine> = Rc::new(deploy::script_engine());
+    static CANDIDATES: std::cell::RefCell<Vec<(Version, Rc<Candidate>)>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Compiles a version, or takes the one of the trial before: many runs are tried on the same. Values of the declaration
+/// that were read from settings do not belong to the version, so one that reads any is evaluated anew.
+fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>) -> Result<Rc<Candidate>, String> {
+    let known = CANDIDATES.with_borrow(|all| {
+        all.iter().find(|(version, _)| *version == bundle.version).map(|(_, candidate)| Rc::clone(candidate))
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let told = |faults: Vec<crate::diag::Diagnostic>| {
+        faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
     };
-    if key.len() > LONGEST {
-        return Err(told(format!("a key has at most {LONGEST} bytes, this one has {}", key.len())));
+    let engine = ENGINE.with(Rc::clone);
+    let (program, constants, declaration) = deploy::declare(&engine, bundle, settings).map_err(told)?;
+    let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
+    let rules = Rc::new(Rules::of(&declaration));
+    let reads_settings = !declaration.settings.is_empty();
+    let candidate = Rc::new(Candidate { engine, prepared, allow: Rc::new(declaration.allow), rules });
+    if !reads_settings {
+        CANDIDATES.with_borrow_mut(|all| {
+            all.truncate(KEPT - 1);
+            all.insert(0, (bundle.version.clone(), Rc::clone(&candidate)));
+        });
     }
-    Ok(key)
+    Ok(candidate)
+}
+
+impl Candidate {
+    fn play(&self, run: &Run, journal: Vec<Entry>) -> Verdict {
+        let recorded = journal.iter().find(|entry| entry.kind == Kind::End).and_then(|entry| entry.outcome.clone());
+        let now = journal.iter().map(|entry| entry.ended_at).max().unwrap_or(run.created_at);
+        let session = self.session(run, journal);
+        let explain: Explain =
+            Rc::new(|error| crate::diag::Diagnostic::new("E0501", error.to_string(), crate::diag::Place::default()));
+        let pool = Rc::new(StackPool::new());
+        let mut activation = Activation::new(Rc::clone(&session), pool, self.prepared.clone(), &run.input, explain);
+        match drive(&mut activation, now) {
+            Err(problem) => Verdict::Unknown(problem),
+            Ok(Progress::Diverged(divergence)) => Verdict::Diverges(divergence),
+            Ok(Progress::Ended(end)) => judge(&session, recorded, Some(&end)),
+            Ok(_) => judge(&session, recorded, None),
+        }
+    }
+
+    fn session(&self, run: &Run, journal: Vec<Entry>) -> Rc<Session> {
+        let facts = Facts {
+            run: run.id,
+            workflow: Arc::clone(&run.workflow),
+            version: run.version.clone(),
+            accepted_at: run.created_at,
+            trigger: run.trigger.clone(),
+            mailbox: run.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
+            rules: Rc::clone(&self.rules),
+        };
+        let guard = Guard::new(Limits { cpu: PATIENCE, ..Limits::default() });
+        let (engine, allow) = (Rc::clone(&self.engine), Rc::clone(&self.allow));
+        Session::new(facts, journal, guard, engine, Rc::new(Nothing), allow)
+    }
+}
+
+/// Evaluates until the journal is used up and every strand waits.
+fn drive(activation: &mut Activation, now: Timestamp) -> Result<Progress, String> {
+    let began = elapsed();
+    loop {
+        match activation.advance(now) {
+            Progress::Sliced if elapsed().saturating_sub(began) < PATIENCE => {}
+            Progress::Sliced => return Err(format!("it computes for more than {} s", PATIENCE.as_secs())),
+            progress => return Ok(progress),
+        }
+    }
+}
+
+/// The journal was answered from. Whether all of it was asked for, and the end is the same.
+fn judge(session: &Session, recorded: Option<Outcome>, end: Option<&End>) -> Verdict {
+    if let Some(divergence) = session.replay.borrow().unasked() {
+        return Verdict::Diverges(divergence);
+    }
+    let ended = end.map(|end| end.error.clone().map_or_else(|| Ok(end.output.clone().unwrap_or_default()), Err));
+    let otherwise = ended.filter(|ended| recorded.as_ref().is_some_and(|recorded| !is_same(recorded, ended)));
+    Verdict::Compatible { otherwise }
+}
+
+/// Errors are told apart by kind and message: lines move with every edit.
+fn is_same(recorded: &Outcome, ended: &Outcome) -> bool {
+    let told = |error: &Payload| {
+        let error = error.to_json();
+        (error["kind"].clone(), error["message"].clone())
+    };
+    match (recorded, ended) {
+        (Ok(a), Ok(b)) => a == b,
+        (Err(a), Err(b)) => told(a) == told(b),
+        _ => false,
+    }
+}
+
+/// Surroundings that do nothing: new outcomes are not recorded, so nobody sees what these answer.
+struct Nothing;
+
+impl World for Nothing {
+    fn prepare(&self, _: &effect::Request) -> Result<Option<String>, effect::Failure> {
+        Ok(None)
+    }
+
+    fn config(&self, _: &str) -> Option<Payload> {
+        None
+    }
+
+    fn state(&self, _: &str) -> Result<(Option<Payload>, u64), String> {
+        Ok((None, 0))
+    }
+
+    fn set_state(&self, _: &str, _: Option<u64>, _: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
+        flush();
+        true
+    }
+
+    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String> {
+        record(None, Act::Rate { name: wanted.name.into(), value: Payload::unit() });
+        Ok(())
+    }
+
+    fn may_skip(&self, _: &str) -> bool {
+        false
+    }
+
+    fn append(&self, _: Batch) {}
+
+    fn accepts(&self, _: &str, _: &Payload) -> Result<(), Payload> {
+        Ok(())
+    }
+
+    fn status(&self, _: RunId) -> Result<Option<&'static str>, String> {
+        Ok(None)
+    }
+
+    fn begun(&self, _: &str, _: &Position, _: u32) {}
+
+    fn known_people(&self, _: &[Arc<str>]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn event_url(&self, _: &str, _: Option<&str>, _: Option<Timestamp>) -> Result<String, String> {
+        Ok(String::new())
+    }
+
+    fn new_run(&self) -> RunId {
+        RunId::new()
+    }
+
+    fn is_frozen(&self) -> bool {
+        true
+    }
 }

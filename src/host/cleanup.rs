@@ -164,6 +164,11 @@ impl Frames {
         self.outwards(id).find(|(_, frame)| !frame.is_lock).map_or(FrameId::ROOT, |(id, _)| id)
     }
 
+    /// Whether anything would be undone if the run failed now.
+    pub fn has_compensations(&self) -> bool {
+        self.all.values().flat_map(|frame| &frame.items).any(|item| item.kind == Kind::Rollback)
+    }
+
     /// Forgets a scope.
     pub fn close(&mut self, id: FrameId) {
         if id == FrameId::ROOT {

@@ -8,6 +8,8 @@
 
 pub mod branches;
 pub mod catalog;
+pub mod chain;
+mod chart;
 pub mod cleanup;
 mod csv;
 mod decimals;
@@ -19,21 +21,26 @@ pub mod fail;
 mod file;
 pub mod function;
 mod hash;
+mod html;
 mod http;
 mod json;
 mod lists;
 mod lock;
 mod log;
+mod mail;
+pub mod mailbox;
 mod policy;
 mod progress;
 pub mod rate;
 mod regex;
+pub mod rules;
 pub mod schema;
 pub mod session;
 mod state;
 mod step;
 mod task;
 mod template;
+mod time;
 mod toml;
 mod tree;
 mod url;
@@ -57,6 +64,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
+        chain::FUNCTIONS,
         events::FUNCTIONS,
         lock::FUNCTIONS,
         rate::FUNCTIONS,
@@ -65,6 +73,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
+        mail::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,
@@ -81,6 +90,9 @@ pub fn tables() -> Vec<&'static [Function]> {
         yaml::FUNCTIONS,
         toml::FUNCTIONS,
         template::FUNCTIONS,
+        html::FUNCTIONS,
+        chart::FUNCTIONS,
+        time::FUNCTIONS,
     ]
 }
 
@@ -99,7 +111,7 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
 }
 
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`)")
+    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
 }
 
 /// Refuses to work inside of a pure closure.

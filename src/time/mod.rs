@@ -3,8 +3,10 @@
 //! Everything else takes its time from a [`Clock`], so that tests and simulations can use a virtual one.
 //! What people write as a duration, a time or a zone is read here, and nowhere else.
 
+mod calendar;
 mod duration;
 mod error;
+mod moment;
 mod parse;
 
 use std::fmt;
@@ -12,8 +14,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use calendar::{Calendar, CalendarText};
 pub use duration::{MAX_DURATION, format_duration, parse_duration};
 pub use error::Error;
+pub use moment::{Moment, UNITS, names_a_zone, parse_written};
 pub use parse::{parse_time, zone};
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with milliseconds.

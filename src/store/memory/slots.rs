@@ -158,6 +158,16 @@ impl State {
         Applied::Freed { holders: holders.into_iter().collect(), woken: self.promote(name) }
     }
 
+    /// A run goes on as another, which keeps the slot that the run held from its beginning.
+    pub(super) fn hand_over(&mut self, run: RunId, next: RunId) {
+        let (from, to) = ((run, Arc::from(BEGINNING)), (next, Arc::from(BEGINNING)));
+        if !self.slots.all.contains_key(&to)
+            && let Some((place, slot)) = self.slots.all.remove(&from)
+        {
+            self.slots.all.insert(to, (place, Slot { run: next, ..slot }));
+        }
+    }
+
     /// A run has ended, or is held for a person: others may get what it had or stood before.
     pub(super) fn leave_lines(&mut self, run: RunId, is_final: bool) -> Vec<RunId> {
         let slots = self.slots.of_run(run);

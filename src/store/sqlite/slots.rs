@@ -182,6 +182,19 @@ impl Batch<'_> {
         Ok(Applied::Freed { holders: holders.into_iter().collect(), woken: self.promote(name)? })
     }
 
+    /// A run goes on as another, which keeps the slot that the run held from its beginning.
+    pub(super) fn hand_over(&mut self, run: RunId, hot: &Hot, next: RunId) -> Result<()> {
+        if !hot.slots {
+            return Ok(());
+        }
+        let sql = "UPDATE OR IGNORE slot SET run = ?2 WHERE run = ?1 AND ticket = ?3";
+        self.execute(sql, params![run, next, BEGINNING])?;
+        if let Some(hot) = self.open(next)? {
+            self.remember(next, Hot { slots: true, ..hot });
+        }
+        Ok(())
+    }
+
     /// A run has ended, or is held for a person: others may get what it had or stood before.
     pub(super) fn leave_lines(&self, run: RunId, hot: &Hot, is_final: bool) -> Result<Vec<RunId>> {
         if !hot.slots {
