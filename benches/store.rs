@@ -97,6 +97,8 @@ impl Bench {
             wake_at: Some(Timestamp(n as i64)),
             subscriptions: vec![Subscription { name: "payment".into(), key: Some(key), after: 0, since: Timestamp(0) }],
             children: vec![],
+            slots: vec![],
+            tasks: vec![],
         }]
     }
 }
@@ -110,6 +112,8 @@ fn life() -> Vec<Change> {
         error: None,
         rollback: Rollback::None,
         at: Timestamp(2),
+        continued_as: None,
+        expires_at: None,
     };
     let append = Change::Append { run: id, epoch: 1, segment: vec![b'x'; 200] };
     vec![start(run(id)), append, Change::Finish { run: id, epoch: 1, end }]
@@ -140,11 +144,16 @@ fn run(id: RunId) -> Run {
         charged: 0,
         owner: Some("node".into()),
         epoch: 1,
+        chain: None,
+        continued_as: None,
+        mailbox: None,
+        sla: None,
+        expires_at: None,
     }
 }
 
 fn start(run: Run) -> Change {
-    Change::Start { run: Box::new(run), dedupe: None }
+    Change::Start { run: Box::new(run), dedupe: None, gate: None }
 }
 
 /// The rows of `append`, written by `SQLite` alone.

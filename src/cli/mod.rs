@@ -24,6 +24,7 @@ mod tasks;
 mod templates;
 mod test;
 mod tree;
+mod unlock;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -81,6 +82,7 @@ enum Verb {
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Unlock(unlock::Unlock),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -178,6 +180,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

@@ -105,10 +105,14 @@ impl From<crate::engine::Error> for Fault {
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
             Error::UnknownTask(_) | Error::MayNotAnswer(_) => Self::usage(error.to_string()),
-            Error::Ended(..) | Error::TaskOver(_) => Self::new(Exit::Failed, error.to_string()),
-            Error::UnknownWorkflow { .. } | Error::KeyConflict { .. } | Error::UnknownRun(_) => {
-                Self::usage(error.to_string())
+            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } => {
+                Self::new(Exit::Failed, error.to_string())
             }
+            Error::UnknownWorkflow { .. }
+            | Error::KeyConflict { .. }
+            | Error::UnknownRun(_)
+            | Error::Closure(_)
+            | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }
 }

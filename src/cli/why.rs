@@ -32,6 +32,11 @@ impl Why {
         } else {
             self.other(&row, &mut commands);
         }
+        if matches!(text(&row, "status"), "waiting" | "queued") {
+            let (places, holders) = access.places(self.run).await?;
+            reasons.extend(places);
+            commands.extend(holders.iter().map(|holder| format!("{} why {holder}", program())));
+        }
         if common.json {
             print_json(&json!({
                 "run": row["run"], "status": row["status"], "why": reasons, "try": commands, "error": row["error"],
@@ -51,6 +56,9 @@ impl Why {
         let since = |field: &str| ago(text(row, field)).map(|ago| format!(", {ago} ago")).unwrap_or_default();
         match status {
             "waiting" => format!("`{workflow}` waits for {}", text(row, "waiting_for")),
+            "queued" if !text(row, "waiting_for").is_empty() => {
+                format!("`{workflow}` was accepted{}, and waits for {}", since("created_at"), text(row, "waiting_for"))
+            }
             "queued" => format!("`{workflow}` was accepted{}, and nothing has taken it up", since("created_at")),
             "running" => format!("`{workflow}` is being run; it began{}", since("started_at").replace(',', "")),
             "completed" => format!("`{workflow}` completed{}; nothing is wrong with it", since("ended_at")),

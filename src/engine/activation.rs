@@ -382,16 +382,19 @@ impl Activation {
         self.begin(Spawn { strand, body }, Role::Last);
     }
 
-    /// A branch lost, or a sibling failed: it goes, and what it had registered in scopes of its own runs.
+    /// A branch lost, or a sibling failed: it goes, and what it and its own branches had registered in scopes of their own
+    /// runs, the innermost first.
     fn drop_branch(&mut self, id: StrandId) {
+        let Some(outer) = self.strands.get(&id).map(|live| self.outer_frame(&live.strand)) else { return };
+        let mut inside = BTreeSet::new();
         for inner in branches::branches_of(&self.session, id) {
-            self.drop_branch_quietly(inner);
+            self.drop_branch_quietly(inner, outer, &mut inside);
         }
         let Some(live) = self.drop_strand(id) else { return };
-        let outer = self.outer_frame(&live.strand);
-        let frames = self.session.frames.borrow().between(live.strand.frame.get(), outer);
-        let working: Vec<_> =
-            frames.into_iter().filter(|f| self.session.frames.borrow().has_work(*f, Leaving::Failing)).collect();
+        let frames = self.session.frames.borrow();
+        inside.extend(frames.between(live.strand.frame.get(), outer));
+        let working: Vec<_> = inside.into_iter().rev().filter(|f| frames.has_work(*f, Leaving::Failing)).collect();
+        drop(frames);
         if working.is_empty() {
             branches::dropped(&self.session, id, None);
             return;
@@ -405,12 +408,14 @@ impl Activation {
         self.begin(Spawn { strand, body }, Role::Cleaner);
     }
 
-    /// A branch of a branch that goes: its scopes lie inside of those that are unwound.
-    fn drop_branch_quietly(&mut self, id: StrandId) {
+    /// A branch of a branch that goes: its scopes are unwound with those around it.
+    fn drop_branch_quietly(&mut self, id: StrandId, outer: FrameId, inside: &mut BTreeSet<FrameId>) {
         for inner in branches::branches_of(&self.session, id) {
-            self.drop_branch_quietly(inner);
+            self.drop_branch_quietly(inner, outer, inside);
         }
-        self.drop_strand(id);
+        if let Some(live) = self.drop_strand(id) {
+            inside.extend(self.session.frames.borrow().between(live.strand.frame.get(), outer));
+        }
         branches::dropped(&self.session, id, None);
     }
 

@@ -114,7 +114,7 @@ impl Ending<'_> {
         let until = Some(run.created_at.plus(EVENT_REPEATS));
         let dedupe =
             Dedupe { scope: format!("failure:{handler}").into(), key: self.run.to_string().into(), input: 0, until };
-        Some(Change::Start { run: Box::new(run), dedupe: Some(dedupe) })
+        super::passage::start(&deployed, run, Some(dedupe))
     }
 
     /// Whether a run of this workflow is among those that led to the run: its starters, and theirs. True where that is too
@@ -178,7 +178,8 @@ impl Ending<'_> {
             ..row
         };
         held(&self.shared.starting).insert(next.run);
-        Ok(Change::Start { run: Box::new(run), dedupe: None })
+        // The slot of the run that ends goes over to it.
+        Ok(Change::Start { run: Box::new(run), dedupe: None, gate: None })
     }
 
     fn hand_on(&self, row: &Run, mailbox: Mailbox) -> Result<Mailbox, String> {

@@ -165,7 +165,7 @@ fn start(
     let scope = format!("trigger:{}:{}", deployed.name, spec.id).into();
     let until = Some(now.plus(world::EVENT_REPEATS));
     let dedupe = Dedupe { scope, key: cause.key.into(), input: 0, until };
-    Some(Change::Start { run: Box::new(run), dedupe: Some(dedupe) })
+    super::passage::start(deployed, run, Some(dedupe))
 }
 
 /// A run that a trigger starts; `None`, and said in the log, where the input does not fit.

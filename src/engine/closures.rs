@@ -36,7 +36,6 @@ const MOST: usize = 256;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Which {
     /// `key` of `workflow(#{ concurrency })`.
-    #[expect(dead_code, reason = "asked as soon as `concurrency` is carried out")]
     Concurrency,
     /// An option of the trigger with this identity.
     Trigger {

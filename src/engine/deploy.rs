@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::passage::GateSpec;
 use super::surroundings::Settings;
 use super::terms::Terms;
 use crate::diag::Diagnostic;
@@ -39,6 +40,8 @@ pub struct Deployed {
     pub triggers: Vec<TriggerSpec>,
     /// Larger goes first.
     pub priority: i32,
+    /// What starts have to pass.
+    pub gate: GateSpec,
     /// What it lays down for the engine.
     pub terms: Arc<Terms>,
     /// Config values that the declaration read.
@@ -205,7 +208,6 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>
             }
         }
         if let Some((program, declaration)) = &declared {
-            found.extend(unenforced(program, declaration));
             found.extend(arities(program, declaration));
         }
         crate::diag::sort(&mut found);
@@ -240,19 +242,6 @@ fn with_engine<R>(act: impl FnOnce(&rhai::Engine) -> R) -> R {
         static ENGINE: rhai::Engine = script_engine();
     }
     ENGINE.with(act)
-}
-
-/// Options that are taken, and not carried out by this release: silence would promise what does not happen.
-fn unenforced(program: &Program, declared: &Declaration) -> Option<Diagnostic> {
-    let options = [("concurrency", declared.concurrency.is_some()), ("rate", declared.rate.is_some())];
-    let given: Vec<_> = options.iter().filter(|(_, given)| *given).map(|(name, _)| format!("`{name}`")).collect();
-    if given.is_empty() {
-        return None;
-    }
-    let bundle = program.bundle();
-    let place = bundle.sources[bundle.main()].place(declared.line.max(1) as usize, 1, 1);
-    let title = format!("not carried out by this release: {}", given.join(", "));
-    Some(Diagnostic::new("W0407", title, place).hint("the workflow runs as if they were not there"))
 }
 
 /// Closures of triggers that do not take the one thing that they are given.
@@ -298,6 +287,7 @@ fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Dep
         allow: declaration.allow.clone(),
         triggers: declaration.triggers.iter().map(TriggerSpec::from_declared).collect(),
         priority: declaration.priority,
+        gate: GateSpec::from_declared(declaration),
         terms: Arc::new(Terms::of(declaration)),
         settings: declaration.settings.clone(),
         bundle: Arc::new(bundle),

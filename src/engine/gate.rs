@@ -13,7 +13,7 @@ use super::surroundings::Settings;
 use crate::effect::{self, Allow};
 use crate::host::mailbox::Mailbox;
 use crate::host::rules::Rules;
-use crate::host::session::{Batch, Facts, Session, World};
+use crate::host::session::{Act, Batch, Facts, Reservation, Reserved, Session, World};
 use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, Outcome, Position};
 use crate::payload::Payload;
@@ -188,6 +188,15 @@ impl World for Nothing {
     fn set_state(&self, _: &str, _: Option<u64>, _: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
         flush();
         true
+    }
+
+    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String> {
+        record(None, Act::Rate { name: wanted.name.into(), value: Payload::unit() });
+        Ok(())
+    }
+
+    fn may_skip(&self, _: &str) -> bool {
+        false
     }
 
     fn append(&self, _: Batch) {}

@@ -334,7 +334,7 @@ fn starts(
     let start = |payload: Value, info: Value| {
         let decided = told(deployed, spec, decided(deployed, spec, payload))?;
         let run = run_for(shared, deployed, spec, &decided, info, depth)?;
-        Some(Change::Start { run: Box::new(run), dedupe: None })
+        super::passage::start(deployed, run, None)
     };
     let one = |event: &Value| {
         let (name, key, at) = (&event["name"], &event["key"], &event["received_at"]);

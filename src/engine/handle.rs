@@ -138,6 +138,33 @@ pub enum Error {
         /// What it started.
         run: RunId,
     },
+    /// Others of it run, and `concurrency` says `skip`.
+    #[error("skipped: run {holder} of `{workflow}` is there already")]
+    Skipped {
+        /// The workflow.
+        workflow: String,
+        /// The run that has its slot, or waits for it.
+        holder: RunId,
+    },
+    /// A closure of the declaration cannot say what the start needs.
+    #[error("{0}")]
+    Closure(String),
+    /// Nobody holds it.
+    #[error("nobody holds the lock `{0}`; hint: `panta why RUN` names the lock that a run waits for")]
+    NotLocked(String),
+    /// A run that goes on by itself holds it.
+    #[error(
+        "the lock `{name}` is held by run {run}, which is {status}; hint: cancel the run, or force it: what the run does would no longer be alone",
+        status = .status.name()
+    )]
+    LockInUse {
+        /// As asked for.
+        name: String,
+        /// Who holds it.
+        run: RunId,
+        /// How that is.
+        status: Status,
+    },
     /// No such run.
     #[error("there is no run {0}")]
     UnknownRun(RunId),
@@ -361,11 +388,12 @@ impl Handle {
     pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
         let deployed = self.workflow(workflow)?;
         let change = self.start_change(&deployed, start)?;
-        let Change::Start { run, dedupe } = &change else { unreachable!("a start was made") };
+        let Change::Start { run, dedupe, .. } = &change else { unreachable!("a start was made") };
         let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
         match self.write(vec![change]).await?.first() {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
             Some(Applied::Repeated { run, .. }) => Err(Error::KeyConflict { key: key.unwrap_or_default(), run: *run }),
+            Some(Applied::Skipped { holder }) => Err(Error::Skipped { workflow: workflow.to_owned(), holder: *holder }),
             _ => Ok(Started { run: id, fresh: true }),
         }
     }
@@ -382,8 +410,9 @@ impl Handle {
             input: hash_text(input.text()),
             until: start.within.map(|within| now.plus(within)),
         });
+        let gate = deployed.gate.of(deployed, &input).map_err(Error::Closure)?;
         let run = new_run(&self.shared, deployed, id, input, &trigger, start.key.as_deref());
-        Ok(Change::Start { run: Box::new(run), dedupe })
+        Ok(Change::Start { run: Box::new(run), dedupe, gate })
     }
 
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
@@ -399,7 +428,7 @@ impl Handle {
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
         let Some(Applied::Emitted { seq, fresh, .. }) = applied.first() else { return Err(self.stopped()) };
-        let started = applied[1..].iter().zip(ids).filter(|(a, _)| **a == Applied::Started).map(|(_, id)| id).collect();
+        let started = applied[1..].iter().zip(ids).filter(|(a, _)| is_accepted(a)).map(|(_, id)| id).collect();
         Ok((*seq, *fresh, started))
     }
 
@@ -639,4 +668,8 @@ fn started_run(change: &Change) -> Option<RunId> {
         Change::Start { run, .. } => Some(run.id),
         _ => None,
     }
+}
+
+fn is_accepted(applied: &Applied) -> bool {
+    matches!(applied, Applied::Started | Applied::Queued { .. })
 }

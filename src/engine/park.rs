@@ -31,6 +31,7 @@ impl Timeline {
         self.changed.notify_one();
     }
 
+    /// Ends a wait, also one that is about to begin: something is due at once.
     pub(super) fn wake(&self) {
         held(&self.soon).is_woken = true;
         self.changed.notify_one();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
+use super::locks::Line;
 use super::people::Directory;
 use super::shared::Shared;
 use crate::host::session::{Answer, Ask, EventSeen, What};
@@ -53,6 +54,13 @@ pub(super) enum Pending {
         attached: bool,
         ask: Ask,
     },
+    Lock {
+        line: Line,
+        due: Option<Timestamp>,
+        /// Who had the slots when it came into the line.
+        holders: Vec<RunId>,
+        ask: Ask,
+    },
     Task {
         /// As it was when it was last looked at.
         task: Box<Task>,
@@ -76,7 +84,7 @@ impl Pending {
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Until { due, .. } => Some(*due),
-            Self::Event { due, .. } => *due,
+            Self::Event { due, .. } | Self::Lock { due, .. } => *due,
             Self::Task { task, .. } => task.next().map(|moment| moment.at),
             _ => None,
         }
@@ -89,10 +97,27 @@ impl Pending {
         }
     }
 
+    /// The ticket with which it stands in line.
+    pub(super) fn ticket(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Lock { line, .. } => Some(Arc::clone(&line.ticket)),
+            _ => None,
+        }
+    }
+
     pub(super) fn task(&self) -> Option<TaskId> {
         match self {
             Self::Task { task, .. } => Some(task.id),
             _ => None,
+        }
+    }
+
+    /// Something is on its way that ends it soon, or says that it lasts.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Held(_) | Self::Effect(..) | Self::Start => true,
+            Self::Lock { line, .. } => !line.written,
+            _ => false,
         }
     }
 
@@ -127,6 +152,7 @@ impl Pending {
                 let until = due.map(|due| format!(" until {due}")).unwrap_or_default();
                 format!("the event `{}`{key}{until}{}", filter.name, place(ask))
             }
+            Self::Lock { line, holders, ask, .. } => format!("{}{}", super::locks::sentence(line, holders), place(ask)),
             Self::Task { task, ask, .. } => {
                 let due = task.due.map(|due| format!(", due {due}")).unwrap_or_default();
                 format!("{} to answer `{}`{due}{}", people.sentence(&task.to), task.title, place(ask))

@@ -307,6 +307,17 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Changed(run.id));
             }
+            (Change::Start { run, .. }, Applied::Queued { wake_at, cancelled }) => {
+                shared.own(run.id);
+                if let Some(at) = wake_at {
+                    shared.timeline.add(*at, run.id);
+                }
+                cancelled.iter().for_each(|run| shared.wake(*run));
+                shared.notify(Notice::Changed(run.id));
+            }
+            (Change::ReleaseSlot { .. } | Change::FreeSlots { .. }, Applied::Freed { woken, .. }) => {
+                woken.iter().for_each(|run| shared.wake(*run));
+            }
             (Change::Emit { event, gather, .. }, Applied::Emitted { fresh: true, woken, seq }) => {
                 shared.gathered.add(gather, *seq, event.at);
                 let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
@@ -325,13 +336,13 @@ impl AfterCommit {
             (Change::Finish { run, end: End { continued_as: Some(next), .. }, .. }, Applied::Ended { .. }) => {
                 self.go_on(*run, *next);
             }
-            (Change::Finish { run, end, .. }, Applied::Ended { parent }) => {
+            (Change::Finish { run, end, .. }, Applied::Ended { parent, woken }) => {
                 let waiting = held(&shared.ends).remove(run).unwrap_or_default();
                 for run in waiting {
                     shared.wake(run);
                 }
-                if let Some(parent) = parent {
-                    shared.wake(*parent);
+                for run in parent.iter().chain(woken) {
+                    shared.wake(*run);
                 }
                 for waiter in held(&shared.waiters).remove(run).unwrap_or_default() {
                     let _ = waiter.send(());

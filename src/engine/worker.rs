@@ -16,6 +16,7 @@ use super::activation::{Activation, Input, Progress};
 use super::after::Ending;
 use super::hands::Hands;
 use super::inline::Tools;
+use super::locks::{self, slot_answer};
 use super::log::Item;
 use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
 use super::programs::{Loaded, Programs};
@@ -42,6 +43,8 @@ pub(super) enum Message {
     Wake(RunId),
     /// An answer for it.
     Answer(RunId, WaitId, Answer),
+    /// It stands in line for a slot.
+    InLine(RunId, WaitId),
     /// Everything up to this number of the log is durable.
     Durable(u64),
     /// The claim with this epoch is lost: another node owns the run now.
@@ -73,6 +76,17 @@ impl Motion {
     /// When it is to be looked at without anything happening.
     fn wake_at(&self) -> Option<Timestamp> {
         self.waits.values().filter_map(Pending::due).chain(self.deadline).min()
+    }
+}
+
+/// Of runs that are put in motion one after another, those with larger priorities come first; all else stays in its order.
+fn larger_first(messages: &mut [Message]) {
+    let priority = |message: &Message| match message {
+        Message::Activate(row) => Some(row.priority),
+        _ => None,
+    };
+    for batch in messages.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
+        batch.sort_by_key(|message| Reverse(priority(message)));
     }
 }
 
@@ -131,21 +145,25 @@ impl Worker {
     async fn work(&mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         loop {
             let pause = self.pause();
+            let mut first = None;
             tokio::select! {
                 biased;
                 message = messages.recv() => match message {
                     None | Some(Message::Close) => return,
-                    Some(message) => self.take(message),
+                    Some(message) => first = Some(message),
                 },
                 () = tokio::time::sleep(pause) => {}
             }
             // What has gathered, before anything is evaluated: completions are fed in the order in which they came.
+            let mut gathered: Vec<_> = first.into_iter().collect();
             while let Ok(message) = messages.try_recv() {
                 if let Message::Close = message {
                     return;
                 }
-                self.take(message);
+                gathered.push(message);
             }
+            larger_first(&mut gathered);
+            gathered.into_iter().for_each(|message| self.take(message));
             self.step();
             // Effects and messages get their turn.
             tokio::task::yield_now().await;
@@ -197,6 +215,7 @@ impl Worker {
             Message::Activate(row) => self.activate(*row),
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
+            Message::InLine(run, wait) => self.stand_in_line(run, wait),
             Message::Durable(number) => self.release(number),
             Message::Lost(run, epoch) => self.lose(run, epoch),
             Message::Close => {}
@@ -208,6 +227,12 @@ impl Worker {
             return;
         }
         let run = row.id;
+        if let Some(reason) = row.cancel.clone()
+            && self.shared.store.journal(run).is_ok_and(|journal| journal.is_empty())
+        {
+            // It was never evaluated: nothing of it is to be undone, and nothing of it should happen now.
+            return self.conclude(&row, Status::Cancelled, reason);
+        }
         match self.begin(&row) {
             Ok(mut motion) => {
                 if let Some(reason) = row.cancel {
@@ -227,9 +252,13 @@ impl Worker {
 
     /// A run that cannot be evaluated at all: its sources or journal cannot be read.
     fn refuse(&self, row: &Run, problem: &str) {
-        let error =
-            Payload::from_json(&serde_json::json!({ "kind": "script", "message": problem, "retryable": false }));
-        let end = self.stopped(Status::Failed, error);
+        let error = serde_json::json!({ "kind": "script", "message": problem, "retryable": false });
+        self.conclude(row, Status::Failed, Payload::from_json(&error));
+    }
+
+    /// Ends a run that is not evaluated.
+    fn conclude(&self, row: &Run, status: Status, error: Payload) {
+        let end = self.stopped(status, error);
         // What its own version lays down is not known; what the workflow does now is nearest to it.
         let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
         let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms };
@@ -332,6 +361,15 @@ impl Worker {
         if motion.waits.remove(&wait).is_some() {
             motion.activation.push(Input::Answer(wait, answer));
             self.ready.push_back(run);
+        }
+    }
+
+    fn stand_in_line(&mut self, run: RunId, wait: WaitId) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(pending) = self.motions.get_mut(&run).and_then(|motion| motion.waits.get_mut(&wait)) {
+            pending.stands_in_line(&shared);
+            self.look(run, wait);
+            self.maybe_park(run);
         }
     }
 
@@ -499,6 +537,12 @@ impl Worker {
                 held(&self.shared.ends).entry(child).or_default().push(run);
                 Pending::Child { run: child, workflow, attached, ask }
             }
+            What::Lock { due, .. } => {
+                if let Some(due) = due {
+                    self.arm(run, wait, due);
+                }
+                locks::acquire(&self.shared, &self.inbox, run, self.motions[&run].world.epoch, ask)
+            }
             What::Task { task } => Pending::Task { task, armed: None, ask },
             What::Start { start } => {
                 self.start_child(run, wait, &start);
@@ -527,9 +571,15 @@ impl Worker {
             let error = serde_json::json!({ "kind": "not_found", "message": format!("there is no workflow `{}`", start.workflow), "retryable": false });
             return answer(Err(Payload::from_json(&error)));
         };
-        let key = start.key.clone().unwrap_or_default();
+        let (key, workflow) = (start.key.clone().unwrap_or_default(), Arc::clone(&start.workflow));
         let done = move |applied: &[Applied]| match applied {
             [Applied::Repeated { run, same_input: true }] => answer(Ok(*run)),
+            [Applied::Skipped { holder }] => {
+                let message = format!("skipped: run {holder} of `{workflow}` is there already");
+                let error =
+                    serde_json::json!({ "kind": "skipped", "message": message, "retryable": false, "run": holder });
+                answer(Err(Payload::from_json(&error)));
+            }
             [Applied::Repeated { run, .. }] => {
                 let message = format!("the key `{key}` started run {run} with another input");
                 answer(Err(Payload::from_json(
@@ -548,6 +598,7 @@ impl Worker {
             Some(Pending::Task { .. }) => return self.look_at_task(run, wait, None),
             Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
             Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
+            Some(Pending::Lock { line, .. }) if line.written => slot_answer(&self.shared, run, &line.ticket),
             _ => None,
         };
         if let Some(answer) = answer {
@@ -598,6 +649,7 @@ impl Worker {
                     continue;
                 }
                 Some(Pending::Until { .. }) => Answer::Due,
+                Some(Pending::Lock { .. }) => Answer::Lock(false),
                 Some(Pending::Event { filter, due, .. }) => {
                     event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
                 }
@@ -615,7 +667,7 @@ impl Worker {
         let elapsed = self.shared.options.clock.elapsed();
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
-        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(_) | Pending::Effect(..) | Pending::Start));
+        let busy = motion.waits.values().any(Pending::is_busy);
         let wake_at = motion.wake_at();
         if busy
             || motion.waits.is_empty()
@@ -627,6 +679,7 @@ impl Worker {
         }
         let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
         let children = motion.waits.values().filter_map(Pending::child).collect();
+        let slots = motion.waits.values().filter_map(Pending::ticket).collect();
         let tasks = motion.waits.values().filter_map(Pending::task).collect();
         let people = &self.shared.options.people;
         let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
@@ -640,6 +693,7 @@ impl Worker {
             wake_at,
             subscriptions,
             children,
+            slots,
             tasks,
         };
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
@@ -683,6 +737,7 @@ impl Worker {
         let missed = motion.waits.values().any(|pending| match pending {
             Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
             Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
+            Pending::Lock { line, .. } => slot_answer(&self.shared, run, &line.ticket).is_some(),
             Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
             _ => false,
         });

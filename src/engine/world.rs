@@ -12,7 +12,7 @@ use super::links::EventLink;
 use super::log::Item;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
-use crate::host::session::{Act, Batch, ChildStart, World};
+use crate::host::session::{Act, Batch, ChildStart, Reservation, Reserved, World};
 use crate::id::RunId;
 use crate::journal::encode_segment;
 use crate::payload::Payload;
@@ -58,6 +58,14 @@ impl World for RunWorld {
         self.shared.set_state(&self.workflow, key, expected, value, flush)
     }
 
+    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String> {
+        self.shared.reserve(wanted, record)
+    }
+
+    fn may_skip(&self, workflow: &str) -> bool {
+        self.shared.deployed(workflow).is_some_and(|deployed| deployed.gate.may_skip())
+    }
+
     fn append(&self, batch: Batch) {
         // The bytes leave the run: they are freed by the log.
         let number = memory::uncounted(|| {
@@ -75,12 +83,14 @@ impl World for RunWorld {
                 .unwrap_or_default();
             return Err(error("not_found", &format!("there is no workflow `{workflow}`{hint}"), &json!(null)));
         };
-        deployed.accept(&input.to_json()).map(drop).map_err(|faults| {
+        let accepted = deployed.accept(&input.to_json()).map_err(|faults| {
             let listed: Vec<_> =
                 faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message })).collect();
             let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
             error("invalid", &format!("the input does not fit workflow `{workflow}`: {first}"), &json!(listed))
-        })
+        })?;
+        let gate = deployed.gate.of(&deployed, &accepted);
+        gate.map(drop).map_err(|problem| error("invalid", &problem, &json!(null)))
     }
 
     fn may_start(&self, at: Option<Timestamp>) -> Result<(), Payload> {
@@ -176,6 +186,10 @@ impl RunWorld {
                 let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
                 changes.extend(causes::emission(&self.shared, event, self.deeper(now)));
             }
+            Act::Unlock { ticket } => {
+                changes.push(Change::ReleaseSlot { run: self.run, epoch: self.epoch, ticket });
+            }
+            Act::Rate { name, value } => changes.push(super::locks::kept(name, value)),
             Act::OpenTask(task) => changes.push(Change::OpenTask { epoch: self.epoch, task }),
             Act::CloseTask { task } => changes.push(Change::CloseTask { task, at: self.shared.now() }),
             Act::Progress(value) => {
@@ -192,6 +206,10 @@ impl RunWorld {
     pub(super) fn start(&self, start: &ChildStart) -> Option<Change> {
         let deployed = self.shared.deployed(&start.workflow)?;
         let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
+        let gate = deployed.gate.of(&deployed, &input).unwrap_or_else(|problem| {
+            tracing::warn!("run {} starts without what its workflow declares: {problem}", start.run);
+            None
+        });
         let now = self.shared.now();
         let later = start.at.filter(|at| *at > now);
         let depth = self.deeper(later.unwrap_or(now));
@@ -211,7 +229,7 @@ impl RunWorld {
             trigger: Payload::from_json(&trigger),
             parent: start.attached.then_some(self.run),
             key: start.key.clone(),
-            priority: start.priority,
+            priority: start.priority.unwrap_or(deployed.priority),
             created_at: now,
             started_at: later.is_none().then_some(now),
             ended_at: None,
@@ -235,6 +253,6 @@ impl RunWorld {
             input: crate::host::session::hash_text(start.input.text()),
             until: start.within.map(|within| now.plus(within)),
         });
-        Some(Change::Start { run: Box::new(run), dedupe })
+        Some(Change::Start { run: Box::new(run), dedupe, gate })
     }
 }

@@ -84,6 +84,9 @@ fn next_of(entry: &Entry) -> Option<RunId> {
 
 /// What this run would leave behind.
 fn tie(session: &Session) -> Option<&'static str> {
+    if session.holds_lock() {
+        return Some("a lock is held, which would be given up; hint: leave the body of `lock` first");
+    }
     session.frames.borrow().has_compensations().then_some(
         "compensations are registered, which would be lost; hint: leave the `scope` they belong to, or register none",
     )

@@ -96,10 +96,22 @@ impl Registered {
     }
 }
 
+/// A slot that a `lock` holds, or waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Lock {
+    pub(super) name: Arc<str>,
+    pub(super) ticket: Arc<str>,
+}
+
+/// The inside of a `scope`, or of a `lock`: that one only gives its slot up, what is registered inside belongs to the scope
+/// around it.
 #[derive(Default)]
 struct Frame {
     parent: Option<FrameId>,
     items: Vec<Registered>,
+    /// The slot that leaving it gives up.
+    lock: Option<Lock>,
+    is_lock: bool,
 }
 
 /// The compensation scopes of a run that are open.
@@ -132,7 +144,24 @@ impl Frames {
 
     /// Whether leaving this scope has something to do.
     pub fn has_work(&self, id: FrameId, leaving: Leaving) -> bool {
-        self.all.get(&id).is_some_and(|frame| frame.items.iter().any(|item| leaving.runs(item.kind)))
+        let has = |frame: &Frame| frame.items.iter().any(|item| leaving.runs(item.kind));
+        self.all.get(&id).is_some_and(|frame| has(frame) || frame.lock.is_some() && leaving.runs(Kind::Exit))
+    }
+
+    /// Whether a slot is held, or waited for.
+    pub fn holds_lock(&self) -> bool {
+        self.all.values().any(|frame| frame.lock.is_some())
+    }
+
+    /// From a scope outwards.
+    fn outwards(&self, id: FrameId) -> impl Iterator<Item = (FrameId, &Frame)> {
+        let of = |id: FrameId| self.all.get(&id).map(|frame| (id, frame));
+        std::iter::successors(of(id), move |(_, frame)| frame.parent.and_then(of))
+    }
+
+    /// The scope in which something at this place is registered.
+    fn scope_of(&self, id: FrameId) -> FrameId {
+        self.outwards(id).find(|(_, frame)| !frame.is_lock).map_or(FrameId::ROOT, |(id, _)| id)
     }
 
     /// Whether anything would be undone if the run failed now.
@@ -173,9 +202,26 @@ impl Leaving {
 
 /// Registers with the strand's scope.
 pub(super) fn register(session: &Session, strand: &Strand, item: Registered) {
-    if let Some(frame) = session.frames.borrow_mut().all.get_mut(&strand.frame.get()) {
+    let mut frames = session.frames.borrow_mut();
+    let scope = frames.scope_of(strand.frame.get());
+    if let Some(frame) = frames.all.get_mut(&scope) {
         frame.items.push(item);
     }
+}
+
+/// Whether this line of execution is inside of a `lock` with that name.
+pub(super) fn is_inside_lock(session: &Session, strand: &Strand, name: &str) -> bool {
+    let frames = session.frames.borrow();
+    frames.outwards(strand.frame.get()).any(|(_, frame)| frame.lock.as_ref().is_some_and(|lock| *lock.name == *name))
+}
+
+/// Opens the inside of a `lock`: from here on the slot is given up however it is left. Returns it and what is around it.
+pub(super) fn enter_lock(session: &Session, strand: &Strand, lock: Lock) -> (FrameId, FrameId) {
+    let id = FrameId(session.number());
+    let outer = strand.frame.replace(id);
+    let frame = Frame { parent: Some(outer), lock: Some(lock), is_lock: true, ..Frame::default() };
+    session.frames.borrow_mut().all.insert(id, frame);
+    (id, outer)
 }
 
 fn on(call: &Call<'_>, kind: Kind) -> Result<Dynamic, Fail> {
@@ -192,7 +238,7 @@ fn scope(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     super::no_pure(call, &strand)?;
     let id = FrameId(session.number());
     let outer = strand.frame.replace(id);
-    session.frames.borrow_mut().all.insert(id, Frame { parent: Some(outer), items: Vec::new() });
+    session.frames.borrow_mut().all.insert(id, Frame { parent: Some(outer), ..Frame::default() });
     let result = body.call_within_context::<Dynamic>(&call.context, ()).map_err(Fail::from);
     if guard::stopped().is_some() {
         // The engine unwinds what is open when a strand is stopped.
@@ -210,7 +256,8 @@ fn rollback(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     super::log::line(&session, &strand, "info", &format!("rollback: {reason}"), None, call.line());
-    unwind(&session, &strand, strand.frame.get(), Leaving::Staying)?;
+    let scope = session.frames.borrow().scope_of(strand.frame.get());
+    unwind(&session, &strand, scope, Leaving::Staying)?;
     Ok(Dynamic::UNIT)
 }
 
@@ -222,7 +269,9 @@ pub fn unwind(session: &Rc<Session>, strand: &Rc<Strand>, id: FrameId, leaving: 
             carry_out(session, strand, &item)?;
         }
     }
-    Ok(())
+    let lock =
+        session.frames.borrow_mut().all.get_mut(&id).filter(|_| leaving.runs(Kind::Exit)).and_then(|f| f.lock.take());
+    lock.map_or(Ok(()), |lock| super::lock::release(session, strand, &lock))
 }
 
 fn take(session: &Session, id: FrameId, kind: Kind, leaving: Leaving) -> Option<Registered> {

@@ -25,11 +25,13 @@ mod html;
 mod http;
 mod json;
 mod lists;
+mod lock;
 mod log;
 mod mail;
 pub mod mailbox;
 mod policy;
 mod progress;
+pub mod rate;
 mod regex;
 pub mod rules;
 pub mod schema;
@@ -64,6 +66,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         workflows::FUNCTIONS,
         chain::FUNCTIONS,
         events::FUNCTIONS,
+        lock::FUNCTIONS,
+        rate::FUNCTIONS,
         task::FUNCTIONS,
         progress::FUNCTIONS,
         state::FUNCTIONS,

@@ -100,12 +100,23 @@ pub enum What {
         /// It ends when the one that waits for it does.
         attached: bool,
     },
+    /// A slot of what only so many may hold at a time.
+    Lock {
+        /// Of what, as the store names it.
+        name: Arc<str>,
+        /// The same on every replay.
+        ticket: Arc<str>,
+        /// So many at a time.
+        limit: u32,
+        /// Until when.
+        due: Option<Timestamp>,
+    },
     /// The answer of a person.
     Task {
         /// The task, as it opened.
         task: Box<Task>,
     },
-    /// The answer to a start with a key.
+    /// The answer to a start that may be refused or repeated.
     Start {
         /// What to start.
         start: Box<ChildStart>,
@@ -185,6 +196,8 @@ pub enum Answer {
     Event(Option<EventSeen>),
     /// How the child ended: its output, or an error map.
     Child(Result<Payload, Payload>),
+    /// Whether it holds the slot; false: the wait's time is over.
+    Lock(bool),
     /// What the person said: `#{ choice, data, by, at }`; `None`: the task's time is over.
     Task(Option<Payload>),
     /// The run that the key stands for; an error map where the start was refused.
@@ -208,8 +221,8 @@ pub struct ChildStart {
     pub key: Option<Arc<str>>,
     /// How long the key counts; `None`: as long as the run is kept.
     pub within: Option<std::time::Duration>,
-    /// Larger goes first.
-    pub priority: i32,
+    /// Larger goes first; `None`: as the workflow declares.
+    pub priority: Option<i32>,
     /// Not before.
     pub at: Option<Timestamp>,
     /// The starting run waits for it, and it ends with it.
@@ -238,6 +251,18 @@ pub enum Act {
         key: Option<Arc<str>>,
         /// What it says.
         payload: Payload,
+    },
+    /// Gives a slot up, or its place in line.
+    Unlock {
+        /// As it was asked for.
+        ticket: Arc<str>,
+    },
+    /// Keeps the next free moment of a rate.
+    Rate {
+        /// Of what.
+        name: Arc<str>,
+        /// `#{ next, at, by }`.
+        value: Payload,
     },
     /// Opens a task.
     OpenTask(Box<Task>),
@@ -268,6 +293,22 @@ pub struct Batch {
     pub acts: Vec<Act>,
 }
 
+/// A moment of a rate that a run asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Reservation<'a> {
+    /// Of what.
+    pub name: &'a str,
+    /// Microseconds between two moments.
+    pub interval_us: u64,
+    /// Run and position.
+    pub ticket: &'a str,
+    /// The time of the turn.
+    pub now: Timestamp,
+}
+
+/// Takes the moment that was reserved, `None` where it has come, and the act that keeps it.
+pub type Reserved<'a> = dyn FnMut(Option<Timestamp>, Act) + 'a;
+
 /// What host functions ask of their surroundings, at once. The engine and the simulation implement it.
 pub trait World {
     /// What redoing a half-done effect will need, to be recorded with its intent.
@@ -279,10 +320,15 @@ pub trait World {
     /// Sets a durable value, unless its number is no longer `expected`. `flush` hands this run's entries to the log,
     /// while no other run can set a value.
     fn set_state(&self, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool;
+    /// Takes the next free moment of a rate, over all runs; the same ticket gets the same one again, as long as no other has
+    /// come in between. `record` gets the moment (`None`: at once) and what is to be kept, while no other run can take one.
+    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String>;
     /// Takes new entries and acts, in order, for the log.
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether a start of this workflow may be dropped because others of it run.
+    fn may_skip(&self, workflow: &str) -> bool;
     /// Whether this run may start another one at that time (`None`: now), as deep as its chain is; else an error map.
     fn may_start(&self, _at: Option<Timestamp>) -> Result<(), Payload> {
         Ok(())
@@ -556,6 +602,11 @@ impl Session {
     /// The next number for strands, waits and groups of this activation.
     pub fn number(&self) -> u64 {
         self.next.replace(self.next.get() + 1)
+    }
+
+    /// Whether the run is inside the body of a `lock`, in any of its branches.
+    pub fn holds_lock(&self) -> bool {
+        self.frames.borrow().holds_lock()
     }
 
     /// Waits for something outside of the script.

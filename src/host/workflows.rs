@@ -94,7 +94,9 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let key = waiting::key(call, options.get("key"))?;
     let arguments = hash_text(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
     let command = Command { arguments, ..session::command(Kind::Child, workflow.clone(), call.line()) };
-    let (position, opened) = if attached || key.is_some() {
+    let known = session.replay.borrow().known_of_next(strand.scope.get()).map(is_asked);
+    let asked = key.is_some() || known.unwrap_or_else(|| session.world.may_skip(&workflow));
+    let (position, opened) = if attached || asked {
         match waiting::issue(&session, &strand, &command)? {
             Begun::Closed(entry) => return waiting::recorded_value(&entry),
             Begun::Open { position, opened } => (position, opened),
@@ -112,7 +114,8 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     };
     let priority = options
         .int("priority")?
-        .map_or(Ok(0), |n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))?;
+        .map(|n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))
+        .transpose()?;
     let within = options.duration("within")?;
     let new = |run| ChildStart {
         run,
@@ -124,7 +127,7 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         at,
         attached,
     };
-    let begun = Beginning { session: &session, strand: &strand, command: &command };
+    let begun = Beginning { session: &session, strand: &strand, command: &command, asked };
     if let Some(opened) = opened {
         let run = child_of(&opened).ok_or_else(|| call.invalid("the recorded start names no run"))?;
         return begun.go_on(opened, new(run));
@@ -133,9 +136,9 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         return session.close(session.entry(&command, position), Err(error));
     }
     let start = new(session.world.new_run());
-    let detail = Payload::from_json(&json!({ "run": start.run }));
-    let entry = Entry { detail: Some(detail), ..session.entry(&command, position) };
-    if start.attached || start.key.is_some() {
+    let detail = if begun.asked { json!({ "run": start.run, "asked": true }) } else { json!({ "run": start.run }) };
+    let entry = Entry { detail: Some(Payload::from_json(&detail)), ..session.entry(&command, position) };
+    if start.attached || begun.asked {
         session.replay.borrow_mut().append(entry.clone());
     }
     begun.first(entry, start)
@@ -145,11 +148,13 @@ struct Beginning<'a> {
     session: &'a Rc<Session>,
     strand: &'a Rc<Strand>,
     command: &'a Command,
+    /// The start may be a repeat, or be dropped: its answer is waited for.
+    asked: bool,
 }
 
 impl Beginning<'_> {
     fn first(&self, entry: Entry, start: ChildStart) -> Result<Dynamic, Fail> {
-        if start.key.is_some() {
+        if self.asked {
             return self.go_on(entry, start);
         }
         let (run, attached) = (start.run, start.attached);
@@ -161,7 +166,7 @@ impl Beginning<'_> {
     }
 
     fn go_on(&self, entry: Entry, start: ChildStart) -> Result<Dynamic, Fail> {
-        let run = if start.key.is_some() {
+        let run = if self.asked {
             let attached = start.attached;
             let answer = self.session.wait(self.strand, self.command.line, What::Start { start: Box::new(start) });
             let Answer::Started(run) = answer else { unreachable!("a start is answered by a run") };
@@ -183,6 +188,10 @@ impl Beginning<'_> {
         };
         self.session.close(entry, outcome)
     }
+}
+
+fn is_asked(entry: &Entry) -> bool {
+    entry.detail.as_ref().is_some_and(|detail| detail.to_json()["asked"] == true)
 }
 
 fn child_of(entry: &Entry) -> Option<RunId> {
@@ -212,7 +221,7 @@ fn wait(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(entry.clone());
         entry
     });
-    Beginning { session: &session, strand: &strand, command: &command }.child(entry, run, false)
+    Beginning { session: &session, strand: &strand, command: &command, asked: false }.child(entry, run, false)
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

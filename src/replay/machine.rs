@@ -140,6 +140,18 @@ impl Replay {
         self.cursor == self.recorded.len()
     }
 
+    /// What the journal has of the next command in a scope, as far as it has it.
+    pub fn known_of_next(&self, scope: ScopeId) -> Option<&Entry> {
+        let position = self.scopes.next_position(scope);
+        let closed = self.closed.get(&position).and_then(|index| self.recorded[*index].as_ref());
+        closed.or_else(|| self.opened.get(&position))
+    }
+
+    /// Something that the journal has is still to come, if only the beginning of a command.
+    pub fn has_more(&self) -> bool {
+        !self.is_live() || !self.opened.is_empty()
+    }
+
     /// How many entries the journal has.
     pub fn len(&self) -> usize {
         self.length

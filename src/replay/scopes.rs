@@ -62,6 +62,12 @@ impl Scopes {
         Position { scope: scope.path.clone(), ordinal: scope.next - 1 }
     }
 
+    /// The place that the next command in a scope will have.
+    pub fn next_position(&self, id: ScopeId) -> Position {
+        let scope = self.scope(id);
+        Position { scope: scope.path.clone(), ordinal: scope.next }
+    }
+
     /// Opens a branch of the command at `ordinal`.
     pub fn branch(&mut self, parent: ScopeId, ordinal: u32, branch: u32) -> ScopeId {
         let label = format!("{}/{ordinal}.{branch}", self.scope(parent).label);

@@ -15,6 +15,7 @@ mod people;
 mod raised;
 mod same;
 mod site;
+mod slots;
 mod stage;
 mod suite;
 mod world;
@@ -255,8 +256,11 @@ impl Sim {
                 state.asked += 1;
                 pending.insert(ask.wait, ask);
             }
-            let Some((at, wait)) = pending.values().filter_map(|ask| Some((self.when(state, ask)?, ask.wait))).min()
-            else {
+            let when = |ask: &Ask| match ask.what {
+                What::Lock { .. } => slots::when(state.now, &world.written.borrow(), &pending, ask),
+                _ => self.when(state, ask),
+            };
+            let Some((at, wait)) = pending.values().filter_map(|ask| Some((when(ask)?, ask.wait))).min() else {
                 return Some(Finish::Stuck);
             };
             if self.evict_always
@@ -267,8 +271,13 @@ impl Sim {
                 return None;
             }
             state.now = state.now.max(at);
+            let is_granted = slots::is_granted(&world.written.borrow(), &pending, &pending[&wait]);
             let ask = pending.remove(&wait).expect("it is pending");
-            activation.push(Input::Answer(wait, self.answer(state, &ask)));
+            let answer = match ask.what {
+                What::Lock { .. } => Answer::Lock(is_granted),
+                _ => self.answer(state, &ask),
+            };
+            activation.push(Input::Answer(wait, answer));
         }
     }
 
@@ -287,6 +296,7 @@ impl Sim {
                 *self.arrivals.borrow_mut().entry(place).or_insert_with(|| now.plus(Duration::from_millis(latency)))
             }
             What::Child { .. } | What::Start { .. } | What::Stand { .. } => state.now,
+            What::Lock { .. } => unreachable!("locks are looked at by themselves"),
             What::Task { task } => match (self.said(task), expiry(task)) {
                 (Some((at, _)), Some(end)) => at.min(end),
                 (Some((at, _)), None) => at,
@@ -348,6 +358,7 @@ impl Sim {
             What::Child { .. } => Answer::Child(Ok(Payload::unit())),
             What::Start { start } => Answer::Started(Ok(start.run)),
             What::Stand { .. } => Answer::Given(Ok(Payload::unit())),
+            What::Lock { .. } => unreachable!("locks are answered by themselves"),
         }
     }
 }

@@ -50,6 +50,12 @@ fn sim(script: &str) -> Sim {
     sim
 }
 
+/// A journal as a list that can be read.
+fn listed(report: &Report) -> Vec<String> {
+    let shown = |e: &Entry| format!("{} {:?} {} {}", e.position, e.phase, e.kind.name(), e.name);
+    report.written.entries.iter().map(shown).collect()
+}
+
 /// Crashes a script after each entry, and holds what comes of it against the run without a crash.
 fn holds(script: &str) -> Report {
     let mut sim = sim(script);
@@ -58,6 +64,7 @@ fn holds(script: &str) -> Report {
     assert!(!matches!(whole.finish, Finish::Stuck | Finish::Diverged(_)), "{:?}", whole.finish);
     for count in 0..=whole.written.entries.len() {
         let resumed = sim.run(whole.written.prefix(count));
+        assert_eq!(listed(&resumed), listed(&whole), "journal after a crash at {count} of\n{script}");
         assert_eq!(
             comparable(&resumed.written.entries),
             comparable(&whole.written.entries),
@@ -264,6 +271,81 @@ fn mutating_effects_keep_their_key() {
     let intent = whole.written.entries.iter().position(|e| e.shown_kind() == "intent").expect("an intent");
     let resumed = sim.run(whole.written.prefix(intent + 1));
     assert_eq!(resumed.performed, whole.performed);
+}
+
+#[test]
+fn locks_are_taken_in_turn_and_left_in_any_case() {
+    let report = holds(
+        r#"
+        fn careful(n) {
+            lock("till", || {
+                let before = http::get(`http://s.example/read/${n}`).status;
+                step("pay", #{ undo: |v| http::post("http://s.example/undo", v) }, || http::post("http://s.example/pay", n).status)
+            })
+        }
+        fn main() {
+            let all = parallel_map([1, 2, 3], |n| careful(n));
+            let lost = race([|| lock("till", || { sleep("1h"); 1 }), || { sleep("5ms"); 2 }]).value;
+            let late = parallel([
+                || lock("pool", #{ limit: 2 }, || sleep("1m")),
+                || lock("pool", #{ limit: 2 }, || sleep("2m")),
+                || attempt(|| lock("pool", #{ limit: 2, timeout: "10s" }, || 1)).error.kind,
+                || lock("pool", #{ limit: 2 }, || { sleep("10ms"); "in" }),
+            ]);
+            let failed = attempt(|| lock("till", || throw "no")).ok;
+            [all, lost, late, failed, lock("till", || "free")]
+        }"#,
+    );
+    let expected = json!([[200, 200, 200], 2, [(), (), "timeout", "in"], false, "free"]);
+    assert_eq!(report.output(), Some(expected));
+    // Two branches were never inside at once: reading and paying take turns.
+    let inside: Vec<_> = report.performed.iter().map(|effect| effect.mutating).collect();
+    assert_eq!(inside, [false, true, false, true, false, true]);
+}
+
+#[test]
+fn a_lock_is_left_by_what_is_dropped_inside_of_it() {
+    let report = holds(
+        r#"
+        fn main() {
+            on_exit("bye", || lock("till", || http::post("http://s.example/bye", 1)));
+            race([
+                || lock("till", || parallel([|| { sleep("1h") }, || lock("door", || sleep("2h"))])),
+                || lock("door", || { sleep("1ms"); "quick" }),
+            ]);
+            lock("till", || lock("door", || throw "both"))
+        }"#,
+    );
+    assert_eq!(report.performed.len(), 1);
+}
+
+#[test]
+fn rates_wait_and_record_only_waits() {
+    let report = holds(
+        r#"
+        fn main() {
+            for n in 0..3 { rate_limit("crm", "1/m"); http::get(`http://s.example/${n}`); }
+            parallel([
+                || { rate_limit("mail", "2/h"); http::post("http://s.example/a", 1).status },
+                || { rate_limit("mail", "2/h"); http::post("http://s.example/b", 1).status },
+                || { sleep("3h"); rate_limit("mail", "2/h"); rate_limit("crm", "10/s"); 7 },
+            ])
+        }"#,
+    );
+    assert_eq!(report.output(), Some(json!([200, 200, 7])));
+    let waits = report.written.entries.iter().filter(|entry| &*entry.name == "rate_limit");
+    assert_eq!(waits.count(), 2 * 3, "the first call of each did not wait, nor did those after three hours");
+}
+
+#[test]
+fn a_poll_may_keep_to_a_rate() {
+    let report = holds(
+        r#"
+        fn main() {
+            wait_until(#{ every: "1s", timeout: "5m" }, || { rate_limit("crm", "1/m"); now() > "2023-11-14T22:15:00" })
+        }"#,
+    );
+    assert_eq!(report.output(), Some(json!(true)));
 }
 
 #[test]

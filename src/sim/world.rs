@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::effect::{Failure, Request};
-use crate::host::session::{Act, Batch, World};
+use crate::host::session::{Act, Batch, Reservation, Reserved, World, hash_text};
 use crate::id::RunId;
-use crate::journal::{Entry, Position};
+use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
@@ -30,6 +30,22 @@ impl Written {
 
     pub(super) fn last_time(&self) -> Timestamp {
         self.entries.iter().map(|entry| entry.ended_at).max().unwrap_or(super::START)
+    }
+
+    /// How many entries are there when an act becomes durable that belongs to one of them: a run is started, and a slot given
+    /// up, with the entry that says so.
+    fn count_with(&self, act: &Act) -> Option<usize> {
+        let belongs = |entry: &Entry| match act {
+            Act::Unlock { ticket } => {
+                let given_up = entry.kind == Kind::State && entry.arguments == hash_text(ticket);
+                given_up || matches!(entry.outcome, Some(Err(_))) && entry.position.to_string() == **ticket
+            }
+            Act::Start(start) => {
+                entry.detail.as_ref().is_some_and(|detail| detail.to_json()["run"] == start.run.to_string())
+            }
+            _ => false,
+        };
+        self.entries.iter().position(belongs).map(|index| index + 1)
     }
 
     fn state(&self) -> BTreeMap<String, (Option<Payload>, u64)> {
@@ -79,12 +95,22 @@ impl World for SimWorld {
         true
     }
 
+    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String> {
+        self.next_moment(wanted, record);
+        Ok(())
+    }
+
+    fn may_skip(&self, _: &str) -> bool {
+        false
+    }
+
     fn append(&self, batch: Batch) {
         let mut written = self.written.borrow_mut();
         assert!(batch.entries.is_empty() || batch.first == written.entries.len(), "entries are appended without a gap");
         written.entries.extend(batch.entries);
         let count = written.entries.len();
-        written.acts.extend(batch.acts.into_iter().map(|act| (count, act)));
+        let acts: Vec<_> = batch.acts.into_iter().map(|act| (written.count_with(&act).unwrap_or(count), act)).collect();
+        written.acts.extend(acts);
     }
 
     fn accepts(&self, _: &str, _: &Payload) -> Result<(), Payload> {

@@ -2,6 +2,7 @@
 //!
 //! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
 
+mod slots;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gather, Result, Run, RunFilter, Status, Store,
+    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Result, Run, RunFilter, Slot, Status, Store,
     Subscription, TaskFilter,
 };
 use crate::id::{RunId, TaskId, Version};
@@ -50,6 +51,7 @@ struct State {
     event_ids: BTreeMap<Arc<str>, (u64, Timestamp)>,
     keys: BTreeMap<(Arc<str>, Arc<str>), Key>,
     values: BTreeMap<(Arc<str>, Arc<str>), Payload>,
+    slots: slots::Slots,
     tasks: BTreeMap<TaskId, Task>,
     bundles: BTreeMap<Version, Arc<[u8]>>,
 }
@@ -162,7 +164,9 @@ impl Store for Memory {
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {
         let state = self.state();
         let mine = |run: &&Run| run.can_go_on() && run.owner.as_deref().is_none_or(|owner| owner == node);
-        Ok(state.runs.values().filter(mine).take(limit).map(|run| run.id).collect())
+        let mut ready: Vec<_> = state.runs.values().filter(mine).collect();
+        ready.sort_by_key(|run| (std::cmp::Reverse(run.priority), run.id));
+        Ok(ready.into_iter().take(limit).map(|run| run.id).collect())
     }
 
     fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
@@ -211,6 +215,14 @@ impl Store for Memory {
         Ok(fits.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
+    fn slots(&self, name: &str) -> Result<Vec<Slot>> {
+        Ok(Self::state(self).slots.of_name(name))
+    }
+
+    fn slots_of(&self, run: RunId) -> Result<Vec<Slot>> {
+        Ok(Self::state(self).slots.of_run(run))
+    }
+
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {
         Ok(Self::state(self).bundles.get(version).map(|bytes| bytes.to_vec()))
     }
@@ -219,7 +231,7 @@ impl Store for Memory {
 impl Run {
     /// See [`Store::ready`].
     fn can_go_on(&self) -> bool {
-        let awake = self.status.is_live() && (self.ready || matches!(self.status, Status::Queued | Status::Running));
+        let awake = self.status.is_live() && (self.ready || self.status == Status::Running);
         awake || self.cancel.is_some() && !self.status.is_final()
     }
 }
@@ -227,7 +239,7 @@ impl Run {
 impl State {
     fn apply(&mut self, change: &Change) -> Applied {
         match change {
-            Change::Start { run, dedupe } => self.start(run, dedupe.as_ref()),
+            Change::Start { run, dedupe, gate } => self.start(run, dedupe.as_ref(), gate.as_deref()),
             Change::Append { run, epoch, segment } => self.append(*run, *epoch, segment),
             Change::Park { .. } => self.park(change),
             Change::Release { run, epoch } => match self.claimed(*run, *epoch) {
@@ -254,6 +266,9 @@ impl State {
                 };
                 Applied::Done
             }
+            Change::Acquire { run, epoch, name, ticket, limit } => self.acquire(*run, *epoch, name, ticket, *limit),
+            Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
+            Change::FreeSlots { name } => self.free_slots(name),
             Change::PutBundle { version, bytes } => {
                 self.bundles.entry(version.clone()).or_insert_with(|| bytes.as_slice().into());
                 Applied::Done
@@ -279,7 +294,7 @@ impl State {
         self.runs.get_mut(&run).filter(|run| run.epoch == epoch && !run.status.is_final())
     }
 
-    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>) -> Applied {
+    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>, gate: Option<&Gate>) -> Applied {
         if let Some(dedupe) = dedupe
             && let Some(key) = self.keys.get(&(dedupe.scope.clone(), dedupe.key.clone()))
             && key.until.is_none_or(|until| run.created_at < until)
@@ -289,11 +304,16 @@ impl State {
         if let Some(old) = self.runs.get(&run.id) {
             return Applied::Repeated { run: run.id, same_input: old.input == run.input };
         }
+        let mut row = run.clone();
+        let applied = gate.map_or(Applied::Started, |gate| self.pass(&mut row, gate));
+        if let Applied::Skipped { .. } = applied {
+            return applied;
+        }
         if let Some(Dedupe { scope, key, input, until }) = dedupe {
             self.keys.insert((scope.clone(), key.clone()), Key { run: run.id, input: *input, until: *until });
         }
-        self.runs.insert(run.id, run.clone());
-        Applied::Started
+        self.runs.insert(run.id, row);
+        applied
     }
 
     fn append(&mut self, run: RunId, epoch: u64, segment: &[u8]) -> Applied {
@@ -305,7 +325,8 @@ impl State {
     }
 
     fn park(&mut self, change: &Change) -> Applied {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, tasks } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots, tasks } = change
+        else {
             unreachable!("called for `Park` alone");
         };
         if self.claimed(*run, *epoch).is_none() {
@@ -320,6 +341,7 @@ impl State {
         let ended = |child: &RunId| self.newest(*child).is_some_and(|newest| self.runs[&newest].status.is_final());
         let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(mailbox)).is_some())
             || children.iter().any(ended)
+            || slots.iter().any(|ticket| self.slots.is_held(*run, ticket))
             || tasks.iter().any(|task| self.task_is_over(*task));
         let run = self.claimed(*run, *epoch).expect("it was there before");
         run.status = *status;
@@ -330,6 +352,9 @@ impl State {
     }
 
     fn claim(&mut self, run: RunId, node: &Arc<str>, at: Timestamp) -> Option<Run> {
+        if !self.may_begin(run, node)? {
+            return None;
+        }
         let run = self.runs.get_mut(&run)?;
         let open = run.status.is_live() || run.cancel.is_some() && !run.status.is_final();
         if !open || run.owner.as_ref().is_some_and(|owner| owner != node) {
@@ -340,6 +365,8 @@ impl State {
         run.started_at.get_or_insert(at);
         if run.status == Status::Queued {
             run.status = Status::Running;
+            run.waiting_for = "".into();
+            run.wake_at = None;
         }
         Some(run.clone())
     }
@@ -373,7 +400,11 @@ impl State {
         if is_final {
             self.close_tasks_of(id, end.at);
         }
-        Applied::Ended { parent: parent.filter(|parent| self.wake(*parent)) }
+        let parent = parent.filter(|parent| self.wake(*parent));
+        if let Some(next) = end.continued_as.filter(|_| is_final) {
+            self.hand_over(id, next);
+        }
+        Applied::Ended { parent, woken: self.leave_lines(id, is_final) }
     }
 
     /// The newest of a run's chain, or itself.

@@ -15,6 +15,7 @@
 
 pub mod lock;
 pub mod memory;
+pub mod slot;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::{self, Task};
 use crate::time::Timestamp;
+
+pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -364,12 +367,15 @@ pub const PROGRESS: &str = "$progress";
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Accepts a run (owned by nobody unless `run.owner` says so). Answer: `Started` or `Repeated`;
-    /// a run whose id is there already is a repeat, too.
+    /// a run whose id is there already is a repeat, too. With a gate also `Queued` (the row is kept as a queued one without
+    /// owner, under epoch 0) or `Skipped` (nothing is kept, not even the key).
     Start {
         /// The row; `epoch` is stored as given.
         run: Box<Run>,
         /// Makes it happen once.
         dedupe: Option<Dedupe>,
+        /// What it has to pass before it begins.
+        gate: Option<Box<Gate>>,
     },
     /// Adds a journal segment. Answer: `Done` or `Refused`. Like all that follow under an epoch, refused after a final status.
     Append {
@@ -397,6 +403,8 @@ pub enum Change {
         subscriptions: Vec<Subscription>,
         /// Runs whose end makes it ready.
         children: Vec<RunId>,
+        /// Tickets of its own that make it ready when they get a slot.
+        slots: Vec<Arc<str>>,
         /// Tasks whose end makes it ready.
         tasks: Vec<TaskId>,
     },
@@ -408,7 +416,8 @@ pub enum Change {
         epoch: u64,
     },
     /// Takes runs for a node: those of the list that are live (or asked to end, while not final), and that have no owner
-    /// or this one. Raises each epoch; a queued run is running from then on.
+    /// or this one. Raises each epoch; a queued run is running from then on, and waits for no time any more.
+    /// A queued run without its slot comes into the line, where it was not, and is claimed when it has the slot, or is asked to end.
     /// Answer: `Claimed` with the rows as they are after it.
     Claim {
         /// Which.
@@ -418,10 +427,10 @@ pub enum Change {
         /// When: `started_at` of those that were never evaluated.
         at: Timestamp,
     },
-    /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at` and makes
-    /// the parent ready; a run that `Diverged` or is `Quarantined` has not ended for its parent, nor has one that continued
-    /// as another: that one takes over a cancellation that was asked for.
-    /// Answer: `Ended` with the parent to wake, or `Refused`.
+    /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at`, makes the
+    /// parent ready and gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps
+    /// them. Nor has one that continued as another: that one takes over a cancellation that was asked for, and the slot that
+    /// the run held from its beginning. Answer: `Ended` with the parent and those to wake that got a slot, or `Refused`.
     Finish {
         /// Which.
         run: RunId,
@@ -446,6 +455,34 @@ pub enum Change {
         dedupe_until: Timestamp,
         /// Kept with it; not with a repeat.
         gather: Vec<Gather>,
+    },
+    /// Comes into the line for a slot, and takes it where it is free. A ticket that holds one or waits stays as it is.
+    /// Answer: `Acquired`, or `Refused`.
+    Acquire {
+        /// Whose.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// For what.
+        name: Arc<str>,
+        /// Which of the run's: the same again is the same ticket.
+        ticket: Arc<str>,
+        /// It gets a slot when fewer are held.
+        limit: u32,
+    },
+    /// Gives a ticket up, whether it holds a slot or waits. Answer: `Freed`, also where there is none, or `Refused`.
+    ReleaseSlot {
+        /// Whose.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// Which of the run's.
+        ticket: Arc<str>,
+    },
+    /// Takes a name's slots from all that hold one: an operator's act. Answer: `Freed`.
+    FreeSlots {
+        /// Of what.
+        name: Arc<str>,
     },
     /// Opens a task of a run. Answer: `Task`, not fresh where it is there already; or `Refused`.
     OpenTask {
@@ -545,6 +582,27 @@ pub enum Applied {
         /// The input's hash is the same.
         same_input: bool,
     },
+    /// The run is accepted, and begins later.
+    Queued {
+        /// When, where a time is known; else when it gets a slot.
+        wake_at: Option<Timestamp>,
+        /// Runs that were asked to end for it.
+        cancelled: Vec<RunId>,
+    },
+    /// No slot is free, and the start is dropped.
+    Skipped {
+        /// One that has the slot, or waits for it.
+        holder: RunId,
+    },
+    /// The ticket holds a slot; or it waits in line.
+    Acquired(bool),
+    /// Slots are free again.
+    Freed {
+        /// From whom an operator took them.
+        holders: Vec<RunId>,
+        /// Live runs that are ready now because they got one, in the order of the line.
+        woken: Vec<RunId>,
+    },
     /// The run is parked, and ready at once.
     Ready,
     /// The rows of the runs that were claimed.
@@ -553,6 +611,8 @@ pub enum Applied {
     Ended {
         /// The parent that waits for it, where that is live.
         parent: Option<RunId>,
+        /// Live runs that are ready now because they got a slot of it.
+        woken: Vec<RunId>,
     },
     /// The event is kept.
     Emitted {
@@ -646,8 +706,8 @@ pub trait Store: Send + Sync {
     /// The segments of a run's journal, in order.
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>>;
 
-    /// Runs that can go on: live and ready or not parked (`queued`, `running`), or asked to end while not final; of these,
-    /// the ones owned by nobody or by `node`; in the order of acceptance. What a node takes up when it starts.
+    /// Runs that can go on: live and ready or `running`, or asked to end while not final; of these, the ones owned by nobody
+    /// or by `node`; larger priorities first, then in the order of acceptance. What a node takes up when it starts.
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>>;
 
     /// Live runs that are due until then, earliest first.
@@ -673,6 +733,12 @@ pub trait Store: Send + Sync {
 
     /// All durable values of a scope whose key begins so, by key.
     fn states(&self, scope: &str, prefix: &str) -> Result<Vec<(Arc<str>, Payload)>>;
+
+    /// Who holds slots of a name, by arrival, then who waits for one, in the order of the line, then who comes later.
+    fn slots(&self, name: &str) -> Result<Vec<Slot>>;
+
+    /// The tickets of a run, by ticket.
+    fn slots_of(&self, run: RunId) -> Result<Vec<Slot>>;
 
     /// The stored sources of a version.
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>>;

@@ -131,7 +131,11 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
     match handle.start(workflow, Start { input, key, key_scope, within, trigger, run: None }).await {
         // Another input under the same key: the declaration was edited between the start and its note.
         Ok(crate::engine::Started { run, .. }) | Err(Error::KeyConflict { run, .. }) => Begun::Run(run),
-        Err(error @ (Error::Input(_) | Error::UnknownWorkflow { .. })) => {
+        Err(error @ Error::Skipped { .. }) => {
+            tracing::info!("{}: {error}", spec.id);
+            Begun::Never
+        }
+        Err(error @ (Error::Input(_) | Error::Closure(_) | Error::UnknownWorkflow { .. })) => {
             tracing::warn!("workflow `{workflow}` was not started by {}: {error}", spec.id);
             Begun::Never
         }

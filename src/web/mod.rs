@@ -10,6 +10,7 @@ mod events;
 mod guard;
 mod hooks;
 mod links;
+mod locks;
 mod problem;
 mod request;
 mod runs;
@@ -99,6 +100,9 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}/stream", get(stream::stream))
         .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/api/v1/runs/{id}/events", post(events::emit_to))
+        .route("/api/v1/runs/{id}/locks", get(locks::of_run))
+        .route("/api/v1/locks/{name}", get(locks::one))
+        .route("/api/v1/locks/{name}/unlock", post(locks::unlock))
         .route("/api/v1/events", get(events::list).post(events::emit))
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{id}", get(tasks::one))

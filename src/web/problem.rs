@@ -60,16 +60,20 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) => {
+            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) | Error::NotLocked(_) => {
                 Self::new(StatusCode::NOT_FOUND, detail)
             }
             Error::Input(faults) | Error::Answer(faults) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults))
             }
             Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
-            Error::Ended(run, status) => {
+            Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
             }
+            Error::Skipped { holder, .. } => {
+                Self::new(StatusCode::CONFLICT, detail).with("skipped", true).with("run", json!(holder))
+            }
+            Error::Closure(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
             Error::MayNotAnswer(_) => Self::new(StatusCode::FORBIDDEN, detail),
             Error::TaskOver(task) => Self::new(StatusCode::CONFLICT, detail)
                 .with("task", json!(task.id))

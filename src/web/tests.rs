@@ -3,6 +3,7 @@
 mod api;
 mod events;
 mod hooks;
+mod locks;
 mod streams;
 mod tasks;
 

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod graph;
+mod locks;
 mod look;
 mod new;
 mod run;

@@ -1,7 +1,10 @@
 //! All stores agree: random batches give the same answers and the same reads.
 
 use panta::store::memory::Memory;
-use panta::store::{Change, End, Event, EventFilter, Run, RunFilter, Sla, Status, Store, Subscription, TaskFilter};
+use panta::store::{
+    Change, End, Event, EventFilter, Gate, OnConflict, RateWish, Run, RunFilter, Sla, SlotWish, Status, Store,
+    Subscription, TaskFilter,
+};
 use proptest::prelude::*;
 
 use crate::support::stores::*;
@@ -81,17 +84,21 @@ fn a_park() -> impl Strategy<Value = Change> {
         prop::option::of(time()),
         prop::collection::vec(subscription(), 0..3),
         prop::collection::vec(0..RUNS, 0..2),
+        prop::option::of(key()),
         prop::collection::vec(0..TASKS, 0..2),
     );
-    (number(), 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, tasks))| Change::Park {
-        run: id(n),
-        epoch,
-        status,
-        waiting_for: "x".into(),
-        wake_at,
-        subscriptions,
-        children: children.into_iter().map(id).collect(),
-        tasks: tasks.into_iter().map(task_id).collect(),
+    (number(), 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, slot, tasks))| {
+        Change::Park {
+            run: id(n),
+            epoch,
+            status,
+            waiting_for: "x".into(),
+            wake_at,
+            subscriptions,
+            children: children.into_iter().map(id).collect(),
+            slots: slot.map(Into::into).into_iter().collect(),
+            tasks: tasks.into_iter().map(task_id).collect(),
+        }
     })
 }
 
@@ -102,6 +109,41 @@ fn an_event() -> impl Strategy<Value = Change> {
         dedupe_until: panta::time::Timestamp(when.0 + kept * 1000),
         gather: vec![panta::store::Gather { scope: "w".into(), prefix: "g/".into(), value: text(name) }],
     })
+}
+
+fn a_gate() -> impl Strategy<Value = Gate> {
+    let conflict =
+        prop_oneof![Just(OnConflict::Queue), Just(OnConflict::Skip), Just(OnConflict::Cancel(text("newer")))];
+    let slot = (name(), 1..3_u32, conflict);
+    let slot = slot.prop_map(|(name, limit, on_conflict)| SlotWish { name: name.into(), limit, on_conflict });
+    let rate = (name(), 0..9_000_000_u64);
+    let rate = rate.prop_map(|(name, interval_us)| RateWish { name: name.into(), interval_us });
+    (prop::option::weighted(0.8, slot), prop::option::weighted(0.3, rate)).prop_map(|(slot, rate)| Gate { slot, rate })
+}
+
+/// A start that has to pass something, perhaps of a run that is to begin later.
+fn a_gated_start() -> impl Strategy<Value = Change> {
+    (a_run(), a_gate(), -1..2_i32, prop::option::weighted(0.2, time()), any::<bool>()).prop_map(
+        |(run, gate, priority, wake_at, keyed)| {
+            let run = Run { priority, wake_at, ready: wake_at.is_none(), ..run };
+            match start_once(run, "g", 0, None) {
+                Change::Start { run, dedupe, .. } => {
+                    Change::Start { run, dedupe: dedupe.filter(|_| keyed), gate: Some(Box::new(gate)) }
+                }
+                other => other,
+            }
+        },
+    )
+}
+
+fn a_ticket() -> impl Strategy<Value = Change> {
+    let acquire = (0..RUNS, 0..3_u64, name(), key(), 1..3_u32).prop_map(|(n, epoch, name, ticket, limit)| {
+        Change::Acquire { run: id(n), epoch, name: name.into(), ticket: ticket.into(), limit }
+    });
+    let release = (0..RUNS, 0..3_u64, key());
+    let release =
+        release.prop_map(|(n, epoch, ticket)| Change::ReleaseSlot { run: id(n), epoch, ticket: ticket.into() });
+    prop_oneof![4 => acquire, 2 => release, 1 => name().prop_map(|name| Change::FreeSlots { name: name.into() })]
 }
 
 fn a_task_change() -> impl Strategy<Value = Change> {
@@ -120,6 +162,8 @@ fn a_task_change() -> impl Strategy<Value = Change> {
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         3 => a_run().prop_map(start),
+        3 => a_gated_start(),
+        5 => a_ticket(),
         2 => (a_run(), key(), 0..2_u64, prop::option::of(time())).prop_map(|(r, k, i, u)| start_once(r, k, i, u)),
         3 => (0..RUNS, 0..3_u64, key()).prop_map(|(n, epoch, segment)| append(n, epoch, segment)),
         4 => a_park(),
@@ -175,7 +219,10 @@ fn read(store: &dyn Store) -> Vec<String> {
     }
     for name in ["a", "b"] {
         seen.push(format!("{:?} {:?}", store.states(name, "").unwrap(), store.bundle(&version(name)).unwrap()));
+        seen.push(format!("{:?}", store.slots(name).unwrap()));
     }
+    seen.push(format!("{:?}", store.states(panta::store::slot::RATES, "").unwrap()));
+    seen.extend((0..RUNS).map(|n| format!("{:?}", store.slots_of(id(n)).unwrap())));
     seen
 }
 

@@ -34,7 +34,7 @@ fn whoever_waits_waits_for_the_last(store: &dyn Store) {
     given(store, [start(running(9)), park_for(9, 1), start(Run { parent: Some(id(9)), ..running(1) })]);
     let [next, end] = go_on(1, 2, 1, at(4));
     given(store, [next]);
-    assert_eq!(apply(store, end), Applied::Ended { parent: None });
+    assert_eq!(apply(store, end), Applied::Ended { parent: None, woken: vec![] });
     assert!(!get(store, 9).ready);
     assert_eq!(apply(store, park_for(9, 1)), Applied::Done);
 }

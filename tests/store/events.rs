@@ -116,6 +116,7 @@ fn a_paused_run_is_woken_for_later(store: &dyn Store) {
         wake_at: None,
         subscriptions,
         children: vec![],
+        slots: vec![],
         tasks: vec![],
     };
     given(store, [hold]);

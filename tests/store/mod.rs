@@ -6,6 +6,7 @@ mod events;
 mod files;
 mod pruning;
 mod runs;
+mod slots;
 mod tasks;
 mod values;
 

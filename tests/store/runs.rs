@@ -158,7 +158,7 @@ fn a_released_run_has_no_owner(store: &dyn Store) {
 fn the_end_is_written_once(store: &dyn Store) {
     let asked = Run { wake_at: Some(at(9)), waiting_for: "x".into(), cancel: Some(text("c")), ..running(1) };
     given(store, [start(asked)]);
-    assert_eq!(apply(store, end(1, 1, Status::Completed, at(5))), Applied::Ended { parent: None });
+    assert_eq!(apply(store, end(1, 1, Status::Completed, at(5))), Applied::Ended { parent: None, woken: vec![] });
     let ended = Run {
         status: Status::Completed,
         output: Some(text("output")),
@@ -176,10 +176,10 @@ fn the_end_is_written_once(store: &dyn Store) {
 fn the_end_wakes_the_parent(store: &dyn Store) {
     given(store, [start(running(1)), start(Run { parent: Some(id(1)), ..running(2) }), park_for(1, 2)]);
     assert!(!get(store, 1).ready);
-    assert_eq!(apply(store, finish(2, at(5))), Applied::Ended { parent: Some(id(1)) });
+    assert_eq!(apply(store, finish(2, at(5))), Applied::Ended { parent: Some(id(1)), woken: vec![] });
     assert!(get(store, 1).ready);
     given(store, [finish(1, at(6)), start(Run { parent: Some(id(1)), ..running(3) })]);
-    assert_eq!(apply(store, finish(3, at(7))), Applied::Ended { parent: None });
+    assert_eq!(apply(store, finish(3, at(7))), Applied::Ended { parent: None, woken: vec![] });
     assert!(!get(store, 1).ready);
 }
 
@@ -193,7 +193,7 @@ fn a_child_that_ended_before_the_wait_wakes_its_parent(store: &dyn Store) {
 
 fn a_diverged_run_has_not_ended(store: &dyn Store) {
     given(store, [start(running(1)), start(Run { parent: Some(id(1)), ..running(2) }), park_for(1, 2)]);
-    assert_eq!(apply(store, end(2, 1, Status::Diverged, at(5))), Applied::Ended { parent: None });
+    assert_eq!(apply(store, end(2, 1, Status::Diverged, at(5))), Applied::Ended { parent: None, woken: vec![] });
     assert_eq!(
         (get(store, 2).ended_at, get(store, 2).output, get(store, 1).ready),
         (None, Some(text("output")), false)
@@ -201,7 +201,10 @@ fn a_diverged_run_has_not_ended(store: &dyn Store) {
     assert_eq!(apply(store, cancel(2, "no")), Applied::Done);
     assert_eq!(ready(store, "a"), ids(&[2]));
     given(store, [claim(&[2], "b", at(6))]);
-    assert_eq!(apply(store, end(2, 2, Status::Cancelled, at(7))), Applied::Ended { parent: Some(id(1)) });
+    assert_eq!(
+        apply(store, end(2, 2, Status::Cancelled, at(7))),
+        Applied::Ended { parent: Some(id(1)), woken: vec![] }
+    );
 }
 
 fn cancelling_wakes(store: &dyn Store) {
@@ -229,7 +232,7 @@ fn ready_lists_what_can_go_on(store: &dyn Store) {
 fn a_batch_sees_itself(store: &dyn Store) {
     let batch = [start(run(1)), claim(&[1], "a", at(2)), append(1, 0, "x"), append(1, 1, "y"), finish(1, at(3))];
     let applied = store.commit(&batch).unwrap();
-    assert_eq!(applied[2..], [Applied::Refused, Applied::Done, Applied::Ended { parent: None }]);
+    assert_eq!(applied[2..], [Applied::Refused, Applied::Done, Applied::Ended { parent: None, woken: vec![] }]);
     assert_eq!((journal(store, 1), get(store, 1).status), (vec!["y".to_owned()], Status::Completed));
     assert_eq!(store.commit(&[]).unwrap(), []);
 }

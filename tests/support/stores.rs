@@ -6,7 +6,8 @@ use panta::id::{RunId, TaskId, Version};
 use panta::payload::Payload;
 use panta::store::sqlite::{Options, Sqlite};
 use panta::store::{
-    Applied, Change, Dedupe, End, Event, EventFilter, Rollback, Run, RunFilter, Status, Store, Subscription, TaskFilter,
+    Applied, Change, Dedupe, End, Event, EventFilter, Gate, OnConflict, RateWish, Rollback, Run, RunFilter, Slot,
+    SlotState, SlotWish, Status, Store, Subscription, TaskFilter,
 };
 use panta::task::{Event as Happens, Moment, Status as TaskStatus, Task};
 use panta::time::Timestamp;
@@ -71,12 +72,12 @@ pub(crate) fn running(n: u64) -> Run {
 }
 
 pub(crate) fn start(run: Run) -> Change {
-    Change::Start { run: Box::new(run), dedupe: None }
+    Change::Start { run: Box::new(run), dedupe: None, gate: None }
 }
 
 pub(crate) fn start_once(run: Run, key: &str, input: u64, until: Option<Timestamp>) -> Change {
     let dedupe = Dedupe { scope: "workflow:orders".into(), key: key.into(), input, until };
-    Change::Start { run: Box::new(run), dedupe: Some(dedupe) }
+    Change::Start { run: Box::new(run), dedupe: Some(dedupe), gate: None }
 }
 
 pub(crate) fn append(n: u64, epoch: u64, segment: &str) -> Change {
@@ -93,6 +94,7 @@ pub(crate) fn park(n: u64, subscriptions: &[Subscription]) -> Change {
         wake_at: None,
         subscriptions: subscriptions.to_vec(),
         children: Vec::new(),
+        slots: Vec::new(),
         tasks: Vec::new(),
     }
 }
@@ -106,6 +108,7 @@ pub(crate) fn park_until(n: u64, status: Status, wake_at: Timestamp) -> Change {
         wake_at: Some(wake_at),
         subscriptions: Vec::new(),
         children: Vec::new(),
+        slots: Vec::new(),
         tasks: Vec::new(),
     }
 }
@@ -119,6 +122,7 @@ pub(crate) fn park_for(n: u64, child: u64) -> Change {
         wake_at: None,
         subscriptions: Vec::new(),
         children: vec![id(child)],
+        slots: Vec::new(),
         tasks: Vec::new(),
     }
 }
@@ -132,6 +136,7 @@ pub(crate) fn park_for_tasks(n: u64, tasks: &[u64]) -> Change {
         wake_at: None,
         subscriptions: Vec::new(),
         children: Vec::new(),
+        slots: Vec::new(),
         tasks: tasks.iter().map(|n| task_id(*n)).collect(),
     }
 }
@@ -188,6 +193,49 @@ pub(crate) fn on(name: &str) -> Subscription {
 
 pub(crate) fn on_key(name: &str, key: &str) -> Subscription {
     Subscription { key: Some(key.into()), ..on(name) }
+}
+
+/// A start that takes a slot of `name` for the whole run.
+pub(crate) fn start_in(run: Run, name: &str, limit: u32, on_conflict: OnConflict) -> Change {
+    let slot = Some(SlotWish { name: name.into(), limit, on_conflict });
+    Change::Start { run: Box::new(run), dedupe: None, gate: Some(Box::new(Gate { slot, rate: None })) }
+}
+
+/// A start of `orders`, of which one may begin each `seconds`.
+pub(crate) fn start_at_rate(run: Run, seconds: u64) -> Change {
+    let rate = Some(RateWish { name: "orders".into(), interval_us: seconds * 1_000_000 });
+    Change::Start { run: Box::new(run), dedupe: None, gate: Some(Box::new(Gate { slot: None, rate })) }
+}
+
+/// Run `n`, owned under epoch 1, comes into the line for `name`.
+pub(crate) fn acquire(n: u64, name: &str, ticket: &str, limit: u32) -> Change {
+    Change::Acquire { run: id(n), epoch: 1, name: name.into(), ticket: ticket.into(), limit }
+}
+
+pub(crate) fn release(n: u64, ticket: &str) -> Change {
+    Change::ReleaseSlot { run: id(n), epoch: 1, ticket: ticket.into() }
+}
+
+pub(crate) fn freed(woken: &[u64]) -> Applied {
+    Applied::Freed { holders: Vec::new(), woken: ids(woken) }
+}
+
+pub(crate) fn queued(cancelled: &[u64]) -> Applied {
+    Applied::Queued { wake_at: None, cancelled: ids(cancelled) }
+}
+
+/// Who holds and who waits, as `1+` and `2-`; `3~` comes later.
+pub(crate) fn line(store: &dyn Store, name: &str) -> String {
+    let shown = |slot: &Slot| {
+        let n = (slot.run.0.as_u128() >> 80) as i64 - 1_700_000_000_000;
+        let mark = match slot.state {
+            SlotState::Held => "+",
+            SlotState::Waiting => "-",
+            SlotState::Later => "~",
+        };
+        format!("{}{mark}", n / 1000)
+    };
+    store.slots(name).expect("a read").iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) fn claim(runs: &[u64], node: &str, when: Timestamp) -> Change {

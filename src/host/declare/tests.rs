@@ -78,7 +78,7 @@ fn mistakes_are_explained() {
         ("workflow(#{ retry: \"3\" })", "a retry policy is"),
         ("workflow(#{ rate: \"10\" })", "\"10\" is no rate"),
         ("workflow(#{ upgrade: \"always\" })", "must be one of \"pinned\", \"when_compatible\""),
-        ("workflow(#{ concurrency: #{ limit: 0 } })", "at least 1, not 0"),
+        ("workflow(#{ concurrency: #{ limit: 0 } })", "between 1 and 10000, not 0"),
         ("workflow(#{ concurrency: #{ on_conflict: \"queu\" } })", "hint: did you mean \"queue\"?"),
         ("workflow(#{ sla: #{ after: \"4h\" } })", "needs both"),
         ("workflow(#{ on_failure: #{ workflows: \"x\" } })", "did you mean `workflow`?"),

@@ -8,8 +8,12 @@ use crate::effect::Allow;
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Options, type_of};
 use crate::host::policy::Policy;
+use crate::host::rate::{interval_us, no_rate};
 use crate::host::schema::Schema;
 use crate::script::value;
+
+/// Runs side by side, at most: each is a row, and they are counted at every start and end.
+const MOST_AT_A_TIME: i64 = 10_000;
 
 pub(super) fn workflow(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     only_at_top(call)?;
@@ -102,8 +106,8 @@ fn flow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Re
         _ => Upgrade::Pinned,
     };
     declaration.rate = options.text("rate")?;
-    if let Some(rate) = &declaration.rate {
-        check_rate(call, rate)?;
+    if let Some(rate) = declaration.rate.as_deref().filter(|rate| interval_us(rate).is_none()) {
+        return Err(call.invalid(format!("option `rate`: {}", no_rate(rate))));
     }
     if let Some(map) = call.nested(options, "concurrency")? {
         concurrency(call, &map)?;
@@ -120,7 +124,9 @@ fn concurrency(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
     options.closure("key")?;
     choice(call, options, "on_conflict", &["queue", "skip", "cancel_running"])?;
     match options.int("limit")? {
-        Some(limit) if limit < 1 => Err(call.invalid(format!("option `concurrency.limit` is at least 1, not {limit}"))),
+        Some(limit) if !(1..=MOST_AT_A_TIME).contains(&limit) => {
+            Err(call.invalid(format!("option `concurrency.limit` lies between 1 and {MOST_AT_A_TIME}, not {limit}")))
+        }
         _ => Ok(()),
     }
 }
@@ -137,17 +143,4 @@ fn on_failure(call: &Call<'_>, options: &Options, target: &Dynamic) -> Result<()
     }
     let options = call.nested(options, "on_failure")?.expect("it is there, and a map");
     options.text("workflow")?.map(drop).ok_or_else(|| call.invalid("option `on_failure` needs `workflow`"))
-}
-
-/// `10/s`, `100/min`, `5/h`, `1/d`.
-fn check_rate(call: &Call<'_>, rate: &str) -> Result<(), Fail> {
-    let fits = rate.split_once('/').is_some_and(|(count, unit)| {
-        count.trim().parse::<u32>().is_ok_and(|count| count > 0) && ["s", "m", "min", "h", "d"].contains(&unit.trim())
-    });
-    if fits {
-        return Ok(());
-    }
-    Err(call.invalid(format!(
-        "option `rate`: \"{rate}\" is no rate; hint: write a count and a unit, such as \"10/s\" or \"100/min\""
-    )))
 }

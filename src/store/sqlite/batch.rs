@@ -51,6 +51,8 @@ pub(super) struct Hot {
     pub(super) status: Status,
     pub(super) epoch: u64,
     pub(super) subscribed: bool,
+    /// It may have tickets for slots.
+    pub(super) slots: bool,
     pub(super) chain: Option<RunId>,
     /// The last segment.
     pub(super) last: i64,
@@ -150,7 +152,8 @@ impl<'a> Batch<'a> {
     }
 
     fn load(&self, run: RunId) -> Result<Option<Hot>> {
-        let sql = "SELECT workflow, version, status, epoch, subscribed, last, chain FROM run WHERE id = ?1";
+        let sql = "SELECT workflow, version, status, epoch, subscribed, last, chain,
+            EXISTS(SELECT 1 FROM slot WHERE slot.run = run.id) FROM run WHERE id = ?1";
         let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
             Ok(Hot {
                 workflow: row.get(0)?,
@@ -159,6 +162,7 @@ impl<'a> Batch<'a> {
                 epoch: row.get::<_, i64>(3)?.cast_unsigned(),
                 subscribed: row.get(4)?,
                 chain: row.get(6)?,
+                slots: row.get(7)?,
                 // Within a batch the row may be ahead.
                 last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
             })

@@ -13,6 +13,7 @@ mod prune;
 mod read;
 mod row;
 mod schema;
+mod slots;
 mod tail;
 mod tasks;
 mod write;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
-use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, TaskFilter};
+use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store, TaskFilter};
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::Task;
@@ -242,6 +243,14 @@ impl Store for Sqlite {
 
     fn states(&self, scope: &str, prefix: &str) -> Result<Vec<(Arc<str>, Payload)>> {
         self.read(|conn| read::states(conn, scope, prefix))
+    }
+
+    fn slots(&self, name: &str) -> Result<Vec<Slot>> {
+        self.read(|conn| slots::of_name(conn, name))
+    }
+
+    fn slots_of(&self, run: RunId) -> Result<Vec<Slot>> {
+        self.read(|conn| slots::of_run(conn, run))
     }
 
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {

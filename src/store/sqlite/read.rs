@@ -116,8 +116,8 @@ pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>) -> Result
 }
 
 pub(super) fn ready(conn: &Connection, node: &str, limit: usize) -> Result<Vec<RunId>> {
-    let sql = "SELECT id FROM run INDEXED BY run_ready WHERE (ready OR status < 2 OR cancel IS NOT NULL)
-        AND (status < 3 OR cancel IS NOT NULL) AND (owner IS NULL OR owner = ?1) ORDER BY id LIMIT ?2";
+    let sql = "SELECT id FROM run INDEXED BY run_ready WHERE (ready OR status = 1 OR cancel IS NOT NULL)
+        AND (status < 3 OR cancel IS NOT NULL) AND (owner IS NULL OR owner = ?1) ORDER BY priority DESC, id LIMIT ?2";
     list(conn, sql, params![node, rows(limit)], |row| row.get(0))
 }
 

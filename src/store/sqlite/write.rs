@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Gather, Run, Status, Subscription};
+use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Run, Status, Subscription};
 use super::batch::{Batch, Hot};
-use super::read;
 use super::row::{rollback_code, status_code};
+use super::{read, slots};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
 use crate::time::Timestamp;
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 impl Batch<'_> {
     pub(super) fn apply(&mut self, change: &Change) -> Result<Applied> {
         match change {
-            Change::Start { run, dedupe } => self.start(run, dedupe.as_ref()),
+            Change::Start { run, dedupe, gate } => self.start(run, dedupe.as_ref(), gate.as_deref()),
             Change::Append { run, epoch, segment } => self.append(*run, *epoch, segment),
             Change::Park { .. } => self.park(change),
             Change::Release { run, epoch } => self.release(*run, *epoch),
@@ -32,6 +32,9 @@ impl Batch<'_> {
             Change::CloseTask { task, at } => self.close_task(*task, *at),
             Change::EscalateTask { task, stage } => self.escalate_task(*task, *stage),
             Change::SetState { scope, key, value } => self.set_state(scope, key, value.as_ref()),
+            Change::Acquire { run, epoch, name, ticket, limit } => self.acquire(*run, *epoch, name, ticket, *limit),
+            Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
+            Change::FreeSlots { name } => self.free_slots(name),
             Change::PutBundle { version, bytes } => {
                 let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
                     ON CONFLICT(version) DO UPDATE SET body = excluded.body WHERE body IS NULL";
@@ -47,17 +50,40 @@ impl Batch<'_> {
         }
     }
 
-    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>) -> Result<Applied> {
+    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>, gate: Option<&Gate>) -> Result<Applied> {
         if let Some(dedupe) = dedupe
             && let Some(repeated) = self.started_before(dedupe, run.created_at)?
         {
             return Ok(repeated);
         }
+        let Some(gate) = gate else {
+            let inserted = self.insert(run, dedupe, false)?;
+            return if inserted { Ok(Applied::Started) } else { self.repeated(run) };
+        };
+        let sql = "SELECT 1 FROM run WHERE id = ?1";
+        if self.conn.prepare_cached(sql)?.exists([run.id])? {
+            return self.repeated(run);
+        }
+        let mut row = run.clone();
+        let applied = self.pass(&mut row, gate)?;
+        if !matches!(applied, Applied::Skipped { .. }) {
+            self.insert(&row, dedupe, gate.slot.is_some())?;
+        }
+        Ok(applied)
+    }
+
+    /// The run is there already.
+    fn repeated(&self, run: &Run) -> Result<Applied> {
+        let sql = "SELECT input = ?2 FROM run_data WHERE id = ?1";
+        let same_input = self.conn.prepare_cached(sql)?.query_row(params![run.id, run.input], |row| row.get(0))?;
+        Ok(Applied::Repeated { run: run.id, same_input })
+    }
+
+    /// Writes the rows of a new run. False: it is there already.
+    fn insert(&mut self, run: &Run, dedupe: Option<&Dedupe>, slots: bool) -> Result<bool> {
         let (workflow, version) = (self.workflow(&run.workflow)?, self.version(&run.version)?);
         if self.insert_run(run, workflow, version)? == 0 {
-            let sql = "SELECT input = ?2 FROM run_data WHERE id = ?1";
-            let same_input = self.conn.prepare_cached(sql)?.query_row(params![run.id, run.input], |row| row.get(0))?;
-            return Ok(Applied::Repeated { run: run.id, same_input });
+            return Ok(false);
         }
         let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
         self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key, run.mailbox])?;
@@ -69,10 +95,10 @@ impl Batch<'_> {
         self.count(workflow, version, status_code(run.status), 1);
         if !run.status.is_final() {
             let (status, epoch, chain) = (run.status, run.epoch, run.chain);
-            let hot = Hot { workflow, version, status, epoch, subscribed: false, chain, last: 0 };
+            let hot = Hot { workflow, version, status, epoch, subscribed: false, chain, slots, last: 0 };
             self.remember(run.id, hot);
         }
-        Ok(Applied::Started)
+        Ok(true)
     }
 
     fn started_before(&self, dedupe: &Dedupe, now: Timestamp) -> Result<Option<Applied>> {
@@ -135,13 +161,15 @@ impl Batch<'_> {
     }
 
     fn park(&mut self, change: &Change) -> Result<Applied> {
-        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, tasks } = change else {
+        let Change::Park { run, epoch, status, waiting_for, wake_at, subscriptions, children, slots, tasks } = change
+        else {
             unreachable!("called for `Park` alone");
         };
         let Some(hot) = self.claimed(*run, *epoch)? else { return Ok(Applied::Refused) };
         self.unsubscribe(*run, &hot)?;
+        let granted = slots::any_held(self.conn, *run, slots)? | self.any_over(tasks)?;
         let mailbox = hot.chain.unwrap_or(*run);
-        let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)? | self.any_over(tasks)?;
+        let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)? | granted;
         let subscribed = !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
         let sql = if *status == hot.status {
@@ -199,6 +227,9 @@ impl Batch<'_> {
 
     fn claim(&mut self, run: RunId, node: &Arc<str>, at: Timestamp) -> Result<Option<Run>> {
         let Some(hot) = self.open(run)? else { return Ok(None) };
+        if !self.may_begin(run, &hot, node)? {
+            return Ok(None);
+        }
         let sql = "UPDATE run SET owner = ?2, epoch = epoch + 1, started_at = ifnull(started_at, ?3)
             WHERE id = ?1 AND (owner IS NULL OR owner = ?2) AND (status < 3 OR cancel IS NOT NULL)";
         if self.execute(sql, params![run, node, at])? == 0 {
@@ -207,7 +238,8 @@ impl Batch<'_> {
         let mut claimed = Hot { epoch: hot.epoch + 1, ..hot };
         if hot.status == Status::Queued {
             claimed.status = Status::Running;
-            self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(claimed.status)])?;
+            let sql = "UPDATE run SET status = ?2, waiting_for = '', wake_at = NULL WHERE id = ?1";
+            self.execute(sql, params![run, status_code(claimed.status)])?;
             self.recount(&hot, claimed.status);
         }
         self.remember(run, claimed);
@@ -242,7 +274,10 @@ impl Batch<'_> {
             Some(parent) if self.wake(parent)? => Some(parent),
             _ => None,
         };
-        Ok(Applied::Ended { parent })
+        if let Some(next) = end.continued_as.filter(|_| is_final) {
+            self.hand_over(run, &hot, next)?;
+        }
+        Ok(Applied::Ended { parent, woken: self.leave_lines(run, &hot, is_final)? })
     }
 
     /// Another run goes on in this one's place, and takes over what was asked of it.
@@ -274,7 +309,7 @@ impl Batch<'_> {
         Ok(live.unwrap_or(false))
     }
 
-    fn cancel(&self, run: RunId, reason: &Payload) -> Result<Applied> {
+    pub(super) fn cancel(&self, run: RunId, reason: &Payload) -> Result<Applied> {
         let run = read::newest(self.conn, run)?.unwrap_or(run);
         let sql = "UPDATE run SET cancel = ifnull(cancel, ?2), ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7";
         Ok(if self.execute(sql, params![run, reason])? == 0 { Applied::Refused } else { Applied::Done })
@@ -329,7 +364,7 @@ impl Batch<'_> {
         Ok(self.conn.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional()?.unwrap_or(run))
     }
 
-    fn set_state(&self, scope: &str, key: &str, value: Option<&Payload>) -> Result<Applied> {
+    pub(super) fn set_state(&self, scope: &str, key: &str, value: Option<&Payload>) -> Result<Applied> {
         match value {
             Some(value) => {
                 let sql = "INSERT OR REPLACE INTO state(scope, key, value) VALUES(?1, ?2, ?3)";
