@@ -118,17 +118,8 @@ impl Round<'_> {
         } else {
             statement(&tokens, at).filter(|_| !unmatched && !is_trace)
         };
-        let span = match span {
-            Some(span) => {
-                self.taken = Some(span);
-                span
-            }
-            None => {
-                self.taken = None;
-                piece(&text, &tokens, at)
-            }
-        };
-        self.blank(span)
+        self.taken = span;
+        self.blank(span.unwrap_or_else(|| piece(&text, &tokens, at)))
     }
 
     /// The fault where it is in the file, and told once.

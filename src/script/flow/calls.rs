@@ -229,8 +229,7 @@ impl<'a> Builder<'a> {
     fn details(&self, name: &str, args: &'a [Expr]) -> String {
         // The payload of an event or of a child is no option.
         let from = match name {
-            "event::emit" | "workflow::run" | "workflow::start" => 2,
-            "http::post" | "http::put" | "http::patch" => 2,
+            "event::emit" | "workflow::run" | "workflow::start" | "http::post" | "http::put" | "http::patch" => 2,
             _ => 0,
         };
         let mut parts = Vec::new();

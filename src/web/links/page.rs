@@ -211,9 +211,9 @@ impl Page {
         let inside =
             |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         let faults = self.faults.iter().filter(|fault| inside(&fault.path));
-        faults
-            .map(|fault| format!("<p class=\"fault\">{} {}</p>\n", escaped(&fault.path), escaped(&fault.message)))
-            .collect()
+        let line =
+            |fault: &Fault| format!("<p class=\"fault\">{} {}</p>\n", escaped(&fault.path), escaped(&fault.message));
+        faults.map(line).collect::<Vec<_>>().concat()
     }
 
     fn value(&self, name: &str) -> &str {
