@@ -24,7 +24,11 @@ impl Functions {
         let found = if exact.is_empty() { all.iter().copied().filter(begins).collect() } else { exact };
         if found.is_empty() {
             let near = suggest::did_you_mean(wanted, all.iter().map(|function| function.name));
-            Fault::usage(format!("there is no function `{wanted}`; hint: {}", near.unwrap_or_else(|| "`panta functions` lists all".into()))).show();
+            Fault::usage(format!(
+                "there is no function `{wanted}`; hint: {}",
+                near.unwrap_or_else(|| "`panta functions` lists all".into())
+            ))
+            .show();
             return Exit::Usage;
         }
         if common.json {
@@ -55,7 +59,8 @@ fn described(function: &Function) -> Value {
         let (name, kind) = param.split_once(": ").unwrap_or((param, "any"));
         json!({ "name": name, "type": kind.trim_end_matches('?'), "optional": kind.ends_with('?') })
     };
-    let option = |option: &crate::host::function::Choice| json!({ "name": option.name, "type": option.kind, "doc": option.doc });
+    let option =
+        |option: &crate::host::function::Choice| json!({ "name": option.name, "type": option.kind, "doc": option.doc });
     json!({
         "name": function.name,
         "params": function.params.iter().map(param).collect::<Vec<_>>(),

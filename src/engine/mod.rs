@@ -8,8 +8,8 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
-mod announce;
 mod allowed;
+mod announce;
 mod deploy;
 mod flow;
 mod handle;
