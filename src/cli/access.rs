@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::client::{Client, escaped};
-use super::output::{Exit, Fault};
+use super::output::{Exit, Fault, text};
 use super::tasks::Wanted;
 use crate::config::Config;
 use crate::engine::Error;
@@ -192,7 +192,13 @@ impl Access {
             Self::Store(store) => kept_answer(store, config, task, said),
             Self::Daemon(client) => {
                 let body = json!({ "choice": said.choice, "data": said.data, "by": said.by, "note": said.note });
-                client.post(&format!("/api/v1/tasks/{task}/answer"), &body, &[]).await
+                let path = format!("/api/v1/tasks/{task}/answer");
+                let answer = client.send(Method::POST, &path, Some(&body), &[]).await?;
+                match answer.status {
+                    // The person, not the one at the keyboard.
+                    403 => Err(Fault::usage(text(&answer.body, "detail"))),
+                    _ => answer.success(),
+                }
             }
         }
     }
@@ -238,7 +244,7 @@ fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Faul
         run,
         at: now,
     };
-    let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS) }])?;
+    let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS), gather: Vec::new() }])?;
     let fresh = matches!(applied.first(), Some(Applied::Emitted { fresh: true, .. }));
     Ok(json!({ "event": id, "started": [], "repeated": !fresh }))
 }

@@ -13,6 +13,8 @@ pub(super) fn diagnose(error: &Value, sources: Option<&Bundle>) -> Diagnostic {
     let code = match kind {
         "limit" => "E0510",
         "cancelled" => "E0511",
+        "invalid" => "E0513",
+        "denied" => "E0514",
         _ => "E0501",
     };
     let diagnostic = Diagnostic::new(code, title, place(error, sources)).maybe_hint(hint.map(str::to_owned));

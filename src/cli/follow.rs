@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::Client;
-use super::output::{Fault, text};
+use super::output::{Fault, note, text};
 use super::tree::Tree;
 use crate::engine::{Handle, Notice, Watch};
 use crate::id::RunId;
@@ -32,12 +32,20 @@ impl Follow {
         Self { handle: handle.clone(), watch: handle.watch(), tree: Tree::new(), pause: PERIOD }
     }
 
-    /// Follows to the end; `None`: interrupted.
-    pub(super) async fn until_end(&mut self, run: RunId) -> Result<Option<Run>, Fault> {
+    /// Follows to the end, a chain to that of its last run; `None`: interrupted.
+    pub(super) async fn until_end(&mut self, first: RunId) -> Result<Option<Run>, Fault> {
         let mut interrupted = std::pin::pin!(interrupted());
         let mut is_stale = true;
+        let mut run = first;
         loop {
             let row = self.handle.run(run)?;
+            if let Some(next) = row.continued_as {
+                self.read(run)?;
+                self.tree.finish();
+                note(&format!("{} continues as {next}", row.workflow));
+                (run, is_stale, self.tree) = (next, true, Tree::new());
+                continue;
+            }
             if !row.status.is_live() && row.status != Status::Paused {
                 self.read(run)?;
                 self.tree.finish();
@@ -95,10 +103,17 @@ impl Follow {
 pub(super) async fn remote(client: &Client, run: &str) -> Result<Option<Value>, Fault> {
     let mut interrupted = std::pin::pin!(interrupted());
     let mut tree = Tree::new();
+    let mut run = run.to_owned();
     loop {
         let row = client.get(&format!("/api/v1/runs/{run}")).await?;
         let journal = client.get(&format!("/api/v1/runs/{run}/journal")).await?;
         tree.journal(journal["entries"].as_array().map_or(&[], Vec::as_slice));
+        if let Some(next) = row["continued_as"].as_str() {
+            tree.finish();
+            note(&format!("{} continues as {next}", text(&row, "workflow")));
+            (run, tree) = (next.to_owned(), Tree::new());
+            continue;
+        }
         tree.progress(&row["progress"]);
         let status = Status::from_name(text(&row, "status"));
         if status.is_none_or(|status| !status.is_live() && status != Status::Paused) {

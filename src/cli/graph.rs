@@ -82,10 +82,9 @@ fn happened(journal: &[Value]) -> Vec<Happened> {
     let mut commands: Vec<(&str, Happened)> = Vec::new();
     for entry in journal.iter().filter(|entry| entry["kind"] != "log") {
         let state = match entry["ok"].as_bool() {
-            Some(true) => State::Done,
             Some(false) => State::Failed,
             None if entry["ended_at"].is_null() => State::Open,
-            None => State::Done,
+            _ => State::Done,
         };
         let took = between(entry, "started_at", "ended_at").map_or(0, |took| took.as_millis() as i64);
         let number = |field: &str| entry[field].as_u64().unwrap_or(0);

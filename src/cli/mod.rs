@@ -7,6 +7,7 @@ mod act;
 mod check;
 mod client;
 mod daemon;
+mod envelope;
 mod fault;
 mod follow;
 mod functions;

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{Client, escaped};
+use super::envelope::{self, Given};
 use super::input::{self, Input};
 use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, pretty, program, text};
 use super::{Common, fault, follow, scripts};
@@ -54,6 +55,13 @@ impl Run {
         // A run that is resumed has its own version: what the file says today does not matter.
         let file = self.file.as_deref().filter(|_| self.resume.is_none());
         let script = file.map(|file| load(file, &settings)).transpose()?;
+        let script = match script {
+            None => None,
+            Some(script) => match self.given(&script)? {
+                Some(given) => Some((script, given)),
+                None => return Ok(skipped(common.json)),
+            },
+        };
         if let Some(client) = common.daemon(&config.data)? {
             return self.on_daemon(&client, common, script).await;
         }
@@ -62,7 +70,7 @@ impl Run {
     }
 
     /// In this process. `None`: interrupted, and left open.
-    async fn here(&self, config: &Config, script: Option<Script>) -> Result<Option<Finished>, Fault> {
+    async fn here(&self, config: &Config, script: Option<(Script, Given)>) -> Result<Option<Finished>, Fault> {
         let store = Arc::new(Sqlite::open(&config.data, &sqlite::Options::default())?);
         let engine = Engine::start(store, Options { reach: Reach::Own, ..config.engine() });
         let handle = engine.handle();
@@ -81,9 +89,10 @@ impl Run {
         Ok(Some(finished))
     }
 
-    async fn begin(&self, handle: &Handle, script: Option<Script>) -> Result<RunId, Fault> {
-        let main = script.as_ref().map(|script| script.deployed.name.to_string());
-        if let Some(script) = script {
+    async fn begin(&self, handle: &Handle, script: Option<(Script, Given)>) -> Result<RunId, Fault> {
+        let mut main = None;
+        if let Some((script, given)) = script {
+            main = Some((script.deployed.name.to_string(), given));
             handle.deploy(script.deployed);
             scripts::deploy_beside(handle, &script.folder, &script.path);
         }
@@ -98,34 +107,34 @@ impl Run {
             handle.take_up(run)?;
             return Ok(run);
         }
-        let (input, trigger) = self.given()?;
-        let main = main.expect("a file is demanded unless a run is resumed");
+        let (main, Given { input, trigger }) = main.expect("a file is demanded unless a run is resumed");
         let run = RunId::new();
         let start = Start { input, trigger, run: Some(run), ..Start::default() };
         Ok(handle.start(&main, start).await?.run)
     }
 
-    /// Input and trigger; the payload of an envelope is the input unless one is given.
-    fn given(&self) -> Result<(Value, Value), Fault> {
-        let Some(trigger) = &self.trigger else { return Ok((self.input.read()?, Value::Null)) };
-        let mut trigger = input::json("--trigger", trigger)?;
-        let Some(map) = trigger.as_object_mut() else {
-            return Err(Fault::usage("`--trigger` is a map such as `{\"kind\": \"webhook\", \"body\": {}}`"));
+    /// Input and trigger; what an envelope makes of the input unless one is given. `None`: `when` starts no run.
+    fn given(&self, script: &Script) -> Result<Option<Given>, Fault> {
+        let Some(trigger) = &self.trigger else {
+            return Ok(Some(Given { input: self.input.read()?, trigger: Value::Null }));
         };
-        let kind = if map.contains_key("path") && map.contains_key("sha256") { "file" } else { "webhook" };
-        map.entry("kind").or_insert_with(|| kind.into());
-        let mut payload = map.clone();
-        payload.remove("kind");
-        let payload = map.get("body").or(map.get("payload")).cloned().unwrap_or(Value::Object(payload));
-        let input = if self.input.is_empty() { payload } else { self.input.read()? };
-        Ok((input, trigger))
+        let taken = envelope::take(&script.deployed, input::json("--trigger", trigger)?)?;
+        match taken {
+            Some(given) if !self.input.is_empty() => Ok(Some(Given { input: self.input.read()?, ..given })),
+            taken => Ok(taken),
+        }
     }
 
     /// By the daemon that holds the data folder.
-    async fn on_daemon(&self, client: &Client, common: &Common, script: Option<Script>) -> Result<Exit, Fault> {
+    async fn on_daemon(
+        &self,
+        client: &Client,
+        common: &Common,
+        script: Option<(Script, Given)>,
+    ) -> Result<Exit, Fault> {
         let run = match (self.resume, script) {
             (Some(run), _) => run.to_string(),
-            (None, Some(script)) => self.hand_over(client, &script).await?,
+            (None, Some((script, given))) => Self::hand_over(client, &script, &given).await?,
             (None, None) => unreachable!("a file is demanded unless a run is resumed"),
         };
         let row = follow::remote(client, &run).await?;
@@ -133,14 +142,15 @@ impl Run {
             note(&format!("\nthe run goes on at {}; hint: `{} show {run}`", client.base(), program()));
             return Ok(Exit::Waiting);
         };
-        let sources = match run.parse() {
+        // The last of a chain has its own version.
+        let sources = match text(&row, "run").parse() {
             Ok(run) => client.sources(run).await.map(Arc::new),
             Err(_) => None,
         };
         Ok(show(&Finished { row, sources }, common.json))
     }
 
-    async fn hand_over(&self, client: &Client, script: &Script) -> Result<String, Fault> {
+    async fn hand_over(client: &Client, script: &Script, given: &Given) -> Result<String, Fault> {
         let name = &script.deployed.name;
         let path = format!("/api/v1/workflows/{}", escaped(name));
         let answer = client.send(reqwest::Method::GET, &path, None, &[]).await?;
@@ -154,10 +164,19 @@ impl Run {
         if !version.is_empty() && version != script.deployed.version().to_string() {
             note(&format!("warning: the daemon has another version of `{name}`, and runs that"));
         }
-        let (input, _) = self.given()?;
-        let started = client.post(&format!("{path}/runs"), &json!({ "input": input }), &[]).await?;
+        let started = client.post(&format!("{path}/runs"), &json!({ "input": given.input }), &[]).await?;
         Ok(text(&started, "run").to_owned())
     }
+}
+
+/// `when` of the trigger gave `false`.
+fn skipped(as_json: bool) -> Exit {
+    if as_json {
+        print_json(&json!({ "run": null, "status": "skipped", "output": null, "error": null }));
+    } else {
+        note("no run was started: `when` of the trigger gave `false`");
+    }
+    Exit::Done
 }
 
 fn load(file: &Path, settings: &Arc<dyn Settings>) -> Result<Script, Fault> {

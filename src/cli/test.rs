@@ -9,10 +9,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::Common;
-use super::output::{Exit, Fault, Paint, Stream, diagnostic, json, lasted, line, note};
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json, lasted, line, note, table};
 use crate::reload::{self, STDLIB};
 use crate::script::bundle::{self, Kind, Sources, classify};
-use crate::sim::{Folder, Selection, TestOutcome, TestReport, run_tests};
+use crate::sim::{FileCoverage, Folder, Selection, TestOutcome, TestReport, Way, run_tests};
 
 /// Runs the tests of scripts, in virtual time and without touching anything
 #[derive(Args, Debug)]
@@ -25,6 +25,9 @@ pub(super) struct Test {
     /// Run them again whenever a script changes
     #[arg(long)]
     watch: bool,
+    /// Tell which steps and branches of the workflows the tests went through
+    #[arg(long)]
+    coverage: bool,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -48,10 +51,12 @@ impl Test {
             let sources = Box::new(bundle::Folder::new(&place.root));
             let files = place.files(&*sources);
             let folder = Arc::new(Folder { sources, stdlib: STDLIB });
-            let selection = Selection { files, filter: self.filter.clone(), ..Selection::default() };
+            let selection =
+                Selection { files, filter: self.filter.clone(), coverage: self.coverage, ..Selection::default() };
             let report = run_tests(&folder, &selection);
             whole.outcomes.extend(report.outcomes);
             whole.broken.extend(report.broken);
+            whole.coverage.extend(report.coverage);
         }
         if let Some(file) = &self.junit {
             std::fs::write(file, junit::report(&whole))
@@ -126,7 +131,12 @@ fn show(report: &TestReport, took: std::time::Duration, as_json: bool) -> Exit {
     let (passed, failed) = report.counts();
     if as_json {
         let tests: Vec<_> = report.outcomes.iter().map(test_json).collect();
-        json(&json!({ "passed": passed, "failed": failed, "tests": tests, "diagnostics": report.broken }));
+        let coverage: Vec<_> = report.coverage.iter().map(FileCoverage::to_json).collect();
+        let mut all = json!({ "passed": passed, "failed": failed, "tests": tests, "diagnostics": report.broken });
+        if !coverage.is_empty() {
+            all["coverage"] = coverage.into();
+        }
+        json(&all);
     } else {
         for outcome in &report.outcomes {
             let (word, status) = if outcome.failure.is_some() { ("failed", "failed") } else { ("ok", "completed") };
@@ -134,6 +144,9 @@ fn show(report: &TestReport, took: std::time::Duration, as_json: bool) -> Exit {
             line(&format!("{word} {} {} ({})", outcome.file, outcome.test, lasted(outcome.took)));
         }
         report.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(diagnostic);
+        if !report.coverage.is_empty() {
+            show_coverage(&report.coverage);
+        }
     }
     report.broken.iter().for_each(diagnostic);
     let summary = format!("{passed} passed, {failed} failed");
@@ -148,6 +161,17 @@ fn show(report: &TestReport, took: std::time::Duration, as_json: bool) -> Exit {
         (true, 0) => Exit::Done,
         (true, _) => Exit::Failed,
     }
+}
+
+fn show_coverage(files: &[FileCoverage]) {
+    let share = |ways: &[Way]| format!("{}/{}", ways.iter().filter(|way| way.taken).count(), ways.len());
+    let missing = |file: &FileCoverage| {
+        let steps = file.steps.iter().filter(|way| !way.taken).map(|way| format!("{} step `{}`", way.line, way.what));
+        let branches = file.branches.iter().filter(|way| !way.taken).map(|way| format!("{} {}", way.line, way.what));
+        steps.chain(branches).collect::<Vec<_>>().join(", ")
+    };
+    let row = |file: &FileCoverage| vec![file.file.clone(), share(&file.steps), share(&file.branches), missing(file)];
+    table(&["file", "steps", "branches", "lines not reached"], &files.iter().map(row).collect::<Vec<_>>());
 }
 
 fn test_json(outcome: &TestOutcome) -> serde_json::Value {

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Limits;
+use super::mail::Mail;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -20,12 +21,13 @@ pub(super) struct Read {
     pub(super) listen: Option<String>,
     pub(super) settings: BTreeMap<String, Payload>,
     pub(super) limits: Limits,
+    pub(super) mail: Option<Mail>,
     pub(super) url: Option<String>,
     pub(super) people: Directory,
 }
 
-const KEYS: [&str; 7] = ["data", "listen", "url", "config", "limits", "people", "calendars"];
-const LIMITS: [&str; 3] = ["script_cpu", "script_memory", "evict_after"];
+const KEYS: [&str; 8] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars"];
+const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
 pub(super) fn read(path: &Path) -> Result<Read, Vec<Diagnostic>> {
@@ -64,6 +66,7 @@ impl Reader<'_> {
                 "url" => read.url = self.url(value),
                 "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
+                "mail" => read.mail = self.mail(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }
@@ -88,6 +91,7 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "script_cpu" => limits.script_cpu = self.duration(value),
                 "evict_after" => limits.evict_after = self.duration(value),
+                "keep" => limits.keep = self.duration(value),
                 "script_memory" => limits.script_memory = self.bytes(value),
                 other => self.unknown(other, key.span(), &LIMITS),
             }

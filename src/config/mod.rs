@@ -6,6 +6,7 @@
 
 mod calendars;
 mod file;
+mod mail;
 mod people;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub struct Limits {
     pub script_memory: Option<usize>,
     /// When a waiting run leaves memory.
     pub evict_after: Option<Duration>,
+    /// How long finished runs are kept.
+    pub keep: Option<Duration>,
 }
 
 /// Everything that can be set.
@@ -61,6 +64,8 @@ pub struct Config {
     pub settings: Arc<BTreeMap<String, Payload>>,
     /// Bounds.
     pub limits: Limits,
+    /// The server that takes mail.
+    pub mail: Option<mail::Mail>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -83,7 +88,7 @@ impl Config {
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
         let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
-        Ok(Self { data, listen, url: read.url, people, settings, limits, file: path })
+        Ok(Self { data, listen, url: read.url, people, settings, limits, mail: read.mail, file: path })
     }
 
     /// Signed addresses of a daemon that listens there.
@@ -99,9 +104,14 @@ impl Config {
             people: Arc::clone(&self.people),
             links: Arc::new(self.links(&self.listen)),
             settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
+            mail: self
+                .mail
+                .as_ref()
+                .map(|mail| Arc::new(mail.server(|name| defaults.secrets.value(name).map(str::to_owned)))),
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
             evict_after: self.limits.evict_after.unwrap_or(defaults.evict_after),
+            keep: self.limits.keep.unwrap_or(defaults.keep),
             ..defaults
         }
     }
@@ -150,6 +160,7 @@ fn over(limits: Limits, variable: &dyn Fn(&str) -> Option<String>) -> Result<Lim
         script_cpu: duration("PANTA_SCRIPT_CPU", limits.script_cpu)?,
         script_memory,
         evict_after: duration("PANTA_EVICT_AFTER", limits.evict_after)?,
+        keep: duration("PANTA_KEEP", limits.keep)?,
     })
 }
 

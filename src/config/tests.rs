@@ -19,7 +19,8 @@ fn the_annotated_example_holds_every_key_and_the_defaults() {
     assert_eq!(config.data, folder.path().canonicalize().unwrap().join("data"));
     assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
     assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));
-    assert_eq!(options.evict_after, defaults.evict_after);
+    assert_eq!((options.evict_after, options.keep), (defaults.evict_after, defaults.keep));
+    assert!(config.limits.keep.is_some());
     assert_eq!(config.url.as_deref(), Some("https://panta.example.com"));
     let ann = &options.people.people["ann"];
     assert_eq!((ann.email.as_deref(), &*ann.groups[0]), (Some("ann@example.com"), "finance"));

@@ -3,6 +3,8 @@
 //! `E01` files and imports, `E02` syntax, `E03` names and declarations, `E05` running, `E06` configuration, `E07` tests, `W04` likely mistakes.
 //! A code is never reused for something else.
 
+mod wrong;
+
 use super::Severity;
 
 /// One code with its page.
@@ -29,11 +31,18 @@ pub fn severity(code: &str) -> Severity {
 }
 
 impl Code {
-    /// The page of the code in Markdown.
+    /// A script that brings it about, where one alone can.
+    pub fn wrong(&self) -> Option<&'static str> {
+        wrong::WRONG.iter().find(|(code, _)| *code == self.code).map(|(_, script)| *script)
+    }
+
+    /// The page of the code in Markdown: what it means, a script that brings it about, and one that is right.
     pub fn page(&self) -> String {
-        let example =
-            if self.example.is_empty() { String::new() } else { format!("\n```rhai\n{}\n```\n", self.example) };
-        format!("# {}: {}\n\n{}\n{example}", self.code, self.title, self.explanation)
+        let shown = |label: &str, script: &str| format!("\n{label}\n\n```rhai\n{script}\n```\n");
+        let wrong = self.wrong().map(|script| shown("This brings it about:", script)).unwrap_or_default();
+        let right =
+            if self.example.is_empty() { String::new() } else { shown("This is how it is written:", self.example) };
+        format!("# {}: {}\n\n{}\n{wrong}{right}", self.code, self.title, self.explanation)
     }
 }
 
@@ -102,7 +111,7 @@ pub const CODES: &[Code] = &[
         "E0113",
         "import path is not allowed",
         "An import stays within the scripts folder and is written with `/`: no absolute path, no `..` beyond the folder, no backslash.",
-        "import \"../lib/money\" as money;",
+        "import \"lib/money\" as money;",
     ),
     row(
         "E0114",
@@ -122,7 +131,7 @@ pub const CODES: &[Code] = &[
         "The stored sources of a version are damaged or were written by a newer release.",
         "",
     ),
-    row("E0201", "syntax error", "The parser did not expect what it found at the caret.", ""),
+    row("E0201", "syntax error", "The parser did not expect what it found at the caret.", "let total = 1;"),
     row(
         "E0202",
         "something is missing",
@@ -133,14 +142,19 @@ pub const CODES: &[Code] = &[
         "E0203",
         "reserved word",
         "Some words are reserved by the language and cannot be names. As a property write `map[\"new\"]` for `map.new`, and `\"new\": 1` in a map literal.",
-        "let secretive = repo[\"private\"];",
+        "let repo = #{ \"private\": true };\nlet secretive = repo[\"private\"];",
     ),
-    row("E0204", "the script ends too early", "A bracket, brace or string that was opened is never closed.", ""),
+    row(
+        "E0204",
+        "the script ends too early",
+        "A bracket, brace or string that was opened is never closed.",
+        "fn main(order) {\n    if order.paid {\n        print(\"paid\");\n    }\n}",
+    ),
     row(
         "E0205",
         "malformed token",
         "A number, string, character or symbol is not written as the language wants it.",
-        "",
+        "print(\"C:\\\\dir\");",
     ),
     row(
         "E0206",
@@ -164,13 +178,13 @@ pub const CODES: &[Code] = &[
         "E0209",
         "cannot be assigned to",
         "The left side of the assignment is a constant, a literal or the result of a call.",
-        "",
+        "let limit = 1;\nlimit = 2;",
     ),
     row(
         "E0210",
         "statement in the wrong place",
         "`break` and `continue` belong in a loop, `export` at top level, a `///` comment directly before a function.",
-        "",
+        "fn main() {\n    loop { break; }\n}",
     ),
     row(
         "E0301",
@@ -232,21 +246,36 @@ pub const CODES: &[Code] = &[
         "The script or a function that it called threw an error that nothing caught. `kind` says what sort it is; `retry`, `attempt` and `try` handle it.",
         "try { http::get(url) } catch (e) { log::warn(e.message) }",
     ),
-    row("E0502", "value of the wrong type", "An operation got a value of a type that it has no meaning for.", ""),
+    row(
+        "E0502",
+        "value of the wrong type",
+        "An operation got a value of a type that it has no meaning for.",
+        "let total = parse_int(\"5\") * 2;",
+    ),
     row(
         "E0503",
         "no such function for these values",
         "A function of that name exists for values of other types or another number of them, or not at all.",
-        "",
+        "let double = |x| x * 2;\ndouble.call(1)",
     ),
     row(
         "E0504",
         "index out of bounds",
         "An array, string or bit field has no element of that number; they count from 0, negative ones from the end.",
-        "",
+        "let lines = [1, 2];\nlines[1]",
     ),
-    row("E0505", "no such property", "The value has no property of that name.", ""),
-    row("E0506", "arithmetic error", "A number became too large, or was divided by zero.", ""),
+    row(
+        "E0505",
+        "no such property",
+        "The value has no property of that name.",
+        "let order = #{};\norder.customer?.email",
+    ),
+    row(
+        "E0506",
+        "arithmetic error",
+        "A number became too large, or was divided by zero.",
+        "let count = 0;\nlet share = if count == 0 { 0 } else { 1 / count };",
+    ),
     row(
         "E0507",
         "value is in use",
@@ -269,7 +298,7 @@ pub const CODES: &[Code] = &[
         "E0510",
         "limit exceeded",
         "The run computed for too long without a host call, nested too deeply, or made data that is too large.",
-        "",
+        "fn again(n) { if n < 10 { again(n + 1) } else { n } }\nagain(0)",
     ),
     row("E0511", "run was stopped", "The evaluation was ended from outside.", ""),
     row(
@@ -330,13 +359,13 @@ pub const CODES: &[Code] = &[
         "W0401",
         "code is never reached",
         "What follows a `return`, `throw`, `break`, `continue` or an endless `loop` in the same block never runs.",
-        "",
+        "fn main(order) {\n    print(\"done\");\n    order.id\n}",
     ),
     row(
         "W0403",
         "function hides one of the engine",
         "A function of the script has the name and the number of parameters of a function of the engine. Give it another name.",
-        "",
+        "fn pause(time) { print(time) }\npause(\"1s\")",
     ),
     row(
         "W0404",
@@ -384,7 +413,7 @@ pub const CODES: &[Code] = &[
         "W0411",
         "effect without a way back",
         "The call changes something outside, and a later call may fail: then what it did stays done, and the run says `failed`. A `step` with `undo` takes it back, one with `retry` tries the later call again, `try` handles the failure, `on_rollback` says what to do about it.",
-        "fn main(order) {\n    step(\"reserve\", #{ undo: |it| http::delete(`https://stock.example.com/${it.id}`) }, || {\n        http::post(\"https://stock.example.com\", order).body\n    });\n    http::post(\"https://billing.example.com\", order);\n}",
+        "fn main(order) {\n    let url = \"https://stock.example.com\";\n    step(\"reserve\", #{ undo: || http::delete(url) }, || http::post(url, order));\n    http::post(\"https://billing.example.com\", order);\n}",
     ),
     row(
         "W0412",
@@ -410,7 +439,9 @@ mod tests {
 
     #[test]
     fn examples_are_valid_scripts() {
-        let engine = rhai::Engine::new_raw();
+        let mut engine = rhai::Engine::new_raw();
+        // An unoptimised build has a low limit of its own.
+        engine.set_max_expr_depths(64, 64);
         for row in CODES {
             assert!(engine.compile(row.example).is_ok(), "{}: {}", row.code, row.example);
         }

@@ -12,6 +12,8 @@ pub struct Allow {
     pub http: Option<Vec<HostPattern>>,
     /// Absolute globs (`/srv/inbox/*.csv`) of files outside the workflow's own folder that may be touched.
     pub files: Vec<String>,
+    /// Whether mail may be sent.
+    pub mail: bool,
 }
 
 impl Allow {
@@ -19,7 +21,7 @@ impl Allow {
     pub fn parse(http: Option<&[String]>, files: &[String]) -> Result<Self, String> {
         let http = http.map(|texts| texts.iter().map(|text| HostPattern::parse(text)).collect()).transpose()?;
         files.iter().try_for_each(|glob| super::file::check_allowed_glob(glob))?;
-        Ok(Self { http, files: files.to_vec() })
+        Ok(Self { http, files: files.to_vec(), mail: false })
     }
 
     /// Whether a path or pattern outside of the workflow's folder is allowed.

@@ -186,6 +186,11 @@ pub(super) fn digest(contents: &[u8]) -> String {
     format!("{} bytes sha256:{}", contents.len(), hex::encode(Sha256::digest(contents)))
 }
 
+/// The contents of a file, by its path. Blocks.
+pub(super) fn bytes(path: &str, place: &Place, most: u64) -> Result<Vec<u8>, Failure> {
+    reading::bytes(&place.target(path)?, most)
+}
+
 /// Runs file work on a blocking thread.
 pub(super) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,

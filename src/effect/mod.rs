@@ -1,4 +1,4 @@
-//! Performing commands of the outside world: HTTP requests, files.
+//! Performing commands of the outside world: HTTP requests, files, mail.
 //!
 //! A [`Request`] is plain data, an [`Outcome`] is plain data. In between, a [`Performer`] checks what the workflow may
 //! touch ([`Allow`]), replaces placeholders by secrets at the last moment ([`Secrets`]), and performs.
@@ -11,6 +11,7 @@ mod allow;
 mod failure;
 pub mod file;
 pub mod http;
+pub mod mail;
 pub mod net;
 mod performer;
 mod secrets;
@@ -19,6 +20,7 @@ pub use allow::{Allow, missing_host};
 pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};
+pub use mail::{MailRequest, MailServer};
 pub use performer::{Attempt, Limits, Performer};
 pub use secrets::{NoSecrets, Secrets, Target};
 
@@ -29,6 +31,8 @@ pub enum Request {
     Http(HttpRequest),
     /// An act on files.
     File(FileRequest),
+    /// A message by mail.
+    Mail(Box<MailRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -38,6 +42,8 @@ pub enum Reply {
     Http(HttpReply),
     /// What a file function returns.
     File(FileReply),
+    /// The `Message-ID` of a message that the server took.
+    Mail(String),
 }
 
 /// How performing a [`Request`] ended.
@@ -59,6 +65,7 @@ impl Request {
         match self {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
+            Self::Mail(_) => Kind::Mutating,
         }
     }
 
@@ -68,6 +75,7 @@ impl Request {
         match self {
             Self::Http(request) => request.has_safe_method(),
             Self::File(_) => true,
+            Self::Mail(_) => false,
         }
     }
 
@@ -77,6 +85,7 @@ impl Request {
         let arguments = match self {
             Self::Http(request) => request.arguments(),
             Self::File(request) => request.arguments(),
+            Self::Mail(request) => request.arguments(),
         };
         arguments.to_string()
     }

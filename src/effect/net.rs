@@ -241,7 +241,7 @@ mod tests {
     fn verdict(url: &str, http: Option<&[&str]>) -> Result<Reach, String> {
         let http = http.map(|texts| texts.iter().map(|text| HostPattern::parse(text).unwrap()).collect());
         let url = Url::parse(url).map_err(|error| error.to_string())?;
-        admit(&url, &Allow { http, files: Vec::new() }).map_err(|failure| failure.message)
+        admit(&url, &Allow { http, ..Allow::default() }).map_err(|failure| failure.message)
     }
 
     #[test]

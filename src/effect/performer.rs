@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::http::Clients;
-use super::{Allow, Failure, Kind, Outcome, Reply, Request, Secrets, file, http};
+use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, file, http, mail};
 
 /// Performs requests. Cheap to clone; clones share connections.
 ///
@@ -16,6 +16,7 @@ pub struct Performer {
     clients: Arc<Clients>,
     limits: Limits,
     folder: Arc<Path>,
+    mail: Option<Arc<MailServer>>,
 }
 
 /// The bounds of one command. Requests may ask for other times and sizes where they have a field for it.
@@ -74,13 +75,19 @@ pub struct Attempt<'a> {
 impl Performer {
     /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
     pub fn new(limits: Limits) -> Self {
-        Self { clients: Arc::new(Clients::new(limits.connect)), limits, folder: Arc::from(Path::new("")) }
+        Self { clients: Arc::new(Clients::new(limits.connect)), limits, folder: Arc::from(Path::new("")), mail: None }
     }
 
     /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
     #[must_use]
     pub fn at(&self, folder: impl Into<PathBuf>) -> Self {
         Self { folder: Arc::from(folder.into()), ..self.clone() }
+    }
+
+    /// The same, sending mail through this server.
+    #[must_use]
+    pub fn with_mail(self, mail: Option<Arc<MailServer>>) -> Self {
+        Self { mail, ..self }
     }
 
     /// What redoing a half-done `request` will need, as JSON text, to be recorded with the intent. Blocks for a moment.
@@ -97,6 +104,7 @@ impl Performer {
         match request {
             Request::Http(request) => http::admit(&request.url, allow),
             Request::File(_) => Ok(()),
+            Request::Mail(_) => mail::admit(allow),
         }
     }
 
@@ -109,6 +117,10 @@ impl Performer {
                 http::perform(request, &attempt, &self.clients, &self.limits, &place).await.map(Reply::Http)
             }
             Request::File(request) => file::perform(request, &attempt, place).await.map(Reply::File),
+            Request::Mail(request) => {
+                let server = self.mail.as_deref();
+                mail::perform(request, &attempt, server, place, self.limits.request).await.map(Reply::Mail)
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::host::fail::{Fail, error_map};
 use crate::host::session::{
     self, Act, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error,
 };
+use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, Position};
 use crate::payload::Payload;
 use crate::replay::{Divergence, Next};
@@ -71,6 +72,7 @@ struct Live {
 struct Ending {
     status: Status,
     outcome: Result<Payload, Payload>,
+    continued_as: Option<RunId>,
 }
 
 /// A run in motion.
@@ -161,6 +163,7 @@ impl Activation {
         }
         loop {
             self.settle();
+            self.go_on_as_another();
             if self.session.diverged.borrow().is_some() {
                 return self.diverged();
             }
@@ -198,6 +201,15 @@ impl Activation {
                     self.take(input);
                 }
             }
+        }
+    }
+
+    /// The script has called `workflow::continue_as`: this run ends well.
+    fn go_on_as_another(&mut self) {
+        let next = self.session.continuing.borrow().as_ref().map(|next| next.run);
+        if self.ending.is_none() && next.is_some() {
+            let outcome = Ok(Payload::unit());
+            self.leave(Ending { status: Status::Completed, outcome, continued_as: next });
         }
     }
 
@@ -324,11 +336,13 @@ impl Activation {
             return;
         }
         let outcome = match result {
-            Ok(value) => encode("output", &value).map_err(|fail| encode_error(&fail.into_map())),
+            Ok(value) => encode("output", &value)
+                .map_err(|fail| encode_error(&fail.into_map()))
+                .and_then(|output| self.session.facts.rules.accept_output(output)),
             Err(error) => Err(encode_error(&self.explained(&error))),
         };
         let status = if outcome.is_ok() { Status::Completed } else { Status::Failed };
-        self.leave(Ending { status, outcome });
+        self.leave(Ending { status, outcome, continued_as: None });
     }
 
     fn explained(&self, error: &EvalAltResult) -> rhai::Map {
@@ -350,7 +364,7 @@ impl Activation {
     fn cancel(&mut self, reason: &Payload) {
         let kind = reason.to_json()["kind"].as_str().map(str::to_owned);
         let status = if kind.as_deref() == Some("timeout") { Status::TimedOut } else { Status::Cancelled };
-        self.leave(Ending { status, outcome: Err(reason.clone()) });
+        self.leave(Ending { status, outcome: Err(reason.clone()), continued_as: None });
     }
 
     fn leave(&mut self, ending: Ending) {
@@ -448,6 +462,8 @@ impl Activation {
             error: ending.outcome.clone().err(),
             rollback: rollback(self.session.rolled_back.get()),
             at: now,
+            continued_as: ending.continued_as,
+            expires_at: None,
         };
         let mut replay = self.session.replay.borrow_mut();
         if !replay.is_live() {

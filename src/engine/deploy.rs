@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::surroundings::Settings;
+use super::terms::Terms;
 use crate::diag::Diagnostic;
 use crate::effect::Allow;
-use crate::host::declare::{Declaration, Trigger, TriggerKind};
+use crate::host::declare::{BATCH_MOST, Declaration, Trigger, TriggerKind};
 use crate::host::schema::{Fault, Schema};
 use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::script::program::Program;
 use crate::script::{check, rewrite, sandbox};
+use crate::time::parse_duration;
 
 /// A workflow that can be started.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Deployed {
     pub triggers: Vec<TriggerSpec>,
     /// Larger goes first.
     pub priority: i32,
+    /// What it lays down for the engine.
+    pub terms: Arc<Terms>,
     /// Config values that the declaration read.
     pub settings: BTreeMap<String, Payload>,
 }
@@ -74,7 +79,39 @@ impl TriggerSpec {
     }
 }
 
+/// How the events of a trigger are gathered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gathering {
+    /// The last event, when none came for so long; each correlation key for itself.
+    Debounce(Duration),
+    /// A list of events, when there are so many, or when the first has waited for so long.
+    Batch {
+        /// At most 10,000, which is what it is unless said otherwise.
+        size: usize,
+        /// `None`: for ever.
+        within: Option<Duration>,
+    },
+}
+
+impl TriggerSpec {
+    /// How its events are gathered; `None`: each starts a run.
+    pub fn gathering(&self) -> Option<Gathering> {
+        let duration = |value: &Value| parse_duration(value.as_str()?).ok();
+        if let Some(quiet) = duration(&self.options["debounce"]) {
+            return Some(Gathering::Debounce(quiet));
+        }
+        let batch = self.options["batch"].as_object()?;
+        let size = batch.get("size").and_then(Value::as_i64).unwrap_or(BATCH_MOST).clamp(1, BATCH_MOST);
+        Some(Gathering::Batch { size: size as usize, within: batch.get("within").and_then(duration) })
+    }
+}
+
 impl Deployed {
+    /// The trigger of this identity.
+    pub fn trigger(&self, id: &str) -> Option<&TriggerSpec> {
+        self.triggers.iter().find(|spec| spec.id == id)
+    }
+
     /// The version that new runs get.
     pub fn version(&self) -> &Version {
         &self.bundle.version
@@ -85,6 +122,11 @@ impl Deployed {
         let Some(schema) = &self.input else { return Ok(Payload::from_json(input)) };
         // Nothing given is the same as no field given: then every fault names a field.
         if input.is_null() { schema.accept(&Value::Object(serde_json::Map::new())) } else { schema.accept(input) }
+    }
+
+    /// The same of an input that a script gives: without a schema it stays as it is.
+    pub(super) fn accept_typed(&self, input: &Payload) -> Result<Payload, Vec<Fault>> {
+        if self.input.is_some() { self.accept(&input.to_json()) } else { Ok(input.clone()) }
     }
 
     /// The settings as a run keeps them; `null` where the declaration read none.
@@ -115,11 +157,31 @@ pub fn declare(
     bundle: &Bundle,
     settings: &Arc<dyn Settings>,
 ) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
-    let program = Program::compile_with(engine, bundle, rewrite::rewrite)?;
+    declare_with(engine, bundle, settings, rewrite::rewrite)
+}
+
+/// The same with another way to rewrite each file.
+pub(super) fn declare_with(
+    engine: &rhai::Engine,
+    bundle: &Bundle,
+    settings: &Arc<dyn Settings>,
+    rewrite: fn(rhai::AST) -> rhai::AST,
+) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
+    let program = Program::compile_with(engine, bundle, rewrite)?;
     let settings = Arc::clone(settings);
-    let (constants, declaration) =
+    let (constants, mut declaration) =
         crate::host::declare::collect(Rc::new(move |name| settings.get(name)), || program.declare(engine));
-    Ok((program, constants.map_err(|fault| vec![fault])?, declaration))
+    let constants = constants.map_err(|fault| vec![fault])?;
+    if declaration.std {
+        for path in bundle.sources.keys().filter(|path| path.starts_with("std/")) {
+            let needs = constants.get(path, "ALLOW").and_then(|needs| needs.read_lock::<rhai::Map>());
+            needs.map_or(Ok(()), |needs| declaration.inherit(&needs)).map_err(|problem| {
+                let place = bundle.sources[path].place(1, 1, 1);
+                vec![Diagnostic::new("E0301", format!("`ALLOW` of `{path}`: {problem}"), place)]
+            })?;
+        }
+    }
+    Ok((program, constants, declaration))
 }
 
 /// Everything that can be said of a bundle without running it: errors, and warnings with the workflow where there is none.
@@ -144,6 +206,7 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>
         }
         if let Some((program, declaration)) = &declared {
             found.extend(unenforced(program, declaration));
+            found.extend(arities(program, declaration));
         }
         crate::diag::sort(&mut found);
         (declared.map(|(program, declaration)| deployed(bundle, &program, &declaration)), found)
@@ -181,17 +244,7 @@ fn with_engine<R>(act: impl FnOnce(&rhai::Engine) -> R) -> R {
 
 /// Options that are taken, and not carried out by this release: silence would promise what does not happen.
 fn unenforced(program: &Program, declared: &Declaration) -> Option<Diagnostic> {
-    let options = [
-        ("output", declared.output.is_some()),
-        ("retry", declared.retry.is_some()),
-        ("timeout", declared.timeout.is_some()),
-        ("on_failure", declared.on_failure.is_some()),
-        ("concurrency", declared.concurrency.is_some()),
-        ("sla", declared.sla.is_some()),
-        ("rate", declared.rate.is_some()),
-        ("keep", declared.keep.is_some()),
-        ("upgrade", declared.upgrade != crate::host::declare::Upgrade::Pinned),
-    ];
+    let options = [("concurrency", declared.concurrency.is_some()), ("rate", declared.rate.is_some())];
     let given: Vec<_> = options.iter().filter(|(_, given)| *given).map(|(name, _)| format!("`{name}`")).collect();
     if given.is_empty() {
         return None;
@@ -200,6 +253,34 @@ fn unenforced(program: &Program, declared: &Declaration) -> Option<Diagnostic> {
     let place = bundle.sources[bundle.main()].place(declared.line.max(1) as usize, 1, 1);
     let title = format!("not carried out by this release: {}", given.join(", "));
     Some(Diagnostic::new("W0407", title, place).hint("the workflow runs as if they were not there"))
+}
+
+/// Closures of triggers that do not take the one thing that they are given.
+fn arities(program: &Program, declared: &Declaration) -> Vec<Diagnostic> {
+    let bundle = program.bundle();
+    let source = &bundle.sources[bundle.main()];
+    let mut found = Vec::new();
+    for trigger in &declared.triggers {
+        for (option, value) in &trigger.options {
+            let Some(closure) = value.read_lock::<rhai::FnPtr>() else { continue };
+            let Some(params) = program.parameters(closure.fn_name()) else { continue };
+            let taken = params.saturating_sub(closure.curry().len());
+            if taken == 1 {
+                continue;
+            }
+            let label = format!("{option}:");
+            let from = trigger.line as usize;
+            let stands =
+                (from..).map_while(|n| Some((n, source.line(n)?))).find_map(|(n, line)| Some((n, line.find(&label)?)));
+            let (line, at) = stands.unwrap_or((from, 0));
+            let column = source.line(line).unwrap_or_default()[..at].chars().count() + 1;
+            let place = source.place(line, column, option.len());
+            let title = format!("`{option}` of `trigger::{}` takes one parameter, not {taken}", trigger.kind.name());
+            let hint = format!("write `{option}: |x| …`: it is given what the trigger received");
+            found.push(Diagnostic::new("E0307", title, place).hint(hint));
+        }
+    }
+    found
 }
 
 /// Compiles a bundle into a workflow that can be started; warnings are left out.
@@ -217,6 +298,7 @@ fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Dep
         allow: declaration.allow.clone(),
         triggers: declaration.triggers.iter().map(TriggerSpec::from_declared).collect(),
         priority: declaration.priority,
+        terms: Arc::new(Terms::of(declaration)),
         settings: declaration.settings.clone(),
         bundle: Arc::new(bundle),
     }

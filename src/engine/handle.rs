@@ -10,29 +10,31 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::deploy::Deployed;
+use super::decide::{Decision, Received, decide};
+use super::deploy::{Deployed, TriggerSpec};
+use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
-use super::{timekeeper, worker, world};
+use super::{causes, gather, timekeeper, worker};
 use crate::effect;
-use crate::host::declare::TriggerKind;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
 use crate::journal::{Entry, decode_segment};
-use crate::pattern::Pattern;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, Dedupe, End, Event, Rollback, Run, RunFilter, Status, Store};
+use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
-use crate::time::{Clock, SystemClock, Timestamp};
+use crate::time::{Clock, SystemClock};
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a finished run is kept unless something else is said.
+pub const KEEP: Duration = Duration::from_hours(30 * 24);
 /// Where signed addresses lead unless a caller knows better: a daemon on this machine.
 const LOCAL: &str = "http://127.0.0.1:7262";
 
@@ -65,8 +67,12 @@ pub struct Options {
     pub script_cpu: Duration,
     /// Bytes that a run's values may take.
     pub script_memory: usize,
+    /// How long a finished run is kept whose workflow does not say `keep`.
+    pub keep: Duration,
     /// Bounds of single effects.
     pub limits: effect::Limits,
+    /// The server that takes mail.
+    pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
     /// Where the ids of runs come from that are given none.
@@ -101,7 +107,9 @@ impl Options {
             most_live: 5_000,
             script_cpu: limits.cpu,
             script_memory: limits.memory,
+            keep: KEEP,
             limits: effect::Limits::default(),
+            mail: None,
             reach: Reach::All,
             new_run: Arc::new(RunId::new),
         }
@@ -228,6 +236,9 @@ impl Engine {
                 thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
             );
         }
+        let gatherer = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("gather".into());
+        threads.push(thread.spawn(move || gather::run(&gatherer)).expect("the system gives a thread"));
         let keeper = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("timekeeper".into());
         threads.push(thread.spawn(move || timekeeper::run(&keeper)).expect("the system gives a thread"));
@@ -251,6 +262,7 @@ impl Engine {
             let _ = worker.send(worker::Message::Close);
         }
         shared.timeline.wake();
+        shared.gathered.wake();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -274,6 +286,7 @@ impl Handle {
 
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
+        self.shared.gathered.load(&*self.shared.store)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());
@@ -302,10 +315,17 @@ impl Handle {
         let bundle = Arc::clone(&deployed.bundle);
         self.shared.keep_bundle(&bundle);
         let change = Change::PutBundle { version: bundle.version.clone(), bytes: bundle.to_stored() };
-        self.shared.log.send(Item { changes: vec![change], done: None });
+        let renews = deployed.terms.upgrades.then(|| Arc::clone(&deployed.name));
         let mut registry = self.shared.registry.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Under the lock: what removes versions that are not live looks at it, too.
+        self.shared.log.send(Item { changes: vec![change], done: None });
         registry.insert(Arc::clone(&deployed.name), Arc::new(deployed));
         drop(registry);
+        self.shared.gathered.wake();
+        if let Some(workflow) = renews {
+            self.shared.renewals.add(&workflow);
+            self.shared.timeline.wake();
+        }
         self.shared.deployments.send_modify(|count| *count += 1);
     }
 
@@ -369,28 +389,75 @@ impl Handle {
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
     pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
-        let until = self.shared.now().plus(world::EVENT_REPEATS);
-        let starts = starts_by_event(&self.shared, &event);
-        let mut changes = vec![Change::Emit { event, dedupe_until: until }];
-        let ids: Vec<_> = starts.iter().filter_map(started_run).collect();
-        changes.extend(starts);
+        let shared = Arc::clone(&self.shared);
+        let changes = if causes::asks_closures(&shared, &event.name) {
+            let work = move || causes::emission(&shared, event, 0);
+            self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
+        } else {
+            causes::emission(&shared, event, 0)
+        };
+        let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
         let Some(Applied::Emitted { seq, fresh, .. }) = applied.first() else { return Err(self.stopped()) };
         let started = applied[1..].iter().zip(ids).filter(|(a, _)| **a == Applied::Started).map(|(_, id)| id).collect();
         Ok((*seq, *fresh, started))
     }
 
-    /// Asks a run to end. Its compensations and clean-ups run first.
+    /// What the closures of a trigger make of what it received, without holding up this thread; see [`decide`].
+    pub async fn decide(
+        &self,
+        deployed: &Arc<Deployed>,
+        spec: &TriggerSpec,
+        received: Received,
+    ) -> Result<Decision, String> {
+        let (deployed, spec) = (Arc::clone(deployed), spec.clone());
+        if spec.closures.is_empty() {
+            return decide(&deployed, &spec, received);
+        }
+        let asked = self.aside(move || decide(&deployed, &spec, received)).await;
+        asked.unwrap_or_else(|| Err("an internal error; hint: see the log".to_owned()))
+    }
+
+    /// Does what asks closures on another thread; `None`: it panicked.
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            // Driven inline, where there is one thread.
+            return Some(work());
+        }
+        let _permit = self.shared.asking.acquire().await.ok()?;
+        tokio::task::spawn_blocking(work).await.ok()
+    }
+
+    /// What is gathered for a workflow's triggers, and has not started a run yet.
+    pub fn gathered(&self, deployed: &Arc<Deployed>) -> Vec<Waiting> {
+        self.shared.gathered.waiting(deployed)
+    }
+
+    /// Asks a run to end, or the newest of its chain. Its compensations and clean-ups run first.
     pub async fn cancel(&self, run: RunId, reason: &str) -> Result<(), Error> {
-        let row = self.run(run)?;
+        let row = self.newest(run)?;
         if row.status.is_final() {
-            return Err(Error::Ended(run, row.status));
+            return Err(Error::Ended(row.id, row.status));
         }
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
         match self.write(vec![Change::Cancel { run, reason }]).await?.first() {
-            Some(Applied::Refused) => Err(Error::Ended(run, self.run(run)?.status)),
+            Some(Applied::Refused) => {
+                let row = self.newest(run)?;
+                Err(Error::Ended(row.id, row.status))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// The run that goes on in this one's place (`workflow::continue_as`), the newest of its chain; or itself.
+    pub fn newest(&self, run: RunId) -> Result<Run, Error> {
+        self.shared.store.newest(run)?.ok_or(Error::UnknownRun(run))
+    }
+
+    /// Removes finished runs that have expired, and versions that nothing uses any more. Returns how many runs. Waits for
+    /// the disk: call it where blocking is allowed.
+    pub fn prune(&self) -> usize {
+        super::retention::prune(&self.shared, super::retention::Versions::Go)
     }
 
     /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.
@@ -447,13 +514,18 @@ impl Handle {
         self.shared.bundle(&run.version).map_err(|problem| Error::Store(crate::store::Error::Damaged(problem)))
     }
 
-    /// Waits for the end of a run, or until it is stopped for a person to look at.
+    /// Waits for the end of a run, or until it is stopped for a person to look at; of a chain, for the last run's.
     pub async fn ended(&self, run: RunId) -> Result<Run, Error> {
+        let mut run = run;
         loop {
             let (sender, receiver) = oneshot::channel();
             held(&self.shared.waiters).entry(run).or_default().push(sender);
             // Looked at after the waiter is there, so that no end falls in between.
-            let row = self.run(run)?;
+            let row = self.newest(run)?;
+            if row.id != run {
+                run = row.id;
+                continue;
+            }
             if !row.status.is_live() && row.status != Status::Paused {
                 return Ok(row);
             }
@@ -520,7 +592,14 @@ impl Drop for Watch {
     }
 }
 
-fn new_run(shared: &Shared, deployed: &Deployed, id: RunId, input: Payload, trigger: &Value, key: Option<&str>) -> Run {
+pub(super) fn new_run(
+    shared: &Shared,
+    deployed: &Deployed,
+    id: RunId,
+    input: Payload,
+    trigger: &Value,
+    key: Option<&str>,
+) -> Run {
     let now = shared.now();
     Run {
         id,
@@ -547,6 +626,11 @@ fn new_run(shared: &Shared, deployed: &Deployed, id: RunId, input: Payload, trig
         charged: 0,
         owner: Some(Arc::clone(&shared.options.node)),
         epoch: 1,
+        chain: None,
+        continued_as: None,
+        mailbox: None,
+        sla: deployed.terms.sla_of_run(now),
+        expires_at: None,
     }
 }
 
@@ -555,78 +639,4 @@ fn started_run(change: &Change) -> Option<RunId> {
         Change::Start { run, .. } => Some(run.id),
         _ => None,
     }
-}
-
-fn triggered(
-    shared: &Shared,
-    kind: TriggerKind,
-    fits: impl Fn(&super::TriggerSpec) -> bool,
-    input: &Value,
-    trigger: &Value,
-    key: &str,
-    now: Timestamp,
-) -> Vec<Change> {
-    let registry = shared.registry.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut starts = Vec::new();
-    for deployed in registry.values() {
-        for spec in deployed.triggers.iter().filter(|spec| spec.kind == kind && fits(spec)) {
-            match deployed.accept(input) {
-                Ok(input) => {
-                    let run = new_run(shared, deployed, (shared.options.new_run)(), input, trigger, None);
-                    let scope = format!("trigger:{}:{}", deployed.name, spec.id).into();
-                    let dedupe =
-                        Dedupe { scope, key: key.into(), input: 0, until: Some(now.plus(world::EVENT_REPEATS)) };
-                    starts.push(Change::Start { run: Box::new(run), dedupe: Some(dedupe) });
-                }
-                Err(faults) => {
-                    let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
-                    tracing::warn!(
-                        "workflow `{}` was not started by {}: the payload does not fit its input: {first}",
-                        deployed.name,
-                        spec.id
-                    );
-                }
-            }
-        }
-    }
-    starts
-}
-
-/// The runs that an event starts, with keys so that a repeat of the event starts none.
-pub(super) fn starts_by_event(shared: &Shared, event: &Event) -> Vec<Change> {
-    if event.run.is_some() {
-        return Vec::new();
-    }
-    let trigger = json!({ "kind": "event", "event": &*event.id, "name": &*event.name, "key": event.key.as_deref() });
-    let fits =
-        |spec: &super::TriggerSpec| Pattern::events(&spec.subject).is_ok_and(|pattern| pattern.matches(&event.name));
-    triggered(shared, TriggerKind::Event, fits, &event.payload.to_json(), &trigger, &event.id, shared.now())
-}
-
-/// The runs that the end of a run starts.
-pub(super) fn starts_after(shared: &Shared, run: RunId, workflow: &str, end: &End) -> Vec<Change> {
-    let status = end.status.name();
-    let payload = json!({
-        "run": run, "workflow": workflow, "status": status,
-        "error": end.error.as_ref().map(Payload::to_json), "output": end.output.as_ref().map(Payload::to_json),
-    });
-    let fits = |spec: &super::TriggerSpec| {
-        let on = &spec.options["on"];
-        let wanted = on.is_null() || on == status || on.as_array().is_some_and(|list| list.iter().any(|s| s == status));
-        wanted && Pattern::workflows(&spec.subject).is_ok_and(|pattern| pattern.matches(workflow))
-    };
-    let needs = shared
-        .registry
-        .read()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .values()
-        .any(|d| d.triggers.iter().any(|t| t.kind == TriggerKind::Run));
-    if !needs {
-        return Vec::new();
-    }
-    let input = shared.store.run(run).ok().flatten().map(|row| row.input.to_json());
-    let mut payload = payload;
-    payload["input"] = json!(input);
-    let trigger = json!({ "kind": "run", "run": run, "workflow": workflow, "status": status });
-    triggered(shared, TriggerKind::Run, fits, &payload, &trigger, &run.to_string(), shared.now())
 }

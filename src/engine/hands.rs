@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::pending::Pending;
+use super::pending::{Counts, Pending};
 use super::surroundings::RunSecrets;
 use super::worker::Message;
 use super::world::RunWorld;
@@ -19,6 +19,8 @@ pub trait Mocks {
     fn answer(&self, run: RunId, ask: &Ask) -> Mocked;
     /// Whether something stands in place of the body of steps with this name.
     fn stands_for_step(&self, name: &str) -> bool;
+    /// A step has begun.
+    fn begun(&self, workflow: &str, step: &str);
     /// Functions of modules that something stands for, as the main file names them: `slack::post`.
     fn functions(&self) -> Vec<String>;
     /// Something went wrong that the runs must not see: nothing goes on.
@@ -72,13 +74,13 @@ impl Hands {
         inbox: &UnboundedSender<Message>,
     ) -> Pending {
         let (world, inbox) = (Rc::clone(world), inbox.clone());
-        let wait = ask.wait;
+        let (wait, counts) = (ask.wait, Counts::of(&ask));
         let Some((mocks, runtime)) = &self.mocks else {
             let task = tokio::task::spawn_local(async move {
                 let outcome = carry_out(run, ask, &world).await;
                 let _ = inbox.send(Message::Answer(run, wait, Answer::Effect(outcome)));
             });
-            return Pending::Effect(Some(task.abort_handle()));
+            return Pending::Effect(Some(task.abort_handle()), counts);
         };
         let refused = match &ask.what {
             What::Effect { request, .. } => Performer::admit(request, &world.allow).err(),
@@ -87,11 +89,11 @@ impl Hands {
         let answer = match refused.map_or_else(|| mocks.answer(run, &ask), |it| Mocked::Answer(Answer::Effect(Err(it))))
         {
             Mocked::Answer(answer) => answer,
-            Mocked::Never => return Pending::Effect(None),
+            Mocked::Never => return Pending::Effect(None, counts),
             Mocked::Perform => Answer::Effect(runtime.block_on(carry_out(run, ask, &world))),
         };
         let _ = inbox.send(Message::Answer(run, wait, answer));
-        Pending::Effect(None)
+        Pending::Effect(None, counts)
     }
 
     /// Removes the folder that a run made for itself.

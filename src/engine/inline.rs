@@ -20,7 +20,7 @@ use super::log::{Log, Writer};
 use super::programs::Programs;
 use super::shared::{AfterCommit, Shared};
 use super::worker::{Message, Worker};
-use super::{deploy, timekeeper};
+use super::{deploy, gather, timekeeper};
 use crate::effect::Performer;
 use crate::script::fiber::StackPool;
 use crate::store::Store;
@@ -70,6 +70,13 @@ impl Tools {
     }
 }
 
+impl Tools {
+    /// The same; scripts note which of their branches are taken.
+    pub fn marking() -> Self {
+        Self { programs: Rc::new(RefCell::new(Programs::marked())), ..Self::new() }
+    }
+}
+
 impl Default for Tools {
     fn default() -> Self {
         Self::new()
@@ -99,8 +106,12 @@ impl Inline {
         let options = Options { workers: 1, clock: Arc::clone(&clock) as Arc<dyn Clock>, ..options };
         let (log, write) = Log::inline(Arc::clone(&store));
         let (inbox, messages) = mpsc::unbounded_channel();
-        let hands = Hands::mocked(Performer::new(options.limits), Rc::clone(&mocks));
+        let hands = Hands::mocked(Performer::new(options.limits).with_mail(options.mail.clone()), Rc::clone(&mocks));
         let shared = Shared::new(store, log, options, vec![inbox.clone()]);
+        // No earlier process can be at work on the store: what it left may be started at once.
+        if let Err(error) = shared.gathered.load(&*shared.store) {
+            tracing::warn!("gathered events cannot be read: {error}");
+        }
         let writer = write(Box::new(AfterCommit(Arc::clone(&shared))));
         let worker = Worker::new(0, Arc::clone(&shared), inbox, hands, tools);
         Self { handle: Handle::of(Arc::clone(&shared)), shared, worker, messages, writer, clock, mocks }
@@ -155,6 +166,7 @@ impl Inline {
                 self.worker.take(message);
             }
             timekeeper::wake_due(&self.shared);
+            gather::work(&self.shared);
             let is_due = self.worker.next_timer().is_some_and(|due| due <= self.clock.elapsed());
             if !wrote && !told && !is_due && !self.worker.is_ready() && !self.shared.log.is_behind() {
                 return true;
@@ -168,7 +180,9 @@ impl Inline {
         let now = self.now();
         let passed = self.clock.elapsed();
         let timer = self.worker.next_timer().map(|due| now.plus(due.saturating_sub(passed)));
-        timer.into_iter().chain(self.shared.timeline.first()).min()
+        let told = self.shared.reminders.first();
+        let gathered = self.shared.gathered.next_due();
+        timer.into_iter().chain(self.shared.timeline.first()).chain(told).chain(gathered).min()
     }
 
     /// Lets time pass up to the next wake-up, or to `until` where that comes first, and does what is due.

@@ -8,10 +8,16 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod after;
 mod allowed;
 mod announce;
+mod causes;
+mod closures;
+mod decide;
 mod deploy;
 mod flow;
+pub mod gate;
+mod gather;
 mod handle;
 mod hands;
 mod inline;
@@ -21,20 +27,28 @@ mod park;
 mod pending;
 pub mod people;
 mod programs;
+mod reminders;
+mod renewal;
+mod retention;
 mod shared;
+mod spent;
 mod surroundings;
+mod terms;
 mod timekeeper;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
-pub use deploy::{Deployed, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use decide::{Decision, Received, decide};
+pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use flow::flow;
-pub use handle::{Engine, Error, Handle, Options, Reach, Start, Started, Watch};
+pub use gather::Waiting;
+pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use terms::{OnFailure, Terms};
 
 #[cfg(test)]
 mod tests;

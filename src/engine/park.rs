@@ -11,40 +11,56 @@ use crate::time::Timestamp;
 /// Due times of the next minutes: the store has all of them.
 #[derive(Default)]
 pub(super) struct Timeline {
-    soon: Mutex<BTreeSet<(Timestamp, RunId)>>,
+    soon: Mutex<Soon>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Soon {
+    due: BTreeSet<(Timestamp, RunId)>,
+    /// There is something to look at: the next wait ends at once.
+    is_woken: bool,
 }
 
 impl Timeline {
     pub(super) fn add(&self, at: Timestamp, run: RunId) {
-        held(&self.soon).insert((at, run));
+        let mut soon = held(&self.soon);
+        soon.due.insert((at, run));
+        soon.is_woken = true;
+        drop(soon);
         self.changed.notify_one();
     }
 
     pub(super) fn wake(&self) {
+        held(&self.soon).is_woken = true;
         self.changed.notify_one();
     }
 
     /// When the first one is due.
     pub(super) fn first(&self) -> Option<Timestamp> {
-        held(&self.soon).first().map(|(at, _)| *at)
+        held(&self.soon).due.first().map(|(at, _)| *at)
     }
 
     /// Takes what is due.
     pub(super) fn take(&self, now: Timestamp) -> Vec<RunId> {
         let mut soon = held(&self.soon);
-        let later = soon.split_off(&(Timestamp(now.0 + 1), RunId(uuid::Uuid::nil())));
-        std::mem::replace(&mut *soon, later).into_iter().map(|(_, run)| run).collect()
+        let later = soon.due.split_off(&(Timestamp(now.0 + 1), RunId(uuid::Uuid::nil())));
+        std::mem::replace(&mut soon.due, later).into_iter().map(|(_, run)| run).collect()
     }
 
-    /// Waits until the first one is due, something is added, or `most` has passed.
+    /// Waits until the first one is due, something was added since the last wait, or `most` has passed.
     pub(super) fn wait(&self, now: Timestamp, most: Duration) {
-        let soon = held(&self.soon);
-        let next = soon.first().map_or(most, |(at, _)| at.since(now).min(most));
-        if next.is_zero() {
-            return;
+        let mut soon = held(&self.soon);
+        let next = soon.due.first().map_or(most, |(at, _)| at.since(now).min(most));
+        if !next.is_zero() {
+            let asleep = |soon: &mut Soon| !soon.is_woken;
+            soon = self
+                .changed
+                .wait_timeout_while(soon, next, asleep)
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .0;
         }
-        drop(self.changed.wait_timeout(soon, next).unwrap_or_else(std::sync::PoisonError::into_inner));
+        soon.is_woken = false;
     }
 }
 

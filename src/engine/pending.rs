@@ -6,19 +6,37 @@ use tokio::task::AbortHandle;
 
 use super::people::Directory;
 use super::shared::Shared;
-use crate::host::session::{Answer, Ask, EventSeen};
+use crate::host::session::{Answer, Ask, EventSeen, What};
 use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
-use crate::store::{EventFilter, Status, Subscription};
+use crate::store::{Event, EventFilter, Status, Subscription};
 use crate::task::{self, Task};
 use crate::time::Timestamp;
+
+/// Whether an effect that is on its way counts as time spent running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counts {
+    Yes,
+    /// A poll of `wait_until`, which is a wait.
+    No,
+}
+
+impl Counts {
+    pub(super) fn of(ask: &Ask) -> Self {
+        // Only a poll has no key of its own.
+        match &ask.what {
+            What::Effect { key, .. } if key.is_empty() => Self::No,
+            _ => Self::Yes,
+        }
+    }
+}
 
 /// One wait.
 pub(super) enum Pending {
     /// Not started: the log has to be durable up to this number first.
     Held(Ask),
     /// On its way; without a handle where nothing of it can be given up.
-    Effect(Option<AbortHandle>),
+    Effect(Option<AbortHandle>, Counts),
     Until {
         due: Timestamp,
         retry_of: Option<Arc<str>>,
@@ -46,6 +64,15 @@ pub(super) enum Pending {
 }
 
 impl Pending {
+    /// The run is busy with it, rather than waiting.
+    pub(super) fn is_running(&self) -> bool {
+        match self {
+            Self::Held(ask) => Counts::of(ask) == Counts::Yes,
+            Self::Effect(_, counts) => *counts == Counts::Yes,
+            _ => false,
+        }
+    }
+
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Until { due, .. } => Some(*due),
@@ -89,7 +116,7 @@ impl Pending {
         };
         match self {
             Self::Held(ask) => format!("the disk{}", place(ask)),
-            Self::Effect(_) => "a service".to_owned(),
+            Self::Effect(..) => "a service".to_owned(),
             Self::Start => "a workflow to start".to_owned(),
             Self::Until { due, retry_of: Some(error), ask } => {
                 format!("the next attempt at {due}, after: {error}{}", place(ask))
@@ -113,7 +140,8 @@ impl Pending {
 pub(super) fn event_answer(shared: &Shared, filter: &EventFilter, due: Option<Timestamp>) -> Option<Answer> {
     match shared.store.next_event(filter) {
         Ok(Some(event)) if due.is_none_or(|due| event.at < due) => {
-            Some(Answer::Event(Some(EventSeen { seq: event.seq, id: event.id, payload: event.payload, at: event.at })))
+            let Event { seq, id, key, payload, at, .. } = event;
+            Some(Answer::Event(Some(EventSeen { seq, id, key, payload, at })))
         }
         Ok(_) => due.filter(|due| *due <= shared.now()).map(|_| Answer::Event(None)),
         Err(error) => {
@@ -135,7 +163,7 @@ pub(super) fn task_is_over(shared: &Shared, task: TaskId) -> bool {
 }
 
 pub(super) fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
-    let row = match shared.store.run(child) {
+    let row = match shared.store.newest(child) {
         Ok(row) => row,
         Err(error) => {
             tracing::warn!("run {child} cannot be read: {error}");
@@ -153,6 +181,7 @@ pub(super) fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
         return Some(Answer::Child(Ok(row.output.unwrap_or_default())));
     }
     let inner = row.error.as_ref().map(Payload::to_json).unwrap_or_default();
+    let child = row.id;
     let message = format!(
         "run {child} of `{}` {}: {}",
         row.workflow,

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::activation::Explain;
 use super::deploy;
 use super::shared::Shared;
 use super::surroundings::Settings;
+use super::terms::Terms;
+use crate::host::rules::Rules;
 use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::program::Prepared;
@@ -25,16 +26,28 @@ pub(super) struct Loaded {
     pub(super) prepared: Prepared,
     pub(super) allow: Rc<crate::effect::Allow>,
     pub(super) explain: Explain,
-    pub(super) deadline: Option<Duration>,
+    pub(super) rules: Rc<Rules>,
+    pub(super) terms: Rc<Terms>,
 }
 
 /// Compiled once a worker, by version and the settings that the declaration read.
-#[derive(Default)]
 pub(super) struct Programs {
     all: HashMap<ProgramKey, Loaded>,
+    rewrite: fn(rhai::AST) -> rhai::AST,
+}
+
+impl Default for Programs {
+    fn default() -> Self {
+        Self { all: HashMap::new(), rewrite: crate::script::rewrite::rewrite }
+    }
 }
 
 impl Programs {
+    /// Programs that note which of their branches are taken.
+    pub(super) fn marked() -> Self {
+        Self { rewrite: crate::script::rewrite::marks::rewrite_marked, ..Self::default() }
+    }
+
     pub(super) fn load(
         &mut self,
         shared: &Shared,
@@ -51,7 +64,8 @@ impl Programs {
         let told = |faults: Vec<crate::diag::Diagnostic>| {
             faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
         };
-        let (program, constants, declaration) = deploy::declare(engine, &bundle, &fixed(settings)).map_err(told)?;
+        let (program, constants, declaration) =
+            deploy::declare_with(engine, &bundle, &fixed(settings), self.rewrite).map_err(told)?;
         let prepared = if key.2.is_empty() {
             program.prepare(engine, &constants)
         } else {
@@ -63,8 +77,8 @@ impl Programs {
         }
         let engine = Rc::clone(engine);
         let explain: Explain = Rc::new(move |error| program.diagnose(&engine, error, &crate::host::catalog::catalog()));
-        let deadline = declaration.deadline;
-        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, deadline };
+        let (rules, terms) = (Rc::new(Rules::of(&declaration)), Rc::new(Terms::of(&declaration)));
+        let loaded = Loaded { prepared, allow: Rc::new(declaration.allow), explain, rules, terms };
         self.all.insert(key, loaded.clone());
         Ok(loaded)
     }
@@ -80,7 +94,7 @@ fn stand_in(
 }
 
 /// The settings that a run was accepted with.
-fn fixed(settings: &Payload) -> Arc<dyn Settings> {
+pub(super) fn fixed(settings: &Payload) -> Arc<dyn Settings> {
     let map: BTreeMap<String, serde_json::Value> = serde_json::from_str(settings.text()).unwrap_or_default();
     let payloads = map.into_iter().map(|(name, value)| (name, Payload::from_text(value.to_string())));
     Arc::new(payloads.collect::<BTreeMap<_, _>>())

@@ -8,15 +8,18 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::announce::announce;
 use super::deploy::Deployed;
+use super::gather::Gathered;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
+use super::reminders::Reminders;
+use super::renewal::Renewals;
 use super::worker::Message;
 use crate::id::{RunId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, Error, PROGRESS, Run, Status, Store};
+use crate::store::{Applied, Change, End, Error, PROGRESS, Run, Status, Store};
 
 /// A step that has begun: for those who watch; nothing is durable of it.
 #[derive(Clone, Debug)]
@@ -43,6 +46,9 @@ pub enum Notice {
     /// The disk is full, or the store failed: this is what it said.
     Trouble(Arc<str>),
 }
+
+/// Closures that are asked at once: a few hold up no other, many would hold up the workers.
+const ASKING_MOST: usize = 4;
 
 /// Values that runs of this node have set and that are not durable yet, over the store.
 #[derive(Default)]
@@ -79,6 +85,11 @@ pub(super) struct Shared {
     /// Those who wait for the end of a run.
     pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
     pub(super) timeline: Timeline,
+    pub(super) gathered: Gathered,
+    /// Closures of triggers that are asked beside the workers: each may take a second of a core.
+    pub(super) asking: tokio::sync::Semaphore,
+    pub(super) reminders: Reminders,
+    pub(super) renewals: Renewals,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -120,6 +131,10 @@ impl Shared {
             ends: Mutex::default(),
             waiters: Mutex::default(),
             timeline: Timeline::default(),
+            gathered: Gathered::default(),
+            asking: tokio::sync::Semaphore::new(ASKING_MOST),
+            reminders: Reminders::default(),
+            renewals: Renewals::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -281,6 +296,10 @@ impl AfterCommit {
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
                 shared.own(run.id);
+                if let Some(sla) = run.sla.as_ref().filter(|sla| super::timekeeper::is_soon(shared, sla.at)) {
+                    shared.reminders.add(sla.at, run.id);
+                    shared.timeline.wake();
+                }
                 if run.owner.as_deref() == Some(&*shared.options.node) {
                     shared.activate((**run).clone());
                 } else if let Some(at) = run.wake_at {
@@ -288,7 +307,8 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Changed(run.id));
             }
-            (Change::Emit { event, .. }, Applied::Emitted { fresh: true, woken, .. }) => {
+            (Change::Emit { event, gather, .. }, Applied::Emitted { fresh: true, woken, seq }) => {
+                shared.gathered.add(gather, *seq, event.at);
                 let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
                 for run in waiting {
                     shared.wake(run);
@@ -301,6 +321,9 @@ impl AfterCommit {
                 for run in runs {
                     claiming.remove(run);
                 }
+            }
+            (Change::Finish { run, end: End { continued_as: Some(next), .. }, .. }, Applied::Ended { .. }) => {
+                self.go_on(*run, *next);
             }
             (Change::Finish { run, end, .. }, Applied::Ended { parent }) => {
                 let waiting = held(&shared.ends).remove(run).unwrap_or_default();
@@ -315,9 +338,11 @@ impl AfterCommit {
                 }
                 shared.notify(Notice::Ended(*run, end.status));
             }
-            (Change::Cancel { run, .. }, Applied::Done) | (Change::Park { run, .. }, Applied::Ready) => {
-                shared.wake(*run);
+            (Change::Cancel { run, .. }, Applied::Done) => {
+                let newest = shared.store.newest(*run).ok().flatten();
+                shared.wake(newest.map_or(*run, |newest| newest.id));
             }
+            (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
             (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
             (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
                 announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));
@@ -332,17 +357,34 @@ impl AfterCommit {
             (Change::Append { run, .. } | Change::Park { run, .. }, Applied::Done) => {
                 shared.notify(Notice::Changed(*run));
             }
-            (Change::Append { run, .. } | Change::Park { run, .. } | Change::Finish { run, .. }, Applied::Refused) => {
-                self.lost(*run);
-            }
+            (
+                Change::Append { run, epoch, .. } | Change::Park { run, epoch, .. } | Change::Finish { run, epoch, .. },
+                Applied::Refused,
+            ) => self.lost(*run, *epoch),
             _ => {}
         }
     }
 
+    /// Another run goes on in a run's place: who waits for the one waits for the other.
+    fn go_on(&self, run: RunId, next: RunId) {
+        let shared = &self.0;
+        let mut ends = held(&shared.ends);
+        let waiting = ends.remove(&run).unwrap_or_default();
+        ends.entry(next).or_default().extend(waiting);
+        drop(ends);
+        let mut waiters = held(&shared.waiters);
+        let waiting = waiters.remove(&run).unwrap_or_default();
+        waiters.entry(next).or_default().extend(waiting);
+        drop(waiters);
+        shared.notify(Notice::Ended(run, Status::Completed));
+        // It may have been cancelled in its predecessor's last moment; and it may have ended before it was waited for.
+        shared.wake(next);
+    }
+
     /// Another node owns the run now: what this one has in motion of it goes.
-    fn lost(&self, run: RunId) {
+    fn lost(&self, run: RunId, epoch: u64) {
         if let Some(worker) = held(&self.0.routes).get(&run) {
-            let _ = self.0.workers[*worker].send(Message::Lost(run));
+            let _ = self.0.workers[*worker].send(Message::Lost(run, epoch));
         }
     }
 }

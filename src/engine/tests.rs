@@ -1,6 +1,7 @@
 //! Whole runs through the engine, on the memory store.
 
 mod tasks;
+mod triggers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod gate;
+mod options;
+
 /// An engine with one script, over a store.
 struct Bench {
     engine: Engine,
@@ -21,9 +25,13 @@ struct Bench {
 
 impl Bench {
     fn new(store: Arc<dyn Store>, scripts: &[(&str, &str)]) -> Self {
+        Self::with(store, scripts, |options| options)
+    }
+
+    fn with(store: Arc<dyn Store>, scripts: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = Options { evict_after: Duration::from_millis(50), workers: 2, ..Options::new(folder.path()) };
-        let engine = Engine::start(store, options);
+        let engine = Engine::start(store, change(options));
         let bench = Self { engine, _folder: folder };
         for (name, text) in scripts {
             bench.deploy(name, text);

@@ -1,10 +1,12 @@
-//! The thread that wakes runs which wait outside of memory.
+//! The thread that wakes runs which wait outside of memory, and does what is done now and then.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::retention::Versions;
 use super::shared::Shared;
+use super::{reminders, renewal, retention};
 use crate::time::Timestamp;
 
 /// How far ahead due times are held in memory.
@@ -15,21 +17,36 @@ const PERIOD: Duration = Duration::from_mins(1);
 const MOST: usize = 100_000;
 /// Runs claimed by one commit.
 const BATCH: usize = 512;
+/// Between two looks whether more runs can be tried on a new version.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut asked: Option<Duration> = None;
+    let mut pruned: Option<Duration> = None;
     while !shared.closing.load(Ordering::Relaxed) {
         let elapsed = shared.options.clock.elapsed();
         if asked.is_none_or(|at| elapsed.saturating_sub(at) >= PERIOD) {
             asked = Some(elapsed);
             load(shared, shared.now().plus(HORIZON));
         }
+        if pruned.is_none_or(|at| elapsed.saturating_sub(at) >= retention::PERIOD) {
+            // The scripts are loaded after the start.
+            retention::prune(shared, if pruned.is_none() { Versions::Stay } else { Versions::Go });
+            pruned = Some(elapsed);
+        }
         wake_due(shared);
-        shared.timeline.wait(shared.now(), PERIOD);
+        let most = if renewal::round(shared) { RENEWAL_PAUSE } else { PERIOD };
+        let now = shared.now();
+        shared.timeline.wait(now, most.min(shared.reminders.pause(now)));
     }
 }
 
-/// Puts runs in motion that are due.
+/// Whether something due then is held in memory.
+pub(super) fn is_soon(shared: &Shared, at: Timestamp) -> bool {
+    at <= shared.now().plus(HORIZON)
+}
+
+/// Puts runs in motion that are due, and tells of those that are open for too long.
 pub(super) fn wake_due(shared: &Shared) {
     let mut due = Vec::new();
     for run in shared.timeline.take(shared.now()) {
@@ -38,10 +55,12 @@ pub(super) fn wake_due(shared: &Shared) {
     for batch in due.chunks(BATCH) {
         shared.claim(batch.to_vec());
     }
+    reminders::tell(shared);
 }
 
 /// Takes over the due times that the store has.
 pub(super) fn load(shared: &Shared, until: Timestamp) {
+    reminders::load(shared, until, MOST);
     match shared.store.due(until, MOST) {
         Ok(due) => due.into_iter().for_each(|(at, run)| shared.timeline.add(at, run)),
         Err(error) => tracing::warn!("due times cannot be read: {error}"),

@@ -13,14 +13,18 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::activation::{Activation, Input, Progress};
+use super::after::Ending;
 use super::hands::Hands;
 use super::inline::Tools;
 use super::log::Item;
 use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
+use super::spent::{Meter, TIMEOUT};
+use super::terms::Terms;
 use super::world::RunWorld;
 use crate::effect::Performer;
+use crate::host::mailbox::Mailbox;
 use crate::host::session::{Answer, Ask, Facts, Session, WaitId, What};
 use crate::id::RunId;
 use crate::journal::{Entry, decode_segment};
@@ -40,8 +44,8 @@ pub(super) enum Message {
     Answer(RunId, WaitId, Answer),
     /// Everything up to this number of the log is durable.
     Durable(u64),
-    /// Another node owns it now.
-    Lost(RunId),
+    /// The claim with this epoch is lost: another node owns the run now.
+    Lost(RunId, u64),
     /// Drop everything and end.
     Close,
 }
@@ -61,6 +65,8 @@ struct Motion {
     idle_since: Duration,
     /// When it must have ended.
     deadline: Option<Timestamp>,
+    meter: Meter,
+    terms: Rc<Terms>,
 }
 
 impl Motion {
@@ -93,7 +99,7 @@ pub(super) fn run(
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let hands = Hands::real(Performer::new(shared.options.limits));
+    let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
     let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }
@@ -192,7 +198,7 @@ impl Worker {
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
             Message::Durable(number) => self.release(number),
-            Message::Lost(run) => self.lose(run),
+            Message::Lost(run, epoch) => self.lose(run, epoch),
             Message::Close => {}
         }
     }
@@ -223,31 +229,37 @@ impl Worker {
     fn refuse(&self, row: &Run, problem: &str) {
         let error =
             Payload::from_json(&serde_json::json!({ "kind": "script", "message": problem, "retryable": false }));
-        let end = End {
-            status: Status::Failed,
-            output: None,
-            error: Some(error),
-            rollback: Rollback::None,
-            at: self.shared.now(),
-        };
+        let end = self.stopped(Status::Failed, error);
+        // What its own version lays down is not known; what the workflow does now is nearest to it.
+        let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
+        let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms };
+        ending.write(row.epoch, Vec::new(), end);
         held(&self.shared.routes).remove(&row.id);
-        self.shared.log.send(Item { changes: vec![Change::Finish { run: row.id, epoch: row.epoch, end }], done: None });
+    }
+
+    fn stopped(&self, status: Status, error: Payload) -> End {
+        let (rollback, at) = (Rollback::None, self.shared.now());
+        End { status, output: None, error: Some(error), rollback, at, continued_as: None, expires_at: None }
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
-        let Loaded { prepared, allow, explain, deadline } =
-            self.programs.borrow_mut().load(&self.shared, &self.engine, &row.version, &row.settings, stood_for)?;
         let journal = self.journal(row.id)?;
+        let moved = super::renewal::renew(&self.shared, row, &journal);
+        let row = moved.as_ref().unwrap_or(row);
+        let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
+        let Loaded { prepared, allow, explain, rules, terms } =
+            self.programs.borrow_mut().load(&self.shared, &self.engine, &row.version, &row.settings, stood_for)?;
         let guard = Guard::new(self.shared.options.script_limits());
         let folder = self.shared.options.workspace.join(&*row.workflow);
         let world = Rc::new(RunWorld {
             shared: Arc::clone(&self.shared),
             run: row.id,
             workflow: Arc::clone(&row.workflow),
+            mailbox: row.mailbox_of(),
             epoch: row.epoch,
             performer: self.hands.performer().at(folder),
             allow: Rc::clone(&allow),
+            depth: (super::causes::depth_of(&row.trigger), row.created_at),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
         });
@@ -257,7 +269,10 @@ impl Worker {
             version: row.version.clone(),
             accepted_at: row.created_at,
             trigger: row.trigger.clone(),
+            mailbox: row.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
+            rules,
         };
+        let meter = Meter::new(terms.timeout, &journal);
         let fresh = journal.is_empty();
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
         if fresh {
@@ -270,8 +285,9 @@ impl Worker {
             session.replay.borrow_mut().append(started);
         }
         let activation = Activation::new(session, Rc::clone(&self.pool), prepared, &row.input, explain);
-        let deadline = deadline.map(|deadline| row.created_at.plus(deadline));
-        Ok(Motion { activation, world, waits: BTreeMap::new(), parked: false, idle_since: Duration::ZERO, deadline })
+        let deadline = terms.deadline.map(|deadline| row.created_at.plus(deadline));
+        let (waits, idle_since) = (BTreeMap::new(), Duration::ZERO);
+        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms })
     }
 
     fn journal(&self, run: RunId) -> Result<Vec<Entry>, String> {
@@ -319,8 +335,10 @@ impl Worker {
         }
     }
 
-    fn lose(&mut self, run: RunId) {
-        if self.motions.remove(&run).is_some() {
+    fn lose(&mut self, run: RunId, epoch: u64) {
+        // A later claim of this very node is another matter.
+        if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
+            self.motions.remove(&run);
             tracing::warn!("run {run} belongs to another node now");
             held(&self.shared.routes).remove(&run);
         }
@@ -331,6 +349,8 @@ impl Worker {
         let now = self.shared.now();
         let Some(motion) = self.motions.get_mut(&run) else { return false };
         let progress = motion.activation.advance(now);
+        self.measure(run, matches!(progress, Progress::Sliced));
+        let Some(motion) = self.motions.get_mut(&run) else { return false };
         for wait in motion.activation.take_aborted() {
             Self::abort(&self.shared, motion, wait);
         }
@@ -352,15 +372,28 @@ impl Worker {
                 for ask in motion.activation.take_asks() {
                     self.ask(run, ask);
                 }
+                self.measure(run, false);
                 self.maybe_park(run);
                 self.motions.get(&run).is_some_and(|motion| motion.activation.can_advance())
             }
         }
     }
 
+    /// Follows the time that a run spends running; `computes` while its script is not done with its turn.
+    fn measure(&mut self, run: RunId, computes: bool) {
+        let now = self.shared.options.clock.elapsed();
+        let Some(motion) = self.motions.get_mut(&run) else { return };
+        let is_live = motion.activation.session().replay.borrow().is_live();
+        let is_running =
+            is_live && (computes || motion.activation.can_advance() || motion.waits.values().any(Pending::is_running));
+        if let Some(over) = motion.meter.set_running(is_running, now) {
+            self.timers.push(Reverse((over, run, TIMEOUT)));
+        }
+    }
+
     fn abort(shared: &Shared, motion: &mut Motion, wait: WaitId) {
         match motion.waits.remove(&wait) {
-            Some(Pending::Effect(Some(handle))) => handle.abort(),
+            Some(Pending::Effect(Some(handle), _)) => handle.abort(),
             Some(Pending::Child { run, attached: true, .. }) => {
                 let reason = serde_json::json!({ "kind": "cancelled", "message": "the run that waited for it does not any more" });
                 let change = Change::Cancel { run, reason: Payload::from_json(&reason) };
@@ -377,14 +410,34 @@ impl Worker {
             Self::abort(&self.shared, &mut motion, wait);
         }
         self.unsubscribe(run, &motion);
+        let depth = motion.world.deeper(end.at);
+        // Where the run goes on as another, the chain has not ended.
+        let (starts, refused) = match end.continued_as {
+            Some(_) => (Vec::new(), None),
+            None => super::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth),
+        };
         let session = motion.activation.session();
-        let acts = std::mem::take(&mut *session.acts.borrow_mut());
+        if let Some(problem) = refused {
+            session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));
+        }
+        let acts = session.take_acts();
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
         let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
-        changes.extend(super::handle::starts_after(&self.shared, run, &motion.world.workflow, &end));
-        changes.push(Change::Finish { run, epoch: motion.world.epoch, end });
+        changes.extend(starts);
+        let ending = Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms };
+        if let Some(next) = session.continuing.take().filter(|next| end.continued_as == Some(next.run)) {
+            match ending.continuation(&next, session.mailbox.borrow().clone()) {
+                Ok(start) => changes.push(start),
+                // The store cannot be read. Nothing of the end is written: it is made again after the restart.
+                Err(problem) => {
+                    tracing::error!("run {run} cannot go on as another: {problem}");
+                    return;
+                }
+            }
+        }
+        // From here on a wake-up claims the run; the claim stands behind the end in the log.
+        ending.write(motion.world.epoch, changes, end);
         held(&self.shared.routes).remove(&run);
-        self.shared.log.send(Item { changes, done: None });
         self.hands.remove_temp(run, motion.world.performer.clone());
     }
 
@@ -406,11 +459,10 @@ impl Worker {
     fn hold(&mut self, run: RunId, status: Status, error: &serde_json::Value) {
         let Some(motion) = self.motions.remove(&run) else { return };
         self.unsubscribe(run, &motion);
-        let error = Some(Payload::from_json(error));
-        let end = End { status, output: None, error, rollback: Rollback::None, at: self.shared.now() };
-        held(&self.shared.routes).remove(&run);
+        let end = self.stopped(status, Payload::from_json(error));
         let change = Change::Finish { run, epoch: motion.world.epoch, end };
         self.shared.log.send(Item { changes: vec![change], done: None });
+        held(&self.shared.routes).remove(&run);
     }
 
     fn ask(&mut self, run: RunId, ask: Ask) {
@@ -440,7 +492,8 @@ impl Worker {
                 if let Some(due) = due {
                     self.arm(run, wait, due);
                 }
-                Pending::Event { filter: EventFilter { name, key, run: Some(run), after, since }, due, ask }
+                let mailbox = self.motions.get(&run).map(|motion| motion.world.mailbox);
+                Pending::Event { filter: EventFilter { name, key, run: mailbox, after, since }, due, ask }
             }
             What::Child { run: child, workflow, attached } => {
                 held(&self.shared.ends).entry(child).or_default().push(run);
@@ -532,6 +585,13 @@ impl Worker {
                 self.ready.push_back(run);
                 continue;
             }
+            if wait == TIMEOUT {
+                if let Some(reason) = motion.meter.over(elapsed) {
+                    motion.activation.push(Input::Cancel(reason));
+                    self.ready.push_back(run);
+                }
+                continue;
+            }
             let answer = match motion.waits.get(&wait) {
                 Some(Pending::Task { .. }) => {
                     self.fire_task(run, wait);
@@ -555,7 +615,7 @@ impl Worker {
         let elapsed = self.shared.options.clock.elapsed();
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
-        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(_) | Pending::Effect(_) | Pending::Start));
+        let busy = motion.waits.values().any(|p| matches!(p, Pending::Held(_) | Pending::Effect(..) | Pending::Start));
         let wake_at = motion.wake_at();
         if busy
             || motion.waits.is_empty()
@@ -626,7 +686,8 @@ impl Worker {
             Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
             _ => false,
         });
-        if missed {
+        let facts = &motion.activation.session().facts;
+        if missed || super::renewal::target(&self.shared, &facts.workflow, run, &facts.version).is_some() {
             self.shared.claim(vec![run]);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::causes;
 use super::hands::Mocks;
 use super::links::EventLink;
 use super::log::Item;
@@ -27,9 +28,13 @@ pub(super) struct RunWorld {
     pub(super) shared: Arc<Shared>,
     pub(super) run: RunId,
     pub(super) workflow: Arc<str>,
+    /// Whose events it sees: its own, or those of its chain.
+    pub(super) mailbox: RunId,
     pub(super) epoch: u64,
     pub(super) performer: Performer,
     pub(super) allow: Rc<Allow>,
+    /// How many runs started each other until this one, and when it was accepted.
+    pub(super) depth: (u32, Timestamp),
     /// What answers in place of the outside, in tests.
     pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
@@ -78,6 +83,19 @@ impl World for RunWorld {
         })
     }
 
+    fn may_start(&self, at: Option<Timestamp>) -> Result<(), Payload> {
+        let problem = causes::too_deep(self.deeper(at.unwrap_or_else(|| self.shared.now())), "the start");
+        problem.map_or(Ok(()), |problem| Err(self.refused(&problem)))
+    }
+
+    fn may_emit(&self, name: &str) -> Result<(), Payload> {
+        let problem = causes::too_deep(self.deeper(self.shared.now()), &format!("the event `{name}`"));
+        match problem.filter(|_| causes::starts_something(&self.shared, name)) {
+            Some(problem) => Err(self.refused(&problem)),
+            None => Ok(()),
+        }
+    }
+
     fn known_people(&self, names: &[Arc<str>]) -> Result<(), String> {
         self.shared.options.people.known(names)
     }
@@ -90,11 +108,14 @@ impl World for RunWorld {
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
         let starting = held(&self.shared.starting).contains(&run);
-        let row = self.shared.store.run(run).map_err(|e| e.to_string())?;
+        let row = self.shared.store.newest(run).map_err(|e| e.to_string())?;
         Ok(row.map(|run| run.status.name()).or(starting.then_some(Status::Queued.name())))
     }
 
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32) {
+        if let Some(mocks) = &self.mocks {
+            memory::uncounted(|| mocks.begun(&self.workflow, name));
+        }
         if self.shared.watching.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             let begun = Begun { run: self.run, name: name.into(), position: position.clone(), line };
             self.shared.notify(Notice::Begun(begun));
@@ -119,6 +140,17 @@ fn error(kind: &str, message: &str, faults: &serde_json::Value) -> Payload {
 }
 
 impl RunWorld {
+    /// The depth of what this run starts at that time.
+    pub(super) fn deeper(&self, at: Timestamp) -> u32 {
+        causes::deeper(self.depth.0, self.depth.1, at)
+    }
+
+    /// The error of a start that would make the chain too long; said in the log, too.
+    fn refused(&self, problem: &str) -> Payload {
+        tracing::error!("run {} of workflow `{}`: {problem}", self.run, self.workflow);
+        error("limit", problem, &json!(null))
+    }
+
     /// What a batch of this run writes.
     pub(super) fn changes(&self, batch: &Batch) -> Vec<Change> {
         let mut changes = Vec::with_capacity(1 + batch.acts.len());
@@ -142,9 +174,7 @@ impl RunWorld {
             Act::Emit { id, name, key, payload } => {
                 let now = self.shared.now();
                 let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
-                let starts = super::handle::starts_by_event(&self.shared, &event);
-                changes.push(Change::Emit { event, dedupe_until: now.plus(EVENT_REPEATS) });
-                changes.extend(starts);
+                changes.extend(causes::emission(&self.shared, event, self.deeper(now)));
             }
             Act::OpenTask(task) => changes.push(Change::OpenTask { epoch: self.epoch, task }),
             Act::CloseTask { task } => changes.push(Change::CloseTask { task, at: self.shared.now() }),
@@ -162,9 +192,13 @@ impl RunWorld {
     pub(super) fn start(&self, start: &ChildStart) -> Option<Change> {
         let deployed = self.shared.deployed(&start.workflow)?;
         let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
-        let trigger = Payload::from_json(&json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow }));
         let now = self.shared.now();
         let later = start.at.filter(|at| *at > now);
+        let depth = self.deeper(later.unwrap_or(now));
+        let mut trigger = json!({ "kind": "workflow", "run": self.run, "workflow": &*self.workflow });
+        if depth > 0 {
+            trigger["depth"] = depth.into();
+        }
         let run = Run {
             id: start.run,
             workflow: Arc::clone(&start.workflow),
@@ -174,7 +208,7 @@ impl RunWorld {
             input,
             output: None,
             error: None,
-            trigger,
+            trigger: Payload::from_json(&trigger),
             parent: start.attached.then_some(self.run),
             key: start.key.clone(),
             priority: start.priority,
@@ -189,6 +223,11 @@ impl RunWorld {
             charged: 0,
             owner: later.is_none().then(|| Arc::clone(&self.shared.options.node)),
             epoch: 1,
+            chain: None,
+            continued_as: None,
+            mailbox: None,
+            sla: deployed.terms.sla_of_run(now),
+            expires_at: None,
         };
         let dedupe = start.key.as_ref().map(|key| Dedupe {
             scope: format!("workflow:{}", start.workflow).into(),

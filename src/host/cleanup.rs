@@ -135,6 +135,11 @@ impl Frames {
         self.all.get(&id).is_some_and(|frame| frame.items.iter().any(|item| leaving.runs(item.kind)))
     }
 
+    /// Whether anything would be undone if the run failed now.
+    pub fn has_compensations(&self) -> bool {
+        self.all.values().flat_map(|frame| &frame.items).any(|item| item.kind == Kind::Rollback)
+    }
+
     /// Forgets a scope.
     pub fn close(&mut self, id: FrameId) {
         if id == FrameId::ROOT {

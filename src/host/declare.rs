@@ -25,6 +25,7 @@ use crate::effect::Allow;
 use crate::payload::Payload;
 use crate::script::value;
 
+pub(crate) use triggers::BATCH_MOST;
 pub use triggers::{Trigger, TriggerKind};
 
 /// What a file declares.
@@ -50,6 +51,8 @@ pub struct Declaration {
     pub std: bool,
     /// The default retry policy of all steps, checked, as it was written.
     pub retry: Option<Dynamic>,
+    /// The same, as it is carried out.
+    pub(super) policy: Option<super::policy::Policy>,
     /// Time spent running, waits excluded.
     pub timeout: Option<Duration>,
     /// From acceptance, waits included.
@@ -72,6 +75,23 @@ pub struct Declaration {
     pub triggers: Vec<Trigger>,
     /// Settings that were read, by name; defaults are not among them.
     pub settings: BTreeMap<String, Payload>,
+}
+
+impl Declaration {
+    /// Takes over what a module of the standard library says that it needs: `#{ http: [hosts], secrets: [names], mail }`.
+    pub fn inherit(&mut self, needs: &Map) -> Result<(), String> {
+        let texts = |key: &str| -> Vec<String> {
+            let list = needs.get(key).and_then(|list| list.read_lock::<rhai::Array>().map(|list| list.to_vec()));
+            list.unwrap_or_default().into_iter().filter_map(|text| text.into_string().ok()).collect()
+        };
+        let theirs = Allow::parse(Some(&texts("http")), &[])?;
+        if let (Some(own), Some(theirs)) = (&mut self.allow.http, theirs.http) {
+            own.extend(theirs);
+        }
+        self.secrets.get_or_insert_default().extend(texts("secrets"));
+        self.allow.mail |= needs.get("mail").is_some_and(|mail| mail.as_bool() == Ok(true));
+        Ok(())
+    }
 }
 
 /// What becomes of open runs when there is a new version.
@@ -130,7 +150,7 @@ pub(super) fn setting(name: &str) -> Option<Dynamic> {
 }
 
 /// Whether the top level of a file is being evaluated.
-fn is_collecting() -> bool {
+pub(super) fn is_collecting() -> bool {
     COLLECTOR.with_borrow(Option::is_some)
 }
 
@@ -180,8 +200,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new("allow.message", "bool or list of string", "publishing messages"),
             Choice::new("allow.ai", "bool or list of string", "asking models"),
             Choice::new("allow.std", "bool", "what imported modules of `std` need"),
-            Choice::new("retry", "retry policy", "the default of all steps"),
-            Choice::new("timeout", "duration", "time spent running, waits excluded"),
+            Choice::new("retry", "retry policy", "the default of steps that have none"),
+            Choice::new(
+                "timeout",
+                "duration",
+                "time spent running: on requests and files, and computing; timers, events, tasks, other runs, polls and the \
+                 pause between attempts do not count",
+            ),
             Choice::new("deadline", "duration", "from acceptance, waits included"),
             Choice::new("sla", "map", "who is told when it takes longer"),
             Choice::new("sla.after", "duration", "longer than this"),
@@ -246,7 +271,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::webhook",
         params: &["path: string", "options: map?"],
         options: &[
-            Choice::new("methods", "list of string", "which are taken; any unless given"),
+            Choice::new("methods", "list of string", "which are taken; `[\"POST\"]` unless given"),
             Choice::new(
                 "verify",
                 "map",
@@ -264,7 +289,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for a request to `/hooks/PATH`.",
+        doc: "Starts a run for a request to `/hooks/PATH`. Closures get `#{ method, path, query, headers, body }`.",
         example: "trigger::webhook(\"orders\", #{ verify: hmac(\"github\", secret(\"hook\")) })",
         call: |call| triggers::declare(call, TriggerKind::Webhook),
         ..Function::BASE
@@ -292,11 +317,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new(
                 "debounce",
                 "duration",
-                "waits until no event has come for so long, and starts one run with the last",
+                "waits until no event with the same correlation key has come for so long, and starts one run with the last",
             ),
-            Choice::new("batch", "map", "one run for several events"),
-            Choice::new("batch.size", "int", "at most so many"),
-            Choice::new("batch.within", "duration", "collects for so long"),
+            Choice::new("batch", "map", "one run with the list of payloads of several events; not with `debounce`"),
+            Choice::new("batch.size", "int", "at most so many; 10,000 unless given"),
+            Choice::new("batch.within", "duration", "collects for so long after the first"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],

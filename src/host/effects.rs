@@ -84,17 +84,21 @@ impl Performance<'_> {
                     }
                 };
             }
+            let began = self.session.now.get();
             let outcome = self.perform(&entry, &key, undo.clone(), again);
+            // When the last attempt began, where that is not when the call did: what lies between was spent waiting.
+            let due = (began != entry.started_at).then_some(began);
             let failure = match outcome {
-                Ok(value) => return self.session.close(entry, value),
+                Ok(value) => return self.session.close(Entry { due, ..entry }, value),
                 Err(failure) => failure,
             };
             let error = self.described(&failure, &entry);
             let Some(due) = self.next(&failure, &error, &entry)? else {
-                return self.session.close(entry, Err(encode_error(&error)));
+                return self.session.close(Entry { due, ..entry }, Err(encode_error(&error)));
             };
             entry.attempt += 1;
-            let waiting = Entry { due: Some(due), detail: Some(encode_error(&error)), ..entry.clone() };
+            let ended_at = self.session.now.get();
+            let waiting = Entry { due: Some(due), detail: Some(encode_error(&error)), ended_at, ..entry.clone() };
             self.session.replay.borrow_mut().append(waiting.clone());
             self.pause(due, &waiting);
             again = false;
@@ -117,7 +121,8 @@ impl Performance<'_> {
     fn intend(&self, entry: &Entry) -> Result<Option<String>, Failure> {
         let undo = self.session.world.prepare(&self.plan.request)?;
         let detail = undo.as_ref().map(|undo| Payload::from_json(&serde_json::Value::from(undo.as_str())));
-        self.session.replay.borrow_mut().append(Entry { detail, ..entry.clone() });
+        let ended_at = self.session.now.get();
+        self.session.replay.borrow_mut().append(Entry { detail, ended_at, ..entry.clone() });
         Ok(undo)
     }
 
@@ -156,7 +161,7 @@ impl Performance<'_> {
         let safe = if self.plan.request.is_repeatable() {
             failure.retryable
         } else {
-            failure.kind == "network" && failure.sent == Sent::No
+            matches!(failure.kind, "network" | "mail") && failure.retryable && failure.sent == Sent::No
         };
         if self.strand.retried.get() || !safe {
             return Ok(None);

@@ -94,6 +94,9 @@ fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         Ok(value) => return value,
         Err(position) => position,
     };
+    if let Err(error) = session.world.may_emit(&name) {
+        return session.close(session.entry(&command, position), Err(error));
+    }
     let id: Arc<str> = match id {
         Some(id) => id.into(),
         None => format!("{}-{position}", session.facts.run).into(),

@@ -129,6 +129,9 @@ impl Call<'_> {
     /// The run and the strand that call. An error at the top level of a declaration, and in a pure closure of a trigger.
     pub fn session(&self) -> Result<(Rc<Session>, Rc<Strand>), Fail> {
         super::session::current().ok_or_else(|| {
+            if !super::declare::is_collecting() {
+                return super::impure(self);
+            }
             self.invalid("cannot be called here: the top level of a file with `fn main` only describes; hint: call it inside `fn main`")
         })
     }

@@ -8,6 +8,7 @@
 
 pub mod branches;
 pub mod catalog;
+pub mod chain;
 mod chart;
 pub mod cleanup;
 mod csv;
@@ -25,9 +26,12 @@ mod http;
 mod json;
 mod lists;
 mod log;
+mod mail;
+pub mod mailbox;
 mod policy;
 mod progress;
 mod regex;
+pub mod rules;
 pub mod schema;
 pub mod session;
 mod state;
@@ -58,12 +62,14 @@ pub fn tables() -> Vec<&'static [Function]> {
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,
         workflows::FUNCTIONS,
+        chain::FUNCTIONS,
         events::FUNCTIONS,
         task::FUNCTIONS,
         progress::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
+        mail::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,
@@ -101,7 +107,7 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
 }
 
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`)")
+    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
 }
 
 /// Refuses to work inside of a pure closure.

@@ -214,13 +214,17 @@ fn validate(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 }
 
 fn refusal(call: &Call<'_>, faults: &[Fault]) -> Fail {
+    let path = faults.first().map(|fault| fault.path.clone()).unwrap_or_default();
+    call.invalid(sentence(faults)).with("path", path).with("faults", listed(faults))
+}
+
+/// Faults as scripts see them: `[#{ path, message }]`.
+pub(super) fn listed(faults: &[Fault]) -> Dynamic {
     let one = |fault: &Fault| -> Dynamic {
         let pairs = [("path", &fault.path), ("message", &fault.message)];
         Dynamic::from_map(pairs.into_iter().map(|(key, text)| (key.into(), text.as_str().into())).collect::<Map>())
     };
-    let list = faults.iter().map(one).collect::<Vec<_>>();
-    let path = faults.first().map(|fault| fault.path.clone()).unwrap_or_default();
-    call.invalid(sentence(faults)).with("path", path).with("faults", Dynamic::from_array(list))
+    Dynamic::from_array(faults.iter().map(one).collect())
 }
 
 /// How many faults a sentence names: more do not fit on a line.

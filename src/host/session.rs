@@ -5,15 +5,18 @@
 //! strand. A strand waits for one thing at a time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rhai::{Dynamic, Engine, Map};
 
 use super::branches::Groups;
+use super::chain::Continuation;
 use super::cleanup::{FrameId, Frames};
 use super::fail::Fail;
+use super::mailbox::Mailbox;
+use super::rules::Rules;
 use crate::effect;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
@@ -161,6 +164,8 @@ pub struct EventSeen {
     pub seq: u64,
     /// Identity.
     pub id: Arc<str>,
+    /// Correlation key.
+    pub key: Option<Arc<str>>,
     /// What it says.
     pub payload: Payload,
     /// When it was accepted.
@@ -278,6 +283,14 @@ pub trait World {
     fn append(&self, batch: Batch);
     /// Whether this workflow exists and takes this input; else an error map.
     fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
+    /// Whether this run may start another one at that time (`None`: now), as deep as its chain is; else an error map.
+    fn may_start(&self, _at: Option<Timestamp>) -> Result<(), Payload> {
+        Ok(())
+    }
+    /// Whether this run may emit an event of this name; else an error map.
+    fn may_emit(&self, _name: &str) -> Result<(), Payload> {
+        Ok(())
+    }
     /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
     fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
     /// A signed address that emits an event, until then where given; or why there is none.
@@ -288,6 +301,10 @@ pub trait World {
     fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
     /// A new identity.
     fn new_run(&self) -> RunId;
+    /// Nothing new is to be recorded: what follows the journal is not evaluated.
+    fn is_frozen(&self) -> bool {
+        false
+    }
     /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
     fn watches_calls(&self) -> bool {
         false
@@ -311,6 +328,10 @@ pub struct Facts {
     pub accepted_at: Timestamp,
     /// What started it.
     pub trigger: Payload,
+    /// What the chain that it belongs to has taken of the mailbox before it.
+    pub mailbox: Mailbox,
+    /// What its workflow lays down.
+    pub rules: Rc<Rules>,
 }
 
 /// A strand that is to be made: its body runs on a fiber of its own.
@@ -455,8 +476,10 @@ pub struct Session {
     pub groups: RefCell<Groups>,
     /// Compensations and clean-ups.
     pub frames: RefCell<Frames>,
-    /// Events that this run has taken.
-    pub consumed: RefCell<BTreeSet<u64>>,
+    /// Events that this run, and its chain before it, has taken.
+    pub mailbox: RefCell<Mailbox>,
+    /// The run that is to go on in its place.
+    pub continuing: RefCell<Option<Continuation>>,
     /// Tasks that strands wait for: who goes takes its task with it.
     pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
     /// The newest progress, until it is handed to the log.
@@ -497,6 +520,7 @@ impl Session {
         allow: Rc<effect::Allow>,
     ) -> Rc<Self> {
         let now = Cell::new(facts.accepted_at);
+        let mailbox = RefCell::new(facts.mailbox.clone());
         let replay = Replay::new(journal);
         guard.live.set(replay.is_live());
         Rc::new(Self {
@@ -517,7 +541,8 @@ impl Session {
             awaiting: RefCell::default(),
             groups: RefCell::default(),
             frames: RefCell::default(),
-            consumed: RefCell::default(),
+            mailbox,
+            continuing: RefCell::default(),
             tasks: RefCell::default(),
             progress: RefCell::default(),
             settings: RefCell::default(),
@@ -618,6 +643,9 @@ impl Session {
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
     /// no reason to, lets the other strands go on first, as they do in a replay.
     pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        while self.world.is_frozen() {
+            fiber::suspend(Pause::Waiting);
+        }
         if let Some((_, strand)) = current()
             && strand.must_wait.take()
         {
@@ -640,10 +668,16 @@ impl Session {
         entry
     }
 
+    /// The acts since this was last called, with the newest progress.
+    pub fn take_acts(&self) -> Vec<Act> {
+        let mut acts = std::mem::take(&mut *self.acts.borrow_mut());
+        acts.extend(self.progress.take().map(Act::Progress));
+        acts
+    }
+
     /// Hands new entries and acts to the log.
     pub fn flush(&self) {
-        self.acts.borrow_mut().extend(self.progress.take().map(Act::Progress));
-        let acts = std::mem::take(&mut *self.acts.borrow_mut());
+        let acts = self.take_acts();
         let fresh = self.replay.borrow_mut().take_fresh();
         if fresh.is_none() && acts.is_empty() {
             return;

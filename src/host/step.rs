@@ -35,7 +35,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         returns: "any",
         nature: Nature::Control,
         errors: &["timeout", "interrupted"],
-        doc: "A named scope: the unit that is shown, retried, timed and undone. Returns what its body returns.",
+        doc: "A named scope: the unit that is shown, retried, timed and undone. Returns what its body returns. Without `retry` \
+              the workflow's own `retry` counts, if it declares one.",
         example: "step(\"create invoice\", #{ retry: 5, undo: |inv| print(inv) }, || 42)",
         call: step,
         ..Function::BASE
@@ -115,6 +116,9 @@ fn step(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         plan.read(call, &options)?;
     }
     let (session, strand) = call.session()?;
+    if plan.policy.is_none() {
+        plan.policy.clone_from(&session.facts.rules.retry);
+    }
     run(call, &session, &strand, &plan)
 }
 

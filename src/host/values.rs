@@ -168,6 +168,11 @@ fn config(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         )
     };
     let Some((session, strand)) = session::current() else {
+        if !super::declare::is_collecting() {
+            return Err(call.invalid(
+                "cannot be read inside of a closure of a declaration; hint: read it into a constant at the top: `const URL = config(\"url\");`",
+            ));
+        }
         return super::declare::setting(&name).or(default).ok_or_else(missing);
     };
     if strand.mode.get() == Mode::Pure {

@@ -8,6 +8,7 @@ use rhai::{Dynamic, FnPtr, Map};
 
 use super::fail::{Fail, is_worth_a_retry};
 use super::function::{Call, Choice, Function, Nature};
+use super::mailbox::Letter;
 use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
@@ -194,7 +195,9 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (position, opened) = match issue(&session, &strand, &command)? {
         Begun::Closed(entry) => {
             let seq = entry.detail.as_ref().and_then(|d| d.to_json()["seq"].as_u64());
-            session.consumed.borrow_mut().extend(seq);
+            if let Some(seq) = seq {
+                session.mailbox.borrow_mut().take(seq, &name, key.as_ref());
+            }
             return recorded_value(&entry);
         }
         Begun::Open { position, opened } => (position, opened),
@@ -208,14 +211,17 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(opened.clone());
         opened
     };
-    let since = back.map_or(session.facts.accepted_at, |back| {
-        Timestamp(began.0 - back.as_millis() as i64).min(session.facts.accepted_at)
-    });
-    let mut waited = What::Event { name, key, since, after: 0, due: entry.due };
+    let (first, after) = {
+        let mailbox = session.mailbox.borrow();
+        (mailbox.since.unwrap_or(session.facts.accepted_at), mailbox.begin(&name, key.as_ref()))
+    };
+    let since = back.map_or(first, |back| Timestamp(began.0 - back.as_millis() as i64).min(first));
+    let subject = (Arc::clone(&name), key.clone());
+    let mut waited = What::Event { name, key, since, after, due: entry.due };
     let event = next_event(call, &session, &strand, when.as_ref(), &mut waited)?;
     match event {
         Some(event) => {
-            session.consumed.borrow_mut().insert(event.seq);
+            session.mailbox.borrow_mut().take(event.seq, &subject.0, subject.1.as_ref());
             let detail = serde_json::json!({ "event": &*event.id, "seq": event.seq });
             // An event that says nothing is still something: `()` is what a timeout returns.
             let payload = if event.payload == Payload::unit() { Payload::from_text("{}") } else { event.payload };
@@ -249,9 +255,9 @@ fn next_event(
             unreachable!("an event wait is answered by an event")
         };
         let Some(event) = found else { return Ok(None) };
-        let What::Event { after, .. } = waited else { unreachable!("it is an event wait") };
+        let What::Event { after, name, .. } = waited else { unreachable!("it is an event wait") };
         *after = event.seq;
-        if session.consumed.borrow().contains(&event.seq) {
+        if session.mailbox.borrow().has(Letter { seq: event.seq, name, key: event.key.as_ref() }) {
             continue;
         }
         let Some(when) = when else { return Ok(Some(event)) };

@@ -130,7 +130,7 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         let run = child_of(&opened).ok_or_else(|| call.invalid("the recorded start names no run"))?;
         return begun.go_on(opened, new(run));
     }
-    if let Err(error) = session.world.accepts(&workflow, &input) {
+    if let Err(error) = session.world.may_start(at).and_then(|()| session.world.accepts(&workflow, &input)) {
         return session.close(session.entry(&command, position), Err(error));
     }
     let start = new(session.world.new_run());

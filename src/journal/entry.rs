@@ -113,9 +113,10 @@ pub struct Entry {
     pub arguments: u64,
     /// When the command began.
     pub started_at: Timestamp,
-    /// When it ended (the same as `started_at` for an opened entry).
+    /// When it ended; of an opened entry of an effect, when it was written: an attempt begins, or has failed.
     pub ended_at: Timestamp,
-    /// When something is due: a timer, a deadline, the next attempt.
+    /// When something is due: a timer, a deadline, the next attempt. Of an effect that has ended after more than one
+    /// attempt, when the last one began.
     pub due: Option<Timestamp>,
     /// What going on needs: the error of a failed attempt, how to undo a half-done effect, the child's id, …
     pub detail: Option<Payload>,
@@ -140,6 +141,13 @@ impl Entry {
             detail: None,
             outcome: None,
         }
+    }
+
+    /// A line of the run's log that no call of the script wrote.
+    pub fn line(level: &str, message: &str, at: Timestamp) -> Self {
+        let text = Payload::from_json(&Value::from(message));
+        let opened = Self::opened(Kind::Log, Position::default(), level.into(), at);
+        Self { phase: Phase::Closed, outcome: Some(Ok(text)), ..opened }
     }
 
     /// The kind as shown: the intent of an effect has a name of its own.

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::folder::{Source as Content, is_script};
 use crate::diag::{self, Diagnostic, Place};
 use crate::engine::{self, Deployed, Handle, Settings};
-use crate::script::bundle::{Bundle, Folder, Kind, Sources, Stdlib, classify};
+use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
 use crate::script::source::Source;
 use crate::trigger::verify;
 
-/// The modules that are built in.
-pub const STDLIB: Stdlib = &[];
+pub use crate::script::stdlib::STDLIB;
 /// Most scripts that are made known beside the one that is run: more are a scripts folder, and a daemon's work.
 const BESIDE_MAX: usize = 1_000;
 

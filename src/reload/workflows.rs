@@ -106,7 +106,8 @@ fn clash(deployed: &Deployed, spec: &TriggerSpec, owner: &str) -> Diagnostic {
 impl Entry {
     /// Whether a change at one of these paths may change it. What a broken file would import is not known.
     fn is_concerned(&self, paths: &BTreeSet<&str>) -> bool {
-        let imports = |loaded: &Loaded| loaded.deployed.bundle.sources.keys().any(|path| paths.contains(path.as_str()));
+        let is_of = |path: &String| paths.contains(path.as_str()) || paths.contains(format!("lib/{path}").as_str());
+        let imports = |loaded: &Loaded| loaded.deployed.bundle.sources.keys().any(is_of);
         !self.own.is_empty() || self.candidate.as_ref().is_some_and(imports)
     }
 

@@ -230,6 +230,17 @@ impl Replay {
         }
     }
 
+    /// Something that had begun was not asked for, though all that is recorded was answered.
+    pub fn unasked(&self) -> Option<Divergence> {
+        let entry = self.opened.values().min_by(|a, b| a.position.cmp(&b.position))?;
+        Some(Divergence {
+            position: entry.position.clone(),
+            recorded: Some((entry.kind, entry.name.clone(), entry.line)),
+            attempted: None,
+            arguments_differ: false,
+        })
+    }
+
     /// The recorded outcome that comes next was never asked for.
     pub fn unreached(&self) -> Divergence {
         self.unexpected(self.position_of_next(), None)

@@ -335,8 +335,14 @@ impl<'a> Loader<'a> {
     }
 
     fn read(&self, path: &str) -> Result<Source, Diagnostic> {
-        let name = path.strip_prefix("std/").and_then(|name| name.strip_suffix(".rhai"));
-        match name.and_then(|name| self.stdlib.iter().find(|(known, _)| *known == name)) {
+        let Some(name) = path.strip_prefix("std/").and_then(|name| name.strip_suffix(".rhai")) else {
+            return self.sources.read(path);
+        };
+        // A file of the user's own takes the place of a built-in module, for all that import that.
+        if let Ok(own) = self.sources.read(&format!("lib/{path}")) {
+            return Source::from_text(path, &own.text);
+        }
+        match self.stdlib.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => Source::from_text(path, text),
             None => self.sources.read(path),
         }

@@ -16,4 +16,5 @@ pub mod sandbox;
 pub mod secret;
 pub mod source;
 pub mod stand;
+pub mod stdlib;
 pub mod value;

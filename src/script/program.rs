@@ -200,6 +200,11 @@ impl Program {
         self.asts.get(path).is_some_and(|ast| ast.iter_fn_def().any(|def| def.name == function))
     }
 
+    /// How many parameters a function or closure of the main file takes, captured values included.
+    pub fn parameters(&self, function: &str) -> Option<usize> {
+        self.main_ast().iter_fn_def().find(|def| def.name == function).map(|def| def.params.len())
+    }
+
     /// An error of a run as a diagnostic; the catalog serves "did you mean".
     pub fn diagnose(&self, engine: &Engine, error: &EvalAltResult, catalog: &Catalog) -> Diagnostic {
         errors::from_eval(error, self.bundle.main(), Context { program: self, engine, catalog })

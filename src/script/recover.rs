@@ -221,6 +221,10 @@ fn original_column(column: usize, shift: &Shift) -> usize {
 /// Whether no code is between the fault and the statement that was taken out.
 fn is_trace(tokens: &[Token], at: usize, (start, end): (usize, usize)) -> bool {
     let Some(token) = tokens.get(at) else { return true };
+    let begins = token.kind == Kind::Word && !matches!(token.text, "else" | "catch" | "while" | "until");
+    if begins && token.at >= end {
+        return false;
+    }
     let (low, high) = if token.at >= end { (end, token.at) } else { (token.at + token.text.len(), start) };
     tokens.iter().filter(|other| other.at >= low && other.at < high).count() == 0
 }

@@ -11,11 +11,13 @@
 //! - **Comparisons** by `<`, `<=`, `>`, `>=` become nodes that our checked versions evaluate (see [`super::sandbox`]).
 //!   Measured on loops of a million rounds: 11 % slower than Rhai's fast operators with one comparison and four operations a round,
 //!   no difference with two comparisons; 156 % and 75 % with fast operators off; 20 % and 65 % with comparisons as calls of natives.
+//! - **Marks** are put in front of each branch where it is to be told which were taken ([`marks`]).
 //! - **Values in interpolated strings, literals of containers, captures and nested assignments** pass through nodes that check
 //!   nesting and pass errors on.
 
 mod chain;
 mod loops;
+pub mod marks;
 
 use rhai::{AST, CustomExpr, Dynamic, Expr, FnCallExpr, Position, ScriptFuncDef, Stmt, StmtBlock, Token};
 

@@ -16,6 +16,7 @@ pub(super) mod compare;
 mod mixed;
 pub(super) mod nesting;
 mod order;
+pub mod seen;
 pub(super) mod show;
 mod text;
 
@@ -55,6 +56,7 @@ pub fn engine() -> Engine {
         mixed::register,
         nesting::register,
         order::register,
+        seen::register,
         show::register,
         text::register,
     ] {

@@ -53,6 +53,8 @@ pub(super) struct Book {
     calls: RefCell<Vec<Answered>>,
     answers: RefCell<BTreeMap<Spot, Option<Answer>>>,
     seen: RefCell<BTreeSet<Spot>>,
+    /// Steps that have begun, with their workflows.
+    pub(super) begun: RefCell<BTreeSet<(String, String)>>,
     /// Calls whose outcome was in the journal when the process died.
     recorded: RefCell<BTreeSet<Spot>>,
     /// Those of them that were made again.
@@ -73,6 +75,7 @@ impl Book {
             calls: RefCell::default(),
             answers: RefCell::default(),
             seen: RefCell::default(),
+            begun: RefCell::default(),
             recorded: RefCell::default(),
             repeated: RefCell::default(),
             fault: RefCell::default(),
@@ -204,6 +207,10 @@ impl Mocks for Book {
 
     fn stands_for_step(&self, name: &str) -> bool {
         self.steps.borrow().contains_key(name)
+    }
+
+    fn begun(&self, workflow: &str, step: &str) {
+        self.begun.borrow_mut().insert((workflow.to_owned(), step.to_owned()));
     }
 
     fn functions(&self) -> Vec<String> {

@@ -7,6 +7,7 @@
 mod book;
 mod broken;
 mod case;
+mod coverage;
 mod crash;
 mod functions;
 mod raised;
@@ -25,6 +26,8 @@ use std::time::Duration;
 use crate::effect::{Allow, Outcome, Request};
 use crate::engine::activation::{Activation, Explain, Input, Progress};
 use crate::engine::{NoSettings, Settings, declare, script_engine};
+use crate::host::mailbox::Mailbox;
+use crate::host::rules::Rules;
 use crate::host::session::{Answer, Ask, EventSeen, Facts, Session, WaitId, What};
 use crate::id::{RunId, Version};
 use crate::journal::Entry;
@@ -38,6 +41,7 @@ use crate::store::End;
 use crate::task::{Event, Task};
 use crate::time::Timestamp;
 
+pub use coverage::{FileCoverage, Way};
 pub use site::Folder;
 pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;
@@ -157,6 +161,8 @@ impl Sim {
             version: Version("simulated".into()),
             accepted_at: START,
             trigger: Payload::from_text(r#"{"kind":"hand"}"#),
+            mailbox: Mailbox::default(),
+            rules: Rc::new(Rules::of(&declaration)),
         };
         let allow = Rc::new(declaration.allow);
         let pool = Rc::new(StackPool::new());
@@ -302,7 +308,18 @@ impl Sim {
                 && key.as_deref().is_none_or(|key| event.key.as_deref() == Some(key))
                 && seq > *after
                 && at >= *since;
-            fits.then(|| (index, EventSeen { seq, id: format!("e{seq}").into(), payload: event.payload.clone(), at }))
+            fits.then(|| {
+                (
+                    index,
+                    EventSeen {
+                        seq,
+                        id: format!("e{seq}").into(),
+                        key: event.key.as_deref().map(Into::into),
+                        payload: event.payload.clone(),
+                        at,
+                    },
+                )
+            })
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the tests of a scripts folder share: its workflows, compiled.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,11 +29,13 @@ pub(super) struct Site {
     folder: Arc<Folder>,
     pub(super) tools: Tools,
     compiled: RefCell<BTreeMap<String, Rc<Workflows>>>,
+    /// Steps that the tests came to.
+    pub(super) begun: RefCell<BTreeSet<(String, String)>>,
 }
 
 impl Site {
-    pub(super) fn new(folder: Arc<Folder>) -> Self {
-        Self { folder, tools: Tools::new(), compiled: RefCell::default() }
+    pub(super) fn new(folder: Arc<Folder>, tools: Tools) -> Self {
+        Self { folder, tools, compiled: RefCell::default(), begun: RefCell::default() }
     }
 
     /// The sources of a file, with all that it imports.

@@ -95,6 +95,9 @@ impl Stage {
         let result = self.call(&test, Vec::new());
         let inner = self.take.replace(outer);
         slot.0.replace(before);
+        for case in &inner.cases {
+            self.site.begun.borrow_mut().append(&mut case.book.begun.borrow_mut());
+        }
         (result, inner.cases)
     }
 

@@ -9,14 +9,16 @@ use std::time::Duration;
 use rhai::Engine;
 
 use super::broken::{Broken, MISUSE};
+use super::coverage::{self, FileCoverage, Gone};
 use super::functions;
 use super::site::{Folder, Site};
 use super::stage::{Slot, Stage, Take};
 use crate::diag::{Diagnostic, Place};
-use crate::engine::script_engine;
+use crate::engine::{Tools, script_engine};
 use crate::host::catalog;
 use crate::script::catalog::Catalog;
 use crate::script::lex;
+use crate::script::sandbox::seen;
 use crate::script::source::Source;
 
 /// Stack of a thread that evaluates tests. A test calls workflows that call mocks: 64 MiB of address space, used when touched.
@@ -29,6 +31,8 @@ pub struct Selection {
     pub files: Vec<String>,
     /// Only tests whose name or file has this text.
     pub filter: Option<String>,
+    /// Tell which steps and branches they go through.
+    pub coverage: bool,
     /// Threads; as many as there are cores where it is 0.
     pub threads: usize,
 }
@@ -55,6 +59,8 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// What is wrong with files that do not compile.
     pub broken: Vec<Diagnostic>,
+    /// What the tests went through, where that was asked for.
+    pub coverage: Vec<FileCoverage>,
 }
 
 impl Report {
@@ -78,18 +84,22 @@ pub fn run(folder: &Arc<Folder>, selection: &Selection) -> Report {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::with_capacity(tests.len()));
     let faults = Mutex::new(Vec::new());
+    let gone = Mutex::new(Gone::default());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if selection.threads == 0 { cores } else { selection.threads }.clamp(1, tests.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             let work = || {
-                let mut desk = Desk::new(Arc::clone(folder));
+                let mut desk = Desk::new(Arc::clone(folder), selection.coverage);
                 while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match desk.test(test) {
                         Ok(outcome) => outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome),
                         Err(more) => faults.lock().unwrap_or_else(PoisonError::into_inner).extend(more),
                     }
                 }
+                let mut gone = gone.lock().unwrap_or_else(PoisonError::into_inner);
+                gone.places.extend(seen::take());
+                gone.steps.append(&mut desk.site.begun.borrow_mut());
             };
             let thread = std::thread::Builder::new().name("test".into()).stack_size(STACK);
             thread.spawn_scoped(scope, work).expect("the system gives a thread");
@@ -99,7 +109,14 @@ pub fn run(folder: &Arc<Folder>, selection: &Selection) -> Report {
     crate::diag::sort(&mut broken);
     let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.sort_by(|a: &Outcome, b: &Outcome| (&a.file, a.line).cmp(&(&b.file, b.line)));
-    Report { outcomes, broken }
+    let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let coverage = if selection.coverage { covered(folder, &gone) } else { Vec::new() };
+    Report { outcomes, broken, coverage }
+}
+
+fn covered(folder: &Arc<Folder>, gone: &Gone) -> Vec<FileCoverage> {
+    let tools = Tools::new();
+    coverage::of(&Site::new(Arc::clone(folder), tools), &script_engine(), gone)
 }
 
 /// The tests of the selected files: functions whose names begin with `test_`.
@@ -141,11 +158,12 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(folder: Arc<Folder>) -> Self {
+    fn new(folder: Arc<Folder>, marking: bool) -> Self {
         let slot = Rc::new(Slot::default());
         let mut engine = script_engine();
         functions::register(&mut engine, &slot);
-        let site = Rc::new(Site::new(folder));
+        let tools = if marking { Tools::marking() } else { Tools::new() };
+        let site = Rc::new(Site::new(folder, tools));
         Self { site, engine: Rc::new(engine), slot, catalog: catalog::catalog(), stages: BTreeMap::new() }
     }
 
@@ -173,3 +191,6 @@ fn panicked(test: &Found) -> Diagnostic {
         Broken::new(MISUSE, "internal error while the test ran").hint("this is a bug of `panta`, please report it");
     broken.tell(Diagnostic::new(MISUSE, "", place))
 }
+
+#[cfg(test)]
+mod tests;

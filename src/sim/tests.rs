@@ -266,6 +266,42 @@ fn mutating_effects_keep_their_key() {
     assert_eq!(resumed.performed, whole.performed);
 }
 
+#[test]
+fn a_run_that_continues_as_another_does_so_wherever_it_crashes() {
+    let script = r#"
+        fn main(input) {
+            on_exit("left", || http::post("http://s.example/left", 1));
+            step("a", || http::get("http://s.example/a").status);
+            parallel([|| sleep("1h"), || workflow::continue_as(#{ n: input.n + 1 })])
+        }"#;
+    let report = holds(script);
+    let next = |report: &Report| match &report.finish {
+        Finish::Ended(end) => end.continued_as,
+        other => panic!("{other:?}"),
+    };
+    assert!(next(&report).is_some());
+    for count in 0..report.written.entries.len() {
+        let resumed = sim(script).run(report.written.prefix(count));
+        assert_eq!(next(&resumed), next(&report), "after a crash at {count}");
+    }
+}
+
+#[test]
+fn a_workflows_rules_hold_wherever_it_crashes() {
+    let report = holds(
+        r#"
+        workflow(#{ retry: #{ attempts: 2, delay: "1s" }, output: #{ status: "int", note: "string?" } });
+        fn main() {
+            let tried = step("try", || {
+                if attempt_number() == 1 { throw "again" }
+                http::post("http://s.example/b", 1).status
+            });
+            #{ status: tried, note: () }
+        }"#,
+    );
+    assert_eq!(report.output(), Some(json!({ "status": 200 })));
+}
+
 /// A script whose strands compute when something ends them: each crash leads to an end, and what is recorded replays.
 fn holds_when_interrupted(script: &str) -> serde_json::Value {
     let sim = sim(script);

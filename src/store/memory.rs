@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, Change, Dedupe, End, Error, Event, EventFilter, Result, Run, RunFilter, Status, Store, Subscription,
-    TaskFilter,
+    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gather, Result, Run, RunFilter, Status, Store,
+    Subscription, TaskFilter,
 };
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
@@ -132,6 +132,11 @@ impl Store for Memory {
         Ok(self.state().runs.get(&id).cloned())
     }
 
+    fn newest(&self, id: RunId) -> Result<Option<Run>> {
+        let state = self.state();
+        Ok(state.newest(id).and_then(|id| state.runs.get(&id).cloned()))
+    }
+
     fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
         let fits = |run: &&Run| {
             filter.workflow.as_deref().is_none_or(|workflow| *run.workflow == *workflow)
@@ -165,6 +170,15 @@ impl Store for Memory {
         let live = state.runs.values().filter(|run| run.status.is_live());
         let mut due: Vec<_> =
             live.filter_map(|run| Some((run.wake_at?, run.id))).filter(|due| due.0 <= until).collect();
+        due.sort_unstable();
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    fn overdue(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
+        let state = self.state();
+        let told = state.runs.values().filter_map(|run| Some((run.sla.as_ref()?.at, run.id)));
+        let mut due: Vec<_> = told.filter(|due| due.0 <= until).collect();
         due.sort_unstable();
         due.truncate(limit);
         Ok(due)
@@ -228,7 +242,7 @@ impl State {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
             Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
             Change::CloseTask { task, at } => self.close_task(*task, *at),
@@ -244,7 +258,19 @@ impl State {
                 self.bundles.entry(version.clone()).or_insert_with(|| bytes.as_slice().into());
                 Applied::Done
             }
-            Change::Prune { before, events_before, keep, limit } => self.prune(*before, *events_before, keep, *limit),
+            Change::Upgrade { run, epoch, version, settings } => {
+                let Some(run) = self.claimed(*run, *epoch) else { return Applied::Refused };
+                run.version = version.clone();
+                run.settings = settings.clone();
+                Applied::Done
+            }
+            Change::Remind { run, at } => {
+                let due = |run: &&mut Run| run.sla.as_ref().is_some_and(|sla| sla.at <= *at);
+                let Some(run) = self.runs.get_mut(run).filter(due) else { return Applied::Refused };
+                run.sla = None;
+                Applied::Done
+            }
+            Change::Prune { .. } => self.prune(change),
         }
     }
 
@@ -290,8 +316,10 @@ impl State {
             self.subscribers.insert((name.clone(), key.clone(), *run));
         }
         self.subscriptions.insert(*run, subscriptions.clone());
-        let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(*run)).is_some())
-            || children.iter().any(|child| self.runs.get(child).is_some_and(|child| child.status.is_final()))
+        let mailbox = self.mailbox_of(*run);
+        let ended = |child: &RunId| self.newest(*child).is_some_and(|newest| self.runs[&newest].status.is_final());
+        let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(mailbox)).is_some())
+            || children.iter().any(ended)
             || tasks.iter().any(|task| self.task_is_over(*task));
         let run = self.claimed(*run, *epoch).expect("it was there before");
         run.status = *status;
@@ -326,15 +354,40 @@ impl State {
         run.ended_at = is_final.then_some(end.at);
         run.waiting_for = "".into();
         run.wake_at = None;
-        run.cancel = None;
+        let cancel = run.cancel.take();
         run.ready = false;
         run.owner = None;
-        let parent = run.parent.filter(|_| is_final);
+        if is_final {
+            run.sla = None;
+            run.expires_at = end.expires_at;
+        }
+        let parent = run.parent.filter(|_| is_final && end.continued_as.is_none());
+        if let Some(next) = end.continued_as {
+            run.continued_as = Some(next);
+            run.chain.get_or_insert(id);
+            if let Some(reason) = cancel {
+                self.cancel(next, &reason);
+            }
+        }
         self.unsubscribe(id);
         if is_final {
             self.close_tasks_of(id, end.at);
         }
         Applied::Ended { parent: parent.filter(|parent| self.wake(*parent)) }
+    }
+
+    /// The newest of a run's chain, or itself.
+    fn newest(&self, id: RunId) -> Option<RunId> {
+        let run = self.runs.get(&id)?;
+        if run.continued_as.is_none() {
+            return Some(id);
+        }
+        let newest = |other: &&Run| other.chain == run.chain && other.continued_as.is_none();
+        self.runs.values().find(newest).map(|newest| newest.id)
+    }
+
+    fn mailbox_of(&self, id: RunId) -> RunId {
+        self.runs.get(&id).map_or(id, Run::mailbox_of)
     }
 
     /// Makes a run ready that has not ended; whether it is live.
@@ -345,6 +398,7 @@ impl State {
     }
 
     fn cancel(&mut self, run: RunId, reason: &Payload) -> Applied {
+        let run = self.newest(run).unwrap_or(run);
         let Some(run) = self.runs.get_mut(&run).filter(|run| !run.status.is_final()) else { return Applied::Refused };
         run.cancel.get_or_insert_with(|| reason.clone());
         run.ready = true;
@@ -357,7 +411,7 @@ impl State {
         }
     }
 
-    fn emit(&mut self, event: &Event, until: Timestamp) -> Applied {
+    fn emit(&mut self, event: &Event, until: Timestamp, gather: &[Gather]) -> Applied {
         if let Some((seq, until)) = self.event_ids.get(&event.id)
             && event.at < *until
         {
@@ -366,8 +420,12 @@ impl State {
         self.last_event += 1;
         let seq = self.last_event;
         self.event_ids.insert(event.id.clone(), (seq, until));
-        self.events.insert(seq, Event { seq, ..event.clone() });
-        let woken = self.subscribed(event).into_iter().filter(|run| self.wake(*run)).collect();
+        let event = Event { seq, run: event.run.map(|run| self.mailbox_of(run)), ..event.clone() };
+        self.events.insert(seq, event.clone());
+        for Gather { scope, prefix, value } in gather {
+            self.values.insert((scope.clone(), Gather::key_at(prefix, seq)), value.clone());
+        }
+        let woken = self.subscribed(&event).into_iter().filter(|run| self.wake(*run)).collect();
         Applied::Emitted { seq, fresh: true, woken }
     }
 
@@ -379,7 +437,7 @@ impl State {
             let high = (event.name.clone(), key, RunId(uuid::Uuid::max()));
             self.subscribers.range(low..=high).map(|(_, _, run)| *run)
         });
-        runs.filter(|run| event.run.is_none_or(|only| only == *run)).collect()
+        runs.filter(|run| event.run.is_none_or(|only| only == self.mailbox_of(*run))).collect()
     }
 
     fn next_event(&self, filter: &EventFilter) -> Option<&Event> {
@@ -391,8 +449,12 @@ impl State {
         })
     }
 
-    fn prune(&mut self, before: Timestamp, events_before: Timestamp, keep: &[Version], limit: usize) -> Applied {
-        let gone = self.prunable(before, limit);
+    fn prune(&mut self, change: &Change) -> Applied {
+        let Change::Prune { before, expired, events_before, keep, limit } = change else {
+            unreachable!("called for `Prune` alone");
+        };
+        let limit = *limit;
+        let gone = self.prunable(*before, *expired, limit);
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
@@ -400,37 +462,47 @@ impl State {
         }
         self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));
-        let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < events_before).collect();
+        let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < *events_before).collect();
         for seq in old.into_iter().map(|(seq, _)| *seq).collect::<Vec<_>>() {
             self.events.remove(&seq);
         }
-        self.expire(before, events_before, limit);
-        let used: BTreeSet<_> = self.runs.values().map(|run| &run.version).collect();
-        self.bundles.retain(|version, _| used.contains(version) || keep.contains(version));
+        self.expire(*expired, limit);
+        if let Some(keep) = keep {
+            let used: BTreeSet<_> = self.runs.values().map(|run| &run.version).collect();
+            self.bundles.retain(|version, _| used.contains(version) || keep.contains(version));
+        }
         Applied::Pruned { runs: gone.len() }
     }
 
     /// Finished runs that nothing open refers to, the ones that ended first.
-    fn prunable(&self, before: Timestamp, limit: usize) -> BTreeSet<RunId> {
+    fn prunable(&self, before: Timestamp, expired: Timestamp, limit: usize) -> BTreeSet<RunId> {
         let open = || self.runs.values().filter(|run| !run.status.is_final());
         let parents: BTreeSet<_> = open().filter_map(|run| run.parent).collect();
+        let chains: BTreeSet<_> = open().filter_map(|run| run.chain).collect();
         let open: BTreeSet<_> = open().map(|run| run.id).collect();
         let free = |run: &&Run| {
-            run.status.is_final() && !parents.contains(&run.id) && run.parent.is_none_or(|id| !open.contains(&id))
+            run.status.is_final()
+                && !parents.contains(&run.id)
+                && run.parent.is_none_or(|id| !open.contains(&id))
+                // Whoever knows the first run finds the newest through it.
+                && !chains.contains(&run.id)
         };
-        let ended = self.runs.values().filter(free).filter_map(|run| Some((run.ended_at?, run.id)));
-        let ended: BTreeSet<_> = ended.filter(|(at, _)| *at < before).collect();
+        let old = |run: &&Run| {
+            run.ended_at.is_some_and(|at| at < before) || run.expires_at.is_some_and(|expires| expires <= expired)
+        };
+        let ended = self.runs.values().filter(free).filter(old).filter_map(|run| Some((run.ended_at?, run.id)));
+        let ended: BTreeSet<_> = ended.collect();
         ended.into_iter().take(limit).map(|(_, run)| run).collect()
     }
 
-    fn expire(&mut self, keys: Timestamp, ids: Timestamp, limit: usize) {
+    fn expire(&mut self, by: Timestamp, limit: usize) {
         let due = self.keys.iter().filter_map(|(key, kept)| Some((kept.until?, key.clone())));
-        let due: BTreeSet<_> = due.filter(|(until, _)| *until <= keys).collect();
+        let due: BTreeSet<_> = due.filter(|(until, _)| *until <= by).collect();
         for (_, key) in due.into_iter().take(limit) {
             self.keys.remove(&key);
         }
         let due = self.event_ids.iter().map(|(id, (_, until))| (*until, id.clone()));
-        let due: BTreeSet<_> = due.filter(|(until, _)| *until <= ids).collect();
+        let due: BTreeSet<_> = due.filter(|(until, _)| *until <= by).collect();
         for (_, id) in due.into_iter().take(limit) {
             self.event_ids.remove(&id);
         }

@@ -186,6 +186,25 @@ pub struct Run {
     pub owner: Option<Arc<str>>,
     /// Raised by each claim.
     pub epoch: u64,
+    /// The first run of the chain that it belongs to, where a run of it has continued as another.
+    pub chain: Option<RunId>,
+    /// The run that goes on in its place. It has ended then; whoever waits for it waits for the newest of the chain.
+    pub continued_as: Option<RunId>,
+    /// What the chain has taken of its mailbox before this run, as the engine wrote it.
+    pub mailbox: Option<Payload>,
+    /// When somebody is to be told that it is still open; `None` once told, or ended.
+    pub sla: Option<Sla>,
+    /// From when on it may be pruned; set with its end.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Whom to tell when a run is open for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sla {
+    /// From when on.
+    pub at: Timestamp,
+    /// The channel.
+    pub notify: Arc<str>,
 }
 
 /// What became of a run's compensations.
@@ -222,6 +241,11 @@ impl Rollback {
 }
 
 impl Run {
+    /// Whose mailbox it reads: its chain's, which bears the id of the first run, or its own.
+    pub fn mailbox_of(&self) -> RunId {
+        self.chain.unwrap_or(self.id)
+    }
+
     /// The run as the API shows it.
     pub fn to_json(&self) -> Value {
         json!({
@@ -232,6 +256,7 @@ impl Run {
             "created_at": self.created_at, "started_at": self.started_at, "ended_at": self.ended_at,
             "attempts": self.epoch.max(1), "waiting_for": (!self.waiting_for.is_empty()).then_some(&*self.waiting_for),
             "wake_at": self.wake_at, "rollback": self.rollback, "charged": self.charged,
+            "chain": self.chain, "continued_as": self.continued_as, "expires_at": self.expires_at,
         })
     }
 }
@@ -262,10 +287,29 @@ pub struct Event {
     pub key: Option<Arc<str>>,
     /// What it says.
     pub payload: Payload,
-    /// Meant for this run alone.
+    /// Meant for this run alone; kept as meant for the first of its chain.
     pub run: Option<RunId>,
     /// When it was accepted.
     pub at: Timestamp,
+}
+
+/// A durable value that an event leaves, to be read with [`Store::states`] and removed with [`Change::SetState`]. Its key ends
+/// in the event's place in the order, so that keys that begin alike are in that order: see [`Gather::key_at`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gather {
+    /// A scope of the engine's own: begins with `$`.
+    pub scope: Arc<str>,
+    /// The beginning of the key.
+    pub prefix: Arc<str>,
+    /// The value.
+    pub value: Payload,
+}
+
+impl Gather {
+    /// The key under which the event at this place leaves its value: twenty digits after the prefix.
+    pub fn key_at(prefix: &str, seq: u64) -> Arc<str> {
+        format!("{prefix}{seq:020}").into()
+    }
 }
 
 /// What a parked run waits to hear of: the very event that [`Store::next_event`] would give it.
@@ -282,7 +326,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The events that it means, for that run.
+    /// The events that it means, in the mailbox of that run or chain.
     pub fn filter(&self, run: RunId) -> EventFilter {
         EventFilter {
             name: self.name.clone(),
@@ -307,6 +351,10 @@ pub struct End {
     pub rollback: Rollback,
     /// When.
     pub at: Timestamp,
+    /// The run that goes on in its place: it is started earlier in the same batch.
+    pub continued_as: Option<RunId>,
+    /// From when on the run may be pruned; `None`: only by a prune that says so by age.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// The scope of the state in which the progress of each run is kept, by its id; it goes with the run.
@@ -370,8 +418,9 @@ pub enum Change {
         /// When: `started_at` of those that were never evaluated.
         at: Timestamp,
     },
-    /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at` and makes the parent ready;
-    /// a run that `Diverged` or is `Quarantined` has not ended for its parent.
+    /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at` and makes
+    /// the parent ready; a run that `Diverged` or is `Quarantined` has not ended for its parent, nor has one that continued
+    /// as another: that one takes over a cancellation that was asked for.
     /// Answer: `Ended` with the parent to wake, or `Refused`.
     Finish {
         /// Which.
@@ -381,8 +430,8 @@ pub enum Change {
         /// How.
         end: End,
     },
-    /// Asks a run to end: makes it ready; the first reason stays. Answer: `Done`, or `Refused` where it has ended already,
-    /// or is unknown.
+    /// Asks a run to end, or the newest of its chain: makes it ready; the first reason stays. Answer: `Done`, or `Refused`
+    /// where that has ended already, or is unknown.
     Cancel {
         /// Which.
         run: RunId,
@@ -395,6 +444,8 @@ pub enum Change {
         event: Event,
         /// A repeat of its id is dropped until then.
         dedupe_until: Timestamp,
+        /// Kept with it; not with a repeat.
+        gather: Vec<Gather>,
     },
     /// Opens a task of a run. Answer: `Task`, not fresh where it is there already; or `Refused`.
     OpenTask {
@@ -444,15 +495,37 @@ pub enum Change {
         /// As made by the bundle.
         bytes: Vec<u8>,
     },
-    /// Removes finished runs that ended before the time and that no open parent or child refers to, events from the oldest
-    /// on, keys that have expired by then, and bundles that no run uses. Answer: `Pruned`.
+    /// Moves a run to another version. Answer: `Done` or `Refused`.
+    Upgrade {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// The version from now on.
+        version: Version,
+        /// Config values that its declaration read; `null` where there are none.
+        settings: Payload,
+    },
+    /// Somebody is told that a run is open for too long: its `sla` is `None` from then on. Answer: `Done`, or `Refused`
+    /// where it has ended, was told of before, or is not due.
+    Remind {
+        /// Which.
+        run: RunId,
+        /// When it is.
+        at: Timestamp,
+    },
+    /// Removes finished runs that ended before the time, or have expired, and that no open parent or child and no open run
+    /// of their chain refers to; events from the oldest on; keys and ids that have expired; and bundles that no run uses.
+    /// Answer: `Pruned`.
     Prune {
-        /// Runs that ended before it go.
+        /// Runs that ended before it go, whatever they say.
         before: Timestamp,
+        /// Runs, keys and ids of events that expire then or before go.
+        expired: Timestamp,
         /// Events received before it go.
         events_before: Timestamp,
-        /// Versions that stay although no run uses them: the live ones.
-        keep: Vec<Version>,
+        /// Versions that stay although no run uses them: the live ones. `None`: all stay.
+        keep: Option<Vec<Version>>,
         /// At most so many runs, events and keys at once, so that a commit stays short.
         limit: usize,
     },
@@ -528,7 +601,7 @@ pub struct EventFilter {
     pub name: Arc<str>,
     /// Only with this key; `None`: any.
     pub key: Option<Arc<str>>,
-    /// Meant for all, or for this run.
+    /// Meant for all, or for the run or chain whose mailbox this is.
     pub run: Option<RunId>,
     /// Later in the order than this.
     pub after: u64,
@@ -561,6 +634,9 @@ pub trait Store: Send + Sync {
     /// One run.
     fn run(&self, id: RunId) -> Result<Option<Run>>;
 
+    /// The run that goes on in this one's place, the newest of its chain; itself where it has not continued.
+    fn newest(&self, id: RunId) -> Result<Option<Run>>;
+
     /// Runs, newest first.
     fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>>;
 
@@ -576,6 +652,9 @@ pub trait Store: Send + Sync {
 
     /// Live runs that are due until then, earliest first.
     fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>>;
+
+    /// Runs that are open and of which somebody is to be told by then, earliest first.
+    fn overdue(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>>;
 
     /// The first event that fits, in order.
     fn next_event(&self, filter: &EventFilter) -> Result<Option<Event>>;

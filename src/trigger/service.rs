@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use self::inboxes::Inboxes;
 use self::schedules::Schedules;
-use crate::engine::{Deployed, Error, Handle, Start, TriggerSpec};
+use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::id::RunId;
 use crate::payload::Payload;
@@ -109,17 +109,20 @@ enum Begun {
 
 /// A start by a trigger. The key makes it happen once.
 struct Cause<'a> {
-    workflow: &'a str,
+    workflow: &'a Arc<str>,
     spec: &'a TriggerSpec,
     key: Option<String>,
     within: Option<Duration>,
+    /// The payload.
     input: Value,
-    /// What `trigger::info()` shows beside the kind.
+    /// What `trigger::info()` shows beside the kind, and what the closures see.
     info: Value,
 }
 
 async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
     let Cause { workflow, spec, key, within, input, info } = cause;
+    let received = Received { seen: info.clone(), payload: input };
+    let Some(input) = decided(handle, workflow, spec, received).await else { return Begun::Never };
     let mut trigger = json!({ "kind": spec.kind.name(), "trigger": spec.id });
     if let (Some(trigger), Value::Object(info)) = (trigger.as_object_mut(), info) {
         trigger.extend(info);
@@ -135,6 +138,23 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
         Err(error) => {
             tracing::warn!("workflow `{workflow}` cannot be started by {} now: {error}", spec.id);
             Begun::NotNow
+        }
+    }
+}
+
+/// What the closures make of it; `None`: no run is to start.
+async fn decided(handle: &Handle, workflow: &Arc<str>, spec: &TriggerSpec, received: Received) -> Option<Value> {
+    if spec.closures.is_empty() {
+        return Some(received.payload);
+    }
+    let deployed = handle.workflow(workflow).ok()?;
+    match handle.decide(&deployed, spec, received).await {
+        Ok(Decision::Start { input, .. }) => Some(input),
+        Ok(Decision::Skip) => None,
+        Err(problem) => {
+            let (file, line) = (deployed.bundle.main(), spec.line);
+            tracing::error!("workflow `{workflow}` was not started by {} ({file}:{line}): {problem}", spec.id);
+            None
         }
     }
 }

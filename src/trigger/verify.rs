@@ -55,9 +55,6 @@ impl Fault {
 /// What is wrong with a trigger by itself.
 pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
     let subject = spec.subject.as_str();
-    if let Some(option) = spec.closures.first() {
-        return Some(unanswered(spec, option));
-    }
     let checked = match spec.kind {
         TriggerKind::Cron => Cron::parse(subject, spec.options["tz"].as_str()).map(drop),
         TriggerKind::Every => Schedule::every(subject).map(drop),
@@ -83,16 +80,6 @@ fn fault(error: &Error, subject: &str) -> Fault {
         Error::Cron { column, width, .. } => Fault { column: *column, width: *width, ..whole },
         _ => whole,
     }
-}
-
-/// A condition that is not asked must not count as met.
-fn unanswered(spec: &TriggerSpec, option: &str) -> Fault {
-    let problem = format!(
-        "the closure `{option}` of `trigger::{}` is not asked yet, so the workflow would start regardless",
-        spec.kind.name()
-    );
-    let hint = "decide at the beginning of `main`, and return at once where nothing is to be done".to_owned();
-    Fault::error(problem, hint, &spec.subject)
 }
 
 fn unavailable(spec: &TriggerSpec) -> Fault {
@@ -147,6 +134,25 @@ mod tests {
             assert_eq!(diagnosed(&format!("trigger::{good};")), []);
         }
         assert_eq!(diagnosed("trigger::file(\"in/*.csv\"); trigger::event(\"a.*\"); trigger::run(\"x/*\");"), []);
+    }
+
+    #[test]
+    fn closures_take_one_parameter() {
+        let found = |text: &str| {
+            let bundle = Bundle::of_text("w.rhai", text).unwrap();
+            let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+            let faults = crate::engine::examine(bundle, &settings).1;
+            let faults = faults.iter().filter(|fault| fault.code == "E0307");
+            faults.map(|fault| (fault.place.line, fault.place.column, fault.place.width)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            found("trigger::every(\"1h\", #{\n    when: || true,\n    input: |a, b| a });\nfn main(i) { i }").len(),
+            2
+        );
+        assert_eq!(found("trigger::event(\"a\", #{\n    when: |a, b| true });\nfn main(i) { i }"), [(2, 5, 4)]);
+        let fine = "fn ok(x) { x } const F = 1; trigger::event(\"a\", #{ when: |x| x == F, input: Fn(\"ok\") }); fn main(i) { i }";
+        assert_eq!(found(fine), []);
+        assert_eq!(found("let n = 3; trigger::event(\"a\", #{ when: |x| x == n }); fn main(i) { i }"), []);
     }
 
     #[test]

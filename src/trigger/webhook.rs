@@ -3,8 +3,10 @@
 //! Signatures are checked over the raw body, in constant time, before anything of the body is read. The secret and the
 //! time are handed in. It knows nothing of HTTP servers.
 
+mod request;
 mod verify;
 
+pub use request::{Request, envelope, header};
 pub use verify::{Algorithm, Encoding, Refused, Verified, Verify, WINDOW_S};
 
 use super::Error;

@@ -49,9 +49,9 @@ pub(super) async fn emit_to(
     let (parts, body) = request.into_parts();
     let run = request::run_id(&id)?;
     let sent = read(&parts.headers, &request::body(&parts.headers, body).await?)?;
-    let row = request::read(&shared, move |handle| handle.run(run)).await?;
+    let row = request::read(&shared, move |handle| handle.newest(run)).await?;
     if row.status.is_final() {
-        return Err(Error::Ended(run, row.status).into());
+        return Err(Error::Ended(row.id, row.status).into());
     }
     accept(&shared, sent, Some(run)).await
 }

@@ -9,24 +9,21 @@ use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::Response;
-use serde_json::{Map, Value, json};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
 
 use super::{Problem, Shared, content, guard, request, workflows};
-use crate::engine::{Deployed, Handle, Start, TriggerSpec};
+use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
-use crate::script::secret::find_placeholders;
 use crate::time::parse_duration;
-use crate::trigger::webhook::{HookPath, Refused, Verify};
+use crate::trigger::receive::{self, Unverified};
+use crate::trigger::webhook::{self, HookPath};
 
 /// How long a delivery is told from a new one, unless `within` says otherwise: senders repeat for some days.
 const REPEATS: Duration = Duration::from_hours(7 * 24);
 /// How long `respond: "output"` waits: senders give up sooner or later than this, few later.
 const OUTPUT_WAIT: Duration = Duration::from_secs(30);
-/// Headers that no run sees.
-const HIDDEN: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
 /// A hook that a request came to.
 struct Hook {
@@ -43,16 +40,24 @@ pub(super) async fn hook(
     let (parts, body) = request.into_parts();
     let handle = &shared.app.handle;
     let hook = find(handle, &path, &parts.method)?;
-    hook.can_be_served()?;
     let raw = request::body(&parts.headers, body).await?;
     let headers = plain(&parts.headers);
     let delivery = match hook.option("verify") {
         Some(verify) => verified(handle, verify, &headers, &raw)?,
         None => guard::authorized(&shared.app.access, &parts.headers).map(|()| None)?,
     };
-    let input = content::value(&content::kind(&parts.headers), &raw)?;
-    let start = hook.start(input, delivery, &headers, &parts)?;
-    let started = request::durable(handle, handle.start(&hook.workflow.name, start)).await?;
+    let request = webhook::envelope(webhook::Request {
+        method: parts.method.as_str(),
+        path: &hook.trigger.subject,
+        query: content::pairs(parts.uri.query().unwrap_or_default()),
+        headers: &headers,
+        body: content::value(&content::kind(&parts.headers), &raw)?,
+    });
+    let Decision::Start { input, key } = hook.decide(handle, &request).await? else {
+        return Ok(axum::Json(json!({ "run": null, "skipped": "when" })).into_response());
+    };
+    let start = hook.start(input, key.or(delivery), request)?;
+    let started = request::durable(handle, hook.once(handle, start)).await?;
     if hook.option("respond").is_some_and(|respond| respond == "output")
         && let Some(run) = request::ended(&shared, started.run, OUTPUT_WAIT).await?
     {
@@ -96,46 +101,48 @@ impl Hook {
         )
     }
 
-    /// Closures are not asked here. A condition that nobody evaluates must not count as fulfilled.
-    fn can_be_served(&self) -> Result<(), Problem> {
-        match self.trigger.closures.first() {
-            None => Ok(()),
-            Some(name) => {
-                let detail = format!("the webhook's option `{name}` is a closure, which is not supported here");
-                Err(Problem::new(StatusCode::NOT_IMPLEMENTED, detail))
-            }
-        }
+    /// What the closures make of the request. A closure that fails is a fault of the workflow, not of the sender.
+    async fn decide(&self, handle: &Handle, request: &Value) -> Result<Decision, Problem> {
+        let received = Received { seen: request.clone(), payload: request["body"].clone() };
+        handle.decide(&self.workflow, &self.trigger, received).await.map_err(|problem| {
+            tracing::error!(
+                "workflow `{}` was not started by {} ({}:{}): {problem}",
+                self.workflow.name,
+                self.trigger.id,
+                self.workflow.bundle.main(),
+                self.trigger.line
+            );
+            let detail = format!("no run was started: {problem}; hint: correct the script, and send it again");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        })
     }
 
-    fn start(
-        &self,
-        input: Value,
-        delivery: Option<String>,
-        headers: &[(String, String)],
-        parts: &Parts,
-    ) -> Result<Start, Problem> {
-        let named = self.option("dedupe").and_then(Value::as_str);
-        let key = match named {
-            Some(name) => {
-                headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
-            }
-            None => delivery,
-        };
+    fn start(&self, input: Value, key: Option<String>, mut request: Value) -> Result<Start, Problem> {
+        let header = self.option("dedupe").and_then(Value::as_str);
+        let key = header.map_or(key, |name| webhook::header(&request, name).map(str::to_owned));
         let within = self.option("within").and_then(Value::as_str).map(parse_duration);
         let within =
             within.transpose().map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-        let trigger = json!({
-            "kind": "webhook", "path": self.trigger.subject, "method": parts.method.as_str(),
-            "headers": shown(headers), "query": content::pairs(parts.uri.query().unwrap_or_default()),
-        });
+        if let Some(shown) = request.as_object_mut() {
+            shown.remove("body");
+            shown.extend([("kind".into(), "webhook".into()), ("trigger".into(), self.trigger.id.as_str().into())]);
+        }
         Ok(Start {
             input,
             key: key.filter(|key| !key.is_empty()),
             key_scope: Some(format!("webhook:{}", self.trigger.subject)),
             within: Some(within.unwrap_or(REPEATS)),
-            trigger,
+            trigger: request,
             run: None,
         })
+    }
+
+    /// Starts the run, or answers the one that the first delivery with this key started, whatever the repeat says.
+    async fn once(&self, handle: &Handle, start: Start) -> Result<Started, Error> {
+        match handle.start(&self.workflow.name, start).await {
+            Err(Error::KeyConflict { run, .. }) => Ok(Started { run, fresh: false }),
+            other => other,
+        }
     }
 }
 
@@ -145,19 +152,6 @@ fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
-/// The headers that the run sees; one that is there more than once is joined by commas.
-fn shown(headers: &[(String, String)]) -> Map<String, Value> {
-    let mut joined: Map<String, Value> = Map::new();
-    for (name, value) in headers.iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str())) {
-        let whole = match joined.get(name).and_then(Value::as_str) {
-            Some(before) => format!("{before}, {value}"),
-            None => value.clone(),
-        };
-        joined.insert(name.clone(), whole.into());
-    }
-    joined
-}
-
 /// The delivery's id, where the scheme has one.
 fn verified(
     handle: &Handle,
@@ -165,37 +159,17 @@ fn verified(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Option<String>, Problem> {
-    let (scheme, secret) = scheme(handle, declared).map_err(|fault| {
-        tracing::error!("a webhook cannot verify requests: {fault}");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the webhook cannot verify requests; hint: see the daemon's log",
-        )
-    })?;
-    match scheme.verify(headers, body, secret.as_bytes(), handle.clock().now()) {
-        Ok(verified) => Ok(verified.delivery_id),
-        Err(refused @ Refused::Secret(_)) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, refused.to_string())),
-        Err(refused) => {
-            let challenge = if matches!(scheme, Verify::Basic { .. }) { "Basic" } else { "Bearer" };
+    match receive::verified(handle.secrets(), handle.clock().now(), declared, headers, body) {
+        Ok(delivery) => Ok(delivery),
+        Err(Unverified::Unusable(fault)) => {
+            tracing::error!("a webhook cannot verify requests: {fault}");
+            let detail = "the webhook cannot verify requests; hint: see the daemon's log";
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+        }
+        Err(Unverified::Refused(refused)) => {
+            let challenge = if declared["scheme"] == "basic" { "Basic" } else { "Bearer" };
             let problem = Problem::new(StatusCode::UNAUTHORIZED, refused.to_string());
             Err(problem.header(WWW_AUTHENTICATE, challenge))
         }
     }
-}
-
-/// What `verify` says: `#{ scheme, secret, … }` with a placeholder for the secret.
-fn scheme<'h>(handle: &'h Handle, declared: &Value) -> Result<(Verify, &'h str), String> {
-    let placeholder = declared["secret"].as_str().unwrap_or_default();
-    let found = find_placeholders(placeholder);
-    let [secret] = found.as_slice() else { return Err("its `secret` is not `secret(\"name\")`".to_owned()) };
-    let value = handle.secrets().value(secret.name).ok_or_else(|| {
-        let variable = secret.name.to_ascii_uppercase().replace(['-', '.'], "_");
-        format!("the secret `{}` is not set; hint: set `PANTA_SECRET_{variable}`", secret.name)
-    })?;
-    let mut rest = declared.clone();
-    if let Some(rest) = rest.as_object_mut() {
-        rest.remove("secret");
-    }
-    let scheme = serde_json::from_value(rest).map_err(|error| error.to_string())?;
-    Ok((scheme, value))
 }

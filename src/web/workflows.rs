@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Problem, Shared, request};
-use crate::engine::{Deployed, Error, Start, Started};
+use crate::engine::{Deployed, Error, Start, Started, Waiting};
 use crate::script::flow::edges;
 use crate::time::parse_duration;
 
@@ -35,6 +35,8 @@ pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) 
     let workflow = shared.app.handle.workflow(&name).map_err(|error| absent(&shared, error))?;
     let mut shown = summary(&workflow, &counts(&shared).await?);
     shown["declaration"] = workflow.declared.clone();
+    let gathered = shared.app.handle.gathered(&workflow);
+    shown["gathered"] = gathered.iter().map(gathering).collect();
     shown["graph"] = crate::engine::flow(&workflow.bundle).map_or(Value::Null, |graph| edges::json(&graph));
     shown["broken"] = shared.app.reloads.broken(&name).unwrap_or_default();
     Ok(Json(shown))
@@ -53,6 +55,12 @@ fn summary(workflow: &Deployed, counts: &Counts) -> Value {
         "name": &*workflow.name, "version": workflow.version(), "title": workflow.declared["title"],
         "tags": workflow.declared["tags"], "doc": workflow.doc, "triggers": workflow.declared["triggers"],
         "counts": counts.get(&*workflow.name).cloned().unwrap_or_default(),
+    })
+}
+
+fn gathering(waiting: &Waiting) -> Value {
+    json!({
+        "trigger": waiting.trigger, "key": waiting.key, "events": waiting.events, "since": waiting.since, "due": waiting.due,
     })
 }
 

@@ -74,3 +74,33 @@ fn a_killed_run_is_taken_up_where_it_stood() {
     let came: Came = place.panta(&["run", "--resume", &run]).expect(0);
     assert_eq!(came.out, "\"x\"\n");
 }
+
+#[test]
+fn an_envelope_is_taken_as_its_trigger_takes_it() {
+    let script = "trigger::webhook(\"in\", #{ when: |r| r.query.a == \"1\", input: |r| r.body.n });\nfn main(n) { [n, trigger::info().headers] }";
+    let place = Place::new(&[("w.rhai", script)]);
+    let envelope =
+        |a: &str| format!("{{\"query\":{{\"a\":\"{a}\"}},\"headers\":{{\"X-A\":\"b\"}},\"body\":{{\"n\":3}}}}");
+    place.write("yes.json", &envelope("1"));
+    let came = place.panta(&["run", "w.rhai", "--trigger", "@yes.json"]).expect(0);
+    assert_eq!(came.json(), serde_json::json!([3, { "x-a": "b" }]));
+    let came = place.panta(&["run", "w.rhai", "--json", "--trigger", &envelope("0")]).expect(0);
+    assert_eq!(came.json()["status"], "skipped");
+    let came = place.panta(&["run", "w.rhai", "--trigger", "{\"query\":{\"a\":\"1\"},\"body\":1}"]).expect(1);
+    assert!(came.err.contains("`input` of webhook:in failed"), "{}", came.err);
+}
+
+#[test]
+fn an_envelope_is_verified_over_the_body_as_it_was_signed() {
+    let script = "trigger::webhook(\"in\", #{ verify: hmac(\"github\", secret(\"hook\")) });\nfn main(i) { i }";
+    let place = Place::new(&[("w.rhai", script)]);
+    let run = |raw: &str| {
+        let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        let headers = serde_json::json!({ "X-Hub-Signature-256": signature, "X-GitHub-Delivery": "1" });
+        let envelope = serde_json::json!({ "headers": headers, "raw": raw, "body": 5 }).to_string();
+        let mut command = place.command(&["run", "w.rhai", "--trigger", &envelope]);
+        Came::from(command.env("PANTA_SECRET_HOOK", "It's a Secret to Everybody").output().unwrap())
+    };
+    assert_eq!(run("Hello, World!").expect(0).out, "5\n");
+    assert!(run("Hello, world!").expect(1).err.contains("would be refused: the signature does not match"));
+}

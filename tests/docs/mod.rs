@@ -67,6 +67,29 @@ fn every_code_has_its_page() {
     }
 }
 
+/// What `panta check` finds in a script, or `panta run` fails with.
+fn codes_of(script: &str, verb: &str) -> String {
+    let place = crate::cli::Place::new(&[("w.rhai", script)]);
+    place.panta(&[verb, "w.rhai"]).err
+}
+
+#[test]
+fn each_page_shows_a_script_that_brings_it_about_and_one_that_is_right() {
+    for code in panta::diag::codes::CODES {
+        let Some(wrong) = code.wrong() else { continue };
+        // Errors of the language keep their code within the evaluation: the snapshots beside it hold them.
+        if code.code.starts_with("E05") && !matches!(code.code, "E0501" | "E0513" | "E0514") {
+            continue;
+        }
+        let verb = if code.code.starts_with("E05") { "run" } else { "check" };
+        let (mark, found) = (format!("[{}]", code.code), codes_of(wrong, verb));
+        assert!(found.contains(&mark), "{}: {wrong}\n{found}", code.code);
+        assert!(!code.example.is_empty(), "{} shows how it is written", code.code);
+        let found = codes_of(code.example, "check");
+        assert!(code.code == "E0111" || !found.contains(&mark), "{}\n{found}", code.example);
+    }
+}
+
 #[test]
 fn the_readme_shows_the_script_that_is_shipped() {
     let read =
@@ -74,4 +97,19 @@ fn the_readme_shows_the_script_that_is_shipped() {
     let (readme, hello) = (read("README.md"), read("scripts/hello.rhai"));
     let body = &hello[hello.find("workflow(").expect("a declaration")..];
     assert!(readme.contains(body), "the first example of README.md is `scripts/hello.rhai`");
+}
+
+#[test]
+fn the_examples_of_triggers_compile() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/triggers.md");
+    let text = std::fs::read_to_string(file).expect("is there");
+    let settings: std::sync::Arc<dyn panta::engine::Settings> = std::sync::Arc::new(panta::engine::NoSettings);
+    let examples: Vec<_> = text.split("```rhai\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    for example in &examples {
+        let bundle = panta::script::bundle::Bundle::of_text("w.rhai", example).expect("a bundle");
+        let (deployed, found) = panta::engine::examine(bundle, &settings);
+        let faults = panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")));
+        assert!(found.is_empty() && faults.is_empty(), "{example}: {found:?} {faults:?}");
+    }
+    assert_eq!(examples.len(), 3);
 }

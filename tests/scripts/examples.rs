@@ -23,7 +23,7 @@ fn runnable(function: &Function) -> Option<String> {
         // They call the outside.
         name if name.starts_with("http::") => None,
         // They wait: begun, and cancelled.
-        "sleep" | "sleep_until" | "wait_for" => Some(format!("race([|| {{ {example} }}, || 1])")),
+        "sleep" | "sleep_until" | "wait_for" | "task::ask" => Some(format!("race([|| {{ {example} }}, || 1])")),
         // It ends this run in favour of the next.
         "workflow::continue_as" => None,
         _ => Some(format!("{example};\n()")),

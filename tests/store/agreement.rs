@@ -1,12 +1,14 @@
 //! All stores agree: random batches give the same answers and the same reads.
 
 use panta::store::memory::Memory;
-use panta::store::{Change, Event, EventFilter, Run, RunFilter, Status, Store, Subscription, TaskFilter};
+use panta::store::{Change, End, Event, EventFilter, Run, RunFilter, Sla, Status, Store, Subscription, TaskFilter};
 use proptest::prelude::*;
 
 use crate::support::stores::*;
 
 const RUNS: u64 = 5;
+/// Run `n` may continue as run `n + NEXT`.
+const NEXT: u64 = 10;
 const TASKS: u64 = 4;
 const FOR: &[&[&str]] = &[&[], &["a"], &["b", "a"]];
 const KEYS: [&str; 3] = ["", "k", "l"];
@@ -28,19 +30,24 @@ fn status() -> impl Strategy<Value = Status> {
 }
 
 fn a_run() -> impl Strategy<Value = Run> {
-    let ids = (0..RUNS, prop::option::of(0..RUNS), prop::option::of(name()), 0..2_u64);
+    let ids = (number(), prop::option::of(0..RUNS), prop::option::of(name()), (0..2_u64, prop::option::of(time())));
     let rest = (name(), name(), prop::sample::select(&[Status::Queued, Status::Running][..]), any::<bool>());
-    (ids, rest, time()).prop_map(|((n, parent, owner, epoch), (workflow, version_, status, ready), created_at)| Run {
-        workflow: workflow.into(),
-        version: version(version_),
-        parent: parent.map(id),
-        owner: owner.map(Into::into),
-        status,
-        ready,
-        epoch,
-        created_at,
-        ..run(n)
-    })
+    (ids, rest, time()).prop_map(
+        |((n, parent, owner, (epoch, sla)), (workflow, version_, status, ready), created_at)| Run {
+            workflow: workflow.into(),
+            version: version(version_),
+            parent: parent.map(id),
+            owner: owner.map(Into::into),
+            status,
+            ready,
+            epoch,
+            created_at,
+            chain: n.checked_sub(NEXT).map(id),
+            mailbox: (n >= NEXT).then(|| text("mailbox")),
+            sla: sla.map(|at| Sla { at, notify: "ops".into() }),
+            ..run(n)
+        },
+    )
 }
 
 fn subscription() -> impl Strategy<Value = Subscription> {
@@ -52,6 +59,22 @@ fn subscription() -> impl Strategy<Value = Subscription> {
     })
 }
 
+/// A run, or one that goes on in another's place.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 0..RUNS, 1 => NEXT..NEXT + 2]
+}
+
+fn an_end() -> impl Strategy<Value = Change> {
+    let end_status = status().prop_filter("an end", |status| status.is_final() || !status.is_live());
+    (number(), 0..3_u64, end_status, time(), prop::option::of(time()), 0..3_u8).prop_map(
+        |(n, epoch, status, when, expires_at, goes_on)| {
+            let goes_on = goes_on == 0 && n < NEXT && status == Status::Completed;
+            let end = End { expires_at, continued_as: goes_on.then(|| id(n + NEXT)), ..ending(status, when) };
+            Change::Finish { run: id(n), epoch, end }
+        },
+    )
+}
+
 fn a_park() -> impl Strategy<Value = Change> {
     let rest = (
         prop::sample::select(&[Status::Waiting, Status::Paused, Status::Running][..]),
@@ -60,7 +83,7 @@ fn a_park() -> impl Strategy<Value = Change> {
         prop::collection::vec(0..RUNS, 0..2),
         prop::collection::vec(0..TASKS, 0..2),
     );
-    (0..RUNS, 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, tasks))| Change::Park {
+    (number(), 0..3_u64, rest).prop_map(|(n, epoch, (status, wake_at, subscriptions, children, tasks))| Change::Park {
         run: id(n),
         epoch,
         status,
@@ -77,6 +100,7 @@ fn an_event() -> impl Strategy<Value = Change> {
     parts.prop_map(|(id_, name, key, run, when, kept)| Change::Emit {
         event: Event { run: run.map(id), ..event(&id_.to_string(), name, key, when) },
         dedupe_until: panta::time::Timestamp(when.0 + kept * 1000),
+        gather: vec![panta::store::Gather { scope: "w".into(), prefix: "g/".into(), value: text(name) }],
     })
 }
 
@@ -94,24 +118,27 @@ fn a_task_change() -> impl Strategy<Value = Change> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let end_status = status().prop_filter("an end", |status| status.is_final() || !status.is_live());
     prop_oneof![
         3 => a_run().prop_map(start),
         2 => (a_run(), key(), 0..2_u64, prop::option::of(time())).prop_map(|(r, k, i, u)| start_once(r, k, i, u)),
         3 => (0..RUNS, 0..3_u64, key()).prop_map(|(n, epoch, segment)| append(n, epoch, segment)),
         4 => a_park(),
         1 => (0..RUNS, 0..3_u64).prop_map(|(n, epoch)| Change::Release { run: id(n), epoch }),
-        2 => (prop::collection::vec(0..RUNS, 0..3), name(), time()).prop_map(|(runs, node, at)| claim(&runs, node, at)),
-        2 => (0..RUNS, 0..3_u64, end_status, time()).prop_map(|(n, epoch, status, at)| end(n, epoch, status, at)),
-        1 => (0..RUNS, key()).prop_map(|(n, reason)| cancel(n, reason)),
+        2 => (prop::collection::vec(number(), 0..3), name(), time()).prop_map(|(runs, node, at)| claim(&runs, node, at)),
+        3 => an_end(),
+        1 => (number(), 0..3_u64, name()).prop_map(|(n, epoch, to)| upgrade(n, epoch, to)),
+        1 => (number(), time()).prop_map(|(n, at)| Change::Remind { run: id(n), at }),
+        2 => (number(), key()).prop_map(|(n, reason)| cancel(n, reason)),
         4 => an_event(),
         3 => a_task_change(),
         1 => (name(), key(), prop::option::of(key())).prop_map(|(scope, key, value)| set(scope, key, value)),
         1 => (name(), key()).prop_map(|(version, bytes)| put(version, bytes)),
-        1 => (time(), time(), any::<bool>(), 0..3_usize).prop_map(|(before, events_before, keep, limit)| {
-            let keep = if keep { vec![version("a")] } else { vec![] };
-            Change::Prune { before, events_before, keep, limit }
-        }),
+        1 => (time(), time(), time(), prop::option::of(any::<bool>()), 0..3_usize).prop_map(
+            |(before, expired, events_before, keep, limit)| {
+                let keep = keep.map(|keep| if keep { vec![version("a")] } else { vec![] });
+                Change::Prune { before, expired, events_before, keep, limit }
+            }
+        ),
     ]
 }
 
@@ -131,6 +158,8 @@ fn read(store: &dyn Store) -> Vec<String> {
         seen.push(format!("{:?}", listed(store, &filter)));
     }
     seen.extend((0..RUNS).map(|n| format!("{:?}", journal(store, n))));
+    seen.extend((0..NEXT + 2).map(|n| format!("{:?}", store.newest(id(n)).unwrap().map(|run| run.id))));
+    seen.push(format!("{:?}", store.overdue(at(20), 3).unwrap()));
     seen.push(format!("{:?} {:?}", ready(store, "a"), ready(store, "b")));
     seen.push(format!("{:?} {:?}", store.due(at(20), 2).unwrap(), store.events(0, 100).unwrap()));
     for (since, key) in [(0, None), (10, Some("k")), (20, None), (30, Some("k"))] {

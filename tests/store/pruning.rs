@@ -1,6 +1,6 @@
 //! Pruning: what goes, what stays.
 
-use panta::store::{Applied, Change, Run, Status, Store};
+use panta::store::{Applied, Change, End, Run, Status, Store};
 
 use super::contract;
 use crate::support::stores::*;
@@ -12,6 +12,8 @@ contract!(
     events_go_from_the_oldest_on,
     keys_go_when_they_expire,
     unused_bundles_go,
+    a_run_goes_when_it_expires,
+    the_first_of_a_chain_stays_while_one_of_it_is_open,
 );
 
 fn old_runs_go_with_all_that_is_theirs(store: &dyn Store) {
@@ -66,11 +68,53 @@ fn keys_go_when_they_expire(store: &dyn Store) {
 fn unused_bundles_go(store: &dyn Store) {
     given(store, ["v1", "v2", "v3"].map(|name| put(name, name)));
     given(store, [start(running(1)), start(Run { version: version("v2"), ..running(2) }), finish(2, at(3))]);
-    given(store, [Change::Prune { before: at(0), events_before: at(0), keep: vec![version("v3")], limit: 10 }]);
+    given(
+        store,
+        [Change::Prune {
+            before: at(0),
+            expired: at(0),
+            events_before: at(0),
+            keep: Some(vec![version("v3")]),
+            limit: 10,
+        }],
+    );
     let there = |name| store.bundle(&version(name)).unwrap().is_some();
     assert_eq!(["v1", "v2", "v3"].map(there), [true, true, true]);
     given(store, [prune(at(9), at(0), 10)]);
     assert_eq!(["v1", "v2", "v3"].map(there), [true, false, false]);
     given(store, [start(Run { version: version("v2"), ..running(4) }), put("v2", "again")]);
     assert_eq!(store.bundle(&version("v2")).unwrap(), Some(b"again".to_vec()));
+}
+
+fn expire(store: &dyn Store, when: u64) -> Applied {
+    let (expired, never) = (at(when), panta::time::Timestamp(i64::MIN));
+    apply(store, Change::Prune { before: never, expired, events_before: never, keep: None, limit: 10 })
+}
+
+fn a_run_goes_when_it_expires(store: &dyn Store) {
+    given(
+        store,
+        [
+            put("v1", "sources"),
+            put("unused", "x"),
+            start(running(1)),
+            start(running(2)),
+            emit(event("e", "e", None, at(1))),
+        ],
+    );
+    let end = End { expires_at: Some(at(50)), ..ending(Status::Completed, at(5)) };
+    given(store, [Change::Finish { run: id(1), epoch: 1, end }, finish(2, at(6))]);
+    assert_eq!(expire(store, 49), Applied::Pruned { runs: 0 });
+    assert_eq!(expire(store, 50), Applied::Pruned { runs: 1 });
+    assert_eq!((listed(store, &any()), store.events(0, 9).unwrap().len()), (ids(&[2]), 1));
+    assert!(store.bundle(&version("unused")).unwrap().is_some());
+}
+
+fn the_first_of_a_chain_stays_while_one_of_it_is_open(store: &dyn Store) {
+    given(store, [start(running(1))]);
+    given(store, go_on(1, 2, 1, at(3)).into_iter().chain(go_on(2, 3, 1, at(4))));
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 1 });
+    assert_eq!((listed(store, &any()), store.newest(id(1)).unwrap().map(|run| run.id)), (ids(&[3, 1]), Some(id(3))));
+    given(store, [finish(3, at(8))]);
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 2 });
 }

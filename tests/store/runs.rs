@@ -1,6 +1,6 @@
 //! Runs: acceptance, journal, claims, parking, end, lists.
 
-use panta::store::{Applied, Change, Rollback, Run, RunFilter, Status, Store};
+use panta::store::{Applied, Change, Rollback, Run, RunFilter, Sla, Status, Store};
 
 use super::contract;
 use crate::support::stores::*;
@@ -29,6 +29,8 @@ contract!(
     lists_are_newest_first_by_page,
     lists_filter,
     counts_follow,
+    an_upgrade_moves_a_run_that_is_claimed,
+    a_reminder_comes_once_and_only_while_the_run_is_open,
 );
 
 fn a_start_is_kept_as_given(store: &dyn Store) {
@@ -46,6 +48,11 @@ fn a_start_is_kept_as_given(store: &dyn Store) {
         rollback: Rollback::Incomplete,
         charged: 2,
         epoch: u64::MAX,
+        chain: Some(id(7)),
+        continued_as: Some(id(8)),
+        mailbox: Some(text("mailbox")),
+        sla: Some(Sla { at: at(6), notify: "ops".into() }),
+        expires_at: Some(at(9)),
         ..running(1)
     };
     assert_eq!(apply(store, start(given.clone())), Applied::Started);
@@ -261,4 +268,28 @@ fn counts_follow(store: &dyn Store) {
     let counts: Vec<_> = counts.iter().map(|(workflow, status, n)| (&**workflow, *status, *n)).collect();
     let expected = [("b", Status::Completed, 1), ("orders", Status::Queued, 2), ("orders", Status::Running, 2)];
     assert_eq!(counts, expected);
+}
+
+fn an_upgrade_moves_a_run_that_is_claimed(store: &dyn Store) {
+    given(store, [put("v2", "sources"), start(running(1)), upgrade(1, 1, "v2")]);
+    assert_eq!((get(store, 1).version, get(store, 1).settings), (version("v2"), text("new")));
+    assert_eq!(apply(store, upgrade(1, 0, "v3")), Applied::Refused);
+    given(store, [finish(1, at(2))]);
+    assert_eq!(apply(store, upgrade(1, 1, "v3")), Applied::Refused);
+    given(store, [prune(at(1), at(0), 1)]);
+    assert!(store.bundle(&version("v2")).unwrap().is_some());
+    assert_eq!(store.counts().unwrap(), [("orders".into(), Status::Completed, 1)]);
+}
+
+fn a_reminder_comes_once_and_only_while_the_run_is_open(store: &dyn Store) {
+    let watched = |n: u64, when: u64| Run { sla: Some(Sla { at: at(when), notify: "ops".into() }), ..running(n) };
+    given(store, [start(watched(1, 20)), start(watched(2, 10)), start(watched(3, 15)), finish(3, at(4))]);
+    assert_eq!(store.overdue(at(20), 9).unwrap(), [(at(10), id(2)), (at(20), id(1))]);
+    assert_eq!(store.overdue(at(19), 9).unwrap(), [(at(10), id(2))]);
+    let remind = |n, when| apply(store, Change::Remind { run: id(n), at: at(when) });
+    assert_eq!(
+        [remind(2, 9), remind(2, 10), remind(2, 11), remind(3, 99)],
+        [Applied::Refused, Applied::Done, Applied::Refused, Applied::Refused]
+    );
+    assert_eq!((get(store, 2).sla, store.overdue(at(99), 9).unwrap()), (None, vec![(at(20), id(1))]));
 }

@@ -1,6 +1,6 @@
 //! Durable values and bundles.
 
-use panta::store::Store;
+use panta::store::{Change, Gather, Store};
 
 use super::contract;
 use crate::support::stores::*;
@@ -8,6 +8,7 @@ use crate::support::stores::*;
 contract!(
     values_are_set_and_removed,
     values_are_listed_by_prefix,
+    an_event_leaves_a_value_and_its_repeat_none,
     a_bundle_is_put_once,
     a_run_may_name_a_missing_bundle
 );
@@ -29,6 +30,18 @@ fn values_are_listed_by_prefix(store: &dyn Store) {
     assert_eq!(keys("a%"), ["a%"]);
     assert_eq!(keys("").len(), 8);
     assert!(keys("zz").is_empty());
+}
+
+fn an_event_leaves_a_value_and_its_repeat_none(store: &dyn Store) {
+    let gathered = |id: &str, value: &str| {
+        let gather = Gather { scope: "$g".into(), prefix: "w/".into(), value: text(value) };
+        Change::Emit { event: event(id, "paid", None, at(1)), dedupe_until: at(100), gather: vec![gather] }
+    };
+    given(store, [gathered("a", "1"), gathered("b", "2"), gathered("a", "3")]);
+    assert_eq!(
+        store.states("$g", "w/").unwrap(),
+        [(Gather::key_at("w/", 1), text("1")), (Gather::key_at("w/", 2), text("2"))]
+    );
 }
 
 fn a_bundle_is_put_once(store: &dyn Store) {

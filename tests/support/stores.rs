@@ -57,6 +57,11 @@ pub(crate) fn run(n: u64) -> Run {
         charged: 0,
         owner: None,
         epoch: 0,
+        chain: None,
+        continued_as: None,
+        mailbox: None,
+        sla: None,
+        expires_at: None,
     }
 }
 
@@ -195,8 +200,30 @@ pub(crate) fn finish(n: u64, when: Timestamp) -> Change {
 }
 
 pub(crate) fn end(n: u64, epoch: u64, status: Status, when: Timestamp) -> Change {
-    let end = End { status, output: Some(text("output")), error: None, rollback: Rollback::Complete, at: when };
-    Change::Finish { run: id(n), epoch, end }
+    Change::Finish { run: id(n), epoch, end: ending(status, when) }
+}
+
+pub(crate) fn ending(status: Status, when: Timestamp) -> End {
+    End {
+        status,
+        output: Some(text("output")),
+        error: None,
+        rollback: Rollback::Complete,
+        at: when,
+        continued_as: None,
+        expires_at: None,
+    }
+}
+
+/// Run `n` ends under epoch 1, and run `next` begins in its place, as one of the chain that `first` began.
+pub(crate) fn go_on(n: u64, next: u64, first: u64, when: Timestamp) -> [Change; 2] {
+    let end = End { continued_as: Some(id(next)), ..ending(Status::Completed, when) };
+    let next = Run { chain: Some(id(first)), mailbox: Some(text("mailbox")), ..running(next) };
+    [start(next), Change::Finish { run: id(n), epoch: 1, end }]
+}
+
+pub(crate) fn upgrade(n: u64, epoch: u64, to: &str) -> Change {
+    Change::Upgrade { run: id(n), epoch, version: version(to), settings: text("new") }
 }
 
 pub(crate) fn cancel(n: u64, reason: &str) -> Change {
@@ -210,7 +237,7 @@ pub(crate) fn event(id: &str, name: &str, key: Option<&str>, when: Timestamp) ->
 /// Accepts an event whose id is kept for a hundred seconds.
 pub(crate) fn emit(event: Event) -> Change {
     let dedupe_until = Timestamp(event.at.0 + 100_000);
-    Change::Emit { event, dedupe_until }
+    Change::Emit { event, dedupe_until, gather: Vec::new() }
 }
 
 pub(crate) fn emitted(seq: u64, woken: &[u64]) -> Applied {
@@ -230,7 +257,7 @@ pub(crate) fn put(name: &str, bytes: &str) -> Change {
 }
 
 pub(crate) fn prune(before: Timestamp, events_before: Timestamp, limit: usize) -> Change {
-    Change::Prune { before, events_before, keep: Vec::new(), limit }
+    Change::Prune { before, expired: before, events_before, keep: Some(Vec::new()), limit }
 }
 
 /// Commits one change.

@@ -41,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
+    ("trigger/receive", &["engine", "script", "time"]),
     ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
@@ -49,7 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // Settings are handed to the engine by its own trait.
-    ("config", &["diag", "engine", "payload", "time"]),
+    ("config", &["diag", "effect", "engine", "payload", "time"]),
     ("web", FACE),
     (
         "cli",

@@ -105,6 +105,7 @@ mod tests {
         let whole = TestReport {
             outcomes: vec![outcome("test_a", None), outcome("test_b", Some("1 < 2 & \u{1}\"x\""))],
             broken: vec![Diagnostic::new("E0201", "bad", Place::file("b.test.rhai"))],
+            coverage: Vec::new(),
         };
         let xml = report(&whole);
         assert!(xml.contains("<testsuites tests=\"2\" failures=\"1\" errors=\"1\" time=\"0.004\">"), "{xml}");

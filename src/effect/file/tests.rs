@@ -68,7 +68,7 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         match runtime.block_on(self.performer.perform(&request, attempt))? {
             Reply::File(reply) => Ok(reply),
-            Reply::Http(_) => unreachable!("a file request has a file reply"),
+            _ => unreachable!("a file request has a file reply"),
         }
     }
 

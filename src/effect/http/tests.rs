@@ -27,7 +27,7 @@ impl Bench {
         let http = http.map(|hosts| hosts.iter().map(|host| host.parse().unwrap()).collect());
         let folder = tempfile::tempdir().unwrap();
         let limits = Limits { error_body_bytes: 100, ..Limits::default() };
-        Self { performer: Performer::new(limits).at(folder.path()), allow: Allow { http, files: Vec::new() }, folder }
+        Self { performer: Performer::new(limits).at(folder.path()), allow: Allow { http, ..Allow::default() }, folder }
     }
 
     async fn call(&self, request: HttpRequest, secrets: &dyn Secrets) -> Result<HttpReply, Failure> {
@@ -35,7 +35,7 @@ impl Bench {
             Attempt { number: 1, idempotency_key: "run-3", undo: None, again: false, allow: &self.allow, secrets };
         match self.performer.perform(&Request::Http(request), attempt).await? {
             Reply::Http(reply) => Ok(reply),
-            Reply::File(_) => unreachable!("an HTTP request has an HTTP reply"),
+            Reply::File(_) | Reply::Mail(_) => unreachable!("an HTTP request has an HTTP reply"),
         }
     }
 }

@@ -29,6 +29,8 @@ impl Mocks for Counting {
         name == "replaced"
     }
 
+    fn begun(&self, _: &str, _: &str) {}
+
     fn functions(&self) -> Vec<String> {
         Vec::new()
     }
@@ -107,4 +109,29 @@ fn a_failed_commit_stops_it_and_another_one_goes_on() {
         assert_eq!((bench.output().as_str(), bench.mocks.0.borrow().len()), ("completed: 1", 1));
         assert_eq!(bench.store.run(bench.run).unwrap().unwrap().status, Status::Completed);
     }
+}
+
+#[test]
+fn events_are_gathered_in_virtual_time_and_over_a_crash() {
+    let bench = Bench::new("trigger::event(\"paid\", #{ debounce: \"30d\", when: |p| p > 1 }); fn main(i) { i }");
+    let inputs = || -> Vec<_> {
+        let filter = crate::store::RunFilter { limit: 9, ..Default::default() };
+        bench.store.runs(&filter).unwrap().iter().map(|run| run.input.text().to_owned()).collect()
+    };
+    let hour = Duration::from_hours(1);
+    for n in [2, 3, 1] {
+        let mut engine = bench.engine(hour);
+        engine.recover().unwrap();
+        let (id, payload, at) = (n.to_string().as_str().into(), Payload::from_text(n.to_string()), engine.now());
+        let event = crate::store::Event { seq: 0, id, name: "paid".into(), key: None, payload, run: None, at };
+        let handle = engine.handle().clone();
+        engine.call(handle.emit(event)).unwrap();
+        assert_eq!(engine.advance(at.plus(hour)), Some(true));
+        assert_eq!(inputs(), [""; 0]);
+    }
+    let mut engine = bench.engine(hour);
+    engine.recover().unwrap();
+    let until = engine.now().plus(hour * 24 * 31);
+    while engine.advance(until) == Some(false) {}
+    assert_eq!(inputs(), ["3"]);
 }

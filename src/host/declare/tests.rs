@@ -94,7 +94,7 @@ fn mistakes_are_explained() {
         ("trigger::webhook(\"a\", #{ input: 3 })", "option `input` must be a closure"),
         ("trigger::webhook(\"\")", "must not be empty"),
         ("trigger::run(\"a\", #{ on: [\"failed\", \"faild\"] })", "did you mean \"failed\"?"),
-        ("trigger::event(\"a\", #{ batch: #{ size: 0 } })", "`batch.size` is at least 1"),
+        ("trigger::event(\"a\", #{ batch: #{ size: 0 } })", "`batch.size` is from 1 to 10000"),
         ("trigger::message(\"kafka://x\")", "no address of a broker"),
         ("trigger::startup(#{ input: [|| 1] })", "`input[0]` is a function"),
         ("hmac(\"githb\", secret(\"x\"))", "did you mean `github`?"),

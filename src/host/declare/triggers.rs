@@ -173,12 +173,20 @@ fn upper(call: &Call<'_>, method: &Dynamic) -> Result<Dynamic, Fail> {
     Err(call.invalid(format!("option `methods` lists some of {}, not `{method}`", METHODS.join(", "))))
 }
 
+/// Events of one batch: a run's input is one value in memory.
+pub(crate) const BATCH_MOST: i64 = 10_000;
+
 fn event(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
-    options.duration("debounce")?;
+    let debounce = options.duration("debounce")?;
     let Some(batch) = call.nested(options, "batch")? else { return Ok(()) };
+    if debounce.is_some() {
+        return Err(call.invalid(
+            "`debounce` and `batch` exclude each other; hint: a batch of what comes `within` a time waits no longer than that",
+        ));
+    }
     let size = batch.int("size")?;
-    if size.is_some_and(|size| size < 1) {
-        return Err(call.invalid("option `batch.size` is at least 1"));
+    if size.is_some_and(|size| !(1..=BATCH_MOST).contains(&size)) {
+        return Err(call.invalid(format!("option `batch.size` is from 1 to {BATCH_MOST}")));
     }
     if batch.duration("within")?.is_none() && size.is_none() {
         return Err(call.invalid("option `batch` needs `size`, `within` or both"));

@@ -66,7 +66,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     declaration.secrets = list("secrets")?;
     list("shell")?;
     list("sql")?;
-    allow.flag("mail")?;
+    declaration.allow.mail = allow.flag("mail")?;
     declaration.std = allow.flag("std")?;
     for key in ["message", "ai"] {
         if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { allow.flag(key).map(drop)? }
@@ -77,7 +77,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
 
 fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
     if let Some(retry) = options.get("retry") {
-        Policy::parse(call, retry)?;
+        declaration.policy = Some(Policy::parse(call, retry)?);
         declaration.retry = Some(retry.clone());
     }
     declaration.timeout = options.duration("timeout")?;

@@ -51,6 +51,7 @@ pub(super) struct Hot {
     pub(super) status: Status,
     pub(super) epoch: u64,
     pub(super) subscribed: bool,
+    pub(super) chain: Option<RunId>,
     /// The last segment.
     pub(super) last: i64,
 }
@@ -149,7 +150,7 @@ impl<'a> Batch<'a> {
     }
 
     fn load(&self, run: RunId) -> Result<Option<Hot>> {
-        let sql = "SELECT workflow, version, status, epoch, subscribed, last FROM run WHERE id = ?1";
+        let sql = "SELECT workflow, version, status, epoch, subscribed, last, chain FROM run WHERE id = ?1";
         let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
             Ok(Hot {
                 workflow: row.get(0)?,
@@ -157,6 +158,7 @@ impl<'a> Batch<'a> {
                 status: row.get(2)?,
                 epoch: row.get::<_, i64>(3)?.cast_unsigned(),
                 subscribed: row.get(4)?,
+                chain: row.get(6)?,
                 // Within a batch the row may be ahead.
                 last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
             })

@@ -177,6 +177,14 @@ impl Store for Sqlite {
         self.read(|conn| read::run(conn, id))
     }
 
+    fn newest(&self, id: RunId) -> Result<Option<Run>> {
+        self.read(|conn| {
+            let transaction = conn.unchecked_transaction()?;
+            let newest = read::newest(&transaction, id)?;
+            newest.map_or(Ok(None), |newest| read::run(&transaction, newest))
+        })
+    }
+
     fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
         self.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
@@ -203,6 +211,10 @@ impl Store for Sqlite {
 
     fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
         self.read(|conn| read::due(conn, until, limit))
+    }
+
+    fn overdue(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
+        self.read(|conn| read::overdue(conn, until, limit))
     }
 
     fn next_event(&self, filter: &EventFilter) -> Result<Option<Event>> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Result, params};
 
-use super::super::Applied;
+use super::super::{Applied, Change};
 use super::batch::Batch;
 use crate::id::{RunId, Version};
 use crate::time::Timestamp;
@@ -11,37 +11,38 @@ use crate::time::Timestamp;
 const PAGES: usize = 2000;
 
 impl Batch<'_> {
-    pub(super) fn prune(
-        &mut self,
-        before: Timestamp,
-        events_before: Timestamp,
-        keep: &[Version],
-        limit: usize,
-    ) -> Result<Applied> {
-        let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let gone = self.prunable(before, rows)?;
+    pub(super) fn prune(&mut self, change: &Change) -> Result<Applied> {
+        let Change::Prune { before, expired, events_before, keep, limit } = change else {
+            unreachable!("called for `Prune` alone");
+        };
+        let rows = i64::try_from(*limit).unwrap_or(i64::MAX);
+        let gone = self.prunable(*before, *expired, rows)?;
         for run in &gone {
             self.remove(*run)?;
         }
-        self.prune_events(events_before, rows)?;
+        self.prune_events(*events_before, rows)?;
         let sql = "DELETE FROM event_id WHERE id IN
             (SELECT id FROM event_id WHERE until <= ?1 ORDER BY until, id LIMIT ?2)";
-        self.execute(sql, params![events_before, rows])?;
+        self.execute(sql, params![expired, rows])?;
         let sql = "DELETE FROM dedupe WHERE (scope, key) IN
             (SELECT scope, key FROM dedupe WHERE until <= ?1 ORDER BY until, scope, key LIMIT ?2)";
-        self.execute(sql, params![before, rows])?;
-        self.prune_bundles(keep)?;
+        self.execute(sql, params![expired, rows])?;
+        if let Some(keep) = keep {
+            self.prune_bundles(keep)?;
+        }
         self.give_space_back()?;
         Ok(Applied::Pruned { runs: gone.len() })
     }
 
     /// Finished runs that nothing open refers to, the ones that ended first.
-    fn prunable(&self, before: Timestamp, limit: i64) -> Result<Vec<RunId>> {
-        let sql = "SELECT id FROM run r WHERE ended_at < ?1 AND status BETWEEN 4 AND 7
+    fn prunable(&self, before: Timestamp, expired: Timestamp, limit: i64) -> Result<Vec<RunId>> {
+        let sql = "SELECT id FROM run r WHERE (ended_at < ?1 OR expires_at <= ?2) AND status BETWEEN 4 AND 7
+            AND NOT EXISTS (SELECT 1 FROM run n WHERE n.chain = r.id AND n.continued_as IS NULL
+                AND n.status NOT BETWEEN 4 AND 7)
             AND NOT EXISTS (SELECT 1 FROM run p WHERE p.id = r.parent AND p.status NOT BETWEEN 4 AND 7)
             AND NOT EXISTS (SELECT 1 FROM run c WHERE c.parent = r.id AND c.status NOT BETWEEN 4 AND 7)
-            ORDER BY ended_at, id LIMIT ?2";
-        self.conn.prepare_cached(sql)?.query_map(params![before, limit], |row| row.get(0))?.collect()
+            ORDER BY ended_at, id LIMIT ?3";
+        self.conn.prepare_cached(sql)?.query_map(params![before, expired, limit], |row| row.get(0))?.collect()
     }
 
     fn remove(&mut self, run: RunId) -> Result<()> {

@@ -19,6 +19,14 @@ pub(super) fn run(conn: &Connection, id: RunId) -> Result<Option<Run>> {
     conn.prepare_cached(row::RUN)?.query_row([id], row::run).optional()
 }
 
+/// The newest of a run's chain, or itself.
+pub(super) fn newest(conn: &Connection, id: RunId) -> Result<Option<RunId>> {
+    let sql = "SELECT CASE WHEN r.continued_as IS NULL THEN r.id ELSE
+        (SELECT n.id FROM run n WHERE n.chain = r.chain AND n.continued_as IS NULL) END FROM run r WHERE r.id = ?1";
+    let found = conn.prepare_cached(sql)?.query_row([id], |row| row.get::<_, Option<RunId>>(0)).optional()?;
+    Ok(found.flatten())
+}
+
 pub(super) fn runs(conn: &Connection, filter: &RunFilter) -> Result<Vec<Run>> {
     let mut ids = match page(filter) {
         page if filter.workflow.is_none() && filter.statuses.is_empty() => page.of_all(conn)?,
@@ -116,6 +124,11 @@ pub(super) fn ready(conn: &Connection, node: &str, limit: usize) -> Result<Vec<R
 pub(super) fn due(conn: &Connection, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
     let sql = "SELECT wake_at, id FROM run INDEXED BY run_due WHERE wake_at <= ?1 AND status < 3
         ORDER BY wake_at, id LIMIT ?2";
+    list(conn, sql, params![until, rows(limit)], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+pub(super) fn overdue(conn: &Connection, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
+    let sql = "SELECT sla_at, id FROM run INDEXED BY run_sla WHERE sla_at <= ?1 ORDER BY sla_at, id LIMIT ?2";
     list(conn, sql, params![until, rows(limit)], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 

@@ -6,7 +6,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Result, Row};
 use uuid::Uuid;
 
-use super::super::{Event, Rollback, Run, Status};
+use super::super::{Event, Rollback, Run, Sla, Status};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
 use crate::time::Timestamp;
@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 /// The columns of [`run`], for `WHERE r.id = …`.
 pub(super) const RUN: &str = "SELECT r.id, w.name, b.version, d.settings, r.status, d.input, o.output, o.error,
     d.\"trigger\", r.parent, d.key, r.priority, r.created_at, r.started_at, r.ended_at, r.waiting_for, r.wake_at,
-    r.cancel, r.ready, r.rollback, r.charged, r.owner, r.epoch
+    r.cancel, r.ready, r.rollback, r.charged, r.owner, r.epoch, r.chain, r.continued_as, d.mailbox, r.sla_at,
+    r.sla_notify, r.expires_at
     FROM run r JOIN workflow w ON w.id = r.workflow JOIN bundle b ON b.id = r.version JOIN run_data d ON d.id = r.id
     LEFT JOIN outcome o ON o.id = r.id WHERE r.id = ?1";
 
@@ -116,6 +117,14 @@ pub(super) fn run(row: &Row<'_>) -> Result<Run> {
         charged: row.get(20)?,
         owner: row.get(21)?,
         epoch: row.get::<_, i64>(22)?.cast_unsigned(),
+        chain: row.get(23)?,
+        continued_as: row.get(24)?,
+        mailbox: row.get(25)?,
+        sla: match row.get::<_, Option<Timestamp>>(26)? {
+            Some(at) => Some(Sla { at, notify: row.get(27)? }),
+            None => None,
+        },
+        expires_at: row.get(28)?,
     })
 }
 

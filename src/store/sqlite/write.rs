@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Run, Status, Subscription};
+use super::super::{Applied, Change, Dedupe, End, Event, Gather, Run, Status, Subscription};
 use super::batch::{Batch, Hot};
 use super::read;
 use super::row::{rollback_code, status_code};
-use crate::id::RunId;
+use crate::id::{RunId, Version};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
@@ -26,7 +26,7 @@ impl Batch<'_> {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Emit { event, dedupe_until } => self.emit(event, *dedupe_until),
+            Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
             Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
             Change::CloseTask { task, at } => self.close_task(*task, *at),
@@ -38,7 +38,12 @@ impl Batch<'_> {
                 self.execute(sql, params![&*version.0, bytes])?;
                 Ok(Applied::Done)
             }
-            Change::Prune { before, events_before, keep, limit } => self.prune(*before, *events_before, keep, *limit),
+            Change::Upgrade { run, epoch, version, settings } => self.upgrade(*run, *epoch, version, settings),
+            Change::Remind { run, at } => {
+                let sql = "UPDATE run SET sla_at = NULL, sla_notify = NULL WHERE id = ?1 AND sla_at <= ?2";
+                Ok(if self.execute(sql, params![run, at])? == 0 { Applied::Refused } else { Applied::Done })
+            }
+            Change::Prune { .. } => self.prune(change),
         }
     }
 
@@ -54,8 +59,8 @@ impl Batch<'_> {
             let same_input = self.conn.prepare_cached(sql)?.query_row(params![run.id, run.input], |row| row.get(0))?;
             return Ok(Applied::Repeated { run: run.id, same_input });
         }
-        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key) VALUES(?1, ?2, ?3, ?4, ?5)";
-        self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key])?;
+        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+        self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key, run.mailbox])?;
         self.insert_outcome(run.id, run.output.as_ref(), run.error.as_ref())?;
         if let Some(Dedupe { scope, key, input, until }) = dedupe {
             let sql = "INSERT OR REPLACE INTO dedupe(scope, key, run, input, until) VALUES(?1, ?2, ?3, ?4, ?5)";
@@ -63,7 +68,8 @@ impl Batch<'_> {
         }
         self.count(workflow, version, status_code(run.status), 1);
         if !run.status.is_final() {
-            let hot = Hot { workflow, version, status: run.status, epoch: run.epoch, subscribed: false, last: 0 };
+            let (status, epoch, chain) = (run.status, run.epoch, run.chain);
+            let hot = Hot { workflow, version, status, epoch, subscribed: false, chain, last: 0 };
             self.remember(run.id, hot);
         }
         Ok(Applied::Started)
@@ -81,8 +87,9 @@ impl Batch<'_> {
     fn insert_run(&self, run: &Run, workflow: i64, version: i64) -> Result<usize> {
         let sql =
             "INSERT INTO run(id, workflow, version, status, epoch, ready, subscribed, last, owner, wake_at, created_at,
-            started_at, ended_at, parent, priority, charged, rollback, waiting_for, cancel)
-            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+            started_at, ended_at, parent, priority, charged, rollback, waiting_for, cancel, chain, continued_as, sla_at,
+            sla_notify, expires_at)
+            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
             ON CONFLICT(id) DO NOTHING";
         let values = params![
             run.id,
@@ -102,6 +109,11 @@ impl Batch<'_> {
             rollback_code(run.rollback),
             run.waiting_for,
             run.cancel,
+            run.chain,
+            run.continued_as,
+            run.sla.as_ref().map(|sla| sla.at),
+            run.sla.as_ref().map(|sla| &*sla.notify),
+            run.expires_at,
         ];
         self.execute(sql, values)
     }
@@ -128,7 +140,8 @@ impl Batch<'_> {
         };
         let Some(hot) = self.claimed(*run, *epoch)? else { return Ok(Applied::Refused) };
         self.unsubscribe(*run, &hot)?;
-        let ready = self.subscribe(*run, subscriptions)? | self.any_ended(children)? | self.any_over(tasks)?;
+        let mailbox = hot.chain.unwrap_or(*run);
+        let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)? | self.any_over(tasks)?;
         let subscribed = !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
         let sql = if *status == hot.status {
@@ -146,13 +159,13 @@ impl Batch<'_> {
     }
 
     /// Notes what a run waits for; whether an event that it waits for is there already.
-    fn subscribe(&self, run: RunId, subscriptions: &[Subscription]) -> Result<bool> {
+    fn subscribe(&self, run: RunId, mailbox: RunId, subscriptions: &[Subscription]) -> Result<bool> {
         let mut there = false;
         for wanted in subscriptions {
             let key = wanted.key.as_deref();
             let sql = "INSERT OR IGNORE INTO subscription(name, keyed, key, run) VALUES(?1, ?2, ?3, ?4)";
             self.execute(sql, params![wanted.name, key.is_some(), key.unwrap_or(""), run])?;
-            there = there || read::next_event(self.conn, &wanted.filter(run))?.is_some();
+            there = there || read::next_event(self.conn, &wanted.filter(mailbox))?.is_some();
         }
         Ok(there)
     }
@@ -167,7 +180,8 @@ impl Batch<'_> {
     fn any_ended(&self, runs: &[RunId]) -> Result<bool> {
         let mut status = self.conn.prepare_cached("SELECT status FROM run WHERE id = ?1")?;
         for run in runs {
-            let status = status.query_row([run], |row| row.get::<_, Status>(0)).optional()?;
+            let newest = read::newest(self.conn, *run)?;
+            let status = status.query_row([newest], |row| row.get::<_, Status>(0)).optional()?;
             if status.is_some_and(Status::is_final) {
                 return Ok(true);
             }
@@ -203,10 +217,15 @@ impl Batch<'_> {
     fn finish(&mut self, run: RunId, epoch: u64, end: &End) -> Result<Applied> {
         let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
         let is_final = end.status.is_final();
+        if let Some(next) = end.continued_as {
+            self.pass_on(run, next)?;
+        }
         let sql = "UPDATE run SET status = ?2, rollback = ?3, ended_at = ?4, waiting_for = '', wake_at = NULL,
-            cancel = NULL, ready = 0, subscribed = 0, owner = NULL, last = ?5 WHERE id = ?1 RETURNING parent";
+            cancel = NULL, ready = 0, subscribed = 0, owner = NULL, last = ?5, sla_at = iif(?4 IS NULL, sla_at, NULL),
+            sla_notify = iif(?4 IS NULL, sla_notify, NULL), expires_at = ?6 WHERE id = ?1 RETURNING parent";
         let ended_at = is_final.then_some(end.at);
-        let values = params![run, status_code(end.status), rollback_code(end.rollback), ended_at, hot.last];
+        let expires_at = end.expires_at.filter(|_| is_final);
+        let values = params![run, status_code(end.status), rollback_code(end.rollback), ended_at, hot.last, expires_at];
         let parent: Option<RunId> = self.conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
         self.recount(&hot, end.status);
         self.unsubscribe(run, &hot)?;
@@ -219,11 +238,33 @@ impl Batch<'_> {
         if is_final {
             self.close_tasks_of(run, end.at)?;
         }
-        let parent = match parent.filter(|_| is_final) {
+        let parent = match parent.filter(|_| is_final && end.continued_as.is_none()) {
             Some(parent) if self.wake(parent)? => Some(parent),
             _ => None,
         };
         Ok(Applied::Ended { parent })
+    }
+
+    /// Another run goes on in this one's place, and takes over what was asked of it.
+    fn pass_on(&self, run: RunId, next: RunId) -> Result<()> {
+        let sql = "UPDATE run SET continued_as = ?2, chain = ifnull(chain, id) WHERE id = ?1 RETURNING cancel";
+        let cancel: Option<Payload> = self.conn.prepare_cached(sql)?.query_row(params![run, next], |row| row.get(0))?;
+        if let Some(reason) = cancel {
+            // From here on this one is not the newest.
+            self.cancel(next, &reason)?;
+        }
+        Ok(())
+    }
+
+    fn upgrade(&mut self, run: RunId, epoch: u64, version: &Version, settings: &Payload) -> Result<Applied> {
+        let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
+        let version = self.version(version)?;
+        self.execute("UPDATE run SET version = ?2 WHERE id = ?1", params![run, version])?;
+        self.execute("UPDATE run_data SET settings = ?2 WHERE id = ?1", params![run, settings])?;
+        self.count(hot.workflow, hot.version, status_code(hot.status), -1);
+        self.count(hot.workflow, version, status_code(hot.status), 1);
+        self.remember(run, Hot { version, ..hot });
+        Ok(Applied::Done)
     }
 
     /// Makes a run ready that has not ended; whether it is live.
@@ -234,11 +275,12 @@ impl Batch<'_> {
     }
 
     fn cancel(&self, run: RunId, reason: &Payload) -> Result<Applied> {
+        let run = read::newest(self.conn, run)?.unwrap_or(run);
         let sql = "UPDATE run SET cancel = ifnull(cancel, ?2), ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7";
         Ok(if self.execute(sql, params![run, reason])? == 0 { Applied::Refused } else { Applied::Done })
     }
 
-    fn emit(&self, event: &Event, until: Timestamp) -> Result<Applied> {
+    fn emit(&self, event: &Event, until: Timestamp, gather: &[Gather]) -> Result<Applied> {
         let sql = "SELECT seq FROM event_id WHERE id = ?1 AND until > ?2";
         let seen = self.conn.prepare_cached(sql)?.query_row(params![event.id, event.at], |row| row.get::<_, i64>(0));
         if let Some(seq) = seen.optional()? {
@@ -246,10 +288,14 @@ impl Batch<'_> {
         }
         let sql = "INSERT INTO event(id, name, key, payload, run, at, latest) VALUES(?1, ?2, ?3, ?4, ?5, ?6,
             max(?6, ifnull((SELECT latest FROM event ORDER BY seq DESC LIMIT 1), ?6)))";
-        self.execute(sql, params![event.id, event.name, event.key, event.payload, event.run, event.at])?;
+        let only = event.run.map(|run| self.mailbox_of(run)).transpose()?;
+        self.execute(sql, params![event.id, event.name, event.key, event.payload, only, event.at])?;
         let seq = self.conn.last_insert_rowid();
         let sql = "INSERT OR REPLACE INTO event_id(id, seq, until) VALUES(?1, ?2, ?3)";
         self.execute(sql, params![event.id, seq, until])?;
+        for Gather { scope, prefix, value } in gather {
+            self.set_state(scope, &Gather::key_at(prefix, seq.cast_unsigned()), Some(value))?;
+        }
         let mut woken = Vec::new();
         for run in self.subscribed(event)? {
             if self.wake(run)? {
@@ -270,8 +316,17 @@ impl Batch<'_> {
                 runs.insert(run?);
             }
         }
-        runs.retain(|run| event.run.is_none_or(|only| only == *run));
-        Ok(runs)
+        let Some(only) = event.run else { return Ok(runs) };
+        let only = self.mailbox_of(only)?;
+        runs.into_iter()
+            .filter_map(|run| self.mailbox_of(run).map(|own| (own == only).then_some(run)).transpose())
+            .collect()
+    }
+
+    /// The run whose mailbox this one reads: the first of its chain.
+    fn mailbox_of(&self, run: RunId) -> Result<RunId> {
+        let sql = "SELECT ifnull(chain, id) FROM run WHERE id = ?1";
+        Ok(self.conn.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional()?.unwrap_or(run))
     }
 
     fn set_state(&self, scope: &str, key: &str, value: Option<&Payload>) -> Result<Applied> {

@@ -25,6 +25,9 @@ const GAP: Duration = Duration::from_mins(1);
 /// How often the end of the run before is looked for.
 const POLL: Duration = Duration::from_millis(250);
 
+/// Times that are noted as waiting, with `overlap: "queue"`: more are made up for as `catch_up` says.
+const QUEUED_MOST: usize = 1_000;
+
 /// What is done when the run before is still open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Overlap {
@@ -49,6 +52,8 @@ struct Timed {
     /// All times until here have been taken into `due`, or are done.
     cursor: Timestamp,
     due: VecDeque<Due>,
+    /// `due` has times that the store does not know.
+    is_unnoted: bool,
     /// What it started last.
     run: Option<RunId>,
     /// When the clock was last looked at for it.
@@ -147,6 +152,7 @@ impl Timed {
             schedule,
             cursor: handle.clock().now(),
             due: VecDeque::new(),
+            is_unnoted: false,
             run: None,
             looked: None,
         };
@@ -159,7 +165,9 @@ impl Timed {
         };
         if let Some(last) = known.as_ref().and_then(|known| parse_time(known["last"].as_str()?).ok()) {
             timed.cursor = last;
-            timed.run = known.and_then(|known| serde_json::from_value(known["run"].clone()).ok());
+            let known = known.unwrap_or_default();
+            timed.run = serde_json::from_value(known["run"].clone()).ok();
+            timed.take_up(&known["queued"]);
             return Some(timed);
         }
         let first = timed.note(timed.cursor);
@@ -170,8 +178,21 @@ impl Timed {
         format!("{}/{}", self.workflow, self.spec.id)
     }
 
+    /// Times that came while the daemon was up, and wait for the end of the run before.
+    fn take_up(&mut self, queued: &Value) {
+        let queued: Vec<Timestamp> = serde_json::from_value(queued.clone()).unwrap_or_default();
+        if self.overlap() == Overlap::Queue {
+            self.cursor = queued.last().map_or(self.cursor, |last| self.cursor.max(*last));
+            self.due = queued.into_iter().map(|at| Due { at, is_made_up: false }).collect();
+        }
+    }
+
     fn note(&self, last: Timestamp) -> crate::store::Change {
-        note(&self.state_key(), Some(&json!({ "last": last, "run": self.run })))
+        let mut known = json!({ "last": last, "run": self.run });
+        if self.overlap() == Overlap::Queue {
+            known["queued"] = self.due.iter().take(QUEUED_MOST).map(|due| json!(due.at)).collect();
+        }
+        note(&self.state_key(), Some(&known))
     }
 
     fn overlap(&self) -> Overlap {
@@ -203,6 +224,7 @@ impl Timed {
             None if mode == CatchUp::None => now,
             None => self.cursor,
         };
+        self.is_unnoted |= !due.is_empty();
         self.due.extend(due.into_iter().map(|at| Due { at, is_made_up }));
         // What is left of a gap is looked at again as a gap.
         self.looked = if more { None } else { Some(now) };
@@ -218,6 +240,10 @@ impl Timed {
             let overlap = self.overlap();
             let is_open = overlap != Overlap::Allow && self.run.is_some_and(|run| is_open(handle, run));
             if is_open && (overlap == Overlap::Queue || due.is_made_up) {
+                if overlap == Overlap::Queue && self.is_unnoted {
+                    let noted = self.last_done(due.at);
+                    self.is_unnoted = !write(handle, vec![noted]).await;
+                }
                 return Some(POLL);
             }
             if !is_open {
@@ -231,9 +257,14 @@ impl Timed {
                 }
             }
             self.due.pop_front();
-            write(handle, vec![self.note(due.at)]).await;
+            self.is_unnoted = !write(handle, vec![self.note(due.at)]).await && !self.due.is_empty();
         }
         None
+    }
+
+    /// As it is noted while the time at the front still waits.
+    fn last_done(&self, front: Timestamp) -> crate::store::Change {
+        self.note(Timestamp(front.0 - 1))
     }
 
     fn cause(&self, at: Timestamp) -> Cause<'_> {
@@ -247,16 +278,20 @@ impl Timed {
         }
     }
 
-    /// The same for the same time, spread evenly over others.
     fn jitter(&self, at: Timestamp) -> Duration {
         let most = self.spec.options["jitter"].as_str().and_then(|text| parse_duration(text).ok()).unwrap_or_default();
-        let digest = Sha256::digest(format!("{}\n{at}", self.state_key()));
-        let number = digest.iter().take(4).fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
-        most.mul_f64(f64::from(number) / f64::from(u32::MAX))
+        jitter(most, &self.state_key(), at)
     }
+}
+
+/// How much later than `at` a schedule starts its run: the same for the same time, spread evenly over others.
+pub(super) fn jitter(most: Duration, schedule: &str, at: Timestamp) -> Duration {
+    let digest = Sha256::digest(format!("{schedule}\n{at}"));
+    let number = digest.iter().take(4).fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
+    most.mul_f64(f64::from(number) / f64::from(u32::MAX))
 }
 
 /// Quarantined and diverged runs wait for a person: a schedule does not wait with them.
 fn is_open(handle: &Handle, run: RunId) -> bool {
-    handle.run(run).is_ok_and(|row| row.status.is_live() || row.status == Status::Paused)
+    handle.newest(run).is_ok_and(|row| row.status.is_live() || row.status == Status::Paused)
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::{Engine, NoSettings, Options, Settings, compile};
 use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
-use crate::store::{Run, RunFilter, Status, Store};
+use crate::store::{Event, Run, RunFilter, Status, Store};
 use crate::time::{Clock, SystemClock, parse_time};
 
 /// No test waits longer for what must come.
@@ -71,6 +71,24 @@ impl Bench {
     /// Sets the clock to a time of day, from where it goes on.
     fn at(&self, time: &str) {
         self.clock.0.store(parse_time(time).unwrap().0 - SystemClock.now().0, Ordering::Relaxed);
+    }
+
+    /// Emits an event without a payload.
+    fn emit(&self, name: &str) {
+        let handle = self.running.as_ref().expect("it runs").1.handle();
+        let (id, at) = (RunId::new().to_string().as_str().into(), handle.clock().now());
+        let event = Event { seq: 0, id, name: name.into(), key: None, payload: Payload::unit(), run: None, at };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(handle.emit(event)).unwrap();
+    }
+
+    /// What the first trigger remembers.
+    fn state(&self) -> Value {
+        self.store.states(SCOPE, "w/").unwrap().first().map(|(_, state)| state.to_json()).unwrap_or_default()
+    }
+
+    fn outputs(runs: &[Run]) -> Vec<Value> {
+        runs.iter().filter_map(|run| Some(run.output.as_ref()?.to_json())).collect()
     }
 
     fn drop_file(&self, name: &str, text: &str) {
@@ -235,4 +253,108 @@ fn a_trigger_that_is_gone_is_forgotten() {
     bench.running.as_ref().unwrap().1.handle().withdraw("w");
     Bench::until(|| bench.noted() == 0);
     assert_eq!(bench.service().next_fires(), []);
+}
+
+#[test]
+fn a_time_waits_for_the_run_before_also_over_a_restart_where_that_is_asked_for() {
+    let mut bench = Bench::new("trigger::every(\"50ms\", #{ overlap: \"queue\" });\nfn main() { wait_for(\"go\") }");
+    Bench::until(|| bench.state()["queued"].as_array().is_some_and(|queued| queued.len() >= 2));
+    bench.stop();
+    assert_eq!(bench.runs().len(), 1);
+    let queued = bench.state()["queued"].clone();
+    bench.start();
+    bench.emit("go");
+    Bench::until(|| bench.runs().len() == 2);
+    bench.emit("go");
+    Bench::until(|| bench.runs().len() == 3);
+    let scheduled = Bench::scheduled(&bench.runs());
+    assert_eq!(json!(scheduled[1..]), json!(queued.as_array().unwrap()[..2]));
+}
+
+#[test]
+fn runs_overlap_where_that_is_allowed() {
+    let bench = Bench::new("trigger::every(\"30ms\", #{ overlap: \"allow\" });\nfn main() { wait_for(\"go\") }");
+    Bench::until(|| bench.runs().iter().filter(|run| run.status != Status::Completed).count() >= 3);
+}
+
+#[test]
+fn what_was_missed_stays_missed_where_that_is_asked_for() {
+    let mut bench = Bench::stopped("trigger::cron(\"0 8 * * *\", #{ catch_up: \"none\" });\nfn main() { 1 }");
+    for day in ["2026-03-01T12:00Z", "2026-03-04T12:00Z"] {
+        bench.stop();
+        bench.at(day);
+        bench.start();
+        let next = parse_time(day).unwrap().plus(Duration::from_hours(20));
+        Bench::until(|| bench.service().next_fires().first().is_some_and(|fire| fire.2 == next));
+    }
+    assert_eq!(bench.runs(), []);
+}
+
+#[test]
+fn jitter_spreads_starts_and_makes_none_early() {
+    let bench = Bench::new(
+        "trigger::every(\"60ms\", #{ jitter: \"50ms\", overlap: \"allow\" });\nfn main() { trigger::info() }",
+    );
+    let runs = bench.ended(4);
+    let most = Duration::from_millis(50);
+    let mut later = std::collections::BTreeSet::new();
+    for (run, at) in runs.iter().zip(Bench::scheduled(&runs)) {
+        let at = parse_time(&at).unwrap();
+        let jitter = schedules::jitter(most, "w/every:60ms", at);
+        assert!(jitter <= most && run.created_at >= at.plus(jitter), "{at} {jitter:?}");
+        later.insert(jitter);
+    }
+    assert!(later.len() > 1);
+}
+
+#[test]
+fn a_schedule_asks_its_closures_and_its_run_knows_its_time() {
+    let script = "trigger::cron(\"0 8 * * *\", #{ catch_up: \"all\", when: |t| t.scheduled_at < \"2026-03-04\", input: |t| t.scheduled_at });
+        fn main(i) { [i, trigger::info()] }";
+    let mut bench = Bench::stopped(script);
+    for (day, noted) in [("2026-03-02T12:00Z", "2026-03-02T12"), ("2026-03-05T12:00Z", "2026-03-05T08")] {
+        bench.stop();
+        bench.at(day);
+        bench.start();
+        Bench::until(|| bench.state()["last"].as_str().is_some_and(|last| last.starts_with(noted)));
+    }
+    let at = "2026-03-03T08:00:00.000Z";
+    let info = json!({ "kind": "cron", "trigger": "cron:0 8 * * *", "scheduled_at": at });
+    assert_eq!(Bench::outputs(&bench.ended(1)), [json!([at, info])]);
+}
+
+#[test]
+fn files_are_chosen_by_closures_and_the_run_knows_which() {
+    let script = "trigger::file(\"inbox/*\", #{ settle: \"20ms\", when: |f| f.name != \"no.csv\", input: |f| f.name });
+        fn main(i) { [i, trigger::info()] }";
+    let mut bench = Bench::new(script);
+    Bench::until(|| bench.data.path().join("workspace/w/inbox").is_dir());
+    bench.drop_file("no.csv", "-");
+    bench.drop_file("a.csv", "A");
+    Bench::until(|| bench.noted() == 2);
+    let outputs = Bench::outputs(&bench.ended(1));
+    let info = &outputs[0][1];
+    assert_eq!(
+        (&outputs[0][0], &info["kind"], &info["path"]),
+        (&json!("a.csv"), &json!("file"), &json!("inbox/a.csv"))
+    );
+    assert_eq!(
+        (&info["trigger"], &info["size"], info["sha256"].as_str().unwrap().len()),
+        (&json!("file:inbox/*"), &json!(1), 64)
+    );
+    bench.stop();
+    bench.start();
+    bench.drop_file("b.csv", "B");
+    assert_eq!(bench.ended(2).len(), 2);
+}
+
+#[test]
+fn a_condition_that_throws_or_never_ends_stops_no_schedule() {
+    let script = "trigger::every(\"40ms\", #{ when: |t| { loop {} } });
+        trigger::every(\"41ms\", #{ when: |t| t.nothing.x });
+        trigger::every(\"42ms\", #{ overlap: \"allow\", input: |t| 7 });
+        fn main(i) { i }";
+    let bench = Bench::new(script);
+    let outputs = Bench::outputs(&bench.ended(3));
+    assert!(outputs.iter().all(|output| *output == json!(7)), "{outputs:?}");
 }

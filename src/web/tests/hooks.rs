@@ -115,8 +115,100 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_condition_that_nobody_evaluates_is_not_taken_for_fulfilled() {
-    let bench = Bench::new(&[("w", "trigger::webhook(\"in\", #{ when: |x| false }); fn main(i) { 1 }")]);
-    bench.send("POST /hooks/in", &[], "").expect(501);
-    assert_eq!(bench.runs(), 0);
+fn a_request_is_taken_when_its_closure_says_so_and_as_its_closure_makes_it() {
+    let script = r#"
+        trigger::webhook("in", #{
+            respond: "output",
+            when: |req| req.query.a == "1" && req.method == "POST" && req.headers["x-kind"] == "order",
+            input: |req| #{ id: req.body.id, from: req.path },
+        });
+        fn main(i) { i }"#;
+    let bench = Bench::new(&[("w", script)]);
+    let send = |line: &str, kind: &str| bench.send(line, &[("x-kind", kind)], "{\"id\":7}").expect(200).json();
+    assert_eq!(send("POST /hooks/in?a=1", "order"), json!({ "id": 7, "from": "in" }));
+    assert_eq!(send("POST /hooks/in?a=2", "order"), json!({ "run": null, "skipped": "when" }));
+    assert_eq!(send("POST /hooks/in?a=1", "other"), json!({ "run": null, "skipped": "when" }));
+    assert_eq!(bench.runs(), 1);
+}
+
+#[test]
+fn a_closure_that_fails_starts_nothing_and_says_where() {
+    let said = |closure: &str| {
+        let bench = Bench::new(&[("w", &format!("trigger::webhook(\"in\", #{{ {closure} }});\nfn main(i) {{ 1 }}"))]);
+        let detail = bench.send("POST /hooks/in", &[], "{\"n\":1}").expect(500).json()["detail"].to_string();
+        assert_eq!(bench.runs(), 0);
+        detail
+    };
+    let thrown = said("when: |r| { throw \"no \" + r.body.n }");
+    assert!(thrown.contains("`when` of webhook:in failed: no 1 (w.rhai:1:"), "{thrown}");
+    assert!(said("when: |r| 1").contains("must give `true` or `false`, not an integer"));
+    assert!(said("dedupe: |r| [1]").contains("must give a text, an integer or `()`, not a list"));
+    assert!(said("input: |r| || 1").contains("what is no data"));
+    assert!(said("input: |r| http::get(\"https://example.com\")").contains("must be pure"));
+    assert!(said("when: |r| state::get(\"x\") == 1").contains("must be pure"));
+    assert!(said("when: |r| { let a = []; loop { a.push(\"x\".to_upper()) } }").contains("limit"));
+}
+
+#[test]
+fn an_endless_condition_holds_up_no_other_request() {
+    let endless = "trigger::webhook(\"in\", #{ when: |r| { loop {} } }); fn main(i) { 1 }";
+    let bench = Bench::new(&[("w", endless), ("other", "trigger::webhook(\"other\"); fn main(i) { 1 }")]);
+    let (first, other) = bench.block(async {
+        let first = tokio::spawn(answer(bench.router.clone(), request("POST /hooks/in", &[], "")));
+        tokio::task::yield_now().await;
+        let other = answer(bench.router.clone(), request("POST /hooks/other", &[], "")).await;
+        let is_over = first.is_finished();
+        (first.await.expect("ends"), (other, is_over))
+    });
+    assert!(!other.1, "the other one was answered first");
+    other.0.expect(202);
+    assert!(first.expect(500).json()["detail"].to_string().contains("CPU limit"));
+    let again = bench.send("POST /hooks/in", &[], "").expect(500).json()["detail"].to_string();
+    assert!(again.contains("not asked again"), "{again}");
+}
+
+#[test]
+fn a_closure_tells_deliveries_apart() {
+    let script = "trigger::webhook(\"in\", #{ dedupe: |req| req.body.id }); fn main(i) { i.n }";
+    let bench = Bench::new(&[("w", script)]);
+    let send = |body: &'static str| bench.send("POST /hooks/in", &[], body).expect(202).json();
+    let first = send("{\"id\":\"a\",\"n\":1}");
+    assert_eq!(send("{\"id\":\"a\",\"n\":2}"), json!({ "run": first["run"], "repeated": true }));
+    send("{\"id\":\"b\",\"n\":1}");
+    send("{\"n\":1}");
+    send("{\"n\":1}");
+    assert_eq!(bench.runs(), 4);
+}
+
+#[test]
+fn the_closures_of_a_bare_script_are_asked_without_running_it() {
+    let script = "const LEAST = 2;
+        trigger::webhook(\"in\", #{ when: |r| r.body.n > LEAST, respond: \"output\" });
+        state::add(\"runs\", 1)";
+    let bench = Bench::new(&[("w", script)]);
+    let send = |body: &'static str| bench.send("POST /hooks/in", &[], body).expect(200).json();
+    assert_eq!((send("{\"n\":2}")["skipped"].clone(), send("{\"n\":3}")), (json!("when"), json!(1)));
+}
+
+#[test]
+fn a_delivery_is_new_again_after_its_time() {
+    let script = "trigger::webhook(\"in\", #{ dedupe: \"X-Id\", within: \"1ms\" }); fn main(i) { 1 }";
+    let bench = Bench::new(&[("w", script)]);
+    let send = || answer(bench.router.clone(), request("POST /hooks/in", &[("x-id", "1")], ""));
+    bench.block(async {
+        let first = send().await.expect(202).json()["run"].clone();
+        while send().await.expect(202).json()["run"] == first {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    });
+}
+
+#[test]
+fn what_is_gathered_is_shown_until_it_starts() {
+    let bench = Bench::new(&[("w", "trigger::event(\"a\", #{ debounce: \"1h\" }); fn main(i) { 1 }")]);
+    bench.post("/api/v1/events", &json!({ "name": "a", "key": "k", "payload": 1 })).expect(202);
+    let shown = bench.get("/api/v1/workflows/w").expect(200).json()["gathered"].clone();
+    let (trigger, key, events) = (&shown[0]["trigger"], &shown[0]["key"], &shown[0]["events"]);
+    assert_eq!((trigger, key, events), (&json!("event:a"), &json!("k"), &json!(1)));
+    assert!(shown[0]["due"].as_str() > shown[0]["since"].as_str());
 }

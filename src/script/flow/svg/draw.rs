@@ -64,13 +64,13 @@ impl Draw {
     }
 
     fn lane(&mut self, lane: &LaidLane, x: i32, mut y: i32) {
-        let line = x + lane.anchor;
+        let middle = x + lane.anchor;
         for (index, laid) in lane.blocks.iter().enumerate() {
             if index > 0 {
-                self.arrow(line, y, y + GAP);
+                self.arrow(middle, y, y + GAP);
                 y += GAP;
             }
-            self.block(laid, line - laid.anchor, y);
+            self.block(laid, middle - laid.anchor, y);
             y += laid.h;
         }
     }
@@ -106,9 +106,9 @@ impl Draw {
         self.framed(&laid.block.node, &laid.head, (x, y, laid.own, laid.h));
         let top = y + laid.head.h + if is_loop { JOIN } else { 0 };
         if is_loop && !lane.lane.leaves() {
-            let (line, bottom, right) = (x + laid.anchor, top + lane.h, x + lane.x + lane.w + BACK);
+            let (middle, bottom, right) = (x + laid.anchor, top + lane.h, x + lane.x + lane.w + BACK);
             let (low, high) = (bottom + JOIN - 4, top - JOIN + 4);
-            self.path(&format!("M{line} {bottom}V{low}H{right}V{high}H{line}V{top}"), "line", true);
+            self.path(&format!("M{middle} {bottom}V{low}H{right}V{high}H{middle}V{top}"), "line", true);
         }
         self.lane(lane, x + lane.x, top);
     }

@@ -32,7 +32,7 @@ const NASTY: &[&str] = &[
 
 const SIMPLE: &[&str] = &[
     "sleep(\"T\");",
-    "http::get(`https://h.example/T/${input.id}`);",
+    "http::get(`https://h.example/${input.id}/a & b`); http::get(\"T\");",
     "wait_for(\"T\", #{ key: input.x, timeout: \"3d\" });",
     "event::emit(\"T\", 1);",
     "task::ask(#{ title: \"T\", to: \"a\" });",
@@ -47,7 +47,7 @@ const SIMPLE: &[&str] = &[
 const NESTED: &[&str] = &[
     "if input.a == \"T\" { B } else { B }",
     "for i in 0..3 { B }",
-    "while input.go != \"T\" { B if input.z { break; } }",
+    "while input.more != \"T\" { B if input.z { break; } }",
     "loop { B if input.y { break; } else { continue; } }",
     "switch input.k { \"T\" => { B } 1 | 2 => { B } _ => { B } }",
     "try { B } catch (e) { B }",

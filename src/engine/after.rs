@@ -1,0 +1,194 @@
+//! What follows from the end of a run, in the same transaction or as soon as that is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::causes::{depth_of, ended_payload};
+use super::handle::new_run;
+use super::log::Item;
+use super::shared::{Shared, held};
+use super::surroundings::{About, Notification};
+use super::terms::{OnFailure, Terms};
+use super::world::EVENT_REPEATS;
+use crate::host::chain::Continuation;
+use crate::host::mailbox::Mailbox;
+use crate::id::RunId;
+use crate::payload::Payload;
+use crate::store::{Applied, Change, Dedupe, End, EventFilter, Rollback, Run, Status};
+use crate::time::Timestamp;
+
+/// How far back it is looked for what led to a run. A handler that stands further back is cut off, too.
+const FAR_BACK: usize = 32;
+
+/// A run that ends.
+pub(super) struct Ending<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) run: RunId,
+    pub(super) workflow: &'a Arc<str>,
+    pub(super) terms: &'a Terms,
+}
+
+impl Ending<'_> {
+    /// Writes the end, with all that follows from it, behind these changes.
+    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, mut end: End) {
+        end.expires_at = self.expiry(&end);
+        changes.extend(self.starts(&end));
+        let notification = self.notification(&end);
+        changes.push(Change::Finish { run: self.run, epoch, end });
+        let notifier = Arc::clone(&self.shared.options.notifier);
+        let tell = move |applied: &[Applied]| {
+            if let (Some(Applied::Ended { .. }), Some(notification)) = (applied.last(), notification) {
+                notifier.notify(notification);
+            }
+        };
+        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) });
+    }
+
+    /// From when on the run may be pruned.
+    fn expiry(&self, end: &End) -> Option<Timestamp> {
+        let keep: Duration = self.terms.keep.unwrap_or(self.shared.options.keep);
+        end.status.is_final().then(|| end.at.plus(keep))
+    }
+
+    /// The handler of its failure.
+    fn starts(&self, end: &End) -> Option<Change> {
+        match self.failed(end)? {
+            OnFailure::Start(handler) => self.handler(handler, end),
+            OnFailure::Notify(_) => None,
+        }
+    }
+
+    /// What people are told of its end.
+    fn notification(&self, end: &End) -> Option<Notification> {
+        let Some(OnFailure::Notify(channel)) = self.failed(end) else { return None };
+        let error = end.error.as_ref().map(Payload::to_json).unwrap_or_default();
+        let (about, verb) = match end.status {
+            Status::TimedOut => (About::Deadline, "ran out of time"),
+            _ => (About::Failed, "failed"),
+        };
+        let message = error["message"].as_str().unwrap_or("no message");
+        Some(Notification {
+            channel: Arc::clone(channel),
+            workflow: Arc::clone(self.workflow),
+            run: self.run,
+            about,
+            title: format!("`{}` {verb}: {message}", self.workflow),
+            text: error["hint"].as_str().map(|hint| format!("hint: {hint}")).unwrap_or_default(),
+        })
+    }
+
+    fn failed(&self, end: &End) -> Option<&OnFailure> {
+        self.terms.on_failure.as_ref().filter(|_| matches!(end.status, Status::Failed | Status::TimedOut))
+    }
+
+    fn handler(&self, handler: &Arc<str>, end: &End) -> Option<Change> {
+        let refuse = |why: &str| {
+            tracing::warn!(
+                "`{handler}`, the `on_failure` of `{}`, is not started for run {}: {why}",
+                self.workflow,
+                self.run
+            );
+        };
+        let row = self.shared.store.run(self.run).ok().flatten();
+        if **handler == **self.workflow || self.came_from(row.as_ref(), handler) {
+            refuse("it led to this run");
+            return None;
+        }
+        let Some(deployed) = self.shared.deployed(handler) else {
+            refuse("there is no such workflow");
+            return None;
+        };
+        let payload = ended_payload(self.run, self.workflow, end, row.as_ref().map(|row| &row.input));
+        let input = match deployed.accept(&payload) {
+            Ok(input) => input,
+            Err(faults) => {
+                refuse(&format!("the payload does not fit its input: {}", crate::host::schema::sentence(&faults)));
+                return None;
+            }
+        };
+        let trigger =
+            json!({ "kind": "failure", "run": self.run, "workflow": &**self.workflow, "status": end.status.name() });
+        let run = new_run(self.shared, &deployed, RunId::new(), input, &trigger, None);
+        let until = Some(run.created_at.plus(EVENT_REPEATS));
+        let dedupe =
+            Dedupe { scope: format!("failure:{handler}").into(), key: self.run.to_string().into(), input: 0, until };
+        Some(Change::Start { run: Box::new(run), dedupe: Some(dedupe) })
+    }
+
+    /// Whether a run of this workflow is among those that led to the run: its starters, and theirs. True where that is too
+    /// long a way.
+    fn came_from(&self, row: Option<&Run>, workflow: &str) -> bool {
+        let before = |row: &Run| row.trigger.to_json()["run"].as_str().and_then(|run| run.parse::<RunId>().ok());
+        let mut at = row.and_then(before);
+        for _ in 0..FAR_BACK {
+            let Some(row) = at.and_then(|run| self.shared.store.run(run).ok().flatten()) else { return false };
+            if *row.workflow == *workflow {
+                return true;
+            }
+            at = before(&row);
+        }
+        true
+    }
+
+    /// The start of the run that goes on in its place: on the newest version, or on this one's where there is none that
+    /// takes the input.
+    pub(super) fn continuation(&self, next: &Continuation, mailbox: Mailbox) -> Result<Change, String> {
+        let row = self.shared.store.run(self.run).map_err(|error| error.to_string())?;
+        let row = row.ok_or_else(|| format!("the run {} is not in the store", self.run))?;
+        let now = self.shared.now();
+        let newest = self.shared.deployed(self.workflow).and_then(|deployed| {
+            let input = deployed.accept_typed(&next.input).ok()?;
+            Some((deployed.version().clone(), deployed.settings_payload(), input, deployed.terms.sla_of_run(now)))
+        });
+        let (version, settings, input, sla) = newest.unwrap_or_else(|| {
+            (row.version.clone(), row.settings.clone(), next.input.clone(), self.terms.sla_of_run(now))
+        });
+        let mut trigger = json!({ "kind": "continued", "run": self.run, "workflow": &**self.workflow });
+        if let depth @ 1.. = depth_of(&row.trigger) {
+            trigger["depth"] = depth.into();
+        }
+        let run = Run {
+            id: next.run,
+            version,
+            settings,
+            status: Status::Running,
+            input,
+            output: None,
+            error: None,
+            trigger: Payload::from_json(&trigger),
+            key: None,
+            created_at: now,
+            started_at: Some(now),
+            ended_at: None,
+            waiting_for: "".into(),
+            wake_at: None,
+            cancel: None,
+            ready: true,
+            rollback: Rollback::None,
+            charged: 0,
+            owner: Some(Arc::clone(&self.shared.options.node)),
+            epoch: 1,
+            chain: Some(row.mailbox_of()),
+            continued_as: None,
+            mailbox: Some(self.hand_on(&row, mailbox)?.to_payload()),
+            sla,
+            expires_at: None,
+            ..row
+        };
+        held(&self.shared.starting).insert(next.run);
+        Ok(Change::Start { run: Box::new(run), dedupe: None })
+    }
+
+    fn hand_on(&self, row: &Run, mailbox: Mailbox) -> Result<Mailbox, String> {
+        let since = mailbox.since.unwrap_or(row.created_at);
+        let next = |name: &str, key: Option<&Arc<str>>, after: u64| {
+            let run = Some(row.mailbox_of());
+            let filter = EventFilter { name: name.into(), key: key.cloned(), run, after, since };
+            let event = self.shared.store.next_event(&filter).map_err(|error| error.to_string())?;
+            Ok::<_, String>(event.map(|event| (event.seq, event.key)))
+        };
+        mailbox.hand_on(since, next)
+    }
+}

@@ -1,0 +1,220 @@
+//! A recorded run, tried on another version: would its journal replay there?
+//!
+//! Every outcome comes from the journal. Nothing is performed, nothing is appended: what the script would do beyond the
+//! journal is not evaluated. The reload gate and upgrades stand on it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::activation::{Activation, Explain, Progress};
+use super::deploy;
+use super::surroundings::Settings;
+use crate::effect::{self, Allow};
+use crate::host::mailbox::Mailbox;
+use crate::host::rules::Rules;
+use crate::host::session::{Batch, Facts, Session, World};
+use crate::id::{RunId, Version};
+use crate::journal::{Entry, Kind, Outcome, Position};
+use crate::payload::Payload;
+use crate::replay::Divergence;
+use crate::script::bundle::Bundle;
+use crate::script::fiber::StackPool;
+use crate::script::guard::{Guard, Limits};
+use crate::script::program::Prepared;
+use crate::store::{End, Run};
+use crate::time::{Timestamp, elapsed};
+
+/// A trial that computes for longer has no verdict: it is done beside the runs that are really there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Compiled versions that a thread keeps for trials.
+const KEPT: usize = 16;
+
+/// What came of a trial.
+#[derive(Debug)]
+pub enum Verdict {
+    /// All that is recorded is what this version does.
+    Compatible {
+        /// Of a run that has ended: how it would have ended here, where that is something else.
+        otherwise: Option<Outcome>,
+    },
+    /// The version does something else than what is recorded.
+    Diverges(Divergence),
+    /// There is no telling: the version does not compile, or the trial takes too long.
+    Unknown(String),
+}
+
+impl Verdict {
+    /// The run can go on, on this version.
+    pub fn is_compatible(&self) -> bool {
+        matches!(self, Self::Compatible { .. })
+    }
+}
+
+/// Tries a run on another version. `settings` are what its declaration reads; the call takes as long as the script
+/// computes, at most some seconds, and no fiber may be running on this thread.
+pub fn try_on(run: &Run, journal: Vec<Entry>, bundle: &Bundle, settings: &Arc<dyn Settings>) -> Verdict {
+    match candidate(bundle, settings) {
+        Ok(candidate) => candidate.play(run, journal),
+        Err(problem) => Verdict::Unknown(problem),
+    }
+}
+
+/// A version that runs are tried on.
+struct Candidate {
+    engine: Rc<rhai::Engine>,
+    prepared: Prepared,
+    allow: Rc<Allow>,
+    rules: Rc<Rules>,
+}
+
+thread_local! {
+    static ENGINE: Rc<rhai::Engine> = Rc::new(deploy::script_engine());
+    static CANDIDATES: std::cell::RefCell<Vec<(Version, Rc<Candidate>)>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Compiles a version, or takes the one of the trial before: many runs are tried on the same. Values of the declaration
+/// that were read from settings do not belong to the version, so one that reads any is evaluated anew.
+fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>) -> Result<Rc<Candidate>, String> {
+    let known = CANDIDATES.with_borrow(|all| {
+        all.iter().find(|(version, _)| *version == bundle.version).map(|(_, candidate)| Rc::clone(candidate))
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let told = |faults: Vec<crate::diag::Diagnostic>| {
+        faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
+    };
+    let engine = ENGINE.with(Rc::clone);
+    let (program, constants, declaration) = deploy::declare(&engine, bundle, settings).map_err(told)?;
+    let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
+    let rules = Rc::new(Rules::of(&declaration));
+    let reads_settings = !declaration.settings.is_empty();
+    let candidate = Rc::new(Candidate { engine, prepared, allow: Rc::new(declaration.allow), rules });
+    if !reads_settings {
+        CANDIDATES.with_borrow_mut(|all| {
+            all.truncate(KEPT - 1);
+            all.insert(0, (bundle.version.clone(), Rc::clone(&candidate)));
+        });
+    }
+    Ok(candidate)
+}
+
+impl Candidate {
+    fn play(&self, run: &Run, journal: Vec<Entry>) -> Verdict {
+        let recorded = journal.iter().find(|entry| entry.kind == Kind::End).and_then(|entry| entry.outcome.clone());
+        let now = journal.iter().map(|entry| entry.ended_at).max().unwrap_or(run.created_at);
+        let session = self.session(run, journal);
+        let explain: Explain =
+            Rc::new(|error| crate::diag::Diagnostic::new("E0501", error.to_string(), crate::diag::Place::default()));
+        let pool = Rc::new(StackPool::new());
+        let mut activation = Activation::new(Rc::clone(&session), pool, self.prepared.clone(), &run.input, explain);
+        match drive(&mut activation, now) {
+            Err(problem) => Verdict::Unknown(problem),
+            Ok(Progress::Diverged(divergence)) => Verdict::Diverges(divergence),
+            Ok(Progress::Ended(end)) => judge(&session, recorded, Some(&end)),
+            Ok(_) => judge(&session, recorded, None),
+        }
+    }
+
+    fn session(&self, run: &Run, journal: Vec<Entry>) -> Rc<Session> {
+        let facts = Facts {
+            run: run.id,
+            workflow: Arc::clone(&run.workflow),
+            version: run.version.clone(),
+            accepted_at: run.created_at,
+            trigger: run.trigger.clone(),
+            mailbox: run.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
+            rules: Rc::clone(&self.rules),
+        };
+        let guard = Guard::new(Limits { cpu: PATIENCE, ..Limits::default() });
+        let (engine, allow) = (Rc::clone(&self.engine), Rc::clone(&self.allow));
+        Session::new(facts, journal, guard, engine, Rc::new(Nothing), allow)
+    }
+}
+
+/// Evaluates until the journal is used up and every strand waits.
+fn drive(activation: &mut Activation, now: Timestamp) -> Result<Progress, String> {
+    let began = elapsed();
+    loop {
+        match activation.advance(now) {
+            Progress::Sliced if elapsed().saturating_sub(began) < PATIENCE => {}
+            Progress::Sliced => return Err(format!("it computes for more than {} s", PATIENCE.as_secs())),
+            progress => return Ok(progress),
+        }
+    }
+}
+
+/// The journal was answered from. Whether all of it was asked for, and the end is the same.
+fn judge(session: &Session, recorded: Option<Outcome>, end: Option<&End>) -> Verdict {
+    if let Some(divergence) = session.replay.borrow().unasked() {
+        return Verdict::Diverges(divergence);
+    }
+    let ended = end.map(|end| end.error.clone().map_or_else(|| Ok(end.output.clone().unwrap_or_default()), Err));
+    let otherwise = ended.filter(|ended| recorded.as_ref().is_some_and(|recorded| !is_same(recorded, ended)));
+    Verdict::Compatible { otherwise }
+}
+
+/// Errors are told apart by kind and message: lines move with every edit.
+fn is_same(recorded: &Outcome, ended: &Outcome) -> bool {
+    let told = |error: &Payload| {
+        let error = error.to_json();
+        (error["kind"].clone(), error["message"].clone())
+    };
+    match (recorded, ended) {
+        (Ok(a), Ok(b)) => a == b,
+        (Err(a), Err(b)) => told(a) == told(b),
+        _ => false,
+    }
+}
+
+/// Surroundings that do nothing: new outcomes are not recorded, so nobody sees what these answer.
+struct Nothing;
+
+impl World for Nothing {
+    fn prepare(&self, _: &effect::Request) -> Result<Option<String>, effect::Failure> {
+        Ok(None)
+    }
+
+    fn config(&self, _: &str) -> Option<Payload> {
+        None
+    }
+
+    fn state(&self, _: &str) -> Result<(Option<Payload>, u64), String> {
+        Ok((None, 0))
+    }
+
+    fn set_state(&self, _: &str, _: Option<u64>, _: Option<Payload>, flush: &mut dyn FnMut()) -> bool {
+        flush();
+        true
+    }
+
+    fn append(&self, _: Batch) {}
+
+    fn accepts(&self, _: &str, _: &Payload) -> Result<(), Payload> {
+        Ok(())
+    }
+
+    fn status(&self, _: RunId) -> Result<Option<&'static str>, String> {
+        Ok(None)
+    }
+
+    fn begun(&self, _: &str, _: &Position, _: u32) {}
+
+    fn known_people(&self, _: &[Arc<str>]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn event_url(&self, _: &str, _: Option<&str>, _: Option<Timestamp>) -> Result<String, String> {
+        Ok(String::new())
+    }
+
+    fn new_run(&self) -> RunId {
+        RunId::new()
+    }
+
+    fn is_frozen(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,259 @@
+use super::*;
+use crate::diag::Color;
+use crate::script::bundle::Stdlib;
+
+const STD: Stdlib = &[(
+    "chat",
+    "fn post(channel, text) { http::post(\"https://chat.example/\" + channel, #{ text: text }).status }\n\
+     fn twice(text) { post(\"a\", text) + post(\"b\", text) }",
+)];
+
+fn report(files: &[(&str, &str)]) -> Report {
+    let sources: BTreeMap<_, _> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let tests = sources.keys().filter(|path| path.ends_with(".test.rhai")).cloned().collect();
+    let folder = Arc::new(Folder { sources: Box::new(sources), stdlib: STD });
+    run(&folder, &Selection { files: tests, threads: 1, ..Selection::default() })
+}
+
+/// A workflow `w` and the body of its one test: what the test says, empty where it passes.
+fn tested(workflow: &str, test: &str) -> String {
+    let test = format!("fn test_it() {{ let t = test::workflow(\"w\"); {test} }}");
+    let report = report(&[("w.rhai", workflow), ("w.test.rhai", &test)]);
+    assert_eq!(report.outcomes.len() + report.broken.len(), 1);
+    let failure = report.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
+    failure.chain(&report.broken).map(|fault| fault.render(Color::Plain)).collect()
+}
+
+fn passes(workflow: &str, test: &str) {
+    let said = tested(workflow, test);
+    assert!(said.is_empty(), "\n{said}");
+}
+
+fn fails(workflow: &str, test: &str, parts: &[&str]) {
+    let said = tested(workflow, test);
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is missing in\n{said}");
+    }
+}
+
+#[test]
+fn a_test_that_passes_and_one_that_does_not() {
+    passes("input.n + 1", "t.start(#{ n: 1 }); assert_eq(t.output(), 2); assert_eq(t.status(), \"completed\");");
+    fails(
+        "input.n + 1",
+        "t.start(#{ n: 1 }); assert_eq(t.output(), 3);",
+        &["E0701", "the values are not equal", "  actual: 2", "expected: 3", "w.test.rhai:1:", "^^^^^^^^^"],
+    );
+}
+
+#[test]
+fn what_goes_wrong_in_a_test_is_told_at_its_line() {
+    fails("1", "t.start(); t.nothing();", &["nothing", "w.test.rhai:1"]);
+    fails("1", "t.output()", &["E0704", "no run of `w` was started", "`t.start(input)` starts one"]);
+    fails("1", "t.advance(\"soon\")", &["E0704", "soon"]);
+    fails("1", "t.start(); t.secret(\"a\", \"b\")", &["E0704", "comes too late"]);
+    fails("throw \"no\"", "t.start(); t.output()", &["E0701", "the run is `failed`", "no"]);
+    fails("let x 1", "t.start()", &["E0704", "`w` does not compile"]);
+    fails("1", "test::workflow(\"v\").start()", &["there is no workflow `v`", "the path below the scripts folder"]);
+    fails("1", "t.start(", &["w.test.rhai"]);
+}
+
+#[test]
+fn a_call_without_a_mock_is_told_with_the_line_to_write() {
+    fails(
+        "let a = 1;\nhttp::get(\"https://a.example/\")",
+        "t.start()",
+        &[
+            "E0702",
+            "`http::get` has no mock",
+            "w.rhai:2:1",
+            "^^^^^^^^^",
+            "add `t.mock(\"http::get\", test::response(200, #{}));`",
+        ],
+    );
+    fails("file::read(\"a\")", "t.start()", &["E0702", "t.file(path, text)"]);
+    passes("file::read(\"a\")", "t.file(\"a\", \"text\"); t.start(); assert_eq(t.output(), \"text\");");
+}
+
+#[test]
+fn mocks_get_what_the_script_gave() {
+    passes(
+        "http::post(\"https://a.example/\", #{ n: 1 }).body",
+        "t.mock(\"http::post\", |url, body, options| test::response(201, [url, body.n, options])); t.start();\
+         assert_eq(t.output(), [\"https://a.example/\", 1, ()]);\
+         assert_eq(t.calls(\"http::post\")[0].args, [\"https://a.example/\", #{ n: 1 }]);",
+    );
+    passes(
+        "http::get(\"https://a.example/\", #{ auth: bearer(secret(\"x\")) }).status",
+        "t.secret(\"x\", \"hidden\"); t.mock(\"http::get\", |url, options| { assert(!options.to_string().contains(\"hidden\")); test::response(200) });\
+         t.start(); assert_eq(t.output(), 200);",
+    );
+}
+
+#[test]
+fn what_a_service_refuses_is_an_error_and_tried_again() {
+    passes(
+        "http::get(\"https://a.example/\").status",
+        "let n = 0; t.mock(\"http::get\", || { n += 1; test::response(if n < 3 { 503 } else { 200 }) });\
+         t.start(); t.advance(\"1m\"); assert_eq(t.output(), 200); assert_eq(t.calls(\"http::get\").len(), 3);",
+    );
+    passes(
+        "attempt(|| http::post(\"https://a.example/\")).error.status",
+        "t.mock(\"http::post\", test::response(404)); t.start(); assert_eq(t.output(), 404);",
+    );
+    passes(
+        "attempt(|| http::post(\"https://a.example/\")).error.kind",
+        "t.mock(\"http::post\", || throw test::error(\"timeout\")); t.start(); assert_eq(t.output(), \"timeout\");",
+    );
+    passes(
+        "workflow(#{ allow: #{ http: [\"b.example\"] } }); attempt(|| http::post(\"https://a.example/\")).error.kind",
+        "t.mock(\"http::post\", test::response(200)); t.start(); assert_eq(t.output(), \"denied\");",
+    );
+    fails(
+        "http::get(\"https://a.example/\")",
+        "t.mock(\"http::get\", || unknown_function()); t.start();",
+        &["E0702", "the mock of `http::get` is wrong", "unknown_function"],
+    );
+}
+
+#[test]
+fn functions_of_modules_are_mocked_by_their_name_in_the_workflow() {
+    let workflow = "import \"std/chat\" as chat; fn main() { [chat::post(\"#a\", \"hi\"), chat::twice(\"x\")] }";
+    passes(
+        workflow,
+        "t.mock(\"chat::post\", |channel, text| channel + text); t.mock(\"http::post\", test::response(200)); t.start();\
+         assert_eq(t.output(), [\"#ahi\", 400]); assert_eq(t.calls(\"chat::post\").len(), 1);\
+         assert_eq(t.calls(\"http::post\").len(), 2); t.crash_everywhere();",
+    );
+    fails(workflow, "t.mock(\"chat::post\", ()); t.start();", &["`http::post` has no mock", "std/chat.rhai:1"]);
+}
+
+#[test]
+fn a_step_is_replaced() {
+    passes(
+        "step(\"pay\", || http::post(\"https://a.example/\")) + 1",
+        "t.mock_step(\"pay\", 41); t.start(); assert_eq(t.output(), 42); assert_eq(t.calls(\"pay\").len(), 1); t.crash_everywhere();",
+    );
+}
+
+#[test]
+fn what_hangs_never_ends() {
+    passes(
+        "attempt(|| timeout(\"1h\", || http::get(\"https://a.example/\"))).error.kind",
+        "t.hang(\"http::get\"); t.start(); t.advance(\"59m\"); assert_ne(t.status(), \"completed\");\
+         t.advance(\"1m\"); assert_eq(t.output(), \"timeout\"); t.crash_everywhere();",
+    );
+}
+
+#[test]
+fn events_time_and_cancellation() {
+    passes(
+        "on_exit(\"bye\", || print(\"bye\")); wait_for(\"paid\", #{ key: \"A\", timeout: \"30d\" })",
+        "t.start(); t.emit(\"paid\", 1, #{ key: \"B\" }); t.advance(\"29d\"); assert_eq(t.status(), \"waiting\");\
+         t.cancel(); assert_eq(t.status(), \"cancelled\"); assert_eq(t.logs()[0].message, \"bye\"); t.crash_everywhere();",
+    );
+    passes(
+        "wait_for(\"paid\", #{ timeout: \"30d\" })",
+        "t.start(); t.emit(\"paid\", #{ n: 1 }); assert_eq(t.output().n, 1); t.crash_everywhere();",
+    );
+}
+
+#[test]
+fn other_workflows_of_the_folder_are_there() {
+    let test = "fn test_it() { let t = test::workflow(\"parent\"); t.start(); t.advance(\"2d\");\
+        assert_eq(t.output(), 7); assert_eq(t.runs().len(), 3); t.crash_everywhere(); }";
+    let report = report(&[
+        ("parent.rhai", "let v = workflow::run(\"child\", 6); event::emit(\"done\", v); v"),
+        ("child.rhai", "sleep(\"1d\"); input + 1"),
+        ("after.rhai", "trigger::event(\"done\"); sleep(\"1h\"); input"),
+        ("parent.test.rhai", test),
+    ]);
+    assert_eq!(report.counts(), (1, 0), "{:?}", report.outcomes[0].failure);
+}
+
+#[test]
+fn a_workflow_that_depends_on_where_it_dies_is_found() {
+    fails(
+        "step(\"pay\", #{ at_most_once: true }, || http::post(\"https://a.example/\").status)",
+        "t.mock(\"http::post\", test::response(200)); t.start(); t.crash_everywhere();",
+        &[
+            "E0703",
+            "when the process dies after write 2 of 3",
+            "the status of `w` is another",
+            "expected: completed",
+            "  actual: failed",
+        ],
+    );
+}
+
+#[test]
+fn assertions() {
+    passes("1", "assert(true); assert_eq(#{ a: [1, 2.0] }, #{ a: [1.0, 2] }); assert_ne(1, \"1\"); assert_eq((), ());");
+    passes(
+        "1",
+        "assert_eq(assert_throws(|| throw \"x\").value, \"x\"); assert_throws(|| assert(false), \"condition\");",
+    );
+    fails("1", "assert(1 == 2, \"one is not two\")", &["one is not two"]);
+    fails("1", "assert_ne([1], [1])", &["both are [1]"]);
+    fails("1", "assert_throws(|| 1)", &["an error was expected", "it returned 1"]);
+    fails("1", "assert_throws(|| throw \"a\", \"b\")", &["another error was expected", "`thrown`: a"]);
+}
+
+#[test]
+fn only_tests_that_are_wanted_run_each_by_itself() {
+    let text = "fn test_a() { let t = test::workflow(\"w\"); t.start(); assert_eq(t.output(), 1); }\nfn test_b() { test_a() }\nfn other() {}";
+    let sources: BTreeMap<_, _> =
+        [("w.rhai", "state::add(\"n\", 1)"), ("w.test.rhai", text)].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let folder = Arc::new(Folder { sources: Box::new(sources), stdlib: &[] });
+    let all = Selection { files: vec!["w.test.rhai".into()], ..Selection::default() };
+    assert_eq!(run(&folder, &all).counts(), (2, 0));
+    let report = run(&folder, &Selection { filter: Some("_b".into()), ..all });
+    assert_eq!((report.counts(), report.outcomes[0].line), ((1, 0), 2));
+}
+
+#[test]
+fn thirty_thousand_days_pass_in_moments() {
+    let days = 30_000;
+    let began = crate::time::elapsed();
+    passes(
+        "let n = 0; while n < 300 { sleep(\"100d\"); n += 1; } n",
+        &format!("t.start(); t.advance(\"{days}d\"); assert_eq(t.output(), 300);"),
+    );
+    let took = crate::time::elapsed().saturating_sub(began);
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn what_was_gone_through_is_told() {
+    let workflow = "fn main(n) {\n  step(\"one\", || 1);\n  if n > 1 {\n    step(\"two\", || 2)\n  } else {\n    [n].map(|x| x)\n  }\n\
+        \n  switch n {\n    1 => 10,\n    _ => 20\n  }\n}\nfn unused() { try { 1 } catch { 2 } }";
+    let sources: BTreeMap<_, _> = [
+        ("w.rhai", workflow),
+        ("w.test.rhai", "fn test_it() { let t = test::workflow(\"w\"); t.start(1); assert_eq(t.output(), 10); }"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.to_owned()))
+    .into();
+    let folder = Arc::new(Folder { sources: Box::new(sources), stdlib: &[] });
+    let selection = Selection { files: vec!["w.test.rhai".into()], coverage: true, ..Selection::default() };
+    let report = run(&folder, &selection);
+    assert_eq!(report.counts(), (1, 0), "{:?}", report.outcomes[0].failure);
+    let ways = |ways: &[crate::sim::Way]| -> Vec<String> {
+        ways.iter().map(|way| format!("{} {} {}", way.line, way.what, if way.taken { "yes" } else { "no" })).collect()
+    };
+    assert_eq!(ways(&report.coverage[0].steps), ["2 one yes", "4 two no"]);
+    assert_eq!(
+        ways(&report.coverage[0].branches),
+        [
+            "1 fn main yes",
+            "2 closure yes",
+            "3 if no",
+            "4 closure no",
+            "5 else yes",
+            "6 closure yes",
+            "10 arm yes",
+            "11 arm no",
+            "14 fn unused no",
+            "14 catch no"
+        ]
+    );
+}

@@ -1,0 +1,54 @@
+//! Requests that come to a declared webhook: whether they are from whom they say, with the secrets of this process.
+//!
+//! For whoever takes requests: the server, and the command that is given one.
+
+use serde_json::Value;
+
+use super::webhook::{Refused, Verify};
+use crate::engine::EnvironmentSecrets;
+use crate::script::secret::find_placeholders;
+use crate::time::Timestamp;
+
+/// Why a request is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// It is not from whom it says. Safe to show to the sender.
+    #[error("{0}")]
+    Refused(Refused),
+    /// This side cannot tell: a fault of the operator, or of the declaration. Not for the sender.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Checks a request by the option `verify`, as it was declared: `#{ scheme, secret, … }` with a placeholder for the secret.
+/// Answers the delivery's id, where the scheme has one. `body` is the raw one.
+pub fn verified(
+    secrets: &EnvironmentSecrets,
+    now: Timestamp,
+    declared: &Value,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<Option<String>, Unverified> {
+    let (scheme, secret) = scheme(secrets, declared).map_err(Unverified::Unusable)?;
+    match scheme.verify(headers, body, secret.as_bytes(), now) {
+        Ok(verified) => Ok(verified.delivery_id),
+        Err(refused @ Refused::Secret(_)) => Err(Unverified::Unusable(refused.to_string())),
+        Err(refused) => Err(Unverified::Refused(refused)),
+    }
+}
+
+fn scheme<'s>(secrets: &'s EnvironmentSecrets, declared: &Value) -> Result<(Verify, &'s str), String> {
+    let placeholder = declared["secret"].as_str().unwrap_or_default();
+    let found = find_placeholders(placeholder);
+    let [secret] = found.as_slice() else { return Err("its `secret` is not `secret(\"name\")`".to_owned()) };
+    let value = secrets.value(secret.name).ok_or_else(|| {
+        let variable = secret.name.to_ascii_uppercase().replace(['-', '.'], "_");
+        format!("the secret `{}` is not set; hint: set `PANTA_SECRET_{variable}`", secret.name)
+    })?;
+    let mut rest = declared.clone();
+    if let Some(rest) = rest.as_object_mut() {
+        rest.remove("secret");
+    }
+    let scheme = serde_json::from_value(rest).map_err(|error| error.to_string())?;
+    Ok((scheme, value))
+}
