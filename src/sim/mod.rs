@@ -384,4 +384,6 @@ pub fn comparable(entries: &[Entry]) -> Vec<Entry> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -104,7 +104,7 @@ pub(super) fn unknown() -> Response {
 impl Page {
     /// Asks once more, with what was sent and what is wrong with it.
     pub(super) fn again(mut self, sent: &Map<String, Value>, faults: &[Fault]) -> Self {
-        self.sent = sent.clone();
+        self.sent.clone_from(sent);
         self.faults = faults.to_vec();
         self
     }
