@@ -32,6 +32,7 @@ mod programs;
 mod reminders;
 mod renewal;
 mod retention;
+pub mod retrace;
 mod shared;
 mod spent;
 mod surroundings;
