@@ -10,6 +10,7 @@ use super::tasks::Wanted;
 use crate::config::Config;
 use crate::engine::Error;
 use crate::engine::people::Given;
+use crate::engine::recording::{Recorded, Recording};
 use crate::engine::retrace::{self, retrace};
 use crate::host::schema::Texts;
 use crate::id::{RunId, TaskId};
@@ -102,6 +103,24 @@ impl Access {
                 client.get(&format!("/api/v1/runs/{run}/replay{until}")).await
             }
         }
+    }
+
+    /// The run with all that a test can be written from.
+    pub(super) async fn recording(&self, run: RunId) -> Result<Recording, Fault> {
+        let found = match self {
+            Self::Store(store) => Recording::gather(run, |id| match store.run(id)? {
+                Some(row) => {
+                    let bundle = bundle(store, &row)?;
+                    Ok::<_, Fault>(Some(Recorded::new(row, entries(store, id)?, bundle)))
+                }
+                None if id == run => row(store, run).map(|_| None),
+                None => Ok(None),
+            })?,
+            Self::Daemon(client) => {
+                Recording::from_json(&client.get(&format!("/api/v1/runs/{run}/recording")).await?)
+            }
+        };
+        found.ok_or_else(|| Fault::unreachable("the daemon's answer cannot be read; hint: is it of another release?"))
     }
 
     /// The sources that a run is pinned to, where they can be had.

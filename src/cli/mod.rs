@@ -15,6 +15,7 @@ mod graph;
 mod input;
 mod new;
 mod output;
+mod record;
 mod replay;
 mod run;
 mod runs;
@@ -91,6 +92,7 @@ enum Verb {
     Logs(show::Logs),
     Why(why::Why),
     Replay(replay::Replay),
+    Record(record::Record),
     Workflows(runs::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
@@ -190,6 +192,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Logs(logs) => logs.execute(common, &access()?).await,
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Replay(replay) => replay.execute(common, &access()?).await,
+        Verb::Record(record) => record.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
         Verb::Functions(functions) => Ok(functions.execute(common)),

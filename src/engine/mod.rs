@@ -29,6 +29,7 @@ mod passage;
 mod pending;
 pub mod people;
 mod programs;
+pub mod recording;
 mod reminders;
 mod renewal;
 mod retention;
