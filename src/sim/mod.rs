@@ -386,4 +386,6 @@ pub fn comparable(entries: &[Entry]) -> Vec<Entry> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
