@@ -116,9 +116,7 @@ impl Access {
                 None if id == run => row(store, run).map(|_| None),
                 None => Ok(None),
             })?,
-            Self::Daemon(client) => {
-                Recording::from_json(&client.get(&format!("/api/v1/runs/{run}/recording")).await?)
-            }
+            Self::Daemon(client) => Recording::from_json(&client.get(&format!("/api/v1/runs/{run}/recording")).await?),
         };
         found.ok_or_else(|| Fault::unreachable("the daemon's answer cannot be read; hint: is it of another release?"))
     }

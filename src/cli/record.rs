@@ -54,7 +54,8 @@ impl Record {
         if self.force {
             return std::fs::write(file, text).map_err(cannot);
         }
-        let made = std::fs::File::create_new(file).and_then(|mut made| std::io::Write::write_all(&mut made, text.as_bytes()));
+        let made =
+            std::fs::File::create_new(file).and_then(|mut made| std::io::Write::write_all(&mut made, text.as_bytes()));
         made.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Fault::usage(format!(
                 "`{}` is there already; hint: write elsewhere with `-o FILE` (`-o -` for stdout), or over it with `--force`",

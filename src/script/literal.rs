@@ -136,7 +136,11 @@ impl Writer {
                 return;
             }
             self.out.push_str(if index > 0 { ", " } else { " " });
-            if is_name(key) { self.out.push_str(key) } else { self.text(key) }
+            if is_name(key) {
+                self.out.push_str(key)
+            } else {
+                self.text(key)
+            }
             self.out.push_str(": ");
             self.value(value);
         }

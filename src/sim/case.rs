@@ -458,6 +458,11 @@ impl Case {
     }
 }
 
+/// The id of the first run that a test starts.
+pub(super) fn first_run() -> RunId {
+    run_of(1)
+}
+
 fn run_of(number: u64) -> RunId {
     RunId(uuid::Uuid::from_u128(FIRST_RUN + u128::from(number)))
 }

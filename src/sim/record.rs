@@ -23,7 +23,9 @@ use rehearsal::{Rehearsal, Setting};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// It has not ended.
-    #[error("the run has not ended (it is `{0}`), so there is no test to write yet; hint: `panta why RUN` says what it waits for")]
+    #[error(
+        "the run has not ended (it is `{0}`), so there is no test to write yet; hint: `panta why RUN` says what it waits for"
+    )]
     Open(&'static str),
     /// It would not go as it went.
     #[error("the run cannot be written as a test: {0}")]

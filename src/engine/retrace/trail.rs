@@ -151,19 +151,18 @@ pub(super) fn install(engine: &mut rhai::Engine, trails: Rc<RefCell<Rc<Trails>>>
     };
     engine.register_custom_syntax_handler(HERE, false, here).expect("a node that leaves the scope as it is");
     let notes = Rc::clone(&trails);
-    let body = move |context: &mut EvalContext<'_, '_, '_, '_, '_, '_>,
-                     inputs: &[rhai::Expression<'_>],
-                     state: &Dynamic| {
-        let strand = strand();
-        if let (Some(strand), Some(site)) = (strand, state.read_lock::<Site>()) {
-            memory::uncounted(|| notes.borrow().come(strand, &site, context));
-        }
-        let result = context.eval_expression_tree(&inputs[0]);
-        if let Some(strand) = strand {
-            let failed = result.as_ref().is_err_and(|error| !matches!(**error, EvalAltResult::Return(..)));
-            memory::uncounted(|| notes.borrow().left(strand, failed));
-        }
-        result
-    };
+    let body =
+        move |context: &mut EvalContext<'_, '_, '_, '_, '_, '_>, inputs: &[rhai::Expression<'_>], state: &Dynamic| {
+            let strand = strand();
+            if let (Some(strand), Some(site)) = (strand, state.read_lock::<Site>()) {
+                memory::uncounted(|| notes.borrow().come(strand, &site, context));
+            }
+            let result = context.eval_expression_tree(&inputs[0]);
+            if let Some(strand) = strand {
+                let failed = result.as_ref().is_err_and(|error| !matches!(**error, EvalAltResult::Return(..)));
+                memory::uncounted(|| notes.borrow().left(strand, failed));
+            }
+            result
+        };
     engine.register_custom_syntax_handler(BODY, false, body).expect("a node that leaves the scope as it is");
 }

@@ -49,17 +49,16 @@ fn load(n, f) {
 fn a_run_that_waits_is_shown_where_it_waits() {
     let shown = shown(NESTED, None);
     assert_eq!(frames(&shown, 0), ["main:8 input=#{ n: 2 } total=13 seen=\"all\""]);
-    assert_eq!((&shown["stands"], &shown["strands"][0]["frames"][0]["source"]), (&json!("waiting"), &json!("    wait_for(\"go\");")));
+    assert_eq!(
+        (&shown["stands"], &shown["strands"][0]["frames"][0]["source"]),
+        (&json!("waiting"), &json!("    wait_for(\"go\");"))
+    );
     assert!(shown["strands"][0]["waits_for"].as_str().expect("words").starts_with("the event `go`"), "{shown}");
 }
 
 #[test]
 fn an_entry_is_shown_where_it_is_about_to_return() {
-    let inner = [
-        "closure:15 twice=6 again=7",
-        "load:13 n=3 f=closure twice=6",
-        "main:4 input=#{ n: 2 } total=6 n=3",
-    ];
+    let inner = ["closure:15 twice=6 again=7", "load:13 n=3 f=closure twice=6", "main:4 input=#{ n: 2 } total=6 n=3"];
     assert_eq!(frames(&shown(NESTED, Some("state::set#2")), 0), inner);
     // The body of the step is over.
     assert_eq!(frames(&shown(NESTED, Some("load#2")), 0), inner[1..]);
@@ -81,7 +80,8 @@ fn a_failed_run_is_shown_at_its_error() {
 
 #[test]
 fn a_branch_that_fails_is_shown_beside_the_run() {
-    let script = "let x = 1;\nparallel([\n  || wait_for(\"never\"),\n  || { let y = x + 1;\n    now();\n    throw y\n  },\n])";
+    let script =
+        "let x = 1;\nparallel([\n  || wait_for(\"never\"),\n  || { let y = x + 1;\n    now();\n    throw y\n  },\n])";
     let shown = shown(script, None);
     assert_eq!(frames(&shown, 0), ["script:2 input=#{ n: 2 } x=1"]);
     assert_eq!(frames(&shown, 1), ["closure:6 x=1 y=2"]);

@@ -38,9 +38,9 @@ impl Answers {
         let mut recorded = BTreeMap::new();
         for (number, run) in recording.0.iter().enumerate() {
             for entry in run.journal.iter().filter(|entry| entry.kind == Kind::Effect) {
-                recorded.extend(outcome(entry).map(|(attempt, outcome)| {
-                    ((number, entry.position.to_string(), attempt), outcome)
-                }));
+                recorded.extend(
+                    outcome(entry).map(|(attempt, outcome)| ((number, entry.position.to_string(), attempt), outcome)),
+                );
             }
         }
         Self { recorded, given: RefCell::default() }

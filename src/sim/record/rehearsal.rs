@@ -18,7 +18,7 @@ use crate::script::secret::find_placeholders;
 use crate::script::{lex, value};
 use crate::sim::book::{Book, Prompter};
 use crate::sim::broken::{Broken, MISUSE};
-use crate::sim::case::{Case, Did, Plan};
+use crate::sim::case::{Case, Did, Plan, first_run};
 use crate::sim::same::same;
 use crate::sim::site::Site;
 use crate::store::{Run, Store};
@@ -79,7 +79,6 @@ pub(super) struct Rehearsal {
     pub(super) run: Run,
     case: Case,
     looked_at: BTreeSet<(String, String)>,
-    played: BTreeMap<RunId, usize>,
 }
 
 /// Something that comes from outside.
@@ -112,9 +111,9 @@ impl Rehearsal {
         *book.prompter.borrow_mut() = Some(stage.prompter());
         let acts = stage.act(&case)?;
         let looked_at = book.looked_at.borrow().clone();
-        let (answers, played) = (stage.answers.given.take(), stage.known.take());
+        let answers = stage.answers.given.take();
         let run = case.need_run()?;
-        Ok(Self { acts, answers, run, case, looked_at, played })
+        Ok(Self { acts, answers, run, case, looked_at })
     }
 
     /// Values that must have been kept before, by key: with them, what was read is what is recorded.
@@ -162,9 +161,8 @@ impl Rehearsal {
     /// What of a recorded value came out again, as `(path below the value, text)`; with whether that is all.
     pub(super) fn agreed(recorded: &Payload, played: &Payload) -> (Vec<(String, String)>, bool) {
         let (was, is) = (value::decode(recorded), value::decode(played));
-        let is_plain = |value: &Dynamic| {
-            value::encode(value).is_ok_and(|payload| find_placeholders(payload.text()).is_empty())
-        };
+        let is_plain =
+            |value: &Dynamic| value::encode(value).is_ok_and(|payload| find_placeholders(payload.text()).is_empty());
         if same(&was, &is) && is_plain(&was) {
             return (vec![(String::new(), literal(&was, WHOLE))], true);
         }
@@ -189,7 +187,7 @@ impl Stage {
             recording: Rc::new(recording.clone()),
             answers: Rc::new(Answers::of(recording)),
             store: std::sync::Arc::clone(&case.store),
-            known: Rc::default(),
+            known: Rc::new(RefCell::new(BTreeMap::from([(first_run(), 0)]))),
         }
     }
 
@@ -224,7 +222,8 @@ impl Stage {
             }
             match coming(entry) {
                 Some(Coming::Event { name, payload }) => {
-                    let options: Map = self.key(number, entry).into_iter().map(|key| ("key".into(), key.into())).collect();
+                    let options: Map =
+                        self.key(number, entry).into_iter().map(|key| ("key".into(), key.into())).collect();
                     let options_text = literal(&options.clone().into(), WHOLE);
                     let options_text = if options.is_empty() { String::new() } else { format!(", {options_text}") };
                     acts.push(format!("t.emit({}, {}{options_text});", quoted(name), literal(&payload, WHOLE)));
@@ -290,7 +289,9 @@ impl Stage {
 
     /// The key of the event that an entry waited for.
     fn key(&self, number: usize, entry: &Entry) -> Option<String> {
-        let begun = |other: &&Entry| other.phase == Phase::Opened && other.position == entry.position;
+        let begun = |other: &&Entry| {
+            other.kind == entry.kind && other.phase == Phase::Opened && other.position == entry.position
+        };
         let opened = self.recording.0[number].journal.iter().find(begun)?;
         opened.detail.as_ref()?.to_json()["key"].as_str().map(str::to_owned)
     }
@@ -299,7 +300,10 @@ impl Stage {
     fn task(&self, case: &Case, number: usize, entry: &Entry) -> Result<i64, Error> {
         let played = self.played(case, number)?;
         let journal = played.map(|run| case.journal(run)).transpose()?.unwrap_or_default();
-        let asked = journal.iter().find(|other| place(other) == place(entry)).and_then(|other| other.detail.as_ref());
+        let asked = journal
+            .iter()
+            .find(|other| other.kind == Kind::Task && other.position == entry.position)
+            .and_then(|other| other.detail.as_ref());
         let id = asked.map(|detail| detail.to_json()["task"].to_string()).unwrap_or_default();
         let tasks = case.tasks()?;
         let index = tasks.iter().position(|task| format!("\"{}\"", task.id) == id);
@@ -324,9 +328,6 @@ fn number_of(
     store: &crate::store::memory::Memory,
     known: &RefCell<BTreeMap<RunId, usize>>,
 ) -> Option<usize> {
-    if known.borrow().is_empty() {
-        known.borrow_mut().insert(run, 0);
-    }
     if let Some(number) = known.borrow().get(&run) {
         return Some(*number);
     }
@@ -340,7 +341,8 @@ fn number_of(
             entry.kind == Kind::Child && entry.detail.as_ref().is_some_and(|d| d.to_json()["run"] == run.to_string())
         };
         let Some(start) = journal.iter().find(|entry| starts(entry, run)) else { continue };
-        let at_place = recording.0[number].journal.iter().filter(|entry| place(entry) == place(start));
+        let at_place =
+            recording.0[number].journal.iter().filter(|e| e.kind == Kind::Child && e.position == start.position);
         let child = at_place.filter_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok()).next();
         let found = recording.0.iter().position(|recorded| Some(recorded.run) == child)?;
         known.borrow_mut().insert(run, found);

@@ -34,7 +34,8 @@ pub(super) fn test(run: &Recorded, setting: &Setting, rehearsal: &Rehearsal) -> 
     lines.extend(rehearsal.acts.iter().cloned());
     asserts(&mut lines, run, rehearsal);
     let name = id.rsplit('-').next().unwrap_or_default();
-    let _ = write!(out, "fn test_run_{name}() {{\n{}}}\n", lines.iter().map(|l| format!("    {l}\n")).collect::<String>());
+    let _ =
+        write!(out, "fn test_run_{name}() {{\n{}}}\n", lines.iter().map(|l| format!("    {l}\n")).collect::<String>());
     out
 }
 
