@@ -10,9 +10,11 @@ use super::tasks::Wanted;
 use crate::config::Config;
 use crate::engine::Error;
 use crate::engine::people::Given;
+use crate::engine::recording::{Recorded, Recording};
+use crate::engine::retrace::{self, retrace};
 use crate::host::schema::Texts;
 use crate::id::{RunId, TaskId};
-use crate::journal::decode_segment;
+use crate::journal::{Entry, decode_segment};
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::sqlite::{self, Sqlite};
@@ -77,19 +79,46 @@ impl Access {
     /// Its journal.
     pub(super) async fn journal(&self, run: RunId) -> Result<Vec<Value>, Fault> {
         match self {
-            Self::Store(store) => {
-                let mut entries = Vec::new();
-                for segment in store.journal(run)? {
-                    let read = decode_segment(&segment).map_err(|error| Fault::unreachable(error.to_string()))?.1;
-                    entries.extend(read);
-                }
-                Ok(entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect())
-            }
+            Self::Store(store) => Ok(entries(store, run)?.iter().enumerate().map(|(n, e)| e.to_json(n)).collect()),
             Self::Daemon(client) => {
                 let answer = client.get(&format!("/api/v1/runs/{run}/journal")).await?;
                 Ok(answer["entries"].as_array().cloned().unwrap_or_default())
             }
         }
+    }
+
+    /// The run, evaluated again from its journal: see [`retrace`].
+    pub(super) async fn replay(&self, run: RunId, until: Option<&str>) -> Result<Value, Fault> {
+        match self {
+            Self::Store(store) => {
+                let row = row(store, run)?;
+                let bundle = bundle(store, &row)?;
+                retrace(&row, entries(store, run)?, &bundle, until).map_err(|error| match error {
+                    retrace::Error::UnknownStep(_) => Fault::usage(error.to_string()),
+                    retrace::Error::Broken(_) => Fault::new(Exit::Failed, error.to_string()),
+                })
+            }
+            Self::Daemon(client) => {
+                let until = until.map(|until| format!("?until={}", escaped(until))).unwrap_or_default();
+                client.get(&format!("/api/v1/runs/{run}/replay{until}")).await
+            }
+        }
+    }
+
+    /// The run with all that a test can be written from.
+    pub(super) async fn recording(&self, run: RunId) -> Result<Recording, Fault> {
+        let found = match self {
+            Self::Store(store) => Recording::gather(run, |id| match store.run(id)? {
+                Some(row) => {
+                    let bundle = bundle(store, &row)?;
+                    Ok::<_, Fault>(Some(Recorded::new(row, entries(store, id)?, bundle)))
+                }
+                None if id == run => row(store, run).map(|_| None),
+                None => Ok(None),
+            })?,
+            Self::Daemon(client) => Recording::from_json(&client.get(&format!("/api/v1/runs/{run}/recording")).await?),
+        };
+        found.ok_or_else(|| Fault::unreachable("the daemon's answer cannot be read; hint: is it of another release?"))
     }
 
     /// The sources that a run is pinned to, where they can be had.
@@ -258,6 +287,21 @@ fn with_progress(store: &Sqlite, run: &Run) -> Result<Value, Fault> {
 
 fn row(store: &Sqlite, run: RunId) -> Result<Run, Fault> {
     store.run(run)?.ok_or_else(|| Fault::usage(format!("there is no run {run}; hint: `panta runs` lists them")))
+}
+
+fn entries(store: &Sqlite, run: RunId) -> Result<Vec<Entry>, Fault> {
+    let mut entries = Vec::new();
+    for segment in store.journal(run)? {
+        entries.extend(decode_segment(&segment).map_err(|error| Fault::unreachable(error.to_string()))?.1);
+    }
+    Ok(entries)
+}
+
+/// The version that a run is pinned to.
+fn bundle(store: &Sqlite, run: &Run) -> Result<Bundle, Fault> {
+    let stored = store.bundle(&run.version)?;
+    let bundle = stored.and_then(|bytes| Bundle::from_stored(&bytes).ok());
+    bundle.ok_or_else(|| Fault::unreachable(format!("the store does not have version {} of the run", run.version)))
 }
 
 fn stored_events(store: &Sqlite) -> Result<Vec<Value>, Fault> {

@@ -15,6 +15,8 @@ mod graph;
 mod input;
 mod new;
 mod output;
+mod record;
+mod replay;
 mod run;
 mod runs;
 mod scripts;
@@ -89,6 +91,8 @@ enum Verb {
     Show(show::Show),
     Logs(show::Logs),
     Why(why::Why),
+    Replay(replay::Replay),
+    Record(record::Record),
     Workflows(runs::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
@@ -187,6 +191,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,
         Verb::Why(why) => why.execute(common, &access()?).await,
+        Verb::Replay(replay) => replay.execute(common, &access()?).await,
+        Verb::Record(record) => record.execute(common, &access()?).await,
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
         Verb::Functions(functions) => Ok(functions.execute(common)),

@@ -129,6 +129,11 @@ impl Activation {
         &self.session
     }
 
+    /// The strands that are there, the run's own first.
+    pub fn standing(&self) -> Vec<StrandId> {
+        self.strands.keys().copied().collect()
+    }
+
     /// Takes what happened outside; it is worked off by [`Activation::advance`].
     pub fn push(&mut self, input: Input) {
         self.inbox.push_back(input);

@@ -22,6 +22,7 @@ use crate::script::bundle::Bundle;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
 use crate::script::program::Prepared;
+use crate::script::rewrite;
 use crate::store::{End, Run};
 use crate::time::{Timestamp, elapsed};
 
@@ -61,12 +62,22 @@ pub fn try_on(run: &Run, journal: Vec<Entry>, bundle: &Bundle, settings: &Arc<dy
     }
 }
 
+/// The same on a version that can be looked into (see [`super::retrace`]): is it still the same?
+#[cfg(test)]
+pub(super) fn try_rewritten(run: &Run, journal: Vec<Entry>, bundle: &Bundle, settings: &Arc<dyn Settings>) -> Verdict {
+    let mut engine = deploy::script_engine();
+    super::retrace::install(&mut engine);
+    let candidate = Candidate::compile(Rc::new(engine), bundle, settings, rewrite::trace::rewrite_traced);
+    candidate.map_or_else(Verdict::Unknown, |candidate| candidate.play(run, journal))
+}
+
 /// A version that runs are tried on.
-struct Candidate {
+pub(super) struct Candidate {
     engine: Rc<rhai::Engine>,
     prepared: Prepared,
     allow: Rc<Allow>,
     rules: Rc<Rules>,
+    reads_settings: bool,
 }
 
 thread_local! {
@@ -83,16 +94,8 @@ fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>) -> Result<Rc<Candida
     if let Some(known) = known {
         return Ok(known);
     }
-    let told = |faults: Vec<crate::diag::Diagnostic>| {
-        faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
-    };
-    let engine = ENGINE.with(Rc::clone);
-    let (program, constants, declaration) = deploy::declare(&engine, bundle, settings).map_err(told)?;
-    let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
-    let rules = Rc::new(Rules::of(&declaration));
-    let reads_settings = !declaration.settings.is_empty();
-    let candidate = Rc::new(Candidate { engine, prepared, allow: Rc::new(declaration.allow), rules });
-    if !reads_settings {
+    let candidate = Rc::new(Candidate::compile(ENGINE.with(Rc::clone), bundle, settings, rewrite::rewrite)?);
+    if !candidate.reads_settings {
         CANDIDATES.with_borrow_mut(|all| {
             all.truncate(KEPT - 1);
             all.insert(0, (bundle.version.clone(), Rc::clone(&candidate)));
@@ -102,14 +105,29 @@ fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>) -> Result<Rc<Candida
 }
 
 impl Candidate {
+    /// Compiles a version for an engine of [`deploy::script_engine`]; an error says what is wrong and where.
+    pub(super) fn compile(
+        engine: Rc<rhai::Engine>,
+        bundle: &Bundle,
+        settings: &Arc<dyn Settings>,
+        rewrite: fn(rhai::AST) -> rhai::AST,
+    ) -> Result<Self, String> {
+        let told = |faults: Vec<crate::diag::Diagnostic>| {
+            faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
+        };
+        let (program, constants, declaration) =
+            deploy::declare_with(&engine, bundle, settings, rewrite).map_err(told)?;
+        let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
+        let rules = Rc::new(Rules::of(&declaration));
+        let reads_settings = !declaration.settings.is_empty();
+        Ok(Self { engine, prepared, allow: Rc::new(declaration.allow), rules, reads_settings })
+    }
+
     fn play(&self, run: &Run, journal: Vec<Entry>) -> Verdict {
         let recorded = journal.iter().find(|entry| entry.kind == Kind::End).and_then(|entry| entry.outcome.clone());
         let now = journal.iter().map(|entry| entry.ended_at).max().unwrap_or(run.created_at);
-        let session = self.session(run, journal);
-        let explain: Explain =
-            Rc::new(|error| crate::diag::Diagnostic::new("E0501", error.to_string(), crate::diag::Place::default()));
-        let pool = Rc::new(StackPool::new());
-        let mut activation = Activation::new(Rc::clone(&session), pool, self.prepared.clone(), &run.input, explain);
+        let mut activation = self.activation(run, journal, Nothing::default());
+        let session = Rc::clone(activation.session());
         match drive(&mut activation, now) {
             Err(problem) => Verdict::Unknown(problem),
             Ok(Progress::Diverged(divergence)) => Verdict::Diverges(divergence),
@@ -118,7 +136,15 @@ impl Candidate {
         }
     }
 
-    fn session(&self, run: &Run, journal: Vec<Entry>) -> Rc<Session> {
+    /// The run at its beginning, with this journal.
+    pub(super) fn activation(&self, run: &Run, journal: Vec<Entry>, world: Nothing) -> Activation {
+        let session = self.session(run, journal, world);
+        let explain: Explain =
+            Rc::new(|error| crate::diag::Diagnostic::new("E0501", error.to_string(), crate::diag::Place::default()));
+        Activation::new(session, Rc::new(StackPool::new()), self.prepared.clone(), &run.input, explain)
+    }
+
+    fn session(&self, run: &Run, journal: Vec<Entry>, world: Nothing) -> Rc<Session> {
         let facts = Facts {
             run: run.id,
             workflow: Arc::clone(&run.workflow),
@@ -130,12 +156,12 @@ impl Candidate {
         };
         let guard = Guard::new(Limits { cpu: PATIENCE, ..Limits::default() });
         let (engine, allow) = (Rc::clone(&self.engine), Rc::clone(&self.allow));
-        Session::new(facts, journal, guard, engine, Rc::new(Nothing), allow)
+        Session::new(facts, journal, guard, engine, Rc::new(world), allow)
     }
 }
 
 /// Evaluates until the journal is used up and every strand waits.
-fn drive(activation: &mut Activation, now: Timestamp) -> Result<Progress, String> {
+pub(super) fn drive(activation: &mut Activation, now: Timestamp) -> Result<Progress, String> {
     let began = elapsed();
     loop {
         match activation.advance(now) {
@@ -170,7 +196,11 @@ fn is_same(recorded: &Outcome, ended: &Outcome) -> bool {
 }
 
 /// Surroundings that do nothing: new outcomes are not recorded, so nobody sees what these answer.
-struct Nothing;
+#[derive(Default)]
+pub(super) struct Nothing {
+    /// Effects that are asked for say which call they come from.
+    pub(super) watches_calls: bool,
+}
 
 impl World for Nothing {
     fn prepare(&self, _: &effect::Request) -> Result<Option<String>, effect::Failure> {
@@ -225,5 +255,9 @@ impl World for Nothing {
 
     fn is_frozen(&self) -> bool {
         true
+    }
+
+    fn watches_calls(&self) -> bool {
+        self.watches_calls
     }
 }

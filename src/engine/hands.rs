@@ -21,6 +21,12 @@ pub trait Mocks {
     fn stands_for_step(&self, name: &str) -> bool;
     /// A step has begun.
     fn begun(&self, workflow: &str, step: &str);
+    /// Whether some effects are carried out after all, so that what undoing them needs is looked up.
+    fn performs_some(&self) -> bool {
+        true
+    }
+    /// A run looks at a durable value of its workflow.
+    fn looks_at(&self, _workflow: &str, _key: &str) {}
     /// Functions of modules that something stands for, as the main file names them: `slack::post`.
     fn functions(&self) -> Vec<String>;
     /// Something went wrong that the runs must not see: nothing goes on.

@@ -16,6 +16,7 @@ use crate::store::{Run, Status, Store};
 
 mod gate;
 mod options;
+mod retrace;
 
 /// An engine with one script, over a store.
 struct Bench {

@@ -352,6 +352,11 @@ pub fn branches_of(session: &Rc<Session>, strand: StrandId) -> Vec<StrandId> {
     ids.into_iter().filter_map(|id| groups.all.remove(&id)).flat_map(|group| group.running.into_keys()).collect()
 }
 
+/// Whether a strand waits for branches of its own.
+pub fn is_joining(session: &Session, strand: StrandId) -> bool {
+    session.groups.borrow().all.values().any(|group| group.parent.id == strand)
+}
+
 /// The timers of the `timeout`s around a strand, the outermost first.
 pub fn timers_around(session: &Session, strand: StrandId) -> Vec<StrandId> {
     let groups = session.groups.borrow();

@@ -193,6 +193,15 @@ impl Guard {
         });
     }
 
+    /// Operations that no script did, and that were counted just now, are taken off the count.
+    pub fn uncount(&self, operations: u64) {
+        FAST.with(|fast| {
+            fast.count();
+            fast.ticks.set(fast.ticks.get().saturating_sub(operations));
+            fast.restart(if self.stop.borrow().is_some() { 0 } else { PERIOD });
+        });
+    }
+
     /// A host call begins or has ended: the script's CPU is counted from here.
     pub fn host_call(&self) {
         self.cpu.set(Duration::ZERO);

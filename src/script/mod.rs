@@ -8,6 +8,7 @@ pub mod fiber;
 pub mod flow;
 pub mod guard;
 pub mod lex;
+pub mod literal;
 pub mod memory;
 pub mod program;
 mod recover;

@@ -426,7 +426,7 @@ fn main_faults(bundle: &Bundle, source: &Source, ast: &AST) -> Option<Diagnostic
 }
 
 /// How many statements at the start of a bare script are its declaration.
-fn prefix(statements: &[Stmt]) -> usize {
+pub(super) fn prefix(statements: &[Stmt]) -> usize {
     let declares = |stmt: &&Stmt| match stmt {
         Stmt::Import(..) => true,
         Stmt::Var(parts, flags, _) => flags.contains(ASTFlags::CONSTANT) && only_describes(&parts.1),

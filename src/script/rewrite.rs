@@ -18,6 +18,7 @@
 mod chain;
 mod loops;
 pub mod marks;
+pub(crate) mod trace;
 
 use rhai::{AST, CustomExpr, Dynamic, Expr, FnCallExpr, Position, ScriptFuncDef, Stmt, StmtBlock, Token};
 

@@ -31,6 +31,13 @@ pub(super) enum Mock {
     Hang,
 }
 
+/// What `test::hang` makes: a mock that returns it never answers that call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hung;
+
+/// Answers each call of a rehearsal: a value, an error of a mock, or [`Hung`].
+pub(super) type Prompter = Rc<dyn Fn(RunId, &Called) -> Result<Dynamic, Broken>>;
+
 /// A call that was answered.
 #[derive(Clone)]
 pub(super) struct Answered {
@@ -50,6 +57,10 @@ pub(super) type Lines = Rc<dyn Fn(&str, u32, &str) -> Place>;
 pub(super) struct Book {
     functions: RefCell<BTreeMap<String, Mock>>,
     steps: RefCell<BTreeMap<String, Mock>>,
+    /// Of a rehearsal: answers in place of all mocks.
+    pub(super) prompter: RefCell<Option<Prompter>>,
+    /// Durable values that were looked at: workflow and key.
+    pub(super) looked_at: RefCell<BTreeSet<(String, String)>>,
     calls: RefCell<Vec<Answered>>,
     answers: RefCell<BTreeMap<Spot, Option<Answer>>>,
     seen: RefCell<BTreeSet<Spot>>,
@@ -72,6 +83,8 @@ impl Book {
         Self {
             functions: RefCell::default(),
             steps: RefCell::default(),
+            prompter: RefCell::default(),
+            looked_at: RefCell::default(),
             calls: RefCell::default(),
             answers: RefCell::default(),
             seen: RefCell::default(),
@@ -131,6 +144,12 @@ impl Book {
             None => self.steps.borrow().get(&*called.function).cloned(),
             Some(_) => None,
         };
+        let prompter = self.prompter.borrow().clone();
+        let prompted = match prompter.map(|prompter| prompter(run, called)).transpose() {
+            Ok(prompted) => prompted.map(Mock::Value),
+            Err(broken) => return self.fail(broken),
+        };
+        let found = prompted.or(found);
         let Some(mock) = found.or_else(|| self.functions.borrow().get(&*called.function).cloned()) else {
             if self.files.get() && called.function.starts_with("file::") {
                 self.note(run, called, &spot);
@@ -164,6 +183,9 @@ impl Book {
             Ok(value) => value,
             Err(error) => raised::thrown(&error, &called.function)?,
         };
+        if given.is::<Hung>() {
+            return Ok(None);
+        }
         Ok(Some(match given.clone().try_cast::<Raised>() {
             Some(Raised(error)) => raised::answer(&error, request),
             None => match raised::refused(&given, &called.function, request) {
@@ -211,6 +233,14 @@ impl Mocks for Book {
 
     fn begun(&self, workflow: &str, step: &str) {
         self.begun.borrow_mut().insert((workflow.to_owned(), step.to_owned()));
+    }
+
+    fn performs_some(&self) -> bool {
+        self.files.get()
+    }
+
+    fn looks_at(&self, workflow: &str, key: &str) {
+        self.looked_at.borrow_mut().insert((workflow.to_owned(), key.to_owned()));
     }
 
     fn functions(&self) -> Vec<String> {

@@ -368,6 +368,11 @@ impl Case {
         Err(Broken::new(MISUSE, title).hint("does a loop of the workflow wait for no time?"))
     }
 
+    /// The next moment at which something happens by itself.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.engine.borrow().as_ref().and_then(Inline::next_wake)
+    }
+
     /// Asks the run to end.
     pub(super) fn cancel(&self) -> Did<()> {
         let run = self.need_run()?.id;
@@ -451,6 +456,11 @@ impl Case {
         }
         Ok(lines)
     }
+}
+
+/// The id of the first run that a test starts.
+pub(super) fn first_run() -> RunId {
+    run_of(1)
 }
 
 fn run_of(number: u64) -> RunId {

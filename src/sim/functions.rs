@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rhai::{Array, Blob, Dynamic, Engine, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
-use super::book::{self, Mock};
+use super::book::{self, Hung, Mock};
 use super::broken::{ASSERTION, Broken, MISUSE, Res};
 use super::case::Case;
 use super::crash;
@@ -23,6 +23,7 @@ struct Test(Rc<Case>);
 pub(super) fn register(engine: &mut Engine, slot: &Rc<Slot>) {
     engine.register_type_with_name::<Test>("test object");
     engine.register_type_with_name::<Raised>("error of a mock");
+    engine.register_type_with_name::<Hung>("answer that never comes");
     namespace(engine, slot);
     before(engine);
     acts(engine, slot);
@@ -37,6 +38,7 @@ fn namespace(engine: &mut Engine, slot: &Rc<Slot>) {
     module.set_native_fn("response", |status: i64| response(status, Dynamic::UNIT, Map::new()));
     module.set_native_fn("response", |status: i64, body: Dynamic| response(status, body, Map::new()));
     module.set_native_fn("response", response);
+    module.set_native_fn("hang", || Ok(Hung));
     module.set_native_fn("error", |kind: ImmutableString| Ok(raised::error(&kind, Map::new())));
     module.set_native_fn("error", |kind: ImmutableString, fields: Map| Ok(raised::error(&kind, fields)));
     engine.register_static_module("test", module.into());

@@ -13,6 +13,7 @@ mod fire;
 mod functions;
 mod people;
 mod raised;
+mod record;
 mod same;
 mod site;
 mod slots;
@@ -45,6 +46,7 @@ use crate::task::{Event, Task};
 use crate::time::Timestamp;
 
 pub use coverage::{FileCoverage, Way};
+pub use record::{Error as RecordError, record};
 pub use site::Folder;
 pub use suite::{Outcome as TestOutcome, Report as TestReport, Selection, run as run_tests};
 use world::SimWorld;

@@ -12,6 +12,7 @@ mod hooks;
 mod links;
 mod locks;
 mod problem;
+mod replay;
 mod request;
 mod runs;
 mod server;
@@ -96,6 +97,8 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}", get(runs::one))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))
         .route("/api/v1/runs/{id}/sources", get(runs::sources))
+        .route("/api/v1/runs/{id}/replay", get(replay::replay))
+        .route("/api/v1/runs/{id}/recording", get(replay::recording))
         .route("/api/v1/runs/{id}/logs", get(runs::logs))
         .route("/api/v1/runs/{id}/stream", get(stream::stream))
         .route("/api/v1/runs/{id}/cancel", post(runs::cancel))

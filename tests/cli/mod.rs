@@ -5,6 +5,7 @@ mod graph;
 mod locks;
 mod look;
 mod new;
+mod replay;
 mod run;
 mod tasks;
 mod tested;

@@ -5,7 +5,7 @@ use crate::engine::gate::{Verdict, try_on};
 use crate::store::RunFilter;
 
 /// A run of the first script, and what it wrote; it has ended, or waits.
-fn recorded(script: &str) -> (Run, Vec<crate::journal::Entry>) {
+pub(super) fn recorded(script: &str) -> (Run, Vec<crate::journal::Entry>) {
     let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
     let handle = bench.engine.handle();
     bench.block(async {

@@ -29,6 +29,24 @@ fn a_run_is_started_and_looked_at() {
 }
 
 #[test]
+fn a_run_is_replayed_and_handed_out_whole() {
+    let bench = Bench::new(&[("w", "let a = 1;\nlet b = step(\"s\", || a + 1);\ndecimal(\"1.50\")")]);
+    let answer = bench.post("/api/v1/workflows/w/runs?wait=20s", &json!({})).expect(200).json();
+    let run = answer["run"].as_str().expect("an id");
+    let seen = bench.get(&format!("/api/v1/runs/{run}/replay?until=s")).expect(200).json();
+    assert_eq!((&seen["stands"], &seen["until"]["name"]), (&json!("returning"), &json!("s")));
+    let known = &seen["strands"][0]["frames"][0]["variables"];
+    assert!(known.as_array().is_some_and(|all| all.iter().any(|v| v["name"] == "a" && v["value"] == "1")), "{seen}");
+    bench.get(&format!("/api/v1/runs/{run}/replay?until=t")).expect(404);
+    let whole = bench.get(&format!("/api/v1/runs/{run}/recording")).expect(200).json();
+    let recording = crate::engine::recording::Recording::from_json(&whole).expect("reads");
+    assert_eq!(
+        recording.0[0].outcome.as_ref().and_then(|o| o.as_ref().ok()).map(|o| o.text()),
+        Some("{\"$decimal\":\"1.50\"}")
+    );
+}
+
+#[test]
 fn a_workflow_has_its_graph() {
     let bench = Bench::new(&[("w", "trigger::event(\"go\");\nfn main(order) { sleep(\"1h\") }")]);
     let graph = bench.get("/api/v1/workflows/w").expect(200).json()["graph"].clone();
