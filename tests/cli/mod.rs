@@ -6,6 +6,7 @@ mod locks;
 mod look;
 mod new;
 mod run;
+mod simulate;
 mod tasks;
 mod tested;
 
