@@ -107,7 +107,8 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
             Err(position) => (position, None),
         }
     };
-    let now = session.now.get();
+    // Of a start that was asked for before, as it was then.
+    let now = opened.as_ref().map_or(session.now.get(), |entry: &Entry| entry.started_at);
     let at = match options.due("at", now)? {
         Some(at) => Some(at),
         None => options.due("delay", now)?,
