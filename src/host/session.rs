@@ -684,7 +684,9 @@ impl Session {
     /// Waits until the replay has come to the present.
     pub fn reach_present(&self, strand: &Strand, line: u32) {
         if !self.present.get() {
+            let must_wait = strand.must_wait.get();
             self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
+            strand.must_wait.set(must_wait);
         }
     }
 

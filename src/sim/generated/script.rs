@@ -66,7 +66,7 @@ const LONG: [&str; 5] = ["90ms", "1s", "1m", "1h", "2d"];
 const TIMES: [&str; 4] =
     ["2001-01-01T00:00:00Z", "2023-11-14T22:13:20.030Z", "2023-11-14T22:14:00Z", "2023-11-15T01:00:00Z"];
 /// Statements of one script, nested ones included.
-const MOST: usize = 24;
+const MOST: usize = 14;
 /// How deep blocks are nested.
 const DEEPEST: usize = 3;
 
