@@ -224,7 +224,7 @@ fn whole_engine(runs: usize) -> Figures {
 fn replay(entries: usize) {
     let script = format!("fn main() {{ for i in 0..{entries} {{ step(\"s\", || i); }} }}");
     let bundle = Bundle::of_text("w.rhai", &script).expect("a bundle");
-    let sim = Sim::new(&bundle, Payload::unit(), |_| unreachable!("no effects")).expect("compiles");
+    let sim = Sim::new(&bundle, Payload::unit(), |_, _| unreachable!("no effects")).expect("compiles");
     let whole = sim.run(Written::default());
     let figures = Figures::measure(entries, || drop(sim.run(whole.written)));
     println!("{:<44} {:>9.0} entries/s ({entries} entries)", "replay of a journal", figures.rate());

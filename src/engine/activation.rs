@@ -150,6 +150,12 @@ impl Activation {
         asks
     }
 
+    /// Where the command stands that a strand waits for: the same in each activation.
+    pub fn place(&self, strand: StrandId) -> Position {
+        let scope = self.strands.get(&strand).map(|live| live.strand.scope.get());
+        scope.map(|scope| self.session.replay.borrow().scopes.next_position(scope)).unwrap_or_default()
+    }
+
     /// Asks that nobody waits for any more.
     pub fn take_aborted(&mut self) -> Vec<WaitId> {
         std::mem::take(&mut self.aborted)
@@ -162,10 +168,7 @@ impl Activation {
 
     /// Goes on until every strand waits and nothing is left to be fed, a slice is used up, or the run has ended.
     pub fn advance(&mut self, now: Timestamp) -> Progress {
-        self.session.turn.set(now);
-        if self.session.guard.live.get() {
-            self.session.now.set(now);
-        }
+        self.session.begin_turn(now);
         loop {
             self.settle();
             self.go_on_as_another();
@@ -202,6 +205,7 @@ impl Activation {
                 Next::Ended => return self.unexpected_end(),
                 Next::Live => {
                     self.session.mark_live();
+                    self.session.face();
                     let Some(input) = self.inbox.pop_front() else { return Progress::Waiting };
                     self.take(input);
                 }

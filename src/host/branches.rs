@@ -173,7 +173,7 @@ pub(super) fn timeout(call: &Call<'_>, duration: Duration, body: &FnPtr, args: V
     let timer: Body = Box::new(move || {
         let (session, strand) = session::current().expect("a branch runs in a session");
         let command = session::command(crate::journal::Kind::Timer, "timeout", line);
-        let due = session.now.get().plus(duration);
+        let due = session.time_of_next(&strand).plus(duration);
         let result = super::waiting::limit(&session, &strand, &command, due);
         result.map_err(|fail| fail.into_error(rhai::Position::NONE))
     });

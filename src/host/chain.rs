@@ -60,6 +60,7 @@ fn continue_as(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
             next_of(&entry).ok_or_else(|| call.invalid("the recorded call names no run"))?
         }
         Issued::Pending { position, .. } => {
+            session.face();
             let entry = session.entry(&command, position);
             if let Err(error) = session.world.accepts(&session.facts.workflow, &input) {
                 return session.close(entry, Err(error));

@@ -62,7 +62,7 @@ fn url(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let name = event_name(call)?;
     let key = waiting::key(call, options.get("key"))?;
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
-    let expires = options.due("expires", session.now.get())?;
+    let expires = options.due("expires", session.time_of_next(&strand))?;
     let arguments = hash_text(&format!("{name}\n{}", key.as_deref().unwrap_or_default()));
     let command = Command { arguments, ..session::command(Kind::Event, call.function.name, call.line()) };
     let position = match state::now(&session, &strand, &command)? {

@@ -58,7 +58,7 @@ struct Wanted {
 fn lock(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
-    let (wanted, body) = wanted(call, &session)?;
+    let (wanted, body) = wanted(call, &session, &strand)?;
     if cleanup::is_inside_lock(&session, &strand, &wanted.name) {
         return Err(call.invalid(format!(
             "the lock `{}` is held here already, and would wait for itself; hint: leave it first, or call the rest directly",
@@ -91,7 +91,7 @@ fn lock(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     result
 }
 
-fn wanted(call: &Call<'_>, session: &Session) -> Result<(Wanted, FnPtr), Fail> {
+fn wanted(call: &Call<'_>, session: &Session, strand: &Strand) -> Result<(Wanted, FnPtr), Fail> {
     let name = call.text(0)?;
     if name.is_empty() || name.len() > LONGEST {
         return Err(call.invalid(format!("a name has between 1 and {LONGEST} bytes")));
@@ -106,7 +106,7 @@ fn wanted(call: &Call<'_>, session: &Session) -> Result<(Wanted, FnPtr), Fail> {
             return Err(call.invalid(format!("option `limit` lies between 1 and {MOST}, not {limit}")));
         }
         wanted.limit = u32::try_from(limit).expect("it was just compared");
-        wanted.due = options.due("timeout", session.now.get())?;
+        wanted.due = options.due("timeout", session.time_of_next(strand))?;
     }
     Ok((wanted, body))
 }

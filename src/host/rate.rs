@@ -96,13 +96,12 @@ impl Wanted<'_> {
         let waits = match opened {
             Some(entry) => {
                 // What is recorded comes first.
-                while !session.replay.borrow().is_live() {
-                    self.wait_until(session.now.get());
-                }
+                session.reach_end(strand, self.command.line);
                 Some(entry)
             }
             None if session.replay.borrow().has_more() => None,
             None => {
+                session.face();
                 let ticket = format!("{}/{position}", session.facts.run);
                 self.reserve(&ticket, Some(&position))?
             }

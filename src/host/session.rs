@@ -81,6 +81,8 @@ pub struct Session {
     pub turn: Cell<Timestamp>,
     /// The time as the run sees it: that of the last recorded outcome while it is replayed, then that of the turn.
     pub now: Cell<Timestamp>,
+    /// The replay has come to the present: `now` is the time of the turn.
+    present: Cell<bool>,
     /// What is to be performed.
     pub outbox: RefCell<Vec<Ask>>,
     /// Acts of the entries that are not flushed yet.
@@ -142,10 +144,11 @@ impl Session {
         world: Rc<dyn World>,
         allow: Rc<effect::Allow>,
     ) -> Rc<Self> {
-        let now = Cell::new(facts.accepted_at);
+        let began = journal.first().map_or(facts.accepted_at, |entry| entry.started_at);
         let mailbox = RefCell::new(facts.mailbox.clone());
         let replay = Replay::new(journal);
         guard.live.set(replay.is_live());
+        let present = Cell::new(!replay.has_more());
         Rc::new(Self {
             facts,
             replay: RefCell::new(replay),
@@ -153,8 +156,9 @@ impl Session {
             engine,
             world,
             allow,
-            turn: now.clone(),
-            now,
+            turn: Cell::new(began),
+            now: Cell::new(began),
+            present,
             outbox: RefCell::default(),
             acts: RefCell::default(),
             spawns: RefCell::default(),
@@ -232,8 +236,51 @@ impl Session {
         if !self.guard.live.get() && self.replay.borrow().is_live() {
             self.guard.live.set(true);
             self.guard.host_call();
+        }
+        if !self.replay.borrow().has_more() {
+            self.face();
+        }
+    }
+
+    /// The time of the turn, for what is not recorded: where all outcomes are used up, but what had begun has not been asked
+    /// for again, it is still the time of the last outcome, at which that was asked for.
+    pub fn face(&self) {
+        if !self.present.get() && self.replay.borrow().is_live() {
+            self.present.set(true);
             self.now.set(self.turn.get());
         }
+    }
+
+    /// Waits until all recorded outcomes are used up. That comes before anything that is due by then.
+    pub fn reach_end(&self, strand: &Strand, line: u32) {
+        while !self.replay.borrow().is_live() {
+            self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
+        }
+    }
+
+    /// Waits until the replay has come to the present.
+    pub fn reach_present(&self, strand: &Strand, line: u32) {
+        if !self.present.get() {
+            let must_wait = strand.must_wait.get();
+            self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
+            strand.must_wait.set(must_wait);
+        }
+    }
+
+    /// A turn begins.
+    pub fn begin_turn(&self, now: Timestamp) {
+        self.turn.set(now);
+        if self.present.get() {
+            self.now.set(now);
+        }
+    }
+
+    /// The time at which a strand issues its next command.
+    pub fn time_of_next(&self, strand: &Strand) -> Timestamp {
+        if !self.present.get() && self.replay.borrow().known_of_next(strand.scope.get()).is_none() {
+            self.face();
+        }
+        self.now.get()
     }
 
     /// A recorded outcome was taken: it is the time at which the replay is.
@@ -279,6 +326,7 @@ impl Session {
         {
             self.wait(&strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
         }
+        self.face();
         let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();

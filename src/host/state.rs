@@ -124,7 +124,10 @@ pub(super) fn now(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command)
     }
     Ok(match issued {
         Issued::Recorded(entry) => Ok(super::waiting::recorded_value(&entry)),
-        Issued::Pending { position, .. } => Err(position),
+        Issued::Pending { position, .. } => {
+            session.face();
+            Err(position)
+        }
         Issued::Later(_) => unreachable!("what is there at once is never recorded for later"),
     })
 }

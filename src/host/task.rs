@@ -80,7 +80,7 @@ fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let options = call.options(0)?;
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
-    let asked = Asked::read(call, &options, session.now.get())?;
+    let asked = Asked::read(call, &options, session.time_of_next(&strand))?;
     let typed_by = format!("{:?}\n{:?}", asked.form, asked.choices);
     let command = Command {
         arguments: hash_text(&typed_by),

@@ -73,7 +73,7 @@ fn sleep(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     let given = call.args[0].clone();
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
-    let due = call.due(&given, session.now.get())?;
+    let due = call.due(&given, session.time_of_next(&strand))?;
     super::no_pure(call, &strand)?;
     if strand.mode.get() == Mode::Polling {
         return Err(call.invalid("cannot be used inside of `wait_until`; hint: `every` is the pause between polls"));
@@ -160,9 +160,10 @@ pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Comman
         Issued::Recorded(_) => unreachable!("a command that waits is not answered at once"),
         Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
         Issued::Pending { position, opened } => {
+            session.reach_end(strand, command.line);
             strand.must_wait.set(true);
-            while !session.replay.borrow().is_live() {
-                session.wait(strand, command.line, What::Until { due: session.now.get(), retry_of: None });
+            if opened.is_none() {
+                session.face();
             }
             Begun::Open { position, opened }
         }
@@ -182,7 +183,7 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if name.is_empty() {
         return Err(call.invalid("an event has a name"));
     }
-    let now = session.now.get();
+    let now = session.time_of_next(&strand);
     let due = options.due("timeout", now)?;
     let back = options.duration("since")?;
     let key: Option<Arc<str>> = key(call, options.get("key"))?;
@@ -277,7 +278,7 @@ fn wait_until(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let every = options
         .duration("every")?
         .ok_or_else(|| call.invalid("needs the option `every`; hint: `#{ every: \"10s\", timeout: \"1h\" }`"))?;
-    let due = options.due("timeout", session.now.get())?;
+    let due = options.due("timeout", session.time_of_next(&strand))?;
     let command = session::command(Kind::Wait, "wait_until", call.line());
     let (position, opened) = match issue(&session, &strand, &command)? {
         Begun::Closed(entry) => return recorded_value(&entry),
@@ -290,6 +291,7 @@ fn wait_until(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(opened.clone());
         opened
     };
+    session.reach_present(&strand, call.line());
     let outcome = poll(call, &session, &strand, &condition, every, entry.due)?;
     session.close(entry, outcome)
 }

@@ -7,7 +7,7 @@ use rhai::{Dynamic, Map};
 use serde_json::json;
 
 use super::fail::Fail;
-use super::function::{Call, Choice, Function, Nature};
+use super::function::{Call, Choice, Function, Nature, Options};
 use super::session::{self, Act, Answer, ChildStart, Session, Strand, What, encode, hash_text};
 use super::state;
 use super::waiting::{self, Begun};
@@ -15,6 +15,7 @@ use crate::id::RunId;
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::replay::Command;
+use crate::time::Timestamp;
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -85,6 +86,14 @@ const OPTIONS: &[Choice] = &[
     Choice::new("at", "duration or time", "starts then"),
 ];
 
+/// When the run is to begin, if not at once.
+fn begins_at(options: &Options, now: Timestamp) -> Result<Option<Timestamp>, Fail> {
+    match options.due("at", now)? {
+        Some(at) => Ok(Some(at)),
+        None => options.due("delay", now),
+    }
+}
+
 fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let options = call.options(2)?;
     let (session, strand) = call.session()?;
@@ -94,10 +103,7 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let key = waiting::key(call, options.get("key"))?;
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
     let now = session.now.get();
-    let at = match options.due("at", now)? {
-        Some(at) => Some(at),
-        None => options.due("delay", now)?,
-    };
+    let at = begins_at(&options, now)?;
     let priority = options
         .int("priority")?
         .map(|n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))
@@ -117,6 +123,11 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
             Ok(value) => return value,
             Err(position) => (position, None),
         }
+    };
+    // Of a start that was asked for before, as it was then.
+    let at = match &opened {
+        Some(entry) => begins_at(&options, entry.started_at)?,
+        None => at,
     };
     let new = |run| ChildStart {
         run,

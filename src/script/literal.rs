@@ -137,9 +137,9 @@ impl Writer {
             }
             self.out.push_str(if index > 0 { ", " } else { " " });
             if is_name(key) {
-                self.out.push_str(key)
+                self.out.push_str(key);
             } else {
-                self.text(key)
+                self.text(key);
             }
             self.out.push_str(": ");
             self.value(value);

@@ -142,7 +142,7 @@ fn places(function: &Function) -> Vec<Vec<String>> {
     places
 }
 
-fn canned(request: &Request) -> Outcome {
+fn canned(request: &Request, _: u32) -> Outcome {
     let stat = || crate::effect::file::FileStat {
         path: "a".into(),
         name: "a".into(),

@@ -136,7 +136,7 @@ pub struct Sim {
     allow: Rc<Allow>,
     facts: Facts,
     input: Payload,
-    effects: Box<dyn Fn(&Request) -> Outcome>,
+    effects: Box<dyn Fn(&Request, u32) -> Outcome>,
     /// When the answer to an effect arrives: the same in each run of the simulation, as far as it has not passed.
     arrivals: RefCell<BTreeMap<(String, u32), Timestamp>>,
     /// What happens outside.
@@ -147,16 +147,28 @@ pub struct Sim {
     pub late: Duration,
     /// Drop the run and replay it each time it waits.
     pub evict_always: bool,
+    /// How long a strand computes until the time is looked at; by the real clock.
+    pub slice: Duration,
 }
 
 impl Sim {
-    /// A script with this input. Effects are answered by the closure.
+    /// A script with this input. Effects are answered by the closure, which gets the number of the attempt, too.
     pub fn new(
         bundle: &Bundle,
         input: Payload,
-        effects: impl Fn(&Request) -> Outcome + 'static,
+        effects: impl Fn(&Request, u32) -> Outcome + 'static,
     ) -> Result<Self, Vec<crate::diag::Diagnostic>> {
-        let engine = Rc::new(script_engine());
+        Self::with(Rc::new(script_engine()), Rc::new(StackPool::new()), bundle, input, effects)
+    }
+
+    /// The same, on an engine and stacks that others use, too.
+    pub fn with(
+        engine: Rc<rhai::Engine>,
+        pool: Rc<StackPool>,
+        bundle: &Bundle,
+        input: Payload,
+        effects: impl Fn(&Request, u32) -> Outcome + 'static,
+    ) -> Result<Self, Vec<crate::diag::Diagnostic>> {
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
         let (program, constants, declaration) = declare(&engine, bundle, &settings)?;
         let prepared = program.prepare(&engine, &constants).map_err(|fault| vec![fault])?;
@@ -171,7 +183,6 @@ impl Sim {
             rules: Rc::new(Rules::of(&declaration)),
         };
         let allow = Rc::new(declaration.allow);
-        let pool = Rc::new(StackPool::new());
         let explaining = Rc::clone(&engine);
         let explain: Explain =
             Rc::new(move |error| program.diagnose(&explaining, error, &crate::host::catalog::catalog()));
@@ -189,6 +200,7 @@ impl Sim {
             answers: Vec::new(),
             late: Duration::ZERO,
             evict_always: false,
+            slice: Limits::default().slice,
         })
     }
 
@@ -219,7 +231,7 @@ impl Sim {
     }
 
     fn drive(&self, state: &mut State, world: &Rc<SimWorld>) -> Option<Finish> {
-        let guard = Guard::new(Limits { cpu: Duration::from_mins(1), ..Limits::default() });
+        let guard = Guard::new(Limits { cpu: Duration::from_mins(1), slice: self.slice, ..Limits::default() });
         let journal = world.written.borrow().entries.clone();
         let session = Session::new(
             self.facts.clone(),
@@ -263,7 +275,9 @@ impl Sim {
                 What::Lock { .. } => slots::when(state.now, &world.written.borrow(), &pending, ask),
                 _ => self.when(state, ask),
             };
-            let Some((at, wait)) = pending.values().filter_map(|ask| Some((when(ask)?, ask.wait))).min() else {
+            // What comes at the same time comes in an order that does not depend on this activation.
+            let next = |ask: &Ask| Some((when(ask)?, activation.place(ask.strand), ask.wait));
+            let Some((at, _, wait)) = pending.values().filter_map(next).min() else {
                 return Some(Finish::Stuck);
             };
             if self.evict_always
@@ -352,7 +366,7 @@ impl Sim {
                     attempt: *attempt,
                     mutating,
                 });
-                Answer::Effect((self.effects)(request))
+                Answer::Effect((self.effects)(request, *attempt))
             }
             What::Task { task } => {
                 let said = self.said(task).filter(|(at, _)| expiry(task).is_none_or(|end| *at < end));
@@ -386,6 +400,8 @@ pub fn comparable(entries: &[Entry]) -> Vec<Entry> {
         .collect()
 }
 
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::effect::{Failure, HttpReply, Reply, Sent};
 use crate::host::session::Act;
 
 /// Answers by the end of the address: `/fail` fails for good, `/flaky` is a failure that may be retried.
-fn service(request: &Request) -> Outcome {
+fn service(request: &Request, _: u32) -> Outcome {
     let Request::Http(http) = request else { return Err(Failure::new("file", "no files here")) };
     if http.url.ends_with("/fail") {
         return Err(Failure {

@@ -45,6 +45,8 @@ struct State {
     /// Name, key and run; and the other way round, for taking them back.
     subscribers: BTreeSet<(Arc<str>, Option<Arc<str>>, RunId)>,
     subscriptions: BTreeMap<RunId, Vec<Subscription>>,
+    /// Whose end a parked run waits for.
+    awaited: BTreeMap<RunId, Vec<RunId>>,
     events: BTreeMap<u64, Event>,
     last_event: u64,
     /// Where an event's id was first seen, and until when a repeat is dropped.
@@ -337,6 +339,7 @@ impl State {
             self.subscribers.insert((name.clone(), key.clone(), *run));
         }
         self.subscriptions.insert(*run, subscriptions.clone());
+        self.awaited.insert(*run, children.clone());
         let mailbox = self.mailbox_of(*run);
         let ended = |child: &RunId| self.newest(*child).is_some_and(|newest| self.runs[&newest].status.is_final());
         let ready = subscriptions.iter().any(|wanted| self.next_event(&wanted.filter(mailbox)).is_some())
@@ -404,7 +407,20 @@ impl State {
         if let Some(next) = end.continued_as.filter(|_| is_final) {
             self.hand_over(id, next);
         }
-        Applied::Ended { parent, woken: self.leave_lines(id, is_final) }
+        let mut woken = self.leave_lines(id, is_final);
+        if is_final && end.continued_as.is_none() {
+            woken.extend(self.wake_waiters(id));
+        }
+        Applied::Ended { parent, woken }
+    }
+
+    /// Runs that parked until this one, or the chain that it belongs to, has ended; its parent is woken by itself.
+    fn wake_waiters(&mut self, id: RunId) -> Vec<RunId> {
+        let parent = self.runs[&id].parent;
+        let is_awaited = |run: &RunId| self.newest(*run) == Some(id);
+        let waiters = self.awaited.iter().filter(|(run, runs)| Some(**run) != parent && runs.iter().any(is_awaited));
+        let waiters: Vec<_> = waiters.map(|(run, _)| *run).collect();
+        waiters.into_iter().filter(|run| self.wake(*run)).collect()
     }
 
     /// The newest of a run's chain, or itself.
@@ -437,6 +453,7 @@ impl State {
     }
 
     fn unsubscribe(&mut self, run: RunId) {
+        self.awaited.remove(&run);
         for Subscription { name, key, .. } in self.subscriptions.remove(&run).unwrap_or_default() {
             self.subscribers.remove(&(name, key, run));
         }

@@ -428,7 +428,7 @@ pub enum Change {
         at: Timestamp,
     },
     /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at`, makes the
-    /// parent ready and gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps
+    /// parent and the runs ready that parked until its end, and gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps
     /// them. Nor has one that continued as another: that one takes over a cancellation that was asked for, and the slot that
     /// the run held from its beginning. Answer: `Ended` with the parent and those to wake that got a slot, or `Refused`.
     Finish {
@@ -607,11 +607,12 @@ pub enum Applied {
     Ready,
     /// The rows of the runs that were claimed.
     Claimed(Vec<Run>),
-    /// The run has ended; its parent, if any, is ready now.
+    /// The run has ended; its parent, if any, is ready now, and so are the runs that parked until its end.
     Ended {
         /// The parent that waits for it, where that is live.
         parent: Option<RunId>,
-        /// Live runs that are ready now because they got a slot of it.
+        /// Live runs that are ready now because they got a slot of it, then those that parked until it, or the chain that it is
+        /// the last of, has ended.
         woken: Vec<RunId>,
     },
     /// The event is kept.

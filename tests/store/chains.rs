@@ -43,7 +43,8 @@ fn a_wait_that_begins_later_finds_the_last(store: &dyn Store) {
     chain(store, running(1));
     given(store, [start(running(9))]);
     assert_eq!(apply(store, park_for(9, 1)), Applied::Done);
-    given(store, [finish(3, at(8))]);
+    assert_eq!(apply(store, finish(3, at(8))), Applied::Ended { parent: None, woken: ids(&[9]) });
+    assert!(get(store, 9).ready);
     assert_eq!(apply(store, park_for(9, 1)), Applied::Ready);
 }
 

@@ -20,6 +20,7 @@ contract!(
     a_released_run_has_no_owner,
     the_end_is_written_once,
     the_end_wakes_the_parent,
+    the_end_wakes_all_that_wait_for_it,
     a_child_that_ended_before_the_wait_wakes_its_parent,
     a_diverged_run_has_not_ended,
     cancelling_wakes,
@@ -181,6 +182,21 @@ fn the_end_wakes_the_parent(store: &dyn Store) {
     given(store, [finish(1, at(6)), start(Run { parent: Some(id(1)), ..running(3) })]);
     assert_eq!(apply(store, finish(3, at(7))), Applied::Ended { parent: None, woken: vec![] });
     assert!(!get(store, 1).ready);
+}
+
+fn the_end_wakes_all_that_wait_for_it(store: &dyn Store) {
+    given(
+        store,
+        [start(running(1)), start(running(2)), start(running(3)), start(Run { parent: Some(id(1)), ..running(4) })],
+    );
+    given(store, [park_for(1, 4), park_for(2, 4), park_for(3, 4), park(3, &[])]);
+    assert_eq!(apply(store, end(4, 1, Status::Diverged, at(5))), Applied::Ended { parent: None, woken: vec![] });
+    given(store, [cancel(4, "no"), claim(&[4], "b", at(6))]);
+    assert_eq!(
+        apply(store, end(4, 2, Status::Cancelled, at(7))),
+        Applied::Ended { parent: Some(id(1)), woken: ids(&[2]) }
+    );
+    assert_eq!([1, 2, 3].map(|run| get(store, run).ready), [true, true, false]);
 }
 
 fn a_child_that_ended_before_the_wait_wakes_its_parent(store: &dyn Store) {

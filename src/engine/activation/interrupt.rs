@@ -15,6 +15,7 @@ impl Activation {
         if !self.session.guard.live.get() {
             return;
         }
+        self.session.face();
         for timer in branches::timers_around(&self.session, id) {
             self.set_going(timer);
         }

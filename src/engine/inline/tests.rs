@@ -95,6 +95,24 @@ fn time_jumps_to_what_is_due() {
 }
 
 #[test]
+fn whoever_waits_for_a_run_that_is_no_child_is_woken_out_of_memory() {
+    for evict_after in [Duration::MAX, Duration::ZERO] {
+        let bench = Bench::new(
+            r#"fn main(i) {
+                if i != () { sleep("1d"); if i > 1 { workflow::continue_as(i - 1); } return i; }
+                let runs = [workflow::start("t", 1), workflow::start("t", 3)];
+                runs.map(|run| workflow::wait(run))
+            }"#,
+        );
+        let mut engine = bench.engine(evict_after);
+        bench.start(&mut engine);
+        let until = engine.now().plus(Duration::from_hours(4 * 24));
+        while engine.advance(until) == Some(false) {}
+        assert_eq!(bench.output(), "completed: [1,1]", "leaves memory after {evict_after:?}");
+    }
+}
+
+#[test]
 fn a_failed_commit_stops_it_and_another_one_goes_on() {
     for fault in [Fault::Lost, Fault::Kept] {
         let bench = Bench::new("sleep(\"1d\"); http::post(\"https://a.example\", 1)");

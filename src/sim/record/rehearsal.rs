@@ -259,7 +259,10 @@ impl Stage {
     fn reach(&self, case: &Case, number: usize, entry: &Entry, acts: &mut Acts) -> Result<bool, Error> {
         for _ in 0..MOST_WAKES {
             let Some(played) = self.played(case, number)? else {
-                if acts.wait(case)? { continue } else { return Ok(false) }
+                if acts.wait(case)? {
+                    continue;
+                }
+                return Ok(false);
             };
             let journal = case.journal(played)?;
             let closed: BTreeSet<_> = places(&journal, Phase::Closed).collect();

@@ -170,7 +170,7 @@ impl Batch<'_> {
         let granted = slots::any_held(self.conn, *run, slots)? | self.any_over(tasks)?;
         let mailbox = hot.chain.unwrap_or(*run);
         let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)? | granted;
-        let subscribed = !subscriptions.is_empty();
+        let subscribed = self.await_ends(*run, children)? || !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
         let sql = if *status == hot.status {
             "UPDATE run SET ready = ?2, subscribed = ?3, wake_at = ?4, waiting_for = ?5, last = ?6
@@ -196,6 +196,37 @@ impl Batch<'_> {
             there = there || read::next_event(self.conn, &wanted.filter(mailbox))?.is_some();
         }
         Ok(there)
+    }
+
+    /// Notes whose end a run waits for; false: nothing was noted. Such a note stands among the subscriptions, under a name that
+    /// no event has, with the first of the chain as its key. A child wakes its parent without one.
+    fn await_ends(&self, run: RunId, children: &[RunId]) -> Result<bool> {
+        let mut noted = false;
+        let mut found = self.conn.prepare_cached("SELECT ifnull(chain, id), parent FROM run WHERE id = ?1")?;
+        for child in children {
+            let row = found.query_row([child], |row| Ok((row.get::<_, RunId>(0)?, row.get::<_, Option<RunId>>(1)?)));
+            let (first, parent) = row.optional()?.unwrap_or((*child, None));
+            if parent != Some(run) {
+                let sql = "INSERT OR IGNORE INTO subscription(name, keyed, key, run) VALUES('', 1, ?1, ?2)";
+                self.execute(sql, params![first.to_string(), run])?;
+                noted = true;
+            }
+        }
+        Ok(noted)
+    }
+
+    /// Runs that parked until this chain has ended, in order.
+    fn wake_waiters(&self, first: RunId) -> Result<Vec<RunId>> {
+        let sql = "SELECT run FROM subscription WHERE name = '' AND keyed = 1 AND key = ?1 ORDER BY run";
+        let mut waiters = self.conn.prepare_cached(sql)?;
+        let waiters: Vec<RunId> = waiters.query_map([first.to_string()], |row| row.get(0))?.collect::<Result<_>>()?;
+        let mut woken = Vec::new();
+        for run in waiters {
+            if self.wake(run)? {
+                woken.push(run);
+            }
+        }
+        Ok(woken)
     }
 
     fn unsubscribe(&self, run: RunId, hot: &Hot) -> Result<()> {
@@ -277,7 +308,11 @@ impl Batch<'_> {
         if let Some(next) = end.continued_as.filter(|_| is_final) {
             self.hand_over(run, &hot, next)?;
         }
-        Ok(Applied::Ended { parent, woken: self.leave_lines(run, &hot, is_final)? })
+        let mut woken = self.leave_lines(run, &hot, is_final)?;
+        if is_final && end.continued_as.is_none() {
+            woken.extend(self.wake_waiters(hot.chain.unwrap_or(run))?);
+        }
+        Ok(Applied::Ended { parent, woken })
     }
 
     /// Another run goes on in this one's place, and takes over what was asked of it.
