@@ -241,7 +241,7 @@ impl Stage {
                 None => {}
             }
         }
-        self.finish(case, &mut acts)?;
+        Self::finish(case, &mut acts)?;
         Ok(acts.done())
     }
 
@@ -259,7 +259,10 @@ impl Stage {
     fn reach(&self, case: &Case, number: usize, entry: &Entry, acts: &mut Acts) -> Result<bool, Error> {
         for _ in 0..MOST_WAKES {
             let Some(played) = self.played(case, number)? else {
-                if acts.wait(case)? { continue } else { return Ok(false) }
+                if acts.wait(case)? {
+                    continue;
+                }
+                return Ok(false);
             };
             let journal = case.journal(played)?;
             let closed: BTreeSet<_> = places(&journal, Phase::Closed).collect();
@@ -311,7 +314,7 @@ impl Stage {
         Ok(index.ok_or_else(missing)? as i64)
     }
 
-    fn finish(&self, case: &Case, acts: &mut Acts) -> Result<(), Error> {
+    fn finish(case: &Case, acts: &mut Acts) -> Result<(), Error> {
         for _ in 0..MOST_WAKES {
             if case.need_run()?.status.is_final() || !acts.wait(case)? {
                 return Ok(());
@@ -343,7 +346,7 @@ fn number_of(
         let Some(start) = journal.iter().find(|entry| starts(entry, run)) else { continue };
         let at_place =
             recording.0[number].journal.iter().filter(|e| e.kind == Kind::Child && e.position == start.position);
-        let child = at_place.filter_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok()).next();
+        let child = at_place.find_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok());
         let found = recording.0.iter().position(|recorded| Some(recorded.run) == child)?;
         known.borrow_mut().insert(run, found);
         return Some(found);
