@@ -28,14 +28,19 @@ impl Input {
 
     /// The input; single fields go over the whole.
     pub(super) fn read(&self) -> Result<Value, Fault> {
-        let whole = self.input.as_deref().map(|given| json("--input", given)).transpose()?;
+        self.over(Value::Null)
+    }
+
+    /// The same, over what is the whole where none is given.
+    pub(super) fn over(&self, base: Value) -> Result<Value, Fault> {
+        let whole = self.input.as_deref().map(|given| json("--input", given)).transpose()?.unwrap_or(base);
         if self.fields.is_empty() {
-            return Ok(whole.unwrap_or(Value::Null));
+            return Ok(whole);
         }
         let mut map = match whole {
-            None | Some(Value::Null) => Map::new(),
-            Some(Value::Object(map)) => map,
-            Some(_) => return Err(Fault::usage("`-i` sets a field, but `--input` is no map")),
+            Value::Null => Map::new(),
+            Value::Object(map) => map,
+            _ => return Err(Fault::usage("`-i` sets a field, but `--input` is no map")),
         };
         for field in &self.fields {
             let (key, value) = field

@@ -22,6 +22,7 @@ mod runs;
 mod scripts;
 mod shell;
 mod show;
+mod simulate;
 mod tasks;
 mod templates;
 mod test;
@@ -81,6 +82,7 @@ enum Verb {
     New(new::New),
     Init(new::Init),
     Test(test::Test),
+    Simulate(simulate::Simulate),
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
@@ -181,6 +183,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Check(check) => check.execute(common),
         Verb::Graph(graph) => graph.execute(common).await,
         Verb::Test(test) => test.execute(common),
+        Verb::Simulate(simulate) => simulate.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,

@@ -31,16 +31,19 @@ pub(super) fn located(file: &Path) -> Result<(Folder, String), Fault> {
 
 /// Makes the other scripts of the folder known, so that the one that is run can start them; a broken one is left out.
 pub(super) fn deploy_beside(handle: &Handle, folder: &Folder, main: &str) {
-    for path in folder.list() {
-        if path == main || !matches!(classify(&path), Kind::Workflow(_)) {
-            continue;
+    beside(folder, main, handle.settings()).into_iter().for_each(|deployed| handle.deploy(deployed));
+}
+
+/// The other workflows of the folder; a broken one is left out, and said so.
+pub(super) fn beside(folder: &Folder, main: &str, settings: &Arc<dyn Settings>) -> Vec<Deployed> {
+    let others = folder.list().into_iter().filter(|path| path != main && matches!(classify(path), Kind::Workflow(_)));
+    let compiled = others.filter_map(|path| match compile(folder, &path, settings) {
+        Ok(deployed) => Some(deployed),
+        Err(faults) => {
+            let why = faults.first().map(ToString::to_string).unwrap_or_default();
+            note(&format!("warning: `{path}` is left out: {why}"));
+            None
         }
-        match compile(folder, &path, handle.settings()) {
-            Ok(deployed) => handle.deploy(deployed),
-            Err(faults) => {
-                let why = faults.first().map(ToString::to_string).unwrap_or_default();
-                note(&format!("warning: `{path}` is left out: {why}"));
-            }
-        }
-    }
+    });
+    compiled.collect()
 }

@@ -22,6 +22,8 @@ use super::shared::{AfterCommit, Shared};
 use super::worker::{Message, Worker};
 use super::{deploy, gather, timekeeper};
 use crate::effect::Performer;
+use crate::host::session::Ask;
+use crate::id::RunId;
 use crate::script::fiber::StackPool;
 use crate::store::Store;
 use crate::time::{Clock, Timestamp};
@@ -173,6 +175,11 @@ impl Inline {
             }
             self.worker.step();
         }
+    }
+
+    /// What the runs in motion wait for, in the order of runs and their waits.
+    pub fn waits(&self) -> Vec<(RunId, Ask)> {
+        self.worker.waits()
     }
 
     /// The next moment at which something is due by itself.

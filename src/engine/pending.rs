@@ -81,6 +81,19 @@ impl Pending {
         }
     }
 
+    /// What was asked for, where it is kept.
+    pub(super) fn ask(&self) -> Option<&Ask> {
+        match self {
+            Self::Held(ask)
+            | Self::Until { ask, .. }
+            | Self::Event { ask, .. }
+            | Self::Child { ask, .. }
+            | Self::Lock { ask, .. }
+            | Self::Task { ask, .. } => Some(ask),
+            Self::Effect(..) | Self::Start => None,
+        }
+    }
+
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Until { due, .. } => Some(*due),

@@ -183,6 +183,15 @@ impl Worker {
         !self.ready.is_empty()
     }
 
+    /// What the runs in motion wait for.
+    pub(super) fn waits(&self) -> Vec<(RunId, Ask)> {
+        let of = |(run, motion): (&RunId, &Motion)| {
+            let asks = motion.waits.values().filter_map(Pending::ask);
+            asks.map(|ask| (*run, ask.clone())).collect::<Vec<_>>()
+        };
+        self.motions.iter().flat_map(of).collect()
+    }
+
     /// When the next timer of a run in motion is due.
     pub(super) fn next_timer(&self) -> Option<Duration> {
         self.timers.peek().map(|Reverse((due, ..))| *due)

@@ -46,7 +46,7 @@ struct Setup {
 const MOST_WAKES: usize = 1_000_000;
 
 /// The key of signed addresses: the same each time, and of no worth.
-const LINKS: [u8; 32] = *b"a key of tests, and of no worth.";
+pub(super) const LINKS: [u8; 32] = *b"a key of tests, and of no worth.";
 
 /// Ids of runs are numbers behind this one, so that they are the same each time.
 const FIRST_RUN: u128 = 0x018b_cfe5_6800_7000_8000_0000_0000_0000;
@@ -463,7 +463,7 @@ pub(super) fn first_run() -> RunId {
     run_of(1)
 }
 
-fn run_of(number: u64) -> RunId {
+pub(super) fn run_of(number: u64) -> RunId {
     RunId(uuid::Uuid::from_u128(FIRST_RUN + u128::from(number)))
 }
 

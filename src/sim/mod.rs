@@ -9,6 +9,7 @@ mod broken;
 mod case;
 mod coverage;
 mod crash;
+pub mod dry;
 mod fire;
 mod functions;
 mod people;

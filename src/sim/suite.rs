@@ -22,7 +22,7 @@ use crate::script::sandbox::seen;
 use crate::script::source::Source;
 
 /// Stack of a thread that evaluates tests. A test calls workflows that call mocks: 64 MiB of address space, used when touched.
-const STACK: usize = 64 << 20;
+pub(super) const STACK: usize = 64 << 20;
 
 /// Which tests, and how.
 #[derive(Clone, Debug, Default)]
