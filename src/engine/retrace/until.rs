@@ -78,10 +78,8 @@ fn no_name(name: &str, journal: &[Entry]) -> String {
     }
     let shown: Vec<_> = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
     let more = if names.len() > LISTED { " and more" } else { "" };
-    let known = match shown.is_empty() {
-        true => "it has no steps yet".to_owned(),
-        false => format!("it has {}{more}", shown.join(", ")),
-    };
+    let known =
+        if shown.is_empty() { "it has no steps yet".to_owned() } else { format!("it has {}{more}", shown.join(", ")) };
     let near = suggest::did_you_mean(name, names.iter().copied()).map(|near| format!("{near} ")).unwrap_or_default();
     format!("the journal has no step `{name}`; hint: {near}{known}")
 }

@@ -344,7 +344,7 @@ fn number_of(
             entry.kind == Kind::Child && entry.detail.as_ref().is_some_and(|d| d.to_json()["run"] == run.to_string())
         };
         let Some(start) = journal.iter().find(|entry| starts(entry, run)) else { continue };
-        let at_place =
+        let mut at_place =
             recording.0[number].journal.iter().filter(|e| e.kind == Kind::Child && e.position == start.position);
         let child = at_place.find_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok());
         let found = recording.0.iter().position(|recorded| Some(recorded.run) == child)?;
