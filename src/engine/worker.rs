@@ -184,7 +184,7 @@ impl Worker {
     }
 
     /// What the runs in motion wait for.
-    pub(super) fn waits(&self) -> Vec<(RunId, Ask)> {
+    pub(super) fn waits(&self) -> Vec<(RunId, crate::host::session::Ask)> {
         let of = |(run, motion): (&RunId, &Motion)| {
             let asks = motion.waits.values().filter_map(Pending::ask);
             asks.map(|ask| (*run, ask.clone())).collect::<Vec<_>>()

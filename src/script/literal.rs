@@ -198,7 +198,7 @@ fn float(number: f64) -> String {
 /// Whether a key can be written without quotes. Many words are reserved, so the parser is asked.
 fn is_name(key: &str) -> bool {
     thread_local! {
-        static PARSER: rhai::Engine = rhai::Engine::new_raw();
+        static PARSER: rhai::Engine = const { rhai::Engine::new_raw() };
     }
     let is_plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'_';
     key.bytes().next().is_some_and(|first| first.is_ascii_lowercase())

@@ -144,12 +144,12 @@ impl Book {
             None => self.steps.borrow().get(&*called.function).cloned(),
             Some(_) => None,
         };
-        let prompter = self.prompter.borrow().clone();
-        let prompted = match prompter.map(|prompter| prompter(run, called)).transpose() {
-            Ok(prompted) => prompted.map(Mock::Value),
+        let rehearsed = self.prompter.borrow().clone().map(|prompter| prompter(run, called)).transpose();
+        let rehearsed = match rehearsed {
+            Ok(answer) => answer.map(Mock::Value),
             Err(broken) => return self.fail(broken),
         };
-        let found = prompted.or(found);
+        let found = rehearsed.or(found);
         let Some(mock) = found.or_else(|| self.functions.borrow().get(&*called.function).cloned()) else {
             if self.files.get() && called.function.starts_with("file::") {
                 self.note(run, called, &spot);

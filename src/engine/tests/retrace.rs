@@ -148,7 +148,7 @@ fn looking_changes_nothing_of_what_is_evaluated() {
         let status = run.status;
         let shown = retrace(&run, journal.clone(), &bundle, None).expect("is evaluated");
         assert_eq!(shown["stands"], if status.is_final() { "ended" } else { "waiting" }, "{script}");
-        assert_ne!(frames(&shown, 0), [String::new(); 0], "{script}");
+        assert!(!frames(&shown, 0).is_empty(), "{script}");
         for n in 0..journal.len() {
             let shown = retrace(&run, journal.clone(), &bundle, Some(&n.to_string())).expect("is evaluated");
             assert_ne!(shown["stands"], "diverged", "{script} until {n}: {shown}");

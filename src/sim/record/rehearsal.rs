@@ -241,7 +241,7 @@ impl Stage {
                 None => {}
             }
         }
-        self.finish(case, &mut acts)?;
+        Self::finish(case, &mut acts)?;
         Ok(acts.done())
     }
 
@@ -314,7 +314,7 @@ impl Stage {
         Ok(index.ok_or_else(missing)? as i64)
     }
 
-    fn finish(&self, case: &Case, acts: &mut Acts) -> Result<(), Error> {
+    fn finish(case: &Case, acts: &mut Acts) -> Result<(), Error> {
         for _ in 0..MOST_WAKES {
             if case.need_run()?.status.is_final() || !acts.wait(case)? {
                 return Ok(());
@@ -344,9 +344,9 @@ fn number_of(
             entry.kind == Kind::Child && entry.detail.as_ref().is_some_and(|d| d.to_json()["run"] == run.to_string())
         };
         let Some(start) = journal.iter().find(|entry| starts(entry, run)) else { continue };
-        let at_place =
+        let mut at_place =
             recording.0[number].journal.iter().filter(|e| e.kind == Kind::Child && e.position == start.position);
-        let child = at_place.filter_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok()).next();
+        let child = at_place.find_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok());
         let found = recording.0.iter().position(|recorded| Some(recorded.run) == child)?;
         known.borrow_mut().insert(run, found);
         return Some(found);

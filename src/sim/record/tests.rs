@@ -74,11 +74,11 @@ fn written_with(workflows: &[(&str, &str)], test: &str) -> Vec<String> {
 
 /// One written test, and what it must say.
 fn says(workflow: &str, test: &str, parts: &[&str]) -> String {
-    let text = written(workflow, test).remove(0);
+    let found = written(workflow, test).remove(0);
     for part in parts {
-        assert!(text.contains(part), "`{part}` is missing in\n{text}");
+        assert!(found.contains(part), "`{part}` is missing in\n{found}");
     }
-    text
+    found
 }
 
 #[test]
@@ -178,12 +178,12 @@ fn values_that_json_does_not_have_and_secrets_that_nobody_sees() {
     let workflow = "workflow(#{ allow: #{ secrets: [\"s\"], http: [\"a.example\"] } }); fn main() { let s = secret(\"s\"); \
                     let a = http::get(\"https://a.example/\", #{ auth: bearer(s) }).body; #{ a: a, d: decimal(\"1.50\"), c: 'x', t: `${s}` } }";
     let test = "t.secret(\"s\", \"hunter2\"); t.mock(\"http::get\", test::response(200, base64::decode(\"AP8=\"))); t.start();";
-    let text = says(
+    let found = says(
         workflow,
         test,
         &["base64::decode(\"AP8=\")", "decimal(\"1.50\")", "'x'", "t.secret(\"s\", \"placeholder\");"],
     );
-    assert!(!text.contains("hunter2") && !text.contains('⟦'), "{text}");
+    assert!(!found.contains("hunter2") && !found.contains('⟦'), "{found}");
 }
 
 #[test]
@@ -193,8 +193,8 @@ fn errors_compensations_and_runs_that_are_started() {
     let test =
         "t.mock(\"http::get\", test::response(200, 7)); t.mock(\"http::delete\", test::response(204)); t.start();";
     let all = written_with(&[("w", workflow), ("child", child)], test);
-    let text = all.iter().find(|text| text.contains("test::workflow(\"w\")")).expect("the parent is written");
-    assert!(text.contains("assert_eq(t.status(), \"failed\");") && text.contains("no 7"), "{text}");
+    let parent = all.iter().find(|one| one.contains("test::workflow(\"w\")")).expect("the parent is written");
+    assert!(parent.contains("assert_eq(t.status(), \"failed\");") && parent.contains("no 7"), "{parent}");
 }
 
 #[test]

@@ -34,8 +34,11 @@ pub(super) fn test(run: &Recorded, setting: &Setting, rehearsal: &Rehearsal) -> 
     lines.extend(rehearsal.acts.iter().cloned());
     asserts(&mut lines, run, rehearsal);
     let name = id.rsplit('-').next().unwrap_or_default();
-    let _ =
-        write!(out, "fn test_run_{name}() {{\n{}}}\n", lines.iter().map(|l| format!("    {l}\n")).collect::<String>());
+    let _ = writeln!(out, "fn test_run_{name}() {{");
+    for line in &lines {
+        let _ = writeln!(out, "    {line}");
+    }
+    out.push_str("}\n");
     out
 }
 

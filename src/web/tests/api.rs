@@ -41,7 +41,7 @@ fn a_run_is_replayed_and_handed_out_whole() {
     let whole = bench.get(&format!("/api/v1/runs/{run}/recording")).expect(200).json();
     let recording = crate::engine::recording::Recording::from_json(&whole).expect("reads");
     assert_eq!(
-        recording.0[0].outcome.as_ref().and_then(|o| o.as_ref().ok()).map(|o| o.text()),
+        recording.0[0].outcome.as_ref().and_then(|o| o.as_ref().ok()).map(crate::payload::Payload::text),
         Some("{\"$decimal\":\"1.50\"}")
     );
 }
