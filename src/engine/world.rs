@@ -43,6 +43,9 @@ pub(super) struct RunWorld {
 
 impl World for RunWorld {
     fn prepare(&self, request: &effect::Request) -> Result<Option<String>, effect::Failure> {
+        if self.mocks.as_ref().is_some_and(|mocks| mocks.is_prepared(&self.workflow, request)) {
+            return Ok(None);
+        }
         self.performer.prepare(request, &self.allow)
     }
 
