@@ -197,6 +197,13 @@ impl Desk {
             Ok(Err(error)) => Some(stage.diagnose(&error)),
             Err(_) => Some(panicked(test)),
         };
+        // An empty loop has no place of its own.
+        let failure = failure.map(|mut failure| {
+            if failure.place.line == 0 {
+                failure.place = Place { line: test.line, column: 1, width: 1, ..Place::file(&test.file) }.into();
+            }
+            failure
+        });
         let took = crate::time::elapsed().saturating_sub(began);
         Ok(Outcome { file: test.file.clone(), test: test.test.clone(), line: test.line, took, failure })
     }

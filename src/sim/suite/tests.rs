@@ -345,7 +345,7 @@ fn a_test_that_does_not_end_is_stopped_at_its_line() {
         (failure.code, failure.title, failure.place.line)
     };
     let title = "the test computed for more than 0.2 s without calling the test object (CPU limit)".to_owned();
-    assert_eq!(told("loop { }"), ("E0510".into(), title.clone(), 2));
+    assert_eq!(told("loop { }"), ("E0510".into(), title.clone(), 1));
     assert_eq!(told("loop { try { loop { } } catch { } }").1, title);
     assert_eq!(
         told("let t = test::workflow(\"w\"); t.mock_step(\"a\", 1);\nloop { t.status() }"),
