@@ -9,7 +9,7 @@ use super::pending::{Counts, Pending};
 use super::surroundings::RunSecrets;
 use super::worker::Message;
 use super::world::RunWorld;
-use crate::effect::{Attempt, Outcome, Performer};
+use crate::effect::{Attempt, Outcome, Performer, Request};
 use crate::host::session::{Answer, Ask, What, hash_text};
 use crate::id::RunId;
 
@@ -19,6 +19,10 @@ pub trait Mocks {
     fn answer(&self, run: RunId, ask: &Ask) -> Mocked;
     /// Whether something stands in place of the body of steps with this name.
     fn stands_for_step(&self, name: &str) -> bool;
+    /// An effect of a workflow is about to be recorded; whether nothing is to be looked up for undoing half of it.
+    fn is_prepared(&self, _workflow: &str, _request: &Request) -> bool {
+        false
+    }
     /// A step has begun.
     fn begun(&self, workflow: &str, step: &str);
     /// Whether some effects are carried out after all, so that what undoing them needs is looked up.

@@ -158,6 +158,10 @@ impl Guard {
     pub fn enter(self: &Rc<Self>) -> Entered {
         let (now, used) = (crate::time::elapsed(), memory::used());
         self.since.set(now);
+        // What goes on inside of another guard is not that one's.
+        if let Some((outer, ..)) = active() {
+            outer.account(now);
+        }
         memory::forget_largest();
         let active = Active { guard: Rc::clone(self), entered: now, memory: used };
         let outer = ACTIVE.replace(Some(active));
@@ -273,6 +277,9 @@ impl Drop for Entered {
                 fast.count();
                 active.guard.ticks.set(fast.ticks.replace(self.outer_ticks));
             });
+            if let Some((outer, ..)) = self::active() {
+                outer.since.set(crate::time::elapsed());
+            }
         }
         FAST.with(|fast| {
             fast.reach.set(u64::MAX);
@@ -332,6 +339,13 @@ fn active() -> Option<(Rc<Guard>, Duration, isize)> {
 /// Why the run that is active on this thread has to end, if it has.
 pub fn stopped() -> Option<Stop> {
     active().and_then(|(guard, ..)| guard.stopped())
+}
+
+/// A call of a native function that takes its time has ended: the CPU of what is active is counted from here.
+pub fn rest() {
+    if let Some((guard, ..)) = active() {
+        guard.host_call();
+    }
 }
 
 /// An error if the active run has to end: host functions begin with it.

@@ -28,6 +28,9 @@ pub(super) const CRASH: &str = "E0703";
 /// The test object was used in a way that makes no sense.
 pub(super) const MISUSE: &str = "E0704";
 
+/// A limit was passed.
+pub(super) const LIMIT: &str = "E0510";
+
 pub(super) type Res<T> = Result<T, Box<EvalAltResult>>;
 
 impl Broken {

@@ -16,7 +16,7 @@ use super::broken::{Broken, MISUSE};
 use super::people::Nobody;
 use super::site::{Site, Workflows};
 use crate::engine::links::Links;
-use crate::engine::{EnvironmentSecrets, Error, Inline, Mocks, Options, Start, TriggerSpec, VirtualClock};
+use crate::engine::{Deployed, EnvironmentSecrets, Error, Inline, Mocks, Options, Start, VirtualClock};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, decode_segment};
 use crate::payload::Payload;
@@ -45,6 +45,9 @@ struct Setup {
 /// Wake-ups of one `advance` at most: a million are some seconds, and surely a loop without end.
 const MOST_WAKES: usize = 1_000_000;
 
+/// Starts, events and the like of one test at most: some ten seconds.
+const MOST_ACTS: u64 = 20_000;
+
 /// The key of signed addresses: the same each time, and of no worth.
 pub(super) const LINKS: [u8; 32] = *b"a key of tests, and of no worth.";
 
@@ -67,6 +70,8 @@ pub(super) struct Case {
     given: Cell<u64>,
     /// Starts, events and the like so far: gives them ids that are the same each time.
     acts: Cell<u64>,
+    /// Acts of the test so far.
+    done: Cell<u64>,
     /// Commits before the first act.
     before: Cell<u64>,
     pub(super) crashes: Cell<u64>,
@@ -90,6 +95,7 @@ impl Case {
             next_run: Arc::new(AtomicU64::new(1)),
             given: Cell::new(0),
             acts: Cell::new(0),
+            done: Cell::new(0),
             before: Cell::new(0),
             crashes: Cell::new(0),
         }
@@ -244,6 +250,7 @@ impl Case {
     /// Does something with the engine, again after a crash in between, and then all that follows from it.
     pub(super) fn act<T>(&self, mut act: impl FnMut(&mut Inline) -> Result<T, Error>) -> Did<Result<T, Error>> {
         self.begin()?;
+        self.count()?;
         self.book.now.set(self.now());
         let mut held = self.engine.try_borrow_mut().map_err(|_| {
             Broken::new(MISUSE, "a mock cannot act on the test that it belongs to")
@@ -257,6 +264,7 @@ impl Case {
             }
         };
         self.settle(engine)?;
+        crate::script::guard::rest();
         Ok(done)
     }
 
@@ -277,6 +285,17 @@ impl Case {
         Ok(())
     }
 
+    /// Acts without end are no test.
+    fn count(&self) -> Did<()> {
+        self.done.set(self.done.get() + 1);
+        if self.done.get() <= MOST_ACTS {
+            return Ok(());
+        }
+        let broken =
+            Broken::new(super::broken::LIMIT, format!("more than {MOST_ACTS} starts, events and the like in a test"));
+        Err(broken.hint("does a loop of the test never end?"))
+    }
+
     fn number(&self) -> u64 {
         self.acts.set(self.acts.get() + 1);
         self.acts.get()
@@ -289,30 +308,40 @@ impl Case {
     /// Starts the workflow.
     pub(super) fn start(&self, input: &Dynamic) -> Did<String> {
         let input = json("start", input)?;
-        self.start_with(|_| Ok(Start { input: input.clone(), ..Start::default() })).map(|run| run.to_string())
+        self.start_with(&Start { input, ..Start::default() }).map(|run| run.to_string())
     }
 
-    /// Starts the workflow as a trigger does.
-    pub(super) fn start_with(&self, start: impl Fn(&Inline) -> Result<Start, Broken>) -> Did<RunId> {
+    /// Starts the workflow as a trigger does; of a key that came before it is the run that it started.
+    pub(super) fn start_with(&self, given: &Start) -> Did<RunId> {
         self.begin()?;
         self.given.set(self.next_run.fetch_add(1, Ordering::Relaxed));
         let run = run_of(self.given.get());
-        let given = start(self.engine.borrow().as_ref().expect("it has begun"))?;
         let started = self.act(|engine| {
             let handle = engine.handle().clone();
             let start = Start { run: Some(run), ..given.clone() };
             let workflow = Arc::clone(&self.workflow);
             engine.call(async move { handle.start(&workflow, start).await })
         })?;
-        started.map(|started| started.run).map_err(|error| Self::refused(&error))
+        match started {
+            Ok(started) => Ok(started.run),
+            // What a repeat says does not matter.
+            Err(Error::KeyConflict { run, .. }) if given.key_scope.is_some() => Ok(run),
+            Err(error) => Err(Self::refused(&error)),
+        }
     }
 
-    /// The triggers of the workflow.
-    pub(super) fn triggers(&self) -> Did<Vec<TriggerSpec>> {
+    /// Looks at the engine.
+    pub(super) fn with_engine<T>(&self, look: impl FnOnce(&Inline) -> Did<T>) -> Did<T> {
+        self.begin()?;
+        look(self.engine.borrow().as_ref().expect("it has begun"))
+    }
+
+    /// The workflow as it is deployed.
+    pub(super) fn deployed(&self) -> Did<Deployed> {
         self.begin()?;
         let workflows = self.workflows.borrow();
         let all = workflows.as_ref().expect("they are compiled").good.iter();
-        Ok(all.filter(|deployed| deployed.name == self.workflow).flat_map(|d| d.triggers.clone()).collect())
+        Ok(all.into_iter().find(|deployed| deployed.name == self.workflow).expect("it is looked for before").clone())
     }
 
     /// Emits an event; the ids of the runs that it started.
@@ -355,12 +384,16 @@ impl Case {
         for _ in 0..MOST_WAKES {
             self.book.now.set(engine.next_wake().unwrap_or(until).min(until).max(engine.now()));
             match engine.advance(until) {
-                Some(true) => return Ok(()),
+                Some(true) => {
+                    crate::script::guard::rest();
+                    return Ok(());
+                }
                 Some(false) => {}
                 None => self.stopped(engine)?,
             }
             self.settle(engine)?;
             if engine.now() == until && engine.next_wake().is_none_or(|at| at > until) {
+                crate::script::guard::rest();
                 return Ok(());
             }
         }

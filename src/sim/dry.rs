@@ -5,6 +5,7 @@
 //! work in a private folder that is gone afterwards. No socket is opened, and secrets are not asked for.
 
 mod answers;
+mod journals;
 mod made_up;
 mod stand_in;
 mod timeline;
@@ -29,18 +30,22 @@ use crate::host::session::{Ask, What};
 use crate::id::RunId;
 use crate::payload::Payload;
 use crate::store::memory::Memory;
-use crate::store::{Event, Run, RunFilter, Store};
+use crate::store::{Event, Run, Store};
 use crate::task::Task;
 use crate::time::{Clock, Timestamp};
 
 pub use answers::Answers;
+use journals::Journals;
 pub use made_up::input as made_up_input;
 use stand_in::StandIn;
 use timeline::Timeline;
 pub use timeline::{By, Happening};
 
 /// Things that happen in a dry run, at most: a workflow that is meant to go on for ever is shown long enough by then.
-pub const MOST: usize = 10_000;
+pub const MOST: usize = 1_000;
+
+/// Moments at which something is looked at, at most: polls that find nothing are nothing that happens.
+const MOST_MOMENTS: usize = 10_000;
 
 /// What is to be run.
 pub struct Dry {
@@ -118,6 +123,7 @@ struct Stage {
     /// Waits for which nothing comes.
     left: BTreeSet<(RunId, u64)>,
     events: u64,
+    journals: Journals,
 }
 
 impl Stage {
@@ -150,7 +156,17 @@ impl Stage {
         let engine = Inline::new(Arc::clone(&store) as Arc<dyn Store>, options, clock, standing, Tools::new());
         dry.deployed.into_iter().for_each(|deployed| engine.handle().deploy(deployed));
         let (offered, left) = (BTreeMap::new(), BTreeSet::new());
-        Self { engine, mocks, store, workflow: dry.workflow, input: dry.input, offered, left, events: 0 }
+        Self {
+            engine,
+            mocks,
+            store,
+            workflow: dry.workflow,
+            input: dry.input,
+            offered,
+            left,
+            events: 0,
+            journals: Journals::default(),
+        }
     }
 
     fn start(&mut self) -> Result<RunId, Error> {
@@ -161,10 +177,10 @@ impl Stage {
 
     /// Lets everything happen, one thing after another, until the run ends or nothing happens any more.
     fn drive(&mut self, run: RunId) -> Result<Stopped, Error> {
-        for _ in 0..MOST {
+        for _ in 0..MOST_MOMENTS {
             self.mocks.rounds.set(0);
             let has_settled = self.engine.settle();
-            self.read()?;
+            self.journals.read(&self.store, &mut self.mocks.timeline.borrow_mut())?;
             if self.engine.handle().newest(run)?.status.is_final() {
                 return Ok(Stopped::Ended);
             }
@@ -178,20 +194,6 @@ impl Stage {
             self.engine.advance(next);
         }
         Ok(Stopped::Endless)
-    }
-
-    /// Takes what was written into the timeline, the oldest run first.
-    fn read(&self) -> Result<(), Error> {
-        let runs = self.store.runs(&RunFilter { limit: usize::MAX, ..RunFilter::default() })?;
-        let events = self.store.events(0, usize::MAX)?;
-        let event = |id: &str| {
-            events.iter().find(|event| *event.id == *id).map(|event| (event.name.to_string(), event.payload.to_json()))
-        };
-        for run in runs.iter().rev() {
-            let entries = self.engine.handle().journal(run.id)?;
-            self.mocks.timeline.borrow_mut().read(run.id, &run.workflow, &entries, event);
-        }
-        Ok(())
     }
 
     /// Gives the first wait that can be given something what it waits for; whether there was one.

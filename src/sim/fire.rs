@@ -1,50 +1,61 @@
 //! `fire`: a run is started as a trigger of the workflow does it, with what that received.
+//!
+//! The same functions decide as in the daemon: whether a request is from whom it says, whether a run starts, with which input,
+//! and whether a delivery came before.
 
 use std::time::Duration;
 
-use rhai::Map;
+use rhai::{Dynamic, Map};
 use serde_json::{Value, json};
 
 use super::broken::{Broken, MISUSE};
 use super::case::{Case, Did, json};
-use crate::engine::{EnvironmentSecrets, Start, TriggerSpec};
+use crate::engine::{Decision, Deployed, EnvironmentSecrets, Received, Start, TriggerSpec, decide};
 use crate::host::declare::TriggerKind;
-use crate::script::secret::find_placeholders;
 use crate::time::{Timestamp, parse_duration};
-use crate::trigger::webhook::Verify;
+use crate::trigger::receive::verified;
+use crate::trigger::webhook;
 
 /// How long a delivery is told from a new one, unless `within` says otherwise: as long as the daemon does.
 const REPEATS: Duration = Duration::from_hours(7 * 24);
-/// Headers that no run sees.
-const HIDDEN: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+/// What a trigger received, and what becomes of it where a run starts.
+struct Envelope {
+    received: Received,
+    /// What `trigger::info()` shows.
+    info: Value,
+    /// The delivery's id, by the scheme of `verify` or a header.
+    key: Option<String>,
+}
 
 impl Case {
-    /// Starts what the trigger of this name starts; the id of the run. It is named by its kind (`webhook`), its first
-    /// argument (`orders`), or both (`webhook:orders`).
-    pub(super) fn fire(&self, name: &str, envelope: &Map) -> Did<String> {
-        let spec = self.trigger(name)?;
-        let envelope = json("fire", &rhai::Dynamic::from_map(envelope.clone()))?;
-        match spec.kind {
-            TriggerKind::Event => self.fire_event(&spec, &envelope),
-            kind => {
-                let start = self.start_with(|engine| match kind {
-                    TriggerKind::Webhook => webhook(&spec, &envelope, engine.handle().secrets(), engine.now()),
-                    TriggerKind::Cron | TriggerKind::Every | TriggerKind::Startup => {
-                        Ok(timed(&spec, &envelope, engine.now()))
-                    }
-                    _ => Ok(plain(&spec, &envelope)),
-                });
-                Ok(start?.to_string())
-            }
+    /// Starts what the trigger of this name starts; the id of the run, or `()` where `when` starts none. A repeat of a
+    /// delivery gives the run that the first one started. The trigger is named by its kind (`webhook`), its first argument
+    /// (`orders`), or both (`webhook:orders`).
+    pub(super) fn fire(&self, name: &str, envelope: &Map) -> Did<Dynamic> {
+        let (deployed, spec) = self.trigger(name)?;
+        let envelope = json("fire", &Dynamic::from_map(envelope.clone()))?;
+        if spec.kind == TriggerKind::Event {
+            return self.fire_event(&spec, &envelope);
         }
+        let Envelope { received, info, key } = self.with_engine(|engine| match spec.kind {
+            TriggerKind::Webhook => request(&spec, &envelope, engine.handle().secrets(), engine.now()),
+            TriggerKind::Cron | TriggerKind::Every | TriggerKind::Startup => Ok(timed(&spec, &envelope, engine.now())),
+            _ => Ok(plain(&spec, &envelope)),
+        })?;
+        let decided = decide(&deployed, &spec, received).map_err(|problem| Broken::told(MISUSE, &problem))?;
+        let Decision::Start { input, key: asked } = decided else { return Ok(Dynamic::UNIT) };
+        let start = start(&spec, input, asked.or(key), info)?;
+        Ok(self.start_with(&start)?.to_string().into())
     }
 
-    fn trigger(&self, name: &str) -> Did<TriggerSpec> {
-        let triggers = self.triggers()?;
+    fn trigger(&self, name: &str) -> Did<(Deployed, TriggerSpec)> {
+        let deployed = self.deployed()?;
+        let triggers = &deployed.triggers;
         let meant = |spec: &&TriggerSpec| spec.id == name || spec.kind.name() == name || spec.subject == name;
         let mut found = triggers.iter().filter(meant);
-        match (found.next(), found.next()) {
-            (Some(spec), None) => Ok(spec.clone()),
+        match (found.next().cloned(), found.next()) {
+            (Some(spec), None) => Ok((deployed, spec)),
             (first, _) => {
                 let all = triggers.iter().map(|spec| format!("`{}`", spec.id)).collect::<Vec<_>>().join(", ");
                 let how = if first.is_some() { "more than one trigger" } else { "no trigger" };
@@ -54,17 +65,28 @@ impl Case {
         }
     }
 
-    fn fire_event(&self, spec: &TriggerSpec, envelope: &Value) -> Did<String> {
+    /// An event takes its own way: it may start several workflows, be debounced or batched.
+    fn fire_event(&self, spec: &TriggerSpec, envelope: &Value) -> Did<Dynamic> {
         let name = envelope["name"].as_str().unwrap_or(&spec.subject).to_owned();
         let payload = envelope.get("payload").unwrap_or(envelope);
         let options = ["key", "id"].into_iter().filter_map(|key| Some((key.into(), envelope[key].as_str()?.into())));
         let payload = crate::script::value::decode(&crate::payload::Payload::from_json(payload));
         let started = self.emit(&name, &payload, &options.collect())?;
-        started.first().map(ToString::to_string).ok_or_else(|| {
-            Broken::new(MISUSE, format!("the event `{name}` starts no run of `{}`", self.workflow))
-                .hint("it was emitted before, or its payload does not fit the input")
-        })
+        Ok(started.first().map_or(Dynamic::UNIT, |run| run.to_string().into()))
     }
+}
+
+fn start(spec: &TriggerSpec, input: Value, key: Option<String>, info: Value) -> Did<Start> {
+    let within = spec.options["within"].as_str().map(parse_duration).transpose();
+    let within = within.map_err(|error| Broken::told(MISUSE, &error.to_string()))?.unwrap_or(REPEATS);
+    Ok(Start {
+        input,
+        key: key.filter(|key| !key.is_empty()),
+        key_scope: Some(spec.id.clone()),
+        within: Some(within),
+        trigger: info,
+        run: None,
+    })
 }
 
 fn info(spec: &TriggerSpec, more: &Value) -> Value {
@@ -75,19 +97,21 @@ fn info(spec: &TriggerSpec, more: &Value) -> Value {
     info
 }
 
-fn timed(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Start {
-    let at = envelope.get("scheduled_at").cloned().unwrap_or(json!(now));
-    let input = spec.options.get("input").cloned().unwrap_or(Value::Null);
-    Start { input, trigger: info(spec, &json!({ "scheduled_at": at })), ..Start::default() }
+/// A schedule tells its time, the start of the daemon when that was.
+fn timed(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Envelope {
+    let name = if spec.kind == TriggerKind::Startup { "at" } else { "scheduled_at" };
+    let seen = json!({ name: envelope.get(name).cloned().unwrap_or(json!(now)) });
+    let payload = spec.options.get("input").cloned().unwrap_or(Value::Null);
+    Envelope { info: info(spec, &seen), received: Received { seen, payload }, key: None }
 }
 
-/// Files, ends of runs: what was received is the input.
-fn plain(spec: &TriggerSpec, envelope: &Value) -> Start {
-    Start { input: envelope.clone(), trigger: info(spec, envelope), ..Start::default() }
+/// Files, ends of runs: what was received is the payload.
+fn plain(spec: &TriggerSpec, envelope: &Value) -> Envelope {
+    Envelope { received: Received::of(envelope.clone()), info: info(spec, envelope), key: None }
 }
 
 /// `#{ body, headers, method, query, raw }`: `raw` is the text that was signed, where it is not the body as JSON.
-fn webhook(spec: &TriggerSpec, envelope: &Value, secrets: &EnvironmentSecrets, now: Timestamp) -> Did<Start> {
+fn request(spec: &TriggerSpec, envelope: &Value, secrets: &EnvironmentSecrets, now: Timestamp) -> Did<Envelope> {
     let body = envelope.get("body").cloned().unwrap_or(Value::Null);
     let raw = envelope["raw"]
         .as_str()
@@ -100,30 +124,19 @@ fn webhook(spec: &TriggerSpec, envelope: &Value, secrets: &EnvironmentSecrets, n
         return Err(Broken::new(MISUSE, format!("the webhook `{}` does not take {method}", spec.subject)));
     }
     let delivery = match spec.options.get("verify").filter(|verify| !verify.is_null()) {
-        Some(verify) => verified(verify, secrets, now, &headers, raw.as_bytes())?,
+        Some(verify) => {
+            verified(secrets, now, verify, &headers, raw.as_bytes()).map_err(|refused| refusal(&refused))?
+        }
         None => None,
     };
-    let key = match spec.options["dedupe"].as_str() {
-        Some(name) => {
-            headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
-        }
-        None => delivery,
-    };
-    let within = spec.options["within"].as_str().map(parse_duration).transpose();
-    let shown: serde_json::Map<String, Value> = headers
-        .iter()
-        .filter(|(name, _)| !HIDDEN.contains(&name.as_str()))
-        .map(|(k, v)| (k.clone(), json!(v)))
-        .collect();
-    let query = envelope.get("query").cloned().unwrap_or(json!({}));
-    Ok(Start {
-        input: body,
-        key: key.filter(|key| !key.is_empty()),
-        key_scope: Some(format!("webhook:{}", spec.subject)),
-        within: Some(within.map_err(|error| Broken::told(MISUSE, &error.to_string()))?.unwrap_or(REPEATS)),
-        trigger: json!({ "kind": "webhook", "path": spec.subject, "method": method, "headers": shown, "query": query }),
-        run: None,
-    })
+    let query = envelope["query"].as_object().cloned().unwrap_or_default();
+    let seen =
+        webhook::envelope(webhook::Request { method: &method, path: &spec.subject, query, headers: &headers, body });
+    let key = spec.options["dedupe"].as_str().map_or(delivery, |name| webhook::header(&seen, name).map(str::to_owned));
+    let mut shown = seen.clone();
+    shown.as_object_mut().expect("an envelope is a map").remove("body");
+    let payload = seen["body"].clone();
+    Ok(Envelope { info: info(spec, &shown), received: Received { seen, payload }, key })
 }
 
 fn headers(envelope: &Value) -> Vec<(String, String)> {
@@ -133,28 +146,15 @@ fn headers(envelope: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The delivery's id, where the scheme has one; a request that is not from whom it says is refused.
-fn verified(
-    declared: &Value,
-    secrets: &EnvironmentSecrets,
-    now: Timestamp,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Did<Option<String>> {
-    let placeholder = declared["secret"].as_str().unwrap_or_default();
-    let name = find_placeholders(placeholder).first().map(|found| found.name.to_owned()).unwrap_or_default();
-    let value = secrets.value(&name).ok_or_else(|| {
-        Broken::new(MISUSE, format!("the secret `{name}` is not set"))
-            .hint(format!("add `t.secret(\"{name}\", \"…\");`"))
-    })?;
-    let mut scheme = declared.clone();
-    if let Some(scheme) = scheme.as_object_mut() {
-        scheme.remove("secret");
+/// A request that is not from whom it says, as a test is told.
+fn refusal(refused: &crate::trigger::receive::Unverified) -> Broken {
+    use crate::trigger::receive::Unverified;
+    match refused {
+        Unverified::Refused(why) => Broken::told(MISUSE, &format!("the webhook refuses the request: {why}")),
+        Unverified::Unusable(why) => {
+            let title = why.split("; hint: ").next().unwrap_or(why).to_owned();
+            Broken::new(MISUSE, format!("the webhook cannot verify requests: {title}"))
+                .hint("`t.secret(name, value)` sets a secret of the test")
+        }
     }
-    let scheme: Verify = serde_json::from_value(scheme)
-        .map_err(|error| Broken::new(MISUSE, format!("the webhook's `verify` cannot be read: {error}")))?;
-    let verified = scheme.verify(headers, body, value.as_bytes(), now);
-    verified
-        .map(|verified| verified.delivery_id)
-        .map_err(|refused| Broken::told(MISUSE, &format!("the webhook refuses the request: {refused}")))
 }

@@ -88,8 +88,8 @@ fn before(engine: &mut Engine) {
 fn acts(engine: &mut Engine, slot: &Rc<Slot>) {
     engine.register_fn("start", |t: &mut Test| -> Res<String> { Ok(t.0.start(&Dynamic::UNIT)?) });
     engine.register_fn("start", |t: &mut Test, input: Dynamic| -> Res<String> { Ok(t.0.start(&input)?) });
-    engine.register_fn("fire", |t: &mut Test, trigger: &str| -> Res<String> { Ok(t.0.fire(trigger, &Map::new())?) });
-    engine.register_fn("fire", |t: &mut Test, trigger: &str, envelope: Map| -> Res<String> {
+    engine.register_fn("fire", |t: &mut Test, trigger: &str| -> Res<Dynamic> { Ok(t.0.fire(trigger, &Map::new())?) });
+    engine.register_fn("fire", |t: &mut Test, trigger: &str, envelope: Map| -> Res<Dynamic> {
         Ok(t.0.fire(trigger, &envelope)?)
     });
     engine.register_fn("emit", |t: &mut Test, event: &str| emit(t, event, &Dynamic::UNIT, &Map::new()));

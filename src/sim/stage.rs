@@ -6,12 +6,13 @@ use std::rc::Rc;
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr};
 
 use super::book::{Book, Caller, Lines};
-use super::broken::{Broken, MISUSE, Res};
+use super::broken::{Broken, LIMIT, MISUSE, Res};
 use super::case::{Case, Plan};
 use super::site::Site;
 use crate::diag::{Diagnostic, Place};
 use crate::script::bundle::Bundle;
 use crate::script::catalog::Catalog;
+use crate::script::guard::{Guard, Limits, Stop};
 use crate::script::program::{Constants, Prepared, Program};
 use crate::script::rewrite;
 
@@ -49,6 +50,7 @@ pub(super) struct Stage {
     program: Program,
     prepared: Prepared,
     catalog: Rc<Catalog>,
+    limits: Limits,
     pub(super) take: RefCell<Take>,
     /// The evaluation came to where it was to end.
     pub(super) reached: Cell<bool>,
@@ -60,6 +62,7 @@ impl Stage {
         engine: Rc<Engine>,
         catalog: Rc<Catalog>,
         path: &str,
+        limits: Limits,
     ) -> Result<Rc<Self>, Vec<Diagnostic>> {
         let bundle = site.bundle(path)?;
         let program = Program::compile_with(&engine, &bundle, rewrite::rewrite)?;
@@ -70,6 +73,7 @@ impl Stage {
             program,
             prepared,
             catalog,
+            limits,
             take: RefCell::default(),
             reached: Cell::new(false),
         }))
@@ -92,13 +96,27 @@ impl Stage {
         };
         let before = slot.0.replace(Some(Rc::clone(self)));
         let outer = self.take.replace(take);
-        let result = self.call(&test, Vec::new());
+        let result = self.bounded(&test);
         let inner = self.take.replace(outer);
         slot.0.replace(before);
         for case in &inner.cases {
             self.site.begun.borrow_mut().append(&mut case.book.begun.borrow_mut());
         }
         (result, inner.cases)
+    }
+
+    /// Calls a test within the limits that a workflow has, too.
+    fn bounded(&self, test: &FnPtr) -> Result<Dynamic, Box<EvalAltResult>> {
+        let guard = Guard::new(self.limits);
+        let entered = guard.enter();
+        let result = self.call(test, Vec::new());
+        drop(entered);
+        match (guard.stopped(), result) {
+            (None, result) => result,
+            // A test can swallow the error by which it is stopped.
+            (Some(stop), Ok(_)) => Err(endless(&stop).into()),
+            (Some(stop), Err(error)) => Err(told(*error, &stop).into()),
+        }
     }
 
     /// Calls a function or closure of the file.
@@ -158,5 +176,24 @@ impl Stage {
             Some(broken) => broken.tell(diagnostic),
             None => diagnostic,
         }
+    }
+}
+
+fn endless(stop: &Stop) -> Broken {
+    let message = stop.message().replacen("the script", "the test", 1).replacen("the run's", "the test's", 1);
+    let message = message.replace("a host function", "the test object");
+    Broken::new(LIMIT, message).hint("does a loop of the test never end?")
+}
+
+/// The error by which a test was stopped, at its place, in our words.
+fn told(error: EvalAltResult, stop: &Stop) -> EvalAltResult {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(name, source, inner, at) => {
+            EvalAltResult::ErrorInFunctionCall(name, source, told(*inner, stop).into(), at)
+        }
+        EvalAltResult::ErrorInModule(name, inner, at) => {
+            EvalAltResult::ErrorInModule(name, told(*inner, stop).into(), at)
+        }
+        other => EvalAltResult::ErrorRuntime(Dynamic::from(endless(stop)), other.position()),
     }
 }

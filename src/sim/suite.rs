@@ -17,6 +17,7 @@ use crate::diag::{Diagnostic, Place};
 use crate::engine::{Tools, script_engine};
 use crate::host::catalog;
 use crate::script::catalog::Catalog;
+use crate::script::guard::Limits;
 use crate::script::lex;
 use crate::script::sandbox::seen;
 use crate::script::source::Source;
@@ -33,6 +34,8 @@ pub struct Selection {
     pub filter: Option<String>,
     /// Tell which steps and branches they go through.
     pub coverage: bool,
+    /// What a test may use, between two calls of the test object.
+    pub limits: Limits,
     /// Threads; as many as there are cores where it is 0.
     pub threads: usize,
 }
@@ -90,7 +93,7 @@ pub fn run(folder: &Arc<Folder>, selection: &Selection) -> Report {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             let work = || {
-                let mut desk = Desk::new(Arc::clone(folder), selection.coverage);
+                let mut desk = Desk::new(Arc::clone(folder), selection);
                 while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match desk.test(test) {
                         Ok(outcome) => outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome),
@@ -154,22 +157,36 @@ struct Desk {
     engine: Rc<Engine>,
     slot: Rc<Slot>,
     catalog: Rc<Catalog>,
+    limits: Limits,
     stages: BTreeMap<String, Result<Rc<Stage>, Vec<Diagnostic>>>,
 }
 
 impl Desk {
-    fn new(folder: Arc<Folder>, marking: bool) -> Self {
+    fn new(folder: Arc<Folder>, selection: &Selection) -> Self {
         let slot = Rc::new(Slot::default());
         let mut engine = script_engine();
         functions::register(&mut engine, &slot);
-        let tools = if marking { Tools::marking() } else { Tools::new() };
+        let tools = if selection.coverage { Tools::marking() } else { Tools::new() };
         let site = Rc::new(Site::new(folder, tools));
-        Self { site, engine: Rc::new(engine), slot, catalog: catalog::catalog(), stages: BTreeMap::new() }
+        Self {
+            site,
+            engine: Rc::new(engine),
+            slot,
+            catalog: catalog::catalog(),
+            limits: selection.limits,
+            stages: BTreeMap::new(),
+        }
     }
 
     fn test(&mut self, test: &Found) -> Result<Outcome, Vec<Diagnostic>> {
         let stage = self.stages.entry(test.file.clone()).or_insert_with(|| {
-            Stage::new(Rc::clone(&self.site), Rc::clone(&self.engine), Rc::clone(&self.catalog), &test.file)
+            Stage::new(
+                Rc::clone(&self.site),
+                Rc::clone(&self.engine),
+                Rc::clone(&self.catalog),
+                &test.file,
+                self.limits,
+            )
         });
         let stage = stage.as_ref().map_err(Clone::clone)?;
         let began = crate::time::elapsed();
@@ -180,6 +197,13 @@ impl Desk {
             Ok(Err(error)) => Some(stage.diagnose(&error)),
             Err(_) => Some(panicked(test)),
         };
+        // An empty loop has no place of its own.
+        let failure = failure.map(|mut failure| {
+            if failure.place.line == 0 {
+                failure.place = Place { line: test.line, column: 1, width: 1, ..Place::file(&test.file) }.into();
+            }
+            failure
+        });
         let took = crate::time::elapsed().saturating_sub(began);
         Ok(Outcome { file: test.file.clone(), test: test.test.clone(), line: test.line, took, failure })
     }

@@ -24,7 +24,7 @@ use crate::store::memory::Memory;
 use crate::time::{Clock, Timestamp};
 
 /// Rounds of the engine at one moment, at most: more is a loop that waits for nothing.
-const MOST_ROUNDS: usize = 100_000;
+const MOST_ROUNDS: usize = 5_000;
 
 pub(super) struct StandIn {
     pub(super) answers: Answers,
@@ -68,22 +68,26 @@ impl StandIn {
     }
 
     /// In the private folder the act is done; a file that should be there and is not is put there first. What is allowed
-    /// elsewhere is left alone.
+    /// elsewhere is left alone; what is not is refused before anything is touched, in the same words as ever.
     fn file(&self, workflow: &str, request: &FileRequest) -> (Mocked, By) {
-        let allowed = self.allowed.get(workflow);
-        let is_elsewhere =
-            |path: &&str| Path::new(path).is_absolute() && !Path::new(path).starts_with(self.workspace.join(workflow));
+        if self.is_left_alone(workflow, request) {
+            return (Mocked::Answer(Answer::Effect(Ok(Reply::File(untouched(request, self.now()))))), By::MadeUp);
+        }
+        let made = paths(request).0.into_iter().filter(|path| self.put(workflow, path)).count();
+        (Mocked::Perform, if made > 0 { By::MadeUp } else { By::Itself })
+    }
+
+    /// Whether an act concerns files outside of the workflow's folder, and may.
+    fn is_left_alone(&self, workflow: &str, request: &FileRequest) -> bool {
+        let own = self.workspace.join(workflow);
         let (needs, others) = paths(request);
-        let mut elsewhere = needs.iter().chain(&others).copied().filter(is_elsewhere).peekable();
-        if elsewhere.peek().is_none() {
-            let made = needs.iter().filter(|path| self.put(workflow, path)).count();
-            return (Mocked::Perform, if made > 0 { By::MadeUp } else { By::Itself });
-        }
-        if elsewhere.any(|path| !allowed.is_some_and(|allow| allow.covers(path))) {
-            // It is refused before anything is touched, in the same words as ever.
-            return (Mocked::Perform, By::Itself);
-        }
-        (Mocked::Answer(Answer::Effect(Ok(Reply::File(untouched(request, self.now()))))), By::MadeUp)
+        let elsewhere: Vec<_> = needs
+            .into_iter()
+            .chain(others)
+            .filter(|path| Path::new(path).is_absolute() && !Path::new(path).starts_with(&own))
+            .collect();
+        let allowed = self.allowed.get(workflow);
+        !elsewhere.is_empty() && elsewhere.iter().all(|path| allowed.is_some_and(|allow| allow.covers(path)))
     }
 
     /// Puts a made-up file into a workflow's private folder, where there is none; whether it did.
@@ -141,6 +145,15 @@ impl Mocks for StandIn {
 
     fn stands_for_step(&self, name: &str) -> bool {
         self.answers.has(name)
+    }
+
+    fn is_prepared(&self, workflow: &str, request: &Request) -> bool {
+        let Request::File(request) = request else { return true };
+        let is_left_alone = self.is_left_alone(workflow, request);
+        if !is_left_alone {
+            paths(request).0.into_iter().for_each(|path| _ = self.put(workflow, path));
+        }
+        is_left_alone
     }
 
     fn begun(&self, _: &str, _: &str) {}

@@ -138,25 +138,16 @@ impl Timeline {
         self.read.get(&run).copied().unwrap_or(0)
     }
 
-    /// Takes in what a run has written since; `name` gives the event of an id.
-    pub(super) fn read(
-        &mut self,
-        run: RunId,
-        workflow: &Arc<str>,
-        entries: &[Entry],
-        event: impl Fn(&str) -> Option<(String, Value)>,
-    ) {
-        let from = self.count(run);
-        self.read.insert(run, entries.len());
-        for entry in entries.iter().skip(from) {
-            let taken = match (entry.kind, entry.phase) {
-                (Kind::Effect | Kind::Step | Kind::Rollback | Kind::Exit, _) => self.effect(run, entry),
-                (Kind::Start | Kind::Cancel | Kind::End, _) | (_, Phase::Opened) => None,
-                (Kind::Timer, _) if &*entry.name == "timeout" => None,
-                _ => Some(self.other(run, workflow, entry, &event)),
-            };
-            self.happened.extend(taken);
-        }
+    /// Takes in an entry; `emitted` is name and payload of the event that it emitted.
+    pub(super) fn take(&mut self, run: RunId, workflow: &Arc<str>, entry: &Entry, emitted: Option<Vec<Value>>) {
+        *self.read.entry(run).or_default() += 1;
+        let taken = match (entry.kind, entry.phase) {
+            (Kind::Effect | Kind::Step | Kind::Rollback | Kind::Exit, _) => self.effect(run, entry),
+            (Kind::Start | Kind::Cancel | Kind::End, _) | (_, Phase::Opened) => None,
+            (Kind::Timer, _) if &*entry.name == "timeout" => None,
+            _ => Some(self.other(run, workflow, entry, emitted)),
+        };
+        self.happened.extend(taken);
     }
 
     /// The attempt that an entry ends.
@@ -171,40 +162,28 @@ impl Timeline {
         Some(of_call(answered, outcome))
     }
 
-    fn other(
-        &self,
-        run: RunId,
-        workflow: &Arc<str>,
-        entry: &Entry,
-        event: impl Fn(&str) -> Option<(String, Value)>,
-    ) -> Happening {
-        let Begun { step, key, by } = self.begun.get(&(run, entry.line)).cloned().unwrap_or_default();
-        let key = key.filter(|_| entry.kind == Kind::Event);
-        let mut happening = Happening {
+    fn other(&self, run: RunId, workflow: &Arc<str>, entry: &Entry, emitted: Option<Vec<Value>>) -> Happening {
+        let begun = self.begun.get(&(run, entry.line)).cloned().unwrap_or_default();
+        let is_wait = matches!(entry.kind, Kind::Event | Kind::Task) && emitted.is_none();
+        let key = begun.key.filter(|_| is_wait && entry.kind == Kind::Event);
+        Happening {
             at: entry.ended_at,
             run,
             workflow: Arc::clone(workflow),
             line: entry.line,
-            step,
+            step: begun.step,
             kind: entry.kind.name(),
             name: entry.name.to_string(),
             attempt: attempt(&entry.position, entry.attempt),
-            arguments: key.iter().map(|key| Value::from(&**key)).collect(),
+            arguments: emitted.unwrap_or_else(|| key.iter().map(|key| Value::from(&**key)).collect()),
             waited_ms: entry.ended_at.0 - entry.started_at.0,
             outcome: match &entry.outcome {
                 Some(Err(error)) => Err(error.to_json()),
                 Some(Ok(value)) => Ok(value.to_json()),
                 None => Ok(Value::Null),
             },
-            by: if matches!(entry.kind, Kind::Event | Kind::Task) { by } else { By::Itself },
-        };
-        if let (Kind::Event, Ok(id)) = (entry.kind, &happening.outcome)
-            && let Some((name, payload)) = id.as_str().and_then(event).filter(|_| &*entry.name == "event::emit")
-        {
-            happening.arguments = vec![name.into(), payload];
-            happening.by = By::Itself;
+            by: if is_wait { begun.by } else { By::Itself },
         }
-        happening
     }
 }
 

@@ -303,3 +303,54 @@ fn triggers_are_fired_with_what_they_received() {
     );
     fails("1", "t.fire(\"cron\")", &["`w` has no trigger `cron`", "it declares none"]);
 }
+
+#[test]
+fn the_closures_of_a_trigger_decide_in_a_test_as_they_do_in_the_daemon() {
+    let hook = "trigger::webhook(\"in\", #{ when: |r| r.body.n > 0, input: |r| r.body.n * 10, dedupe: |r| r.body.id });\n\
+                fn main(n) { [n, trigger::info().path] }";
+    passes(
+        hook,
+        "let first = t.fire(\"in\", #{ body: #{ n: 1, id: \"a\" } }); assert_eq(t.output(), [10, \"in\"]);\
+         assert_eq(t.fire(\"in\", #{ body: #{ n: 0, id: \"b\" } }), (), \"when\");\
+         assert_eq(t.fire(\"in\", #{ body: #{ n: 2, id: \"a\" } }), first, \"dedupe\"); assert_eq(t.runs().len(), 1);\
+         t.advance(\"8d\"); assert_ne(t.fire(\"in\", #{ body: #{ n: 3, id: \"a\" } }), first); assert_eq(t.output()[0], 30);\
+         t.crash_everywhere();",
+    );
+    fails(hook, "t.fire(\"in\", #{ body: 1 })", &["`when` of webhook:in failed", "w.rhai:1:"]);
+    let cron = "trigger::cron(\"@daily\", #{ when: |t| t.scheduled_at.starts_with(\"2026\"), input: |t| t.scheduled_at }); fn main(i) { i }";
+    passes(
+        cron,
+        "assert_eq(t.fire(\"cron\", #{ scheduled_at: \"2025-01-01\" }), ()); assert_eq(t.status(), ());\
+         t.fire(\"cron\", #{ scheduled_at: \"2026-01-01\" }); assert_eq(t.output(), \"2026-01-01\");",
+    );
+    let file = "trigger::file(\"in/*\", #{ when: |f| f.size > 0, input: |f| f.name }); fn main(name) { name }";
+    passes(
+        file,
+        "assert_eq(t.fire(\"file\", #{ size: 0, name: \"a\" }), ()); t.fire(\"file\", #{ size: 1, name: \"b\" }); assert_eq(t.output(), \"b\");",
+    );
+}
+
+#[test]
+fn a_test_that_does_not_end_is_stopped_at_its_line() {
+    let limits = Limits { cpu: Duration::from_millis(200), ..Limits::default() };
+    let told = |test: &str| {
+        let sources = [
+            ("w.rhai".to_owned(), "input".to_owned()),
+            ("w.test.rhai".to_owned(), format!("fn test_it() {{\n{test} }}")),
+        ];
+        let sources: BTreeMap<_, _> = sources.into();
+        let folder = Arc::new(Folder { sources: Box::new(sources), stdlib: STD });
+        let selection = Selection { files: vec!["w.test.rhai".into()], threads: 1, limits, ..Selection::default() };
+        let failure = run(&folder, &selection).outcomes.remove(0).failure.expect("it fails");
+        (failure.code, failure.title, failure.place.line)
+    };
+    let title = "the test computed for more than 0.2 s without calling the test object (CPU limit)".to_owned();
+    assert_eq!(told("loop { }"), ("E0510".into(), title.clone(), 1));
+    assert_eq!(told("loop { try { loop { } } catch { } }").1, title);
+    assert_eq!(
+        told("let t = test::workflow(\"w\"); t.mock_step(\"a\", 1);\nloop { t.status() }"),
+        ("E0510".into(), title, 3)
+    );
+    let acts = told("let t = test::workflow(\"w\");\nloop { t.emit(\"x\") }");
+    assert_eq!((acts.0.as_str(), acts.2), ("E0510", 3));
+}
