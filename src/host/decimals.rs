@@ -39,7 +39,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         params: &["number: decimal or number", "options: map?"],
         options: &[
             Choice::new("places", "int", "digits behind the point, rounded half up; as many as it has unless given"),
-            Choice::new("decimal", "string", "the point; `\\\".\\\"` unless given"),
+            Choice::new("decimal", "string", "the point; `\".\"` unless given"),
             Choice::new("thousands", "string", "between groups of three digits; nothing unless given"),
         ],
         returns: "string",

@@ -193,7 +193,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new("allow", "map", "what it may touch"),
             Choice::new("allow.http", "list of string", "hosts: `host`, `*.host`, `host:port`"),
             Choice::new("allow.shell", "list of string", "programs"),
-            Choice::new("allow.files", "list of string", "globs of paths"),
+            Choice::new(
+                "allow.files",
+                "list of string",
+                "globs of absolute paths; the workflow's own folder is open to it anyway",
+            ),
             Choice::new("allow.sql", "list of string", "databases"),
             Choice::new("allow.secrets", "list of string", "names of secrets"),
             Choice::new("allow.mail", "bool", "sending mail"),
