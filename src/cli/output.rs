@@ -104,7 +104,6 @@ impl From<crate::engine::Error> for Fault {
                 let all: Vec<_> = faults.iter().map(|fault| format!("\n  {}: {}", fault.path, fault.message)).collect();
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
-            Error::UnknownTask(_) | Error::MayNotAnswer(_) => Self::usage(error.to_string()),
             Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } => {
                 Self::new(Exit::Failed, error.to_string())
             }
@@ -112,6 +111,8 @@ impl From<crate::engine::Error> for Fault {
             | Error::KeyConflict { .. }
             | Error::UnknownRun(_)
             | Error::Closure(_)
+            | Error::UnknownTask(_)
+            | Error::MayNotAnswer(_)
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }

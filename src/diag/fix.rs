@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Edits that belong together: all of them or none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fix {
-    /// What is done, in a few words: `write `==``.
+    /// What is done, in a few words: "write `==`".
     pub title: String,
     /// What is replaced, in any order; they never overlap.
     pub edits: Vec<Edit>,
@@ -67,11 +67,11 @@ pub fn apply(text: &str, fixes: &[&Fix]) -> (String, Vec<bool>) {
     }
     chosen.sort_unstable();
     let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut fixed = text.to_owned();
+    let mut mended = text.to_owned();
     for (start, end, replacement) in chosen.into_iter().rev() {
-        fixed.replace_range(start..end, &replacement.replace('\n', line_end));
+        mended.replace_range(start..end, &replacement.replace('\n', line_end));
     }
-    (fixed, applied)
+    (mended, applied)
 }
 
 /// Whether a span touches none that is taken; two insertions at one place would have no order.

@@ -42,7 +42,6 @@ pub fn missing_host(url: &str, allow: &Allow) -> Option<(String, String)> {
     let entry = url.port().map_or_else(|| host.to_owned(), |port| format!("{shown}:{port}"));
     match net::admit(&url, allow) {
         Ok(Reach::Public) if local => Some((entry, "it is this machine".to_owned())),
-        Ok(_) => None,
         Err(failure) if failure.kind == "denied" && matches!(url.scheme(), "http" | "https") => {
             let why = match host.parse().ok().and_then(net::not_public) {
                 Some(what) => format!("it is {what}"),
@@ -50,7 +49,7 @@ pub fn missing_host(url: &str, allow: &Allow) -> Option<(String, String)> {
             };
             Some((entry, why))
         }
-        Err(_) => None,
+        Ok(_) | Err(_) => None,
     }
 }
 

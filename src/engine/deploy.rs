@@ -177,7 +177,7 @@ pub(super) fn declare_with(
     let constants = constants.map_err(|fault| vec![fault])?;
     if declaration.std {
         for path in bundle.sources.keys().filter(|path| path.starts_with("std/")) {
-            let needs = constants.get(path, "ALLOW").and_then(|needs| needs.read_lock::<rhai::Map>());
+            let needs = constants.get(path, "ALLOW").and_then(rhai::Dynamic::read_lock::<rhai::Map>);
             needs.map_or(Ok(()), |needs| declaration.inherit(&needs)).map_err(|problem| {
                 let place = bundle.sources[path].place(1, 1, 1);
                 vec![Diagnostic::new("E0301", format!("`ALLOW` of `{path}`: {problem}"), place)]

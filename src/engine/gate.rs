@@ -113,8 +113,8 @@ impl Candidate {
         match drive(&mut activation, now) {
             Err(problem) => Verdict::Unknown(problem),
             Ok(Progress::Diverged(divergence)) => Verdict::Diverges(divergence),
-            Ok(Progress::Ended(end)) => judge(&session, recorded, Some(&end)),
-            Ok(_) => judge(&session, recorded, None),
+            Ok(Progress::Ended(end)) => judge(&session, recorded.as_ref(), Some(&end)),
+            Ok(_) => judge(&session, recorded.as_ref(), None),
         }
     }
 
@@ -147,12 +147,12 @@ fn drive(activation: &mut Activation, now: Timestamp) -> Result<Progress, String
 }
 
 /// The journal was answered from. Whether all of it was asked for, and the end is the same.
-fn judge(session: &Session, recorded: Option<Outcome>, end: Option<&End>) -> Verdict {
+fn judge(session: &Session, recorded: Option<&Outcome>, end: Option<&End>) -> Verdict {
     if let Some(divergence) = session.replay.borrow().unasked() {
         return Verdict::Diverges(divergence);
     }
     let ended = end.map(|end| end.error.clone().map_or_else(|| Ok(end.output.clone().unwrap_or_default()), Err));
-    let otherwise = ended.filter(|ended| recorded.as_ref().is_some_and(|recorded| !is_same(recorded, ended)));
+    let otherwise = ended.filter(|ended| recorded.is_some_and(|recorded| !is_same(recorded, ended)));
     Verdict::Compatible { otherwise }
 }
 

@@ -1,8 +1,11 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
-use std::cell::RefCell;
+mod ends;
+mod parking;
 mod tasks;
+mod waits;
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
@@ -13,12 +16,10 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::activation::{Activation, Input, Progress};
-use super::after::Ending;
 use super::hands::Hands;
 use super::inline::Tools;
-use super::locks::{self, slot_answer};
 use super::log::Item;
-use super::pending::{Pending, child_answer, deadline_passed, event_answer, task_is_over};
+use super::pending::Pending;
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::spent::{Meter, TIMEOUT};
@@ -26,13 +27,13 @@ use super::terms::Terms;
 use super::world::RunWorld;
 use crate::effect::Performer;
 use crate::host::mailbox::Mailbox;
-use crate::host::session::{Answer, Ask, Facts, Session, WaitId, What};
+use crate::host::session::{Answer, Facts, Session, WaitId};
 use crate::id::RunId;
 use crate::journal::{Entry, decode_segment};
 use crate::payload::Payload;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
-use crate::store::{Applied, Change, End, EventFilter, Rollback, Run, Status};
+use crate::store::{Change, Run, Status};
 use crate::time::Timestamp;
 
 /// What a worker is told.
@@ -250,27 +251,6 @@ impl Worker {
         }
     }
 
-    /// A run that cannot be evaluated at all: its sources or journal cannot be read.
-    fn refuse(&self, row: &Run, problem: &str) {
-        let error = serde_json::json!({ "kind": "script", "message": problem, "retryable": false });
-        self.conclude(row, Status::Failed, Payload::from_json(&error));
-    }
-
-    /// Ends a run that is not evaluated.
-    fn conclude(&self, row: &Run, status: Status, error: Payload) {
-        let end = self.stopped(status, error);
-        // What its own version lays down is not known; what the workflow does now is nearest to it.
-        let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
-        let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms };
-        ending.write(row.epoch, Vec::new(), end);
-        held(&self.shared.routes).remove(&row.id);
-    }
-
-    fn stopped(&self, status: Status, error: Payload) -> End {
-        let (rollback, at) = (Rollback::None, self.shared.now());
-        End { status, output: None, error: Some(error), rollback, at, continued_as: None, expires_at: None }
-    }
-
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
         let journal = self.journal(row.id)?;
         let moved = super::renewal::renew(&self.shared, row, &journal);
@@ -438,333 +418,6 @@ impl Worker {
                 shared.log.send(Item { changes: vec![change], done: None });
             }
             _ => {}
-        }
-    }
-
-    fn end(&mut self, run: RunId, end: End) {
-        let Some(mut motion) = self.motions.remove(&run) else { return };
-        let waits: Vec<_> = motion.waits.keys().copied().collect();
-        for wait in waits {
-            Self::abort(&self.shared, &mut motion, wait);
-        }
-        self.unsubscribe(run, &motion);
-        let depth = motion.world.deeper(end.at);
-        // Where the run goes on as another, the chain has not ended.
-        let (starts, refused) = match end.continued_as {
-            Some(_) => (Vec::new(), None),
-            None => super::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth),
-        };
-        let session = motion.activation.session();
-        if let Some(problem) = refused {
-            session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));
-        }
-        let acts = session.take_acts();
-        let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
-        let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
-        changes.extend(starts);
-        let ending = Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms };
-        if let Some(next) = session.continuing.take().filter(|next| end.continued_as == Some(next.run)) {
-            match ending.continuation(&next, session.mailbox.borrow().clone()) {
-                Ok(start) => changes.push(start),
-                // The store cannot be read. Nothing of the end is written: it is made again after the restart.
-                Err(problem) => {
-                    tracing::error!("run {run} cannot go on as another: {problem}");
-                    return;
-                }
-            }
-        }
-        // From here on a wake-up claims the run; the claim stands behind the end in the log.
-        ending.write(motion.world.epoch, changes, end);
-        held(&self.shared.routes).remove(&run);
-        self.hands.remove_temp(run, motion.world.performer.clone());
-    }
-
-    fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
-        let message = format!("{divergence}; hint: `panta show {run}` shows the journal");
-        let position = divergence.position.to_string();
-        let error =
-            serde_json::json!({ "kind": "script", "message": message, "position": position, "retryable": false });
-        self.hold(run, Status::Diverged, &error);
-    }
-
-    fn quarantine(&mut self, run: RunId) {
-        let message = "internal error while the run was driven; hint: this is a bug of `panta`, please report it with the daemon's log";
-        let error = serde_json::json!({ "kind": "script", "message": message, "retryable": false });
-        self.hold(run, Status::Quarantined, &error);
-    }
-
-    /// Takes a run out of motion, for a person to look at.
-    fn hold(&mut self, run: RunId, status: Status, error: &serde_json::Value) {
-        let Some(motion) = self.motions.remove(&run) else { return };
-        self.unsubscribe(run, &motion);
-        let end = self.stopped(status, Payload::from_json(error));
-        let change = Change::Finish { run, epoch: motion.world.epoch, end };
-        self.shared.log.send(Item { changes: vec![change], done: None });
-        held(&self.shared.routes).remove(&run);
-    }
-
-    fn ask(&mut self, run: RunId, ask: Ask) {
-        let wait = ask.wait;
-        let pending = match ask.what.clone() {
-            what @ (What::Effect { .. } | What::Stand { .. }) => {
-                // What changes the outside waits for the disk; what only looks goes straight on.
-                let number = if what.is_mutating() { self.shared.log.last() } else { 0 };
-                if number > self.shared.log.durable() {
-                    self.held.push_back((number, run, wait));
-                    Pending::Held(ask)
-                } else {
-                    self.perform(run, ask)
-                }
-            }
-            What::Until { due, retry_of } => {
-                self.arm(run, wait, due);
-                Pending::Until { due, retry_of, ask }
-            }
-            What::Event { name, key, since, after, due } => {
-                let mut mailbox = held(&self.shared.mailbox);
-                let waiting = mailbox.entry(Arc::clone(&name)).or_default();
-                if !waiting.contains(&run) {
-                    waiting.push(run);
-                }
-                drop(mailbox);
-                if let Some(due) = due {
-                    self.arm(run, wait, due);
-                }
-                let mailbox = self.motions.get(&run).map(|motion| motion.world.mailbox);
-                Pending::Event { filter: EventFilter { name, key, run: mailbox, after, since }, due, ask }
-            }
-            What::Child { run: child, workflow, attached } => {
-                held(&self.shared.ends).entry(child).or_default().push(run);
-                Pending::Child { run: child, workflow, attached, ask }
-            }
-            What::Lock { due, .. } => {
-                if let Some(due) = due {
-                    self.arm(run, wait, due);
-                }
-                locks::acquire(&self.shared, &self.inbox, run, self.motions[&run].world.epoch, ask)
-            }
-            What::Task { task } => Pending::Task { task, armed: None, ask },
-            What::Start { start } => {
-                self.start_child(run, wait, &start);
-                Pending::Start
-            }
-        };
-        if let Some(motion) = self.motions.get_mut(&run) {
-            motion.waits.insert(wait, pending);
-        }
-        self.look(run, wait);
-    }
-
-    fn arm(&mut self, run: RunId, wait: WaitId, due: Timestamp) {
-        let left = due.since(self.shared.now());
-        self.timers.push(Reverse((self.shared.options.clock.elapsed() + left, run, wait)));
-    }
-
-    fn start_child(&self, run: RunId, wait: WaitId, start: &crate::host::session::ChildStart) {
-        let change = self.motions.get(&run).and_then(|motion| motion.world.start(start));
-        let inbox = self.inbox.clone();
-        let id = start.run;
-        let answer = move |answer: Result<RunId, Payload>| {
-            let _ = inbox.send(Message::Answer(run, wait, Answer::Started(answer)));
-        };
-        let Some(change) = change else {
-            let error = serde_json::json!({ "kind": "not_found", "message": format!("there is no workflow `{}`", start.workflow), "retryable": false });
-            return answer(Err(Payload::from_json(&error)));
-        };
-        let (key, workflow) = (start.key.clone().unwrap_or_default(), Arc::clone(&start.workflow));
-        let done = move |applied: &[Applied]| match applied {
-            [Applied::Repeated { run, same_input: true }] => answer(Ok(*run)),
-            [Applied::Skipped { holder }] => {
-                let message = format!("skipped: run {holder} of `{workflow}` is there already");
-                let error =
-                    serde_json::json!({ "kind": "skipped", "message": message, "retryable": false, "run": holder });
-                answer(Err(Payload::from_json(&error)));
-            }
-            [Applied::Repeated { run, .. }] => {
-                let message = format!("the key `{key}` started run {run} with another input");
-                answer(Err(Payload::from_json(
-                    &serde_json::json!({ "kind": "invalid", "message": message, "retryable": false }),
-                )));
-            }
-            _ => answer(Ok(id)),
-        };
-        self.shared.log.send(Item { changes: vec![change], done: Some(Box::new(done)) });
-    }
-
-    /// Whether what is waited for is there already.
-    fn look(&mut self, run: RunId, wait: WaitId) {
-        let Some(motion) = self.motions.get_mut(&run) else { return };
-        let answer = match motion.waits.get(&wait) {
-            Some(Pending::Task { .. }) => return self.look_at_task(run, wait, None),
-            Some(Pending::Event { filter, due, .. }) => event_answer(&self.shared, filter, *due),
-            Some(Pending::Child { run: child, .. }) => child_answer(&self.shared, *child),
-            Some(Pending::Lock { line, .. }) if line.written => slot_answer(&self.shared, run, &line.ticket),
-            _ => None,
-        };
-        if let Some(answer) = answer {
-            motion.waits.remove(&wait);
-            motion.activation.push(Input::Answer(wait, answer));
-            self.ready.push_back(run);
-        }
-    }
-
-    fn release(&mut self, number: u64) {
-        while self.held.front().is_some_and(|(needed, ..)| *needed <= number) {
-            let Some((_, run, wait)) = self.held.pop_front() else { return };
-            let Some(Pending::Held(ask)) = self.motions.get_mut(&run).and_then(|motion| motion.waits.remove(&wait))
-            else {
-                continue;
-            };
-            let pending = self.perform(run, ask);
-            if let Some(motion) = self.motions.get_mut(&run) {
-                motion.waits.insert(wait, pending);
-            }
-        }
-    }
-
-    fn perform(&self, run: RunId, ask: Ask) -> Pending {
-        self.hands.perform(run, ask, &self.motions[&run].world, &self.inbox)
-    }
-
-    fn fire_timers(&mut self) {
-        let elapsed = self.shared.options.clock.elapsed();
-        while self.timers.peek().is_some_and(|Reverse((due, ..))| *due <= elapsed) {
-            let Some(Reverse((_, run, wait))) = self.timers.pop() else { return };
-            let Some(motion) = self.motions.get_mut(&run) else { continue };
-            if wait == DEADLINE {
-                motion.activation.push(Input::Cancel(deadline_passed(motion.deadline)));
-                self.ready.push_back(run);
-                continue;
-            }
-            if wait == TIMEOUT {
-                if let Some(reason) = motion.meter.over(elapsed) {
-                    motion.activation.push(Input::Cancel(reason));
-                    self.ready.push_back(run);
-                }
-                continue;
-            }
-            let answer = match motion.waits.get(&wait) {
-                Some(Pending::Task { .. }) => {
-                    self.fire_task(run, wait);
-                    continue;
-                }
-                Some(Pending::Until { .. }) => Answer::Due,
-                Some(Pending::Lock { .. }) => Answer::Lock(false),
-                Some(Pending::Event { filter, due, .. }) => {
-                    event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))
-                }
-                _ => continue,
-            };
-            motion.waits.remove(&wait);
-            motion.activation.push(Input::Answer(wait, answer));
-            self.ready.push_back(run);
-        }
-    }
-
-    /// Writes to the row that the run waits, when it waits for longer than a nap.
-    fn maybe_park(&mut self, run: RunId) {
-        let now = self.shared.now();
-        let elapsed = self.shared.options.clock.elapsed();
-        let Some(motion) = self.motions.get_mut(&run) else { return };
-        motion.idle_since = elapsed;
-        let busy = motion.waits.values().any(Pending::is_busy);
-        let wake_at = motion.wake_at();
-        if busy
-            || motion.waits.is_empty()
-            || motion.activation.can_advance()
-            || wake_at.is_some_and(|at| at.since(now) < NAP)
-        {
-            motion.parked = false;
-            return;
-        }
-        let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
-        let children = motion.waits.values().filter_map(Pending::child).collect();
-        let slots = motion.waits.values().filter_map(Pending::ticket).collect();
-        let tasks = motion.waits.values().filter_map(Pending::task).collect();
-        let people = &self.shared.options.people;
-        let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
-        let waiting_for = sentences.join("; and ").into();
-        motion.parked = true;
-        let change = Change::Park {
-            run,
-            epoch: motion.world.epoch,
-            status: Status::Waiting,
-            waiting_for,
-            wake_at,
-            subscriptions,
-            children,
-            slots,
-            tasks,
-        };
-        motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
-    }
-
-    /// Gives up runs that have waited for a while: their journal is all that is kept of them.
-    fn sweep(&mut self) {
-        let elapsed = self.shared.options.clock.elapsed();
-        let after = self.shared.options.evict_after;
-        let crowded = self.motions.len() > self.shared.options.most_live;
-        if elapsed.saturating_sub(self.swept) < after / 4 && !crowded {
-            return;
-        }
-        self.swept = elapsed;
-        let durable = self.shared.log.durable();
-        let idle = |motion: &Motion| {
-            motion.parked && motion.world.written.get() <= durable && !motion.activation.can_advance()
-        };
-        let gone: Vec<_> = self
-            .motions
-            .iter()
-            .filter(|(_, motion)| idle(motion) && (crowded || elapsed.saturating_sub(motion.idle_since) >= after))
-            .map(|(run, _)| *run)
-            .collect();
-        for run in gone {
-            self.evict(run);
-        }
-    }
-
-    fn evict(&mut self, run: RunId) {
-        let Some(motion) = self.motions.remove(&run) else { return };
-        let wake_at = motion.wake_at();
-        // From here on a wake-up claims the run; the claim stands behind the release in the log.
-        self.shared.log.send(Item { changes: vec![Change::Release { run, epoch: motion.world.epoch }], done: None });
-        held(&self.shared.routes).remove(&run);
-        self.unsubscribe(run, &motion);
-        if let Some(at) = wake_at {
-            self.shared.timeline.add(at, run);
-        }
-        // What happened between the last look and now must not be lost.
-        let missed = motion.waits.values().any(|pending| match pending {
-            Pending::Event { filter, due, .. } => event_answer(&self.shared, filter, *due).is_some(),
-            Pending::Child { run, .. } => child_answer(&self.shared, *run).is_some(),
-            Pending::Lock { line, .. } => slot_answer(&self.shared, run, &line.ticket).is_some(),
-            Pending::Task { task, .. } => task_is_over(&self.shared, task.id),
-            _ => false,
-        });
-        let facts = &motion.activation.session().facts;
-        if missed || super::renewal::target(&self.shared, &facts.workflow, run, &facts.version).is_some() {
-            self.shared.claim(vec![run]);
-        }
-    }
-
-    fn unsubscribe(&self, run: RunId, motion: &Motion) {
-        let mut mailbox = held(&self.shared.mailbox);
-        for name in motion.waits.values().filter_map(Pending::subscription).map(|s| s.name) {
-            if let Some(waiting) = mailbox.get_mut(&name) {
-                waiting.retain(|other| *other != run);
-                if waiting.is_empty() {
-                    mailbox.remove(&name);
-                }
-            }
-        }
-        drop(mailbox);
-        let mut ends = held(&self.shared.ends);
-        for pending in motion.waits.values() {
-            if let Pending::Child { run: child, .. } = pending
-                && let Some(waiting) = ends.get_mut(child)
-            {
-                waiting.retain(|other| *other != run);
-            }
         }
     }
 }

@@ -78,7 +78,7 @@ fn svg(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let maps = rows.iter().enumerate().map(|(index, row)| row_of(call, index, row)).collect::<Result<Vec<_>, _>>()?;
     let places =
         maps.iter().map(|row| plain(call, row.get(x.as_str()).unwrap_or(&Dynamic::UNIT))).collect::<Result<_, _>>()?;
-    let series = keys.into_iter().map(|key| one_series(call, &maps, key)).collect::<Result<Vec<_>, _>>()?;
+    let series = keys.into_iter().map(|key| one_series(call, &maps, &key)).collect::<Result<Vec<_>, _>>()?;
     let chart = Chart {
         shape,
         title: options.text("title")?.unwrap_or_default(),
@@ -129,9 +129,9 @@ fn row_of(call: &Call<'_>, index: usize, row: &Dynamic) -> Result<Map, Fail> {
         .ok_or_else(|| call.invalid(format!("row {index} must be a map, not {}", type_of(row))))
 }
 
-fn one_series(call: &Call<'_>, rows: &[Map], name: String) -> Result<Series, Fail> {
+fn one_series(call: &Call<'_>, rows: &[Map], name: &str) -> Result<Series, Fail> {
     let number = |(index, row): (usize, &Map)| {
-        let Some(value) = row.get(name.as_str()).filter(|value| !value.is_unit()) else { return Ok(None) };
+        let Some(value) = row.get(name).filter(|value| !value.is_unit()) else { return Ok(None) };
         let decimal = || value.as_decimal().ok().and_then(|number| number.to_f64());
         let number = value.as_int().map(|number| number as f64).or_else(|_| value.as_float()).ok().or_else(decimal);
         // Larger ones leave no room to calculate in.
@@ -140,7 +140,7 @@ fn one_series(call: &Call<'_>, rows: &[Map], name: String) -> Result<Series, Fai
         fits.ok_or_else(wrong).map(Some)
     };
     let values = rows.iter().enumerate().map(number).collect::<Result<Vec<_>, Fail>>()?;
-    Ok(Series { name: name.clone(), values })
+    Ok(Series { name: name.to_owned(), values })
 }
 
 fn size(call: &Call<'_>, options: &Options, key: &str, default: i64) -> Result<f64, Fail> {

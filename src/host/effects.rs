@@ -123,7 +123,7 @@ impl Performance<'_> {
         let undo = self.session.world.prepare(&self.plan.request)?;
         let detail = undo.as_ref().map(|undo| Payload::from_json(&serde_json::Value::from(undo.as_str())));
         let ended_at = self.session.now.get();
-        self.session.replay.borrow_mut().append(Entry { detail, ended_at, ..entry.clone() });
+        self.session.replay.borrow_mut().append(Entry { ended_at, detail, ..entry.clone() });
         Ok(undo)
     }
 

@@ -84,6 +84,8 @@ fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
     let name = event_name(call)?;
+    // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
+    let id = options.text("id")?;
     let payload = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
     let key = waiting::key(call, options.get("key"))?;
     let arguments = hash_text(&format!("{name}\n{}\n{}", key.as_deref().unwrap_or_default(), payload.text()));
@@ -95,7 +97,7 @@ fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if let Err(error) = session.world.may_emit(&name) {
         return session.close(session.entry(&command, position), Err(error));
     }
-    let id: Arc<str> = match options.text("id")? {
+    let id: Arc<str> = match id {
         Some(id) => id.into(),
         None => format!("{}-{position}", session.facts.run).into(),
     };

@@ -71,7 +71,8 @@ fn table(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     }
     let wanted = options.get("header").is_none() || options.flag("header")?;
     if wanted && !titles.is_empty() {
-        let cells: String = titles.iter().map(|title| format!("<th>{}</th>", escaped(title))).collect();
+        let cells: String =
+            titles.iter().flat_map(|title| ["<th>".to_owned(), escaped(title), "</th>".to_owned()]).collect();
         out.push_str(&format!("<thead>\n<tr>{cells}</tr>\n</thead>\n"));
     }
     out.push_str("<tbody>\n");
@@ -114,7 +115,7 @@ fn titles(call: &Call<'_>, options: &Options, columns: &[String]) -> Result<Vec<
 
 fn line(call: &Call<'_>, index: usize, row: &Dynamic, columns: &[String], lists: bool) -> Result<String, Fail> {
     let mut cells = String::new();
-    let mut cell = |value: Option<&Dynamic>| -> Result<(), Fail> {
+    let mut add = |value: Option<&Dynamic>| -> Result<(), Fail> {
         let number = value.is_some_and(|value| value.is_int() || value.is_float() || value.is_decimal());
         let text = value.map(|value| plain(call, value)).transpose()?.unwrap_or_default();
         let side = if number { " style=\"text-align:right\"" } else { "" };
@@ -122,8 +123,8 @@ fn line(call: &Call<'_>, index: usize, row: &Dynamic, columns: &[String], lists:
         Ok(())
     };
     match (row.read_lock::<Map>(), row.read_lock::<Array>()) {
-        (Some(map), _) if !lists => columns.iter().try_for_each(|column| cell(map.get(column.as_str())))?,
-        (_, Some(list)) if lists => list.iter().try_for_each(|value| cell(Some(value)))?,
+        (Some(map), _) if !lists => columns.iter().try_for_each(|column| add(map.get(column.as_str())))?,
+        (_, Some(list)) if lists => list.iter().try_for_each(|value| add(Some(value)))?,
         _ => {
             let expected = if lists { "a list" } else { "a map" };
             return Err(call.invalid(format!("row {index} must be {expected} as the others, not {}", type_of(row))));

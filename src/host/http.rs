@@ -47,7 +47,6 @@ macro_rules! without_body {
                 let options = call.options(1)?;
                 perform(call, $name, call.text(0)?, None, &options)
             },
-            ..Function::BASE
         }
     };
 }
@@ -68,7 +67,6 @@ macro_rules! with_body {
                 let options = call.options(2)?;
                 perform(call, $name, call.text(0)?, call.arg(1).cloned(), &options)
             },
-            ..Function::BASE
         }
     };
 }
@@ -111,7 +109,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 |key: &str| Ok::<_, Fail>(options.text(key)?.ok_or_else(|| call.invalid(format!("needs `{key}`"))))?;
             perform(call, &need("method")?, need("url")?, options.get("body").cloned(), &options)
         },
-        ..Function::BASE
     },
 ];
 

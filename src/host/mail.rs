@@ -34,7 +34,6 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
           has the same one.",
     example: "mail::send(#{ to: \"ann@example.com\", subject: \"Your invoice\", text: \"It is attached.\" })",
     call: send,
-    ..Function::BASE
 }];
 
 fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

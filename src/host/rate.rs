@@ -107,6 +107,8 @@ impl Wanted<'_> {
             }
         };
         let Some(entry) = waits else { return Ok(Dynamic::UNIT) };
+        // Also where its time has come meanwhile: other strands go on before its outcome, as in a replay.
+        strand.must_wait.set(true);
         self.wait(entry.due);
         session.close(entry, Ok(Payload::unit()))
     }

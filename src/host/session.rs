@@ -4,6 +4,10 @@
 //! clean-up. Host functions put what they need performed into the outbox and suspend; the engine answers through the
 //! strand. A strand waits for one thing at a time.
 
+mod asks;
+mod strand;
+mod world;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
@@ -13,7 +17,7 @@ use rhai::{Dynamic, Engine, Map};
 
 use super::branches::Groups;
 use super::chain::Continuation;
-use super::cleanup::{FrameId, Frames};
+use super::cleanup::Frames;
 use super::fail::Fail;
 use super::mailbox::Mailbox;
 use super::rules::Rules;
@@ -21,345 +25,16 @@ use crate::effect;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
-use crate::replay::{Command, Divergence, Interruption, Replay, ScopeId, Scopes};
+use crate::replay::{Command, Divergence, Interruption, Replay};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
 use crate::script::value;
-use crate::task::Task;
 use crate::time::Timestamp;
 
-/// A strand of a run in this activation.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct StrandId(pub u64);
-
-/// One wait of a strand in this activation: an answer names it, so that a late one is recognised.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct WaitId(pub u64);
-
-/// How calls of a strand are treated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Every call is a command with a place in the journal.
-    Recorded,
-    /// Inside of `wait_until`: performed, not recorded; nothing but reading is allowed.
-    Polling,
-    /// Inside of a closure that must be pure: no calls.
-    Pure,
-}
-
-/// What a strand waits for.
-#[derive(Clone, Debug)]
-pub enum What {
-    /// An effect outside.
-    Effect {
-        /// What to perform.
-        request: Box<effect::Request>,
-        /// From 1.
-        attempt: u32,
-        /// The same on every attempt and replay.
-        key: String,
-        /// What the recorded intent holds for undoing a half-done one.
-        undo: Option<String>,
-        /// An intent of an earlier activation exists: it may have happened.
-        again: bool,
-        /// The call behind it, where the surroundings watch calls.
-        called: Option<Rc<Called>>,
-    },
-    /// What stands in place of a function of the script's own, in tests.
-    Stand {
-        /// The call behind it.
-        called: Rc<Called>,
-    },
-    /// A point in time.
-    Until {
-        /// When.
-        due: Timestamp,
-        /// The pause before an attempt, after this error; else a sleep or a poll.
-        retry_of: Option<Arc<str>>,
-    },
-    /// An event.
-    Event {
-        /// Name.
-        name: Arc<str>,
-        /// Only with this key.
-        key: Option<Arc<str>>,
-        /// Accepted at or after.
-        since: Timestamp,
-        /// Later in the order of events than this.
-        after: u64,
-        /// Until when.
-        due: Option<Timestamp>,
-    },
-    /// The end of another run.
-    Child {
-        /// Which.
-        run: RunId,
-        /// Its workflow.
-        workflow: Arc<str>,
-        /// It ends when the one that waits for it does.
-        attached: bool,
-    },
-    /// A slot of what only so many may hold at a time.
-    Lock {
-        /// Of what, as the store names it.
-        name: Arc<str>,
-        /// The same on every replay.
-        ticket: Arc<str>,
-        /// So many at a time.
-        limit: u32,
-        /// Until when.
-        due: Option<Timestamp>,
-    },
-    /// The answer of a person.
-    Task {
-        /// The task, as it opened.
-        task: Box<Task>,
-    },
-    /// The answer to a start that may be refused or repeated.
-    Start {
-        /// What to start.
-        start: Box<ChildStart>,
-    },
-}
-
-impl What {
-    /// Whether it may change the outside.
-    pub fn is_mutating(&self) -> bool {
-        match self {
-            Self::Effect { request, .. } => request.kind() == effect::Kind::Mutating,
-            Self::Stand { .. } => true,
-            _ => false,
-        }
-    }
-}
-
-/// A call as the script made it.
-#[derive(Clone, Debug)]
-pub struct Called {
-    /// The function, as the script names it.
-    pub function: Arc<str>,
-    /// The file of the call.
-    pub file: Arc<str>,
-    /// Its line.
-    pub line: u32,
-    /// The place of its entry; none inside of `wait_until`, which records no calls.
-    pub position: Option<crate::journal::Position>,
-    /// From 1.
-    pub attempt: u32,
-    /// What it was given.
-    pub arguments: Vec<Dynamic>,
-}
-
-/// A request of a strand to the engine.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    /// To be named in the answer.
-    pub wait: WaitId,
-    /// Who waits.
-    pub strand: StrandId,
-    /// For what.
-    pub what: What,
-    /// Line of the call.
-    pub line: u32,
-    /// The step around it, if any.
-    pub step: Option<Rc<str>>,
-    /// Since when it waits.
-    pub since: Timestamp,
-}
-
-/// An event that a wait may take.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EventSeen {
-    /// Place in the order of events.
-    pub seq: u64,
-    /// Identity.
-    pub id: Arc<str>,
-    /// Correlation key.
-    pub key: Option<Arc<str>>,
-    /// What it says.
-    pub payload: Payload,
-    /// When it was accepted.
-    pub at: Timestamp,
-}
-
-/// What the engine answers.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// The outcome of an effect.
-    Effect(effect::Outcome),
-    /// What stands for an effect or a function gave: a value as the function returns it, or an error map.
-    Given(Result<Payload, Payload>),
-    /// The time has come.
-    Due,
-    /// An event; `None`: the wait's time is over.
-    Event(Option<EventSeen>),
-    /// How the child ended: its output, or an error map.
-    Child(Result<Payload, Payload>),
-    /// Whether it holds the slot; false: the wait's time is over.
-    Lock(bool),
-    /// What the person said: `#{ choice, data, by, at }`; `None`: the task's time is over.
-    Task(Option<Payload>),
-    /// The run that the key stands for; an error map where the start was refused.
-    Started(Result<RunId, Payload>),
-    /// The recorded outcome that it waited for is next.
-    Recorded,
-    /// All branches have ended.
-    Joined,
-}
-
-/// A run that a script starts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChildStart {
-    /// The new run.
-    pub run: RunId,
-    /// Its workflow.
-    pub workflow: Arc<str>,
-    /// Its input.
-    pub input: Payload,
-    /// A repeat of the key is answered with the first run.
-    pub key: Option<Arc<str>>,
-    /// How long the key counts; `None`: as long as the run is kept.
-    pub within: Option<std::time::Duration>,
-    /// Larger goes first; `None`: as the workflow declares.
-    pub priority: Option<i32>,
-    /// Not before.
-    pub at: Option<Timestamp>,
-    /// The starting run waits for it, and it ends with it.
-    pub attached: bool,
-}
-
-/// An act inside the engine that becomes durable together with the entries around it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// Starts a run.
-    Start(Box<ChildStart>),
-    /// Asks a run to end.
-    Cancel {
-        /// Which.
-        run: RunId,
-        /// Why: `#{ kind, message }`.
-        reason: Payload,
-    },
-    /// Emits an event.
-    Emit {
-        /// Identity; a repeat is dropped.
-        id: Arc<str>,
-        /// Name.
-        name: Arc<str>,
-        /// Correlation key.
-        key: Option<Arc<str>>,
-        /// What it says.
-        payload: Payload,
-    },
-    /// Gives a slot up, or its place in line.
-    Unlock {
-        /// As it was asked for.
-        ticket: Arc<str>,
-    },
-    /// Keeps the next free moment of a rate.
-    Rate {
-        /// Of what.
-        name: Arc<str>,
-        /// `#{ next, at, by }`.
-        value: Payload,
-    },
-    /// Opens a task.
-    OpenTask(Box<Task>),
-    /// Nobody waits for a task any more.
-    CloseTask {
-        /// Which.
-        task: TaskId,
-    },
-    /// How far the run has come: `#{ value, text }`.
-    Progress(Payload),
-    /// Sets or removes a durable value of the workflow.
-    SetState {
-        /// Which.
-        key: Arc<str>,
-        /// `None` removes.
-        value: Option<Payload>,
-    },
-}
-
-/// What became durable together.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Number of the first entry.
-    pub first: usize,
-    /// New entries.
-    pub entries: Vec<Entry>,
-    /// Acts that belong to them.
-    pub acts: Vec<Act>,
-}
-
-/// A moment of a rate that a run asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Reservation<'a> {
-    /// Of what.
-    pub name: &'a str,
-    /// Microseconds between two moments.
-    pub interval_us: u64,
-    /// Run and position.
-    pub ticket: &'a str,
-    /// The time of the turn.
-    pub now: Timestamp,
-}
-
-/// Takes the moment that was reserved, `None` where it has come, and the act that keeps it.
-pub type Reserved<'a> = dyn FnMut(Option<Timestamp>, Act) + 'a;
-
-/// What host functions ask of their surroundings, at once. The engine and the simulation implement it.
-pub trait World {
-    /// What redoing a half-done effect will need, to be recorded with its intent.
-    fn prepare(&self, request: &effect::Request) -> Result<Option<String>, effect::Failure>;
-    /// A plain setting of the config.
-    fn config(&self, name: &str) -> Option<Payload>;
-    /// A durable value of the workflow, with a number that changes when the value does.
-    fn state(&self, key: &str) -> Result<(Option<Payload>, u64), String>;
-    /// Sets a durable value, unless its number is no longer `expected`. `flush` hands this run's entries to the log,
-    /// while no other run can set a value.
-    fn set_state(&self, key: &str, expected: Option<u64>, value: Option<Payload>, flush: &mut dyn FnMut()) -> bool;
-    /// Takes the next free moment of a rate, over all runs; the same ticket gets the same one again, as long as no other has
-    /// come in between. `record` gets the moment (`None`: at once) and what is to be kept, while no other run can take one.
-    fn reserve(&self, wanted: &Reservation<'_>, record: &mut Reserved<'_>) -> Result<(), String>;
-    /// Takes new entries and acts, in order, for the log.
-    fn append(&self, batch: Batch);
-    /// Whether this workflow exists and takes this input; else an error map.
-    fn accepts(&self, workflow: &str, input: &Payload) -> Result<(), Payload>;
-    /// Whether a start of this workflow may be dropped because others of it run.
-    fn may_skip(&self, workflow: &str) -> bool;
-    /// Whether this run may start another one at that time (`None`: now), as deep as its chain is; else an error map.
-    fn may_start(&self, _at: Option<Timestamp>) -> Result<(), Payload> {
-        Ok(())
-    }
-    /// Whether this run may emit an event of this name; else an error map.
-    fn may_emit(&self, _name: &str) -> Result<(), Payload> {
-        Ok(())
-    }
-    /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
-    fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
-    /// A signed address that emits an event, until then where given; or why there is none.
-    fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String>;
-    /// The status of a run.
-    fn status(&self, run: RunId) -> Result<Option<&'static str>, String>;
-    /// A step begins, live: for those who watch.
-    fn begun(&self, name: &str, position: &crate::journal::Position, line: u32);
-    /// A new identity.
-    fn new_run(&self) -> RunId;
-    /// Nothing new is to be recorded: what follows the journal is not evaluated.
-    fn is_frozen(&self) -> bool {
-        false
-    }
-    /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
-    fn watches_calls(&self) -> bool {
-        false
-    }
-    /// Whether something stands in place of the body of steps with this name.
-    fn stands_for_step(&self, _: &str) -> bool {
-        false
-    }
-}
+pub use asks::{Answer, Ask, Called, ChildStart, EventSeen, What};
+pub use strand::{Mode, Strand, StrandId, WaitId};
+pub use world::{Act, Batch, Reservation, Reserved, World};
 
 /// What is fixed for a run.
 #[derive(Clone, Debug)]
@@ -388,103 +63,8 @@ pub struct Spawn {
     pub body: Box<dyn FnOnce() -> Outcome<Dynamic>>,
 }
 
-/// One line of execution.
-pub struct Strand {
-    /// Identity.
-    pub id: StrandId,
-    /// Where its next command stands.
-    pub scope: Cell<ScopeId>,
-    /// Where compensations are registered.
-    pub frame: Cell<FrameId>,
-    /// How its calls are treated.
-    pub mode: Cell<Mode>,
-    /// Something around it retries: calls do not retry by themselves.
-    pub retried: Cell<bool>,
-    /// Something around it must not be performed twice.
-    pub at_most_once: Cell<bool>,
-    /// The idempotency key that the script gave to the step around it, and the scope of that step's attempt.
-    pub key: RefCell<Option<(Rc<str>, ScopeId)>>,
-    /// The innermost step and its attempt.
-    pub step: RefCell<Option<Rc<str>>>,
-    /// Attempt of the innermost step or retry, from 1.
-    pub attempt: Cell<u32>,
-    /// The answer to what it waits for.
-    pub answer: RefCell<Option<Answer>>,
-    /// What it waits for.
-    pub wait: Cell<Option<WaitId>>,
-    /// Its command is one that waits, and has not waited yet.
-    pub must_wait: Cell<bool>,
-    /// Until when its timer runs, while it waits for one.
-    pub due: Cell<Option<Timestamp>>,
-    /// The scope in which it began.
-    home: ScopeId,
-    /// Operations since its last host call, when it was suspended last.
-    pub ticks: Cell<u64>,
-    /// For the limit of a `timeout`: where it met a strand that computed on when its time was over.
-    pub interrupted: RefCell<Option<Interruption>>,
-}
-
-impl Strand {
-    /// The strand of the run itself.
-    pub fn root() -> Rc<Self> {
-        Rc::new(Self {
-            id: StrandId(0),
-            scope: Cell::new(Scopes::ROOT),
-            frame: Cell::new(FrameId::ROOT),
-            mode: Cell::new(Mode::Recorded),
-            retried: Cell::new(false),
-            at_most_once: Cell::new(false),
-            key: RefCell::new(None),
-            step: RefCell::new(None),
-            attempt: Cell::new(1),
-            answer: RefCell::new(None),
-            wait: Cell::new(None),
-            must_wait: Cell::new(false),
-            due: Cell::new(None),
-            home: Scopes::ROOT,
-            ticks: Cell::new(0),
-            interrupted: RefCell::new(None),
-        })
-    }
-
-    /// A strand that begins where this one is, in a scope of its own.
-    pub fn child(&self, id: StrandId, scope: ScopeId) -> Rc<Self> {
-        Rc::new(Self {
-            id,
-            scope: Cell::new(scope),
-            frame: self.frame.clone(),
-            mode: self.mode.clone(),
-            retried: self.retried.clone(),
-            at_most_once: self.at_most_once.clone(),
-            key: RefCell::new(self.key.borrow().clone()),
-            step: RefCell::new(self.step.borrow().clone()),
-            attempt: self.attempt.clone(),
-            answer: RefCell::new(None),
-            wait: Cell::new(None),
-            must_wait: Cell::new(false),
-            due: Cell::new(None),
-            home: scope,
-            ticks: Cell::new(0),
-            interrupted: RefCell::new(None),
-        })
-    }
-
-    /// Does something in another scope.
-    pub fn within<R>(&self, scope: ScopeId, act: impl FnOnce() -> R) -> R {
-        let before = self.scope.replace(scope);
-        let result = act();
-        self.scope.set(before);
-        result
-    }
-
-    /// Does something in another mode.
-    pub fn in_mode<R>(&self, mode: Mode, act: impl FnOnce() -> R) -> R {
-        let before = self.mode.replace(mode);
-        let result = act();
-        self.mode.set(before);
-        result
-    }
-}
+/// Due before anything that a script can wait for.
+const AT_ONCE: Timestamp = Timestamp(0);
 
 /// One activation of a run.
 pub struct Session {
@@ -677,17 +257,22 @@ impl Session {
     /// Waits until all recorded outcomes are used up. That comes before anything that is due by then.
     pub fn reach_end(&self, strand: &Strand, line: u32) {
         while !self.replay.borrow().is_live() {
-            self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
+            self.pass_turn(strand, line);
         }
     }
 
     /// Waits until the replay has come to the present.
     pub fn reach_present(&self, strand: &Strand, line: u32) {
         if !self.present.get() {
-            let must_wait = strand.must_wait.get();
-            self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
-            strand.must_wait.set(must_wait);
+            self.pass_turn(strand, line);
         }
+    }
+
+    /// Lets all others go on until they wait. What it waits for itself is still to come.
+    fn pass_turn(&self, strand: &Strand, line: u32) {
+        let must_wait = strand.must_wait.get();
+        self.wait(strand, line, What::Until { due: AT_ONCE, retry_of: None });
+        strand.must_wait.set(must_wait);
     }
 
     /// A turn begins.

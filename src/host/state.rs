@@ -93,6 +93,8 @@ fn get(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     let key = key(call)?;
     let default = call.arg(1).cloned().unwrap_or_default();
+    // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
+    encode(call.function.name, &default)?;
     super::no_pure(call, &strand)?;
     if strand.mode.get() == Mode::Polling {
         return Ok(read(call, &session, &key)?.0.map_or(default, |payload| value::decode(&payload)));
@@ -157,9 +159,15 @@ fn write(
     loop {
         let (old, number) = read(call, session, key)?;
         let old = old.map_or(Dynamic::UNIT, |payload| value::decode(&payload));
-        let (new, result) = change(call, old)?;
-        let new = new.map(|value| encode(call.function.name, &value)).transpose()?;
-        let outcome = encode(call.function.name, &result)?;
+        let (new, outcome) = match changed(call, old, change) {
+            Err(Fail::Stopped) => return Err(Fail::Stopped),
+            // Recorded, since it depends on the value: a replay must not ask again.
+            Err(fail) => {
+                let error = session::encode_error(&fail.into_map());
+                return session.close(session.entry(command, position.clone()), Err(error));
+            }
+            Ok(changed) => changed,
+        };
         let mut answer = None;
         let act = Act::SetState { key: key.into(), value: new.clone() };
         let set = session.world.set_state(key, Some(number), new, &mut || {
@@ -171,6 +179,13 @@ fn write(
             return answer.expect("what is set was recorded");
         }
     }
+}
+
+/// The new value, and what the call returns.
+fn changed(call: &Call<'_>, old: Dynamic, change: Change<'_>) -> Result<(Option<Payload>, Payload), Fail> {
+    let (new, result) = change(call, old)?;
+    let new = new.map(|value| encode(call.function.name, &value)).transpose()?;
+    Ok((new, encode(call.function.name, &result)?))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the changes take the old value")]

@@ -99,7 +99,10 @@ fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         Some(opened) => opened,
         None => match open(&session, &command, position, &task) {
             Ok(entry) => entry,
-            Err((entry, error)) => return session.close(entry, Err(error)),
+            Err(refused) => {
+                let (entry, error) = *refused;
+                return session.close(entry, Err(error));
+            }
         },
     };
     let answer = wait(&session, &strand, &command, task);
@@ -107,13 +110,18 @@ fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 }
 
 /// Begins the wait, and opens the task in the same commit; or the error that there is nobody to ask.
-fn open(session: &Rc<Session>, command: &Command, position: Position, task: &Task) -> Result<Entry, (Entry, Payload)> {
+fn open(
+    session: &Rc<Session>,
+    command: &Command,
+    position: Position,
+    task: &Task,
+) -> Result<Entry, Box<(Entry, Payload)>> {
     let detail = json!({ "task": task.id, "to": task.to, "choices": task.choices });
     let last = task.moments.last().map(|moment| moment.at);
     let entry = Entry { detail: Some(Payload::from_json(&detail)), due: last, ..session.entry(command, position) };
     if let Err(problem) = session.world.known_people(&task.everybody()) {
         let fail = Fail::error("not_found", format!("`task::ask`: {problem}"));
-        return Err((entry, encode_error(&fail.into_map())));
+        return Err(Box::new((entry, encode_error(&fail.into_map()))));
     }
     session.replay.borrow_mut().append(entry.clone());
     session.acts.borrow_mut().push(Act::OpenTask(Box::new(task.clone())));

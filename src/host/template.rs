@@ -1,4 +1,4 @@
-//! `template::render`: texts with places to fill in (MiniJinja). Pure: no includes, no clock, no chance.
+//! `template::render`: texts with places to fill in (`minijinja`). Pure: no includes, no clock, no chance.
 
 use std::collections::BTreeMap;
 

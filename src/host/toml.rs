@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn toml_comes_and_goes() {
         let text = "toml::parse(\"a = 1\\nd = 2026-12-24T08:00:00Z\\n[b]\\nc = [1.5, 2]\\n[[e]]\\nf = 'x'\")";
-        let read = r##"#{"a": 1, "b": #{"c": [1.5, 2]}, "d": "2026-12-24T08:00:00Z", "e": [#{"f": "x"}]}"##;
+        let read = r#"#{"a": 1, "b": #{"c": [1.5, 2]}, "d": "2026-12-24T08:00:00Z", "e": [#{"f": "x"}]}"#;
         assert_eq!(shown(text), read);
         assert_eq!(shown(&format!("let v = {text}; toml::parse(toml::encode(v)) == v")), "true");
         assert_eq!(shown("toml::encode(#{ b: #{ x: 1 }, a: 2, no: () })"), "a = 2\n\n[b]\nx = 1\n");

@@ -170,7 +170,7 @@ mod tests {
         let parts = "[u.scheme, u.user, u.host, u.port, u.path, u.query.x, u.query.y, u.fragment]";
         assert_eq!(
             shown(&format!("{parsed}{parts}")),
-            r##"["https", "ann", "example.com", 443, "/a%20b", ["1", "2"], "ä", "end"]"##
+            r#"["https", "ann", "example.com", 443, "/a%20b", ["1", "2"], "ä", "end"]"#
         );
         let built = "url::build(#{ host: \"example.com\", port: 81, path: [\"a/b\", \"ü\"], query: #{ n: 1, l: [1, 2], no: () } })";
         assert_eq!(shown(built), "https://example.com:81/a%2Fb/%C3%BC?l=1&l=2&n=1");

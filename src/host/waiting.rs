@@ -160,8 +160,8 @@ pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Comman
         Issued::Recorded(_) => unreachable!("a command that waits is not answered at once"),
         Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
         Issued::Pending { position, opened } => {
-            session.reach_end(strand, command.line);
             strand.must_wait.set(true);
+            session.reach_end(strand, command.line);
             if opened.is_none() {
                 session.face();
             }
@@ -187,6 +187,8 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let due = options.due("timeout", now)?;
     let back = options.duration("since")?;
     let key: Option<Arc<str>> = key(call, options.get("key"))?;
+    // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
+    let when = options.closure("when")?;
     let command = Command {
         arguments: key.as_ref().map_or(0, |key| hash_text(key)),
         ..session::command(Kind::Event, name.clone(), call.line())
@@ -217,7 +219,7 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let since = back.map_or(first, |back| Timestamp(began.0 - back.as_millis() as i64).min(first));
     let subject = (Arc::clone(&name), key.clone());
     let mut waited = What::Event { name, key, since, after, due: entry.due };
-    let event = next_event(call, &session, &strand, options.closure("when")?.as_ref(), &mut waited)?;
+    let event = next_event(call, &session, &strand, when.as_ref(), &mut waited)?;
     match event {
         Some(event) => {
             session.mailbox.borrow_mut().take(event.seq, &subject.0, subject.1.as_ref());

@@ -92,6 +92,17 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let workflow: Arc<str> = call.text(0)?.into();
     let input = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
     let key = waiting::key(call, options.get("key"))?;
+    // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
+    let now = session.time_of_next(&strand);
+    let at = match options.due("at", now)? {
+        Some(at) => Some(at),
+        None => options.due("delay", now)?,
+    };
+    let priority = options
+        .int("priority")?
+        .map(|n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))
+        .transpose()?;
+    let within = options.duration("within")?;
     let arguments = hash_text(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
     let command = Command { arguments, ..session::command(Kind::Child, workflow.clone(), call.line()) };
     let known = session.replay.borrow().known_of_next(strand.scope.get()).map(is_asked);
@@ -107,17 +118,6 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
             Err(position) => (position, None),
         }
     };
-    // Of a start that was asked for before, as it was then.
-    let now = opened.as_ref().map_or(session.now.get(), |entry: &Entry| entry.started_at);
-    let at = match options.due("at", now)? {
-        Some(at) => Some(at),
-        None => options.due("delay", now)?,
-    };
-    let priority = options
-        .int("priority")?
-        .map(|n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))
-        .transpose()?;
-    let within = options.duration("within")?;
     let new = |run| ChildStart {
         run,
         workflow: workflow.clone(),

@@ -69,7 +69,7 @@ pub fn check(engine: &Engine, bundle: &Bundle, catalog: &Catalog, options: Optio
     for path in bundle.order().iter().filter(|path| !path.starts_with("std/")) {
         let (Some(file), Some(source)) = (files.get(path), bundle.sources.get(path)) else { continue };
         let mut found = Vec::new();
-        File { bundle, known: &known, catalog, options, file, source: &file.source }.check(&mut found);
+        File { bundle, known: &known, catalog, options, read: file, source: &file.source }.check(&mut found);
         found.iter_mut().for_each(|finding| file.restore(source, finding));
         findings.extend(file.faults.iter().cloned());
         findings.extend(found);
@@ -92,7 +92,7 @@ struct File<'a> {
     known: &'a Known<'a>,
     catalog: &'a Catalog,
     options: Options<'a>,
-    file: &'a Recovered,
+    read: &'a Recovered,
     /// The text of the tree.
     source: &'a Source,
 }
@@ -104,12 +104,12 @@ impl File<'_> {
         texts::check(self.source, findings);
         let is_main = self.source.path == self.bundle.main();
         let has_main = self.known.functions(&self.source.path).any(|function| function.name == "main");
-        let declares = !is_main || has_main || self.file.lost.contains("main");
+        let declares = !is_main || has_main || self.read.lost.contains("main");
         if declares {
             self.variables_of_a_declaration(findings);
         }
         let level = if declares { Level::Declaration } else { Level::Script };
-        let statements = self.file.ast.statements();
+        let statements = self.read.ast.statements();
         let mut walker = Walker::new(self.known, self.source, self.options, level);
         if !declares {
             walker.input("input");
@@ -140,7 +140,7 @@ impl File<'_> {
 
     /// Functions of the script that take the place of a host function.
     fn hidden_functions(&self, findings: &mut Vec<Diagnostic>) {
-        for def in self.file.ast.iter_fn_def() {
+        for def in self.read.ast.iter_fn_def() {
             let Some((min, max)) = self.catalog.range(&def.name) else { continue };
             if (min..=max).contains(&def.params.len()) {
                 let place = errors::place_of_function(self.source, &def.name, def.body.start_position());
@@ -162,7 +162,7 @@ impl File<'_> {
     }
 
     fn variables_of_a_declaration(&self, findings: &mut Vec<Diagnostic>) {
-        for stmt in self.file.ast.statements() {
+        for stmt in self.read.ast.statements() {
             let Stmt::Var(parts, flags, pos) = stmt else { continue };
             if !flags.intersects(ASTFlags::CONSTANT | ASTFlags::EXPORTED) {
                 let title = format!("variable `{}` at top level is visible in no function", parts.0.name);

@@ -118,17 +118,8 @@ impl Round<'_> {
         } else {
             statement(&tokens, at).filter(|_| !unmatched && !is_trace)
         };
-        let span = match span {
-            Some(span) => {
-                self.taken = Some(span);
-                span
-            }
-            None => {
-                self.taken = None;
-                piece(&text, &tokens, at)
-            }
-        };
-        self.blank(span)
+        self.taken = span;
+        self.blank(span.unwrap_or_else(|| piece(&text, &tokens, at)))
     }
 
     /// The fault where it is in the file, and told once.
@@ -199,7 +190,7 @@ fn restore(shifts: &[Shift], original: &Source, finding: &mut Diagnostic) {
     let end = back(place.column + place.width);
     place.width = end.saturating_sub(column).max(1);
     place.column = column;
-    place.source = original.line(place.line).unwrap_or_default().to_owned();
+    original.line(place.line).unwrap_or_default().clone_into(&mut place.source);
     for edit in finding.fix.iter_mut().flat_map(|fix| &mut fix.edits) {
         let back = |line: usize, column: usize| {
             shifts.iter().rev().filter(|shift| shift.line == line).fold(column, original_column)
@@ -254,9 +245,8 @@ fn first_of(tokens: &[Token], at: usize) -> usize {
         match text {
             "}" if depth == 0 && ends_statement(tokens, index) => return index + 1,
             ")" | "]" | "}" => depth += 1,
-            "{" if depth == 0 => return index + 1,
+            "{" | ";" if depth == 0 => return index + 1,
             "(" | "[" | "#{" | "?[" | "{" => depth = i32::max(depth - 1, 0),
-            ";" if depth == 0 => return index + 1,
             _ => {}
         }
     }

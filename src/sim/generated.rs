@@ -117,10 +117,7 @@ fn holds(bench: &Bench, seed: u64) -> Result<(), String> {
     let failed = |problem| format!("seed {seed}: {problem}\nof\n{}", script.text);
     let mut sim = bench.sim(&script).map_err(failed)?;
     let whole = sim.run(Written::default());
-    let started = std::time::Instant::now();
-    let r = checked(&mut sim, &script, &whole, &mut Chance::new(seed)).map_err(failed);
-    if std::env::var("SLOW").is_ok() { use std::io::Write; writeln!(std::fs::OpenOptions::new().append(true).create(true).open("/tmp/slow.txt").unwrap(), "{seed} {} {}", whole.written.entries.len(), started.elapsed().as_millis()).unwrap(); }
-    r
+    checked(&mut sim, &script, &whole, &mut Chance::new(seed)).map_err(failed)
 }
 
 fn checked(sim: &mut Sim, script: &Script, whole: &Report, chance: &mut Chance) -> Result<(), String> {
@@ -164,7 +161,11 @@ fn replays(sim: &Sim, report: &Report) -> Result<(), String> {
         return Err(format!("replayed: {:?}\n{}", again.finish, listed(&report.written.entries)));
     };
     same("replayed", &again.written.entries, &report.written.entries)?;
-    if again.asked != 0 || found.output != expected.output || found.status != expected.status || found.error != expected.error {
+    if again.asked != 0
+        || found.output != expected.output
+        || found.status != expected.status
+        || found.error != expected.error
+    {
         return Err(format!("replayed: asked {}, {found:?} is not {expected:?}", again.asked));
     }
     Ok(())
@@ -182,7 +183,8 @@ fn generated_scripts_are_deterministic() {
     let failures: Vec<String> = std::thread::scope(|scope| {
         let work = || {
             let bench = Bench::new();
-            let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < first + count));
+            let seeds =
+                std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < first + count));
             seeds.filter_map(|seed| holds(&bench, seed).err()).take(20).collect::<Vec<_>>()
         };
         let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();

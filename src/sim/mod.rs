@@ -400,4 +400,6 @@ pub fn comparable(entries: &[Entry]) -> Vec<Entry> {
 #[cfg(test)]
 mod generated;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -150,10 +150,10 @@ fn hours(text: &str) -> Result<(i64, i64), String> {
 fn days(text: &str) -> Result<[bool; 7], String> {
     let day = |name: &str| {
         let lower = name.trim().to_lowercase();
-        let fits = |known: &&str| lower == **known || lower.len() > 3 && full(known) == lower;
+        let fits = |known: &str| lower == known || lower.len() > 3 && full(known) == lower;
         NAMES
             .iter()
-            .position(|known| fits(&known))
+            .position(|known| fits(known))
             .ok_or_else(|| format!("`{name}` is no day; hint: write `mon`, or `mon-fri`"))
     };
     let mut found = [false; 7];

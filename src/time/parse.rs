@@ -74,7 +74,13 @@ pub fn zone(name: &str) -> Result<TimeZone, Error> {
 /// How many zones a hint lists at most: they fit on one line.
 const LISTED: usize = 3;
 
+/// No zone has a longer name; comparing longer ones with all zones would take seconds.
+const LONGEST_NAME: usize = 64;
+
 fn zone_hint(name: &str) -> String {
+    if name.len() > LONGEST_NAME {
+        return "use an IANA name such as `Europe/Berlin`, `America/New_York` or `UTC`".to_owned();
+    }
     let wanted = name.to_lowercase().replace(' ', "_");
     let city = wanted.rsplit('/').next().unwrap_or_default();
     let mut near: Vec<(usize, String)> = jiff::tz::db()

@@ -12,7 +12,7 @@ use crate::pattern::Pattern;
 /// One workflow starts another.
 struct Arrow {
     to: usize,
-    /// `event `x``, or how its run ends.
+    /// The event in words, or how its run ends.
     how: String,
     place: Place,
 }

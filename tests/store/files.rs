@@ -127,10 +127,9 @@ fn a_newer_store_is_refused_untouched() {
 
 #[test]
 fn a_file_of_the_first_version_gets_slots() {
-    let folder = closed();
-    let back = "DROP TABLE slot; DROP INDEX run_ready; DROP VIEW tasks; DROP TABLE task; PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE);
-        CREATE INDEX run_ready ON run(id) WHERE ready OR status < 2 OR cancel IS NOT NULL;";
-    shell(folder.path(), back);
+    let folder = tempfile::tempdir().unwrap();
+    let first = include_str!("../../src/store/sqlite/v1.sql");
+    shell(folder.path(), &format!("{first} PRAGMA user_version = 1; PRAGMA application_id = 0x506e7461;"));
     let store = open(folder.path()).expect("is brought up to date");
     assert_eq!(apply(&store, start(running(70))), panta::store::Applied::Started);
     assert_eq!(apply(&store, acquire(70, "till", "0", 1)), panta::store::Applied::Acquired(true));

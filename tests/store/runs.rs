@@ -185,7 +185,10 @@ fn the_end_wakes_the_parent(store: &dyn Store) {
 }
 
 fn the_end_wakes_all_that_wait_for_it(store: &dyn Store) {
-    given(store, [start(running(1)), start(running(2)), start(running(3)), start(Run { parent: Some(id(1)), ..running(4) })]);
+    given(
+        store,
+        [start(running(1)), start(running(2)), start(running(3)), start(Run { parent: Some(id(1)), ..running(4) })],
+    );
     given(store, [park_for(1, 4), park_for(2, 4), park_for(3, 4), park(3, &[])]);
     assert_eq!(apply(store, end(4, 1, Status::Diverged, at(5))), Applied::Ended { parent: None, woken: vec![] });
     given(store, [cancel(4, "no"), claim(&[4], "b", at(6))]);

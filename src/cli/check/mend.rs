@@ -58,8 +58,8 @@ fn mend_file(scripts: &mut Scripts, file: &str, checked: Checked, done: &mut Vec
         .cloned()
         .collect();
     let fixes: Vec<&Fix> = found.iter().filter_map(|finding| finding.fix.as_deref()).collect();
-    let (fixed, applied) = apply(&text, &fixes);
-    let checked = match attempt(scripts, file, fixed, checked) {
+    let (mended, applied) = apply(&text, &fixes);
+    let checked = match attempt(scripts, file, mended, checked) {
         Ok(better) => {
             done.extend(found.into_iter().zip(applied).filter(|(_, applied)| *applied).map(|(finding, _)| finding));
             return better;
@@ -68,8 +68,8 @@ fn mend_file(scripts: &mut Scripts, file: &str, checked: Checked, done: &mut Vec
     };
     let mut current = checked;
     for finding in found {
-        let Some(fixed) = finding.fix.as_ref().and_then(|fix| fix.apply(&text)) else { continue };
-        match attempt(scripts, file, fixed, current) {
+        let Some(mended) = finding.fix.as_ref().and_then(|fix| fix.apply(&text)) else { continue };
+        match attempt(scripts, file, mended, current) {
             // Places of the others have moved: they come in the next round.
             Ok(better) => {
                 done.push(finding);

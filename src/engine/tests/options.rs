@@ -248,14 +248,14 @@ fn redeployed(before: &str, after: &str) -> (Bench, crate::id::RunId) {
     (bench, run)
 }
 
-fn emit(bench: &Bench, name: &str, payload: Value) {
+fn emit(bench: &Bench, name: &str, payload: &Value) {
     let handle = bench.engine.handle();
     let event = crate::store::Event {
         seq: 0,
         id: uuid::Uuid::now_v7().to_string().into(),
         name: name.into(),
         key: None,
-        payload: crate::payload::Payload::from_json(&payload),
+        payload: crate::payload::Payload::from_json(payload),
         run: None,
         at: handle.clock().now(),
     };
@@ -276,7 +276,7 @@ fn an_open_run_moves_to_a_version_that_fits_its_journal() {
     let handle = bench.engine.handle();
     let version = handle.workflow("w").expect("is there").version().clone();
     until(&bench, || handle.run(run).expect("is there").version == version);
-    emit(&bench, "go", json!(null));
+    emit(&bench, "go", &json!(null));
     assert_eq!(finished(&bench, run).output.expect("an output").to_json(), json!(2));
 }
 
@@ -284,7 +284,7 @@ fn an_open_run_moves_to_a_version_that_fits_its_journal() {
 fn an_open_run_stays_where_the_new_version_does_not_fit() {
     let (bench, run) = redeployed(BEFORE, &BEFORE.replace("step(\"a\"", "step(\"b\""));
     let before = bench.engine.handle().run(run).expect("is there").version;
-    emit(&bench, "go", json!(null));
+    emit(&bench, "go", &json!(null));
     let ended = finished(&bench, run);
     assert_eq!((ended.status, ended.version), (Status::Completed, before));
 }
@@ -295,7 +295,7 @@ fn a_pinned_run_stays() {
         &BEFORE.replace("when_compatible", "pinned"),
         &BEFORE.replace("; a }", "; a + 1 }").replace("when_compatible", "pinned"),
     );
-    emit(&bench, "go", json!(null));
+    emit(&bench, "go", &json!(null));
     assert_eq!(finished(&bench, run).output.expect("an output").to_json(), json!(1));
 }
 
@@ -318,7 +318,7 @@ fn a_chain_has_one_mailbox_and_one_end() {
             .expect("reads")
     };
     until(&bench, || !all().is_empty());
-    (1..=4).for_each(|n| emit(&bench, "tick", json!({ "n": n })));
+    (1..=4).for_each(|n| emit(&bench, "tick", &json!({ "n": n })));
     assert_eq!(finished(&bench, run).output.expect("an output").to_json(), json!([1, 2, 3, 4]));
     let chain = all();
     let first = chain.last().expect("the first").id;

@@ -246,7 +246,7 @@ fn reminders_and_escalations_come_in_their_time() {
 
 #[test]
 fn while_the_process_lives_its_own_timers_do_it() {
-    for evict_after in [Duration::from_millis(5), Duration::from_secs(60)] {
+    for evict_after in [Duration::from_millis(5), Duration::from_mins(1)] {
         let script = r#"task::ask(#{ title: "Pay?", to: "ann", due: "60ms", remind: "20ms", escalate: [#{ after: "80ms", to: "cfo" }] })"#;
         let desk = Desk::with(script, evict_after);
         assert_eq!(desk.output(desk.begin()), json!(null));
@@ -263,7 +263,7 @@ fn a_task_that_nobody_waits_for_any_more_is_cancelled() {
         format!("attempt(|| timeout(\"30ms\", || {ask}))"),
         format!("attempt(|| parallel([|| {ask}, || {{ sleep(\"30ms\"); throw \"no\" }}]))"),
     ] {
-        for evict_after in [Duration::from_millis(5), Duration::from_secs(60)] {
+        for evict_after in [Duration::from_millis(5), Duration::from_mins(1)] {
             // The run goes on: it is not its end that closes the task.
             let desk = Desk::with(&format!("{script}; wait_for(\"more\")"), evict_after);
             let run = desk.begin();
@@ -275,7 +275,7 @@ fn a_task_that_nobody_waits_for_any_more_is_cancelled() {
 
 #[test]
 fn a_cancelled_run_takes_its_task_with_it() {
-    for evict_after in [Duration::from_millis(5), Duration::from_secs(60)] {
+    for evict_after in [Duration::from_millis(5), Duration::from_mins(1)] {
         let desk = Desk::with(PAY, evict_after);
         let run = desk.begin();
         let task = desk.open();
@@ -331,7 +331,6 @@ fn bad_arguments_are_errors_of_the_call() {
     for (map, part) in [
         ("#{}", "needs the option `title`"),
         ("#{ title: \"\" }", "needs the option `title`"),
-        ("#{ title: \"a\", tu: \"x\" }", "did you mean `to`?"),
         ("#{ title: \"a\", to: 3 }", "option `to` takes texts"),
         ("#{ title: \"a\", to: [\"\"] }", "option `to` takes texts"),
         ("#{ title: \"a\", choices: \"x\" }", "`choices` is a list"),
@@ -387,7 +386,7 @@ fn the_newest_progress_is_shown_and_never_an_entry() {
 
 #[test]
 fn progress_is_from_0_to_1() {
-    for bad in ["40", "-0.1", "\"half\"", "1.01"] {
+    for bad in ["40", "-0.1", "\"ha\" + \"lf\"", "1.01"] {
         let message = error(&format!("progress({bad})"))["message"].as_str().unwrap_or_default().to_owned();
         assert!(message.contains("a number from 0 to 1"), "{message}");
     }

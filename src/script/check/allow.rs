@@ -115,9 +115,9 @@ fn within(tokens: &[Token], allow: usize, missing: &Missing, entry: &str) -> Opt
     if tokens[list].text != "[" {
         return None;
     }
-    let last = &tokens[closing(tokens, list)? - 1];
-    let (line, column) = last.end();
-    let text = match last.text {
+    let end = &tokens[closing(tokens, list)? - 1];
+    let (line, column) = end.end();
+    let text = match end.text {
         "[" => entry.to_owned(),
         "," => format!(" {entry}"),
         _ => format!(", {entry}"),

@@ -514,7 +514,7 @@ impl<'a> Builder<'a> {
         // Captured variables come first among the parameters of a closure, under their own names.
         let own = own.into_iter().filter(|(name, value)| {
             let captured = self.variables.iter().any(|(known, _)| known == name) || file.constant(name).is_some();
-            !matches!(value, Value::Unknown) || !(function.is_closure() && captured)
+            !(matches!(value, Value::Unknown) && function.is_closure() && captured)
         });
         self.variables.extend(own.collect::<Vec<_>>());
         self.stack.push(key);

@@ -51,7 +51,7 @@ impl<'a> Builder<'a> {
         let blocks: Out = inner.flat_map(|(arg, _)| self.closure_body(arg)).collect();
         let mut node = self.node(kind, &what, &self.subject(name, args), pos);
         node.detail = self.details(name, args);
-        node.entry = self.entry(name, args);
+        node.entry = entry(name, args);
         // It ends this run.
         let leaves = name == "workflow::continue_as";
         out.push(Block { leaves, ..Block::inside(node, blocks) });
@@ -94,7 +94,7 @@ impl<'a> Builder<'a> {
         } else {
             node.detail = self.details(name, given);
         }
-        node.entry = self.entry(name, args);
+        node.entry = entry(name, args);
         let blocks = self.closure_body(body);
         let mut block = Block::inside(node, blocks);
         block.undo = self.undo(given);
@@ -229,8 +229,7 @@ impl<'a> Builder<'a> {
     fn details(&self, name: &str, args: &'a [Expr]) -> String {
         // The payload of an event or of a child is no option.
         let from = match name {
-            "event::emit" | "workflow::run" | "workflow::start" => 2,
-            "http::post" | "http::put" | "http::patch" => 2,
+            "event::emit" | "workflow::run" | "workflow::start" | "http::post" | "http::put" | "http::patch" => 2,
             _ => 0,
         };
         let mut parts = Vec::new();
@@ -254,17 +253,6 @@ impl<'a> Builder<'a> {
         parts.extend(self.option(policy, "delay").map(|delay| format!("after {}", self.shown(delay))));
         parts.extend(self.option(policy, "within").map(|within| format!("within {}", self.shown(within))));
         parts.join(", ")
-    }
-
-    /// What the journal calls it.
-    fn entry(&self, name: &str, args: &'a [Expr]) -> String {
-        match (name, args.first()) {
-            ("step" | "wait_for" | "workflow::run" | "workflow::start", Some(Expr::StringConstant(text, _))) => {
-                text.to_string()
-            }
-            ("step" | "wait_for" | "workflow::run" | "workflow::start", _) => String::new(),
-            _ => name.to_owned(),
-        }
     }
 
     /// The value of a key of a map, literal or in a variable.
@@ -326,5 +314,16 @@ impl<'a> Builder<'a> {
         }
         let Some(path) = path(expr) else { return "{…}".to_owned() };
         self.literal(&path).unwrap_or_else(|| format!("{{{path}}}"))
+    }
+}
+
+/// What the journal calls it.
+fn entry(name: &str, args: &[Expr]) -> String {
+    match (name, args.first()) {
+        ("step" | "wait_for" | "workflow::run" | "workflow::start", Some(Expr::StringConstant(text, _))) => {
+            text.to_string()
+        }
+        ("step" | "wait_for" | "workflow::run" | "workflow::start", _) => String::new(),
+        _ => name.to_owned(),
     }
 }

@@ -59,8 +59,8 @@ pub fn mark(graph: &mut Graph, happened: &[Happened]) {
     let mut nodes = Vec::new();
     collect(&mut graph.body, &mut nodes);
     for command in happened {
-        let fits = |node: &&mut &mut Node| node.line == command.line && fits(node.kind, &command.kind);
-        let mut fitting: Vec<_> = nodes.iter_mut().filter(fits).collect();
+        let mut fitting: Vec<_> =
+            nodes.iter_mut().filter(|node| node.line == command.line && fits(node.kind, &command.kind)).collect();
         let exact = fitting.iter().position(|node| node.entry == command.name);
         let open = fitting.iter().position(|node| node.entry.is_empty());
         if let Some(index) = exact.or(open) {

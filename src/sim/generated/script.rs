@@ -50,17 +50,8 @@ enum Type {
     Unit,
 }
 
-const TYPES: [Type; 9] = [
-    Type::Int,
-    Type::Float,
-    Type::Decimal,
-    Type::Text,
-    Type::Char,
-    Type::Blob,
-    Type::List,
-    Type::Map,
-    Type::Unit,
-];
+const TYPES: [Type; 9] =
+    [Type::Int, Type::Float, Type::Decimal, Type::Text, Type::Char, Type::Blob, Type::List, Type::Map, Type::Unit];
 const SHORT: [&str; 7] = ["1ms", "3ms", "7ms", "20ms", "50ms", "1s", "2s"];
 const LONG: [&str; 5] = ["90ms", "1s", "1m", "1h", "2d"];
 const TIMES: [&str; 4] =
@@ -133,7 +124,8 @@ impl Writer {
             self.variables = vec![("n".to_owned(), Type::Int)];
             let body = self.statements(2);
             let value = self.any();
-            let again = if self.chance.percent(60) { format!("if n > 0 {{ f{number}(n - 1); }}\n") } else { String::new() };
+            let again =
+                if self.chance.percent(60) { format!("if n > 0 {{ f{number}(n - 1); }}\n") } else { String::new() };
             let _ = writeln!(text, "fn f{number}(n) {{\n{body}{again}{value}\n}}");
             self.functions += 1;
         }
@@ -228,7 +220,9 @@ impl Writer {
         match kind {
             Type::Int => self.int(),
             Type::Float => self.chance.pick(&["0.5", "1e300", "-2.25", "random()", "(7.0 / 3.0)"]).to_owned(),
-            Type::Decimal => self.chance.pick(&["decimal(\"10.20\")", "(decimal(\"0.1\") + decimal(\"0.2\"))"]).to_owned(),
+            Type::Decimal => {
+                self.chance.pick(&["decimal(\"10.20\")", "(decimal(\"0.1\") + decimal(\"0.2\"))"]).to_owned()
+            }
             Type::Text => self.text(),
             Type::Char => self.chance.pick(&["'x'", "'ä'", "'\\n'"]).to_owned(),
             Type::Blob => self.chance.pick(&["blob(3, 7)", "\"bytes\".to_blob()"]).to_owned(),

@@ -104,7 +104,7 @@ pub(super) fn unknown() -> Response {
 impl Page {
     /// Asks once more, with what was sent and what is wrong with it.
     pub(super) fn again(mut self, sent: &Map<String, Value>, faults: &[Fault]) -> Self {
-        self.sent = sent.clone();
+        self.sent.clone_from(sent);
         self.faults = faults.to_vec();
         self
     }
@@ -211,9 +211,9 @@ impl Page {
         let inside =
             |path: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         let faults = self.faults.iter().filter(|fault| inside(&fault.path));
-        faults
-            .map(|fault| format!("<p class=\"fault\">{} {}</p>\n", escaped(&fault.path), escaped(&fault.message)))
-            .collect()
+        let line =
+            |fault: &Fault| format!("<p class=\"fault\">{} {}</p>\n", escaped(&fault.path), escaped(&fault.message));
+        faults.map(line).collect::<Vec<_>>().concat()
     }
 
     fn value(&self, name: &str) -> &str {

@@ -81,7 +81,7 @@ fn shipped() -> Vec<(String, String)> {
     let mut scripts = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".rhai") && !name.ends_with(".test.rhai") {
+        if name.strip_suffix(".rhai").is_some_and(|name| name.strip_suffix(".test").is_none()) {
             scripts.push((name, std::fs::read_to_string(entry.path()).expect("a script")));
         }
     }

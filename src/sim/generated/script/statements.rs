@@ -88,7 +88,9 @@ impl Writer {
             1 => format!("state::get(\"{key}\", {})", self.any()),
             2 => format!("state::set(\"{key}\", {})", self.any()),
             3 => format!("state::add(\"sum\", {})", self.chance.below(9)),
-            4 => format!("state::update(\"{key}s\", |v| if v == () {{ [1] }} else {{ v + [{}] }})", self.chance.below(9)),
+            4 => {
+                format!("state::update(\"{key}s\", |v| if v == () {{ [1] }} else {{ v + [{}] }})", self.chance.below(9))
+            }
             _ => format!("state::remove(\"{key}\")"),
         };
         self.keep(&call)
@@ -123,7 +125,9 @@ impl Writer {
             _ => {
                 let name = self.name("r");
                 let then = self.chance.pick(&["cancel", "status"]);
-                return format!("let {name} = workflow::start(\"other\", #{{ n: {input} }});\nworkflow::{then}({name});\n");
+                return format!(
+                    "let {name} = workflow::start(\"other\", #{{ n: {input} }});\nworkflow::{then}({name});\n"
+                );
             }
         };
         self.keep(&call)
@@ -132,10 +136,12 @@ impl Writer {
     fn poll(&mut self) -> String {
         let every = self.chance.pick(&SHORT);
         let call = match self.chance.below(3) {
-            0 | 1 => format!("wait_until(#{{ every: \"{every}\" }}, || {})", self.chance.pick(&["true", "7", "\"there\""])),
+            0 | 1 => {
+                format!("wait_until(#{{ every: \"{every}\" }}, || {})", self.chance.pick(&["true", "7", "\"there\""]))
+            }
             _ => {
                 self.polls = true;
-                format!("wait_until(#{{ every: \"{every}\", timeout: \"3s\" }}, || now() > \"2023-11-14T22:13:21\")")
+                format!("wait_until(#{{ every: \"300ms\", timeout: \"3s\" }}, || now() > \"2023-11-14T22:13:21\")")
             }
         };
         self.keep(&call)
@@ -174,7 +180,12 @@ impl Writer {
             }
             1 => {
                 let value = self.atom();
-                format!("switch {value} % 3 {{ 0 => {}, 1 => {}, _ => {} }}\n", self.block(), self.block(), self.block())
+                format!(
+                    "switch {value} % 3 {{ 0 => {}, 1 => {}, _ => {} }}\n",
+                    self.block(),
+                    self.block(),
+                    self.block()
+                )
             }
             2 => {
                 let head = format!("for {} in 0..{}", self.name("i"), 1 + self.chance.below(3));
@@ -239,7 +250,9 @@ impl Writer {
                 let policy = self.policy();
                 let body = self.inside(|writer| writer.statements(2));
                 let fails = 1 + self.chance.below(3);
-                format!("attempt(|| retry({policy}, || {{\nif attempt_number() < {fails} {{ throw \"again\"; }}\n{body}}})).ok")
+                format!(
+                    "attempt(|| retry({policy}, || {{\nif attempt_number() < {fails} {{ throw \"again\"; }}\n{body}}})).ok"
+                )
             }
             5 => {
                 let body = self.inside(|writer| writer.statements(2));
@@ -266,7 +279,13 @@ impl Writer {
 
     fn policy(&mut self) -> String {
         let pause = self.chance.pick(&SHORT);
-        self.chance.pick(&["2", "3", "#{ attempts: 3, delay: \"PAUSE\" }", "#{ attempts: 2, delay: \"PAUSE\", jitter: false }"])
+        self.chance
+            .pick(&[
+                "2",
+                "3",
+                "#{ attempts: 3, delay: \"PAUSE\" }",
+                "#{ attempts: 2, delay: \"PAUSE\", jitter: false }",
+            ])
             .replace("PAUSE", pause)
     }
 

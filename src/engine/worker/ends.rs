@@ -1,0 +1,97 @@
+//! How runs leave the worker: by their end, or held for a person to look at.
+
+use std::sync::Arc;
+
+use super::Worker;
+use crate::engine::after::Ending;
+use crate::engine::log::Item;
+use crate::engine::shared::held;
+use crate::id::RunId;
+use crate::journal::Entry;
+use crate::payload::Payload;
+use crate::store::{Change, End, Rollback, Run, Status};
+
+impl Worker {
+    /// A run that cannot be evaluated at all: its sources or journal cannot be read.
+    pub(super) fn refuse(&self, row: &Run, problem: &str) {
+        let error = serde_json::json!({ "kind": "script", "message": problem, "retryable": false });
+        self.conclude(row, Status::Failed, Payload::from_json(&error));
+    }
+
+    /// Ends a run that is not evaluated.
+    pub(super) fn conclude(&self, row: &Run, status: Status, error: Payload) {
+        let end = self.stopped(status, error);
+        // What its own version lays down is not known; what the workflow does now is nearest to it.
+        let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
+        let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms };
+        ending.write(row.epoch, Vec::new(), end);
+        held(&self.shared.routes).remove(&row.id);
+    }
+
+    pub(super) fn stopped(&self, status: Status, error: Payload) -> End {
+        let (rollback, at) = (Rollback::None, self.shared.now());
+        End { status, output: None, error: Some(error), rollback, at, continued_as: None, expires_at: None }
+    }
+
+    pub(super) fn end(&mut self, run: RunId, end: End) {
+        let Some(mut motion) = self.motions.remove(&run) else { return };
+        let waits: Vec<_> = motion.waits.keys().copied().collect();
+        for wait in waits {
+            Self::abort(&self.shared, &mut motion, wait);
+        }
+        self.unsubscribe(run, &motion);
+        let depth = motion.world.deeper(end.at);
+        // Where the run goes on as another, the chain has not ended.
+        let (starts, refused) = match end.continued_as {
+            Some(_) => (Vec::new(), None),
+            None => crate::engine::causes::starts_after(&self.shared, run, &motion.world.workflow, &end, depth),
+        };
+        let session = motion.activation.session();
+        if let Some(problem) = refused {
+            session.replay.borrow_mut().append(Entry::line("error", &problem, end.at));
+        }
+        let acts = session.take_acts();
+        let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
+        let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
+        changes.extend(starts);
+        let ending = Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms };
+        if let Some(next) = session.continuing.take().filter(|next| end.continued_as == Some(next.run)) {
+            match ending.continuation(&next, session.mailbox.borrow().clone()) {
+                Ok(start) => changes.push(start),
+                // The store cannot be read. Nothing of the end is written: it is made again after the restart.
+                Err(problem) => {
+                    tracing::error!("run {run} cannot go on as another: {problem}");
+                    return;
+                }
+            }
+        }
+        // From here on a wake-up claims the run; the claim stands behind the end in the log.
+        ending.write(motion.world.epoch, changes, end);
+        held(&self.shared.routes).remove(&run);
+        self.hands.remove_temp(run, motion.world.performer.clone());
+    }
+
+    pub(super) fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
+        let message = format!("{divergence}; hint: `panta show {run}` shows the journal");
+        let position = divergence.position.to_string();
+        let error =
+            serde_json::json!({ "kind": "script", "message": message, "position": position, "retryable": false });
+        self.hold(run, Status::Diverged, &error);
+    }
+
+    pub(super) fn quarantine(&mut self, run: RunId) {
+        let message = "internal error while the run was driven; hint: this is a bug of `panta`, please report it with the daemon's log";
+        let error = serde_json::json!({ "kind": "script", "message": message, "retryable": false });
+        self.hold(run, Status::Quarantined, &error);
+    }
+
+    /// Takes a run out of motion, for a person to look at.
+    pub(super) fn hold(&mut self, run: RunId, status: Status, error: &serde_json::Value) {
+        let Some(motion) = self.motions.remove(&run) else { return };
+        self.unsubscribe(run, &motion);
+        let end = self.stopped(status, Payload::from_json(error));
+        let change = Change::Finish { run, epoch: motion.world.epoch, end };
+        self.shared.log.send(Item { changes: vec![change], done: None });
+        held(&self.shared.routes).remove(&run);
+    }
+}
