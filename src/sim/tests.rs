@@ -104,9 +104,9 @@ fn holds(script: &str) -> Report {
     sim.evict_always = true;
     let evicted = sim.run(Written::default());
     // When a poll happens depends on when the run was taken up.
-    let shown = |report: &Report| match script.contains("wait_until(") {
-        true => comparable(&report.written.entries),
-        false => report.written.entries.clone(),
+    let polls = script.contains("wait_until(");
+    let shown = |report: &Report| {
+        if polls { comparable(&report.written.entries) } else { report.written.entries.clone() }
     };
     assert_eq!(shown(&evicted), shown(&whole), "the same when it leaves memory at each wait");
     whole
