@@ -27,7 +27,7 @@ use super::terms::Terms;
 use super::world::RunWorld;
 use crate::effect::Performer;
 use crate::host::mailbox::Mailbox;
-use crate::host::session::{Answer, Ask, Facts, Session, WaitId};
+use crate::host::session::{Answer, Facts, Session, WaitId};
 use crate::id::RunId;
 use crate::journal::{Entry, decode_segment};
 use crate::payload::Payload;

@@ -67,7 +67,7 @@ impl Performance<'_> {
                 self.pause(due, &before);
             } else {
                 again = true;
-                self.session.face();
+                self.session.reach_present(self.strand, self.call.line());
                 undo = before.detail.and_then(|d| d.to_json().as_str().map(str::to_owned));
                 if self.strand.at_most_once.get() {
                     return self.session.close(entry, Err(encode_error(&interrupted(self.call))));

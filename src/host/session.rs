@@ -63,6 +63,9 @@ pub struct Spawn {
     pub body: Box<dyn FnOnce() -> Outcome<Dynamic>>,
 }
 
+/// Due before anything that a script can wait for.
+const AT_ONCE: Timestamp = Timestamp(0);
+
 /// One activation of a run.
 pub struct Session {
     /// What is fixed.
@@ -254,17 +257,22 @@ impl Session {
     /// Waits until all recorded outcomes are used up. That comes before anything that is due by then.
     pub fn reach_end(&self, strand: &Strand, line: u32) {
         while !self.replay.borrow().is_live() {
-            self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
+            self.pass_turn(strand, line);
         }
     }
 
     /// Waits until the replay has come to the present.
     pub fn reach_present(&self, strand: &Strand, line: u32) {
         if !self.present.get() {
-            let must_wait = strand.must_wait.get();
-            self.wait(strand, line, What::Until { due: self.facts.accepted_at, retry_of: None });
-            strand.must_wait.set(must_wait);
+            self.pass_turn(strand, line);
         }
+    }
+
+    /// Lets all others go on until they wait. What it waits for itself is still to come.
+    fn pass_turn(&self, strand: &Strand, line: u32) {
+        let must_wait = strand.must_wait.get();
+        self.wait(strand, line, What::Until { due: AT_ONCE, retry_of: None });
+        strand.must_wait.set(must_wait);
     }
 
     /// A turn begins.

@@ -160,8 +160,8 @@ pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Comman
         Issued::Recorded(_) => unreachable!("a command that waits is not answered at once"),
         Issued::Later(index) => Begun::Closed(session.recorded(strand, index)),
         Issued::Pending { position, opened } => {
-            session.reach_end(strand, command.line);
             strand.must_wait.set(true);
+            session.reach_end(strand, command.line);
             if opened.is_none() {
                 session.face();
             }

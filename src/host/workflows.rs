@@ -102,7 +102,7 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
     let input = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
     let key = waiting::key(call, options.get("key"))?;
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
-    let now = session.now.get();
+    let now = session.time_of_next(&strand);
     let at = begins_at(&options, now)?;
     let priority = options
         .int("priority")?
@@ -123,11 +123,6 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
             Ok(value) => return value,
             Err(position) => (position, None),
         }
-    };
-    // Of a start that was asked for before, as it was then.
-    let at = match &opened {
-        Some(entry) => begins_at(&options, entry.started_at)?,
-        None => at,
     };
     let new = |run| ChildStart {
         run,

@@ -262,7 +262,7 @@ impl Stage {
             .cloned()
             .or_else(|| task.form.as_ref().map(|form| made_up::fitting(&form.to_json(), "", self.engine.now())));
         Given {
-            choice: text("choice").or_else(|| task.choices.first().map(|choice| choice.to_string())),
+            choice: text("choice").or_else(|| task.choices.first().map(ToString::to_string)),
             data: data.unwrap_or_default(),
             by: text("by").or(asked).or_else(|| Some("somebody".to_owned())),
             note: text("note"),

@@ -117,19 +117,7 @@ fn holds(bench: &Bench, seed: u64) -> Result<(), String> {
     let failed = |problem| format!("seed {seed}: {problem}\nof\n{}", script.text);
     let mut sim = bench.sim(&script).map_err(failed)?;
     let whole = sim.run(Written::default());
-    let started = std::time::Instant::now();
-    let r = checked(&mut sim, &script, &whole, &mut Chance::new(seed)).map_err(failed);
-    if std::env::var("SLOW").is_ok() {
-        use std::io::Write;
-        writeln!(
-            std::fs::OpenOptions::new().append(true).create(true).open("/tmp/slow.txt").unwrap(),
-            "{seed} {} {}",
-            whole.written.entries.len(),
-            started.elapsed().as_millis()
-        )
-        .unwrap();
-    }
-    r
+    checked(&mut sim, &script, &whole, &mut Chance::new(seed)).map_err(failed)
 }
 
 fn checked(sim: &mut Sim, script: &Script, whole: &Report, chance: &mut Chance) -> Result<(), String> {

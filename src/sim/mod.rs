@@ -127,6 +127,9 @@ impl Report {
     }
 }
 
+/// What answers a request, whose attempt has this number.
+type Effects = dyn Fn(&Request, u32) -> Outcome;
+
 /// A script and its surroundings.
 pub struct Sim {
     engine: Rc<rhai::Engine>,
@@ -136,7 +139,7 @@ pub struct Sim {
     allow: Rc<Allow>,
     facts: Facts,
     input: Payload,
-    effects: Box<dyn Fn(&Request, u32) -> Outcome>,
+    effects: Box<Effects>,
     /// When the answer to an effect arrives: the same in each run of the simulation, as far as it has not passed.
     arrivals: RefCell<BTreeMap<(String, u32), Timestamp>>,
     /// What happens outside.

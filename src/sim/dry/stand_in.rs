@@ -121,7 +121,7 @@ impl StandIn {
             run,
             workflow: Arc::clone(workflow),
             called: Rc::clone(called),
-            step: ask.step.as_ref().map(|step| step.to_string()),
+            step: ask.step.as_ref().map(ToString::to_string),
             at: self.now(),
             by: decided.1,
             outcome,

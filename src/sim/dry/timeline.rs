@@ -130,7 +130,7 @@ impl Timeline {
             What::Event { key, .. } => key.clone(),
             _ => None,
         };
-        self.begun.insert((run, ask.line), Begun { step: ask.step.as_ref().map(|step| step.to_string()), key, by });
+        self.begun.insert((run, ask.line), Begun { step: ask.step.as_ref().map(ToString::to_string), key, by });
     }
 
     /// How many entries of a run are in it.

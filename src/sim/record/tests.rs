@@ -22,7 +22,8 @@ fn recorded(files: &Files, file: &str, test: &str) -> Vec<Recording> {
     let mut engine = crate::engine::script_engine();
     functions::register(&mut engine, &slot);
     let site = Rc::new(Site::new(folder(files), Tools::new()));
-    let stage = Stage::new(site, Rc::new(engine), catalog::catalog(), file).expect("compiles");
+    let limits = crate::script::guard::Limits::default();
+    let stage = Stage::new(site, Rc::new(engine), catalog::catalog(), file, limits).expect("compiles");
     let (result, cases) = stage.evaluate_with_cases(&slot, Take { test: test.to_owned(), ..Take::default() });
     let said = result.err().map(|error| stage.diagnose(&error).render(Color::Plain));
     assert!(said.is_none(), "{test}: {}", said.unwrap_or_default());

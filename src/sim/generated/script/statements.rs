@@ -141,7 +141,7 @@ impl Writer {
             }
             _ => {
                 self.polls = true;
-                format!("wait_until(#{{ every: \"{every}\", timeout: \"3s\" }}, || now() > \"2023-11-14T22:13:21\")")
+                "wait_until(#{ every: \"300ms\", timeout: \"3s\" }, || now() > \"2023-11-14T22:13:21\")".to_owned()
             }
         };
         self.keep(&call)
@@ -273,7 +273,7 @@ impl Writer {
     fn registration(&mut self) -> String {
         let name = self.name("s");
         let function = self.chance.pick(&["on_rollback", "on_exit"]);
-        let body = self.inside(|writer| writer.simple());
+        let body = self.inside(Self::simple);
         format!("{function}(\"{name}\", || {{\n{body}}});\n")
     }
 
@@ -295,7 +295,7 @@ impl Writer {
             options.push(format!("retry: {}", self.policy()));
         }
         if self.chance.percent(40) {
-            let body = self.inside(|writer| writer.simple());
+            let body = self.inside(Self::simple);
             options.push(format!("undo: |v| {{\n{body}}}"));
         }
         if self.chance.percent(30) {
