@@ -123,7 +123,9 @@ fn place(path: &Path, scripts: &Path) -> Result<Place, Fault> {
         Some(_) => scripts.to_owned(),
         None => path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(),
     };
-    let file = bundle::relative(&root, &path).filter(|file| classify(file) == Kind::Test);
+    // What is named without a folder lies in this one.
+    let within = path.strip_prefix(&root).unwrap_or(&path);
+    let file = bundle::relative(Path::new(""), within).filter(|file| classify(file) == Kind::Test);
     let file = file
         .ok_or_else(|| Fault::usage(format!("`{shown}` is no file of tests; hint: its name ends in `.test.rhai`")))?;
     Ok(Place { root, file: Some(file) })

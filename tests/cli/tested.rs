@@ -24,6 +24,15 @@ fn tests_pass_and_fail_with_their_exit_codes() {
 }
 
 #[test]
+fn a_test_file_is_named_from_its_own_folder() {
+    let place = Place::new(&[("w.rhai", "input * 2"), ("w.test.rhai", PASSES)]);
+    for name in ["w.test.rhai", "./w.test.rhai", "w.rhai"] {
+        let came = place.panta(&["test", name]);
+        assert_eq!((came.code, came.out.lines().last()), (0, Some("1 passed, 0 failed")), "{name}: {}", came.err);
+    }
+}
+
+#[test]
 fn results_are_json_and_junit() {
     let place = place(&format!("{PASSES}{FAILS}"));
     let came = place.panta(&["test", "--json", "--junit", "out.xml", "--coverage"]);
