@@ -94,7 +94,13 @@ impl Performance<'_> {
                 Err(failure) => failure,
             };
             let error = self.described(&failure, &entry);
-            let Some(due) = self.next(&failure, &error, &entry)? else {
+            let next = match self.next(&failure, &error, &entry) {
+                Err(Fail::Stopped) => return Err(Fail::Stopped),
+                // What the policy's `when` threw is the outcome: what has begun must not be begun again.
+                Err(fail) => return self.session.close(Entry { due, ..entry }, Err(encode_error(&fail.into_map()))),
+                Ok(next) => next,
+            };
+            let Some(due) = next else {
                 return self.session.close(Entry { due, ..entry }, Err(encode_error(&error)));
             };
             entry.attempt += 1;

@@ -162,7 +162,8 @@ pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Comman
         Issued::Pending { position, opened } => {
             strand.must_wait.set(true);
             session.reach_end(strand, command.line);
-            if opened.is_none() {
+            // One that leaves no mark when it begins was asked for before what did: as long as that is to come, it is not new.
+            if opened.is_none() && !session.replay.borrow().has_more() {
                 session.face();
             }
             Begun::Open { position, opened }
@@ -219,7 +220,12 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let since = back.map_or(first, |back| Timestamp(began.0 - back.as_millis() as i64).min(first));
     let subject = (Arc::clone(&name), key.clone());
     let mut waited = What::Event { name, key, since, after, due: entry.due };
-    let event = next_event(call, &session, &strand, when.as_ref(), &mut waited)?;
+    let event = match next_event(call, &session, &strand, when.as_ref(), &mut waited) {
+        Err(Fail::Stopped) => return Err(Fail::Stopped),
+        // What `when` threw is the outcome: a replay, which sees no event, could not throw it again.
+        Err(fail) => return session.close(entry, Err(encode_error(&fail.into_map()))),
+        Ok(event) => event,
+    };
     match event {
         Some(event) => {
             session.mailbox.borrow_mut().take(event.seq, &subject.0, subject.1.as_ref());
@@ -318,7 +324,7 @@ fn poll(
                 }
             }
             Ok(value) if value.is_unit() || value.as_bool() == Ok(false) => {}
-            Ok(value) => break Ok(encode(call.function.name, &value)?),
+            Ok(value) => break encode(call.function.name, &value).map_err(|fail| encode_error(&fail.into_map())),
         }
         if due.is_some_and(|due| session.now.get() >= due) {
             break Ok(Payload::unit());

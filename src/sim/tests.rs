@@ -426,6 +426,26 @@ fn a_workflows_rules_hold_wherever_it_crashes() {
     assert_eq!(report.output(), Some(json!({ "status": 200 })));
 }
 
+#[test]
+fn what_a_closure_of_a_wait_throws_is_recorded() {
+    let report = holds(
+        r#"
+        fn deep(n) { if n == 0 { wait_for("paid", #{ when: |e| e.sum() > 0 }) } else { deep(n - 1) } }
+        let kinds = [];
+        for body in [
+            || wait_for("paid", #{ when: |e| { throw "no" } }),
+            || wait_until(#{ every: "1s" }, || || 1),
+            || http::get("http://s.example/fail", #{ retry: #{ attempts: 3, when: |e| { throw "never" } } }),
+            || deep(3),
+        ] {
+            try { body.call(); } catch (e) { kinds.push(e.message); }
+        }
+        sleep("1s");
+        kinds.len()"#,
+    );
+    assert_eq!(report.output(), Some(json!(4)));
+}
+
 /// A script whose strands compute when something ends them: each crash leads to an end, and what is recorded replays.
 fn holds_when_interrupted(script: &str) -> serde_json::Value {
     let sim = sim(script);
