@@ -28,7 +28,9 @@ pub(super) struct Record {
 impl Record {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
         let recording = access.recording(self.run).await?;
-        let text = record(&recording, STDLIB).map_err(|error| {
+        // It drives an engine of its own, which has no place inside of an asynchronous one.
+        let played = std::thread::scope(|scope| scope.spawn(|| record(&recording, STDLIB)).join());
+        let text = played.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(|error| {
             let exit = if matches!(error, RecordError::Open(_)) { Exit::Waiting } else { Exit::Failed };
             Fault::new(exit, error.to_string())
         })?;
