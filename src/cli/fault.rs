@@ -10,13 +10,14 @@ pub(super) fn diagnose(error: &Value, sources: Option<&Bundle>) -> Diagnostic {
     let kind = error["kind"].as_str().unwrap_or("script");
     let message = error["message"].as_str().unwrap_or("the run failed");
     let (title, hint) = message.split_once("; hint: ").map_or((message, None), |(what, hint)| (what, Some(hint)));
-    let code = match kind {
+    let by_kind = match kind {
         "limit" => "E0510",
         "cancelled" => "E0511",
         "invalid" => "E0513",
         "denied" => "E0514",
         _ => "E0501",
     };
+    let code = error["code"].as_str().and_then(crate::diag::codes::find).map_or(by_kind, |code| code.code);
     let diagnostic = Diagnostic::new(code, title, place(error, sources)).maybe_hint(hint.map(str::to_owned));
     let details = details(kind, error);
     if details.is_empty() { diagnostic } else { diagnostic.text(details) }

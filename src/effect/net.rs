@@ -154,7 +154,10 @@ pub(super) fn denied(url: &Url, allow: &Allow, why: &str) -> Failure {
         (Some((host, _)), None) => host.to_owned(),
         (None, _) => String::new(),
     };
-    let line = allow_line("http", allow.http.iter().flatten().map(ToString::to_string), &missing);
+    // Without `allow` every public host is open: with it, only those that it names.
+    let open = allow.http.is_none().then(|| "*".to_owned());
+    let line =
+        allow_line("http", open.into_iter().chain(allow.http.iter().flatten().map(ToString::to_string)), &missing);
     Failure::denied(format!("`{missing}` may not be called: {why}; hint: add `{line}` to `workflow(…)`"))
 }
 
@@ -340,7 +343,7 @@ mod tests {
         let line = r#"allow: #{ http: ["api.example.com", "10.0.0.1:99", "[::1]:8080"] }"#;
         assert!(message.contains(line), "{message}");
         let message = verdict("http://127.0.0.1:8080/", None).expect_err("denied");
-        assert!(message.contains(r#"add `allow: #{ http: ["127.0.0.1:8080"] }`"#), "{message}");
+        assert!(message.contains(r#"add `allow: #{ http: ["*", "127.0.0.1:8080"] }`"#), "{message}");
         assert!(message.contains("a loopback address"), "{message}");
     }
 }

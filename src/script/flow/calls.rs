@@ -323,7 +323,8 @@ fn entry(name: &str, args: &[Expr]) -> String {
         ("step" | "wait_for" | "workflow::run" | "workflow::start", Some(Expr::StringConstant(text, _))) => {
             text.to_string()
         }
-        ("step" | "wait_for" | "workflow::run" | "workflow::start", _) => String::new(),
+        // The journal names a task by its title and a lock by its name, which may be made when it runs.
+        ("step" | "wait_for" | "workflow::run" | "workflow::start" | "task::ask" | "lock", _) => String::new(),
         _ => name.to_owned(),
     }
 }

@@ -101,7 +101,8 @@ fn fits(node: Kind, entry: &str) -> bool {
         Kind::State => matches!(entry, "state" | "effect"),
         Kind::Undo => entry == "rollback",
         Kind::Exit => entry == "exit",
-        Kind::Retry | Kind::Timeout | Kind::Lock => matches!(entry, "timer" | "effect" | "state"),
+        Kind::Retry | Kind::Timeout => matches!(entry, "timer" | "effect" | "state"),
+        Kind::Lock => matches!(entry, "wait" | "timer" | "state"),
         _ => false,
     }
 }

@@ -282,7 +282,9 @@ fn a_file_that_does_not_parse_says_why() {
 
 #[test]
 fn a_run_marks_what_it_reached() {
-    let mut graph = drawn("step(\"a\", || http::get(\"x\"));\nfor i in 0..3 { sleep(\"1s\") }\nhttp::post(\"y\", 1)");
+    let mut graph = drawn(
+        "step(\"a\", || http::get(\"x\"));\nfor i in 0..3 { sleep(\"1s\") }\nhttp::post(\"y\", 1);\ntask::ask(#{ title: \"Pay?\" });\nlock(\"till\", || 1)",
+    );
     let happened = |kind: &str, name: &str, line, state| Happened {
         kind: kind.to_owned(),
         name: name.to_owned(),
@@ -296,6 +298,8 @@ fn a_run_marks_what_it_reached() {
         happened("timer", "sleep", 2, State::Done),
         happened("timer", "sleep", 2, State::Open),
         happened("effect", "http::put", 3, State::Done),
+        happened("task", "Pay?", 4, State::Open),
+        happened("wait", "lock:till", 5, State::Open),
     ];
     run::mark(&mut graph, &all);
     let mut marks = Vec::new();
@@ -304,5 +308,5 @@ fn a_run_marks_what_it_reached() {
             node.mark.map(|mark| format!("{} {} {}x {}ms", node.label, mark.state.name(), mark.times, mark.took_ms)),
         );
     });
-    assert_eq!(marks, ["w done 1x 0ms", "a done 1x 10ms", "1s open 2x 20ms"]);
+    assert_eq!(marks, ["w done 1x 0ms", "a done 1x 10ms", "1s open 2x 20ms", "Pay? open 1x 10ms", "till open 1x 10ms"]);
 }
