@@ -18,7 +18,8 @@ use super::log::{Item, Log};
 use super::people::Directory;
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
-use super::{causes, gather, timekeeper, worker};
+use super::witness::Witness;
+use super::{causes, charges, gather, timekeeper, worker};
 use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
@@ -77,6 +78,8 @@ pub struct Options {
     pub reach: Reach,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
+    /// Who is told what is evaluated; nobody, where the process stands alone.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -112,6 +115,7 @@ impl Options {
             mail: None,
             reach: Reach::All,
             new_run: Arc::new(RunId::new),
+            witness: None,
         }
     }
 }
@@ -314,6 +318,7 @@ impl Handle {
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
+        charges::follow_up(&self.shared)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());

@@ -12,6 +12,7 @@ mod after;
 mod allowed;
 mod announce;
 mod causes;
+mod charges;
 mod closures;
 mod decide;
 mod deploy;
@@ -39,10 +40,12 @@ mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+mod witness;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
+pub use charges::charge;
 pub use decide::{Decision, Received, decide};
 pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use flow::flow;
@@ -55,6 +58,7 @@ pub use passage::GateSpec;
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
+pub use witness::{Charge, Witness};
 
 #[cfg(test)]
 mod tests;

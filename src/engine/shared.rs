@@ -14,6 +14,7 @@ use super::log::{Item, Listener, Log};
 use super::park::Timeline;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
+use super::witness::Suspicion;
 use super::worker::Message;
 use crate::id::{RunId, Version};
 use crate::journal::Position;
@@ -104,6 +105,7 @@ pub(super) struct Shared {
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
     next_worker: AtomicUsize,
+    pub(super) suspicion: Suspicion,
 }
 
 /// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
@@ -145,6 +147,7 @@ impl Shared {
             claiming: Mutex::default(),
             own: Mutex::default(),
             next_worker: AtomicUsize::new(0),
+            suspicion: Suspicion::default(),
         })
     }
 

@@ -363,6 +363,10 @@ pub struct End {
 /// The scope of the state in which the progress of each run is kept, by its id; it goes with the run.
 pub const PROGRESS: &str = "$progress";
 
+/// The scope of the state in which it is kept how far each run had come when its interpreter died last, by its id; it goes
+/// with the run.
+pub const CHARGED: &str = "$charged";
+
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -542,6 +546,15 @@ pub enum Change {
         version: Version,
         /// Config values that its declaration read; `null` where there are none.
         settings: Payload,
+    },
+    /// The interpreter of a run died. Answer: `Done` or `Refused`.
+    Charge {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// How often by now, without durable progress in between.
+        charged: u32,
     },
     /// Somebody is told that a run is open for too long: its `sla` is `None` from then on. Answer: `Done`, or `Refused`
     /// where it has ended, was told of before, or is not due.
