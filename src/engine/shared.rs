@@ -282,6 +282,17 @@ impl Shared {
         }
     }
 
+    /// The engine stops by itself.
+    pub(super) fn fail(&self, why: &str) {
+        *held(&self.failed) = Some(why.to_owned());
+        held(&self.waiters).clear();
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = self.notices.send(Notice::Trouble(why.into()));
+        for worker in &self.workers {
+            let _ = worker.send(Message::Close);
+        }
+    }
+
     pub(super) fn trouble(&self) -> Option<String> {
         held(&self.failed).clone()
     }
@@ -418,13 +429,7 @@ impl Listener for AfterCommit {
     }
 
     fn failed(&self, error: &Error) {
-        *held(&self.0.failed) = Some(error.to_string());
-        held(&self.0.waiters).clear();
-        self.0.closing.store(true, Ordering::Relaxed);
-        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
-        for worker in &self.0.workers {
-            let _ = worker.send(Message::Close);
-        }
+        self.0.fail(&error.to_string());
     }
 
     fn full(&self, error: &Error) {

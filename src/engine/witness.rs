@@ -62,11 +62,23 @@ pub(super) struct Watched<'a> {
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.witness.rests(self.worker);
+        // After a panic that nobody catches the process ends: the note is what remains.
+        if !std::thread::panicking() {
+            self.witness.rests(self.worker);
+        }
     }
 }
 
 impl Shared {
+    /// This engine cannot go on, for a fault of its own. Where another process takes over, that is asked for at once.
+    pub(super) fn broken(&self, why: &str) {
+        if self.options.witness.is_some() {
+            tracing::error!("{why}");
+            std::process::abort();
+        }
+        self.fail(why);
+    }
+
     /// Says what a worker evaluates, until the answer is dropped. Waits until that is allowed.
     pub(super) fn watched(&self, worker: usize, run: RunId, standing: Standing) -> Option<Watched<'_>> {
         let witness = &**self.options.witness.as_ref()?;

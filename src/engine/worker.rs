@@ -117,8 +117,13 @@ pub(super) fn run(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
-    let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
-    LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
+    let mut worker = Worker::new(number, Arc::clone(&shared), inbox, hands, Tools::new());
+    let work = async move { worker.work(messages).await };
+    let worked = std::panic::AssertUnwindSafe(|| LocalSet::new().block_on(&runtime, work));
+    if std::panic::catch_unwind(worked).is_err() {
+        // What it had in motion would never go on.
+        shared.broken("a worker has stopped because of an internal error; hint: see the log");
+    }
 }
 
 impl Worker {
