@@ -8,5 +8,7 @@ mod hostile;
 mod kill;
 mod scripts;
 mod store;
+#[cfg(target_os = "linux")]
+mod supervise;
 mod support;
 mod tidy;
