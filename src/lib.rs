@@ -22,4 +22,5 @@ pub mod supervise;
 pub mod task;
 pub mod time;
 pub mod trigger;
+pub mod vault;
 pub mod web;

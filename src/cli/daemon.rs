@@ -118,7 +118,7 @@ impl Daemon {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
             witness: overseer.witness(),
-            ..config.engine()
+            ..config.engine(super::secret::vault(config)?)
         };
         if let Some(witness) = &options.witness {
             for run in crate::engine::charge(&*store, &**witness, &*options.clock)? {

@@ -20,6 +20,8 @@ mod replay;
 mod run;
 mod runs;
 mod scripts;
+mod secret;
+mod service;
 mod shell;
 mod show;
 mod simulate;
@@ -87,6 +89,7 @@ enum Verb {
     Emit(act::Emit),
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
+    Secret(secret::Secret),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -98,6 +101,7 @@ enum Verb {
     Workflows(runs::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
+    Service(service::Service),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -188,6 +192,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Secret(secret) => secret.execute(common, &config()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
@@ -199,6 +204,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
         Verb::Functions(functions) => Ok(functions.execute(common)),
+        Verb::Service(service) => service.execute(common),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
         Verb::Completions(completions) => Ok(completions.execute()),

@@ -16,8 +16,9 @@ use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
+use super::secrets::{event_from_outside, from_outside};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
+use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
 use super::witness::Witness;
 use super::{causes, charges, gather, timekeeper, worker};
 use crate::effect;
@@ -30,6 +31,7 @@ use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
+use crate::vault::Vault;
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
@@ -51,7 +53,7 @@ pub struct Options {
     /// Plain settings for scripts.
     pub settings: Arc<dyn Settings>,
     /// Secrets.
-    pub secrets: Arc<EnvironmentSecrets>,
+    pub secrets: Arc<Vault>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
     /// Who can be asked.
@@ -101,7 +103,7 @@ impl Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             node: "local".into(),
             settings: Arc::new(NoSettings),
-            secrets: Arc::new(EnvironmentSecrets::from_process()),
+            secrets: Arc::new(Vault::from_process()),
             notifier: Arc::new(LogNotifier),
             people: Arc::default(),
             links: Arc::new(Links::new(LOCAL, data)),
@@ -403,7 +405,15 @@ impl Handle {
         }
     }
 
+    /// What comes from outside holds no secret's value, and nothing that would stand for one.
+    fn cleaned(&self, start: Start) -> Start {
+        let vault = &self.shared.options.secrets;
+        let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
+        Start { input, trigger, ..start }
+    }
+
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
+        let start = self.cleaned(start);
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
         let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
         let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
@@ -424,6 +434,7 @@ impl Handle {
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
     pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
         let shared = Arc::clone(&self.shared);
+        let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
             let work = move || causes::emission(&shared, event, 0);
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
@@ -587,7 +598,7 @@ impl Handle {
     }
 
     /// Secrets.
-    pub fn secrets(&self) -> &Arc<EnvironmentSecrets> {
+    pub fn secrets(&self) -> &Arc<Vault> {
         &self.shared.options.secrets
     }
 

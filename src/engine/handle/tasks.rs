@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Error, Handle};
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given, Refusal};
+use crate::engine::secrets::from_outside;
 use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
 use crate::store::{Applied, Change, PROGRESS, Run, TaskFilter};
@@ -37,7 +38,8 @@ impl Handle {
             return Err(Error::TaskOver(Box::new(row)));
         }
         let at = self.shared.now();
-        let answer = self.people().judge(&row, given, at)?;
+        let data = from_outside(self.secrets(), given.data.clone());
+        let answer = self.people().judge(&row, &Given { data, ..given.clone() }, at)?;
         match self.write(vec![Change::AnswerTask { task, answer, at }]).await?.pop() {
             Some(Applied::Task { task, fresh: true }) => Ok(*task),
             Some(Applied::Task { task, .. }) => Err(Error::TaskOver(task)),
