@@ -5,7 +5,7 @@
 
 mod overseer;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,9 +86,7 @@ impl Daemon {
             return self.drive(common, &scripts, &config, listener, overseer).await;
         }
         // Bound before anything else: a second daemon must not touch the store.
-        let listener = TcpListener::bind(&config.listen)
-            .await
-            .map_err(|error| Fault::unreachable(format!("cannot listen on `{}`: {error}", config.listen)))?;
+        let listener = bind(&config).await?;
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         access(address.ip().is_loopback(), common.token.as_deref())?;
         if self.no_supervise || !overseer::SUPERVISES {
@@ -271,6 +269,21 @@ const HELD_PAUSE: Duration = Duration::from_millis(100);
 const HELD_TRIES: usize = 30;
 /// How often where a daemon holds it. It will not let it go; but one whose parent was killed dies in a moment.
 const DAEMON_TRIES: usize = 15;
+
+async fn bind(config: &Config) -> Result<TcpListener, Fault> {
+    for _ in 0..DAEMON_TRIES {
+        match TcpListener::bind(&config.listen).await {
+            // By a daemon on this folder: it may be about to die, as above.
+            Err(error) if error.kind() == ErrorKind::AddrInUse && lock::holder(&config.data).is_some() => {
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            Ok(listener) => return Ok(listener),
+            Err(_) => break,
+        }
+    }
+    let failed = |error| Fault::unreachable(format!("cannot listen on `{}`: {error}", config.listen));
+    TcpListener::bind(&config.listen).await.map_err(failed)
+}
 
 async fn open(data: &Path, options: &sqlite::Options) -> Result<Sqlite, Fault> {
     for tried in 0..HELD_TRIES {

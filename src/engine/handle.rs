@@ -266,7 +266,7 @@ impl Engine {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(
-                thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
+                thread.spawn(move || worker::run(number, &shared, inbox, messages)).expect("the system gives a thread"),
             );
         }
         let gatherer = Arc::clone(&shared);

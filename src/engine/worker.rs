@@ -111,13 +111,13 @@ pub(super) struct Worker {
 /// Runs a worker until it is told to close.
 pub(super) fn run(
     number: usize,
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     inbox: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
-    let mut worker = Worker::new(number, Arc::clone(&shared), inbox, hands, Tools::new());
+    let mut worker = Worker::new(number, Arc::clone(shared), inbox, hands, Tools::new());
     let work = async move { worker.work(messages).await };
     let worked = std::panic::AssertUnwindSafe(|| LocalSet::new().block_on(&runtime, work));
     if std::panic::catch_unwind(worked).is_err() {

@@ -39,7 +39,7 @@ fn requests_stream_on_while_the_engine_is_killed_again_and_again() {
                         count.fetch_add(1, Ordering::Relaxed);
                         run
                     };
-                    (0..).take_while(|_| !done.load(Ordering::Relaxed)).map(next).collect::<Vec<_>>()
+                    (0..1_000_000).take_while(|_| !done.load(Ordering::Relaxed)).map(next).collect::<Vec<_>>()
                 })
             })
             .collect();

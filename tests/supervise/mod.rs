@@ -94,8 +94,8 @@ fn until(address: &str, run: &str, status: &str) -> Value {
     }
 }
 
-fn persist<T>(mut act: impl FnMut() -> Option<T>) -> T {
-    std::iter::repeat_with(|| act()).take(10_000).flatten().next().expect("an answer, after many tries")
+fn persist<T>(act: impl FnMut() -> Option<T>) -> T {
+    std::iter::repeat_with(act).take(10_000).flatten().next().expect("an answer, after many tries")
 }
 
 /// A request; `None` when the connection broke once it was there.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Daemon {
     child: Child,
     address: String,
+    data: PathBuf,
 }
 
 impl Daemon {
@@ -40,13 +41,16 @@ impl Daemon {
             .nth(1)
             .and_then(|rest| rest.split([' ', '/', '\n']).next())
             .expect("an address in the start line");
-        Self { address: address.to_owned(), child }
+        Self { address: address.to_owned(), data: data.to_owned(), child }
     }
 
-    /// `kill -9`.
+    /// `kill -9`. The engine dies with it: when this returns, the data folder is free.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is killed");
         self.child.wait().expect("it is gone");
+        while panta::store::lock::holder(&self.data).is_some() {
+            std::thread::yield_now();
+        }
     }
 
     /// SIGTERM, and the exit code.

@@ -59,12 +59,31 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // Settings are handed to the engine by its own trait.
     ("config", &["diag", "effect", "engine", "payload", "time", "vault"]),
+    // The parent of the engine's process runs no script and opens no store: of the engine it knows the witness.
+    ("supervise", &["engine", "id", "time"]),
     ("web", FACE),
     (
         "cli",
         &[
-            "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
-            "script", "sim", "store", "task", "time", "trigger", "vault",
+            "pattern",
+            "web",
+            "config",
+            "diag",
+            "effect",
+            "engine",
+            "host",
+            "id",
+            "journal",
+            "payload",
+            "reload",
+            "script",
+            "sim",
+            "store",
+            "supervise",
+            "task",
+            "time",
+            "trigger",
+            "vault",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.
