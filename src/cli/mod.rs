@@ -4,6 +4,7 @@
 
 mod access;
 mod act;
+mod audit;
 mod check;
 mod client;
 mod daemon;
@@ -89,6 +90,7 @@ enum Verb {
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
+    Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -190,7 +192,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
-        Verb::Secret(secret) => secret.execute(common, &config()?).await,
+        Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
+        Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
