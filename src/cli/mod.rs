@@ -4,9 +4,11 @@
 
 mod access;
 mod act;
+mod audit;
 mod check;
 mod client;
 mod daemon;
+mod doctor;
 mod envelope;
 mod fault;
 mod follow;
@@ -30,6 +32,7 @@ mod templates;
 mod test;
 mod tree;
 mod unlock;
+mod upkeep;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -90,6 +93,11 @@ enum Verb {
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
+    Backup(upkeep::Backup),
+    Restore(upkeep::Restore),
+    Prune(upkeep::Prune),
+    Doctor(doctor::Doctor),
+    Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -192,7 +200,12 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
-        Verb::Secret(secret) => secret.execute(common, &config()?).await,
+        Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
+        Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Backup(backup) => backup.execute(common, &access()?).await,
+        Verb::Restore(restore) => restore.execute(common, &config()?),
+        Verb::Prune(prune) => prune.execute(common, &access()?).await,
+        Verb::Doctor(doctor) => doctor.execute(common).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::Common;
+use super::access::Access;
+use super::audit::note_act;
 use super::client::{Client, escaped};
 use super::output::{Exit, Fault, json as print_json, line, note};
 use crate::config::Config;
+use crate::store::sqlite::Sqlite;
 use crate::time::{Clock as _, SystemClock};
 use crate::vault::{self, LONGEST, SHORTEST, Vault};
 
@@ -56,10 +59,10 @@ pub(super) fn vault(config: &Config) -> Result<Arc<Vault>, Fault> {
 }
 
 impl Secret {
-    pub(super) async fn execute(&self, common: &Common, config: &Config) -> Result<Exit, Fault> {
-        let place = match common.daemon(&config.data)? {
-            Some(client) => Place::Daemon(client),
-            None => Place::Folder(vault(config)?),
+    pub(super) async fn execute(&self, common: &Common, config: &Config, access: Access) -> Result<Exit, Fault> {
+        let place = match access {
+            Access::Daemon(client) => Place::Daemon(client),
+            Access::Store(store) => Place::Folder(vault(config)?, store),
         };
         match &self.act {
             Act::Set { name, bound } => {
@@ -131,7 +134,7 @@ fn show(secret: &Value) {
 /// Who keeps the secrets.
 enum Place {
     Daemon(Client),
-    Folder(Arc<Vault>),
+    Folder(Arc<Vault>, Box<Sqlite>),
 }
 
 impl From<vault::Error> for Fault {
@@ -143,7 +146,11 @@ impl From<vault::Error> for Fault {
 impl Place {
     async fn set(&self, name: &str, value: Zeroizing<String>, bound: Option<Vec<String>>) -> Result<(), Fault> {
         match self {
-            Self::Folder(vault) => Ok(vault.set(name, value, bound, &SystemClock.now().to_string())?),
+            Self::Folder(vault, store) => {
+                let details = json!({ "value": true, "for": bound });
+                vault.set(name, value, bound, &SystemClock.now().to_string())?;
+                note_act(store, "secret.set", name, &details)
+            }
             Self::Daemon(client) => {
                 let mut body = json!({ "value": value.as_str() });
                 if let Some(bound) = bound {
@@ -156,7 +163,10 @@ impl Place {
 
     async fn bind(&self, name: &str, bound: &[String]) -> Result<(), Fault> {
         match self {
-            Self::Folder(vault) => Ok(vault.bind(name, bound)?),
+            Self::Folder(vault, store) => {
+                vault.bind(name, bound)?;
+                note_act(store, "secret.set", name, &json!({ "value": false, "for": bound }))
+            }
             Self::Daemon(client) => {
                 let body = json!({ "for": bound });
                 client.send(Method::PUT, &path(name), Some(&body), &[]).await?.success().map(drop)
@@ -166,14 +176,17 @@ impl Place {
 
     async fn remove(&self, name: &str) -> Result<(), Fault> {
         match self {
-            Self::Folder(vault) => Ok(vault.remove(name)?),
+            Self::Folder(vault, store) => {
+                vault.remove(name)?;
+                note_act(store, "secret.remove", name, &Value::Null)
+            }
             Self::Daemon(client) => client.send(Method::DELETE, &path(name), None, &[]).await?.success().map(drop),
         }
     }
 
     async fn list(&self) -> Result<Vec<Value>, Fault> {
         match self {
-            Self::Folder(vault) => Ok(vault.list().iter().map(|secret| json!(secret)).collect()),
+            Self::Folder(vault, _) => Ok(vault.list().iter().map(|secret| json!(secret)).collect()),
             Self::Daemon(client) => {
                 let answer = client.get("/api/v1/secrets").await?;
                 Ok(answer["secrets"].as_array().cloned().unwrap_or_default())

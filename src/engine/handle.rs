@@ -1,5 +1,6 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod acts;
 mod tasks;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
 use super::witness::Witness;
 use super::{causes, charges, gather, timekeeper, worker};
+use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
@@ -32,6 +34,8 @@ use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Sta
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
 use crate::vault::Vault;
+
+pub use acts::verify_audit;
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
@@ -229,6 +233,8 @@ pub struct Start {
     pub trigger: Value,
     /// The id to use, given by the caller so that it is known before.
     pub run: Option<RunId>,
+    /// Who starts it by hand: shown as `by` of its trigger, and kept in the audit log. `None`: a trigger, or the engine itself.
+    pub by: Option<Actor>,
 }
 
 /// What came of a start. It is durable.
@@ -394,10 +400,17 @@ impl Handle {
     /// Starts a run. It is durable when this returns.
     pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
         let deployed = self.workflow(workflow)?;
+        let by = start.by.clone();
         let change = self.start_change(&deployed, start)?;
         let Change::Start { run, dedupe, .. } = &change else { unreachable!("a start was made") };
         let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
-        match self.write(vec![change]).await?.first() {
+        let applied = match by {
+            Some(by) => {
+                Some(self.act(&by, "run.start", id, &json!({ "workflow": workflow, "key": key }), change).await?)
+            }
+            None => self.write(vec![change]).await?.pop(),
+        };
+        match &applied {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
             Some(Applied::Repeated { run, .. }) => Err(Error::KeyConflict { key: key.unwrap_or_default(), run: *run }),
             Some(Applied::Skipped { holder }) => Err(Error::Skipped { workflow: workflow.to_owned(), holder: *holder }),
@@ -416,7 +429,10 @@ impl Handle {
         let start = self.cleaned(start);
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
         let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
-        let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        let mut trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        if let (Some(by), Some(trigger)) = (&start.by, trigger.as_object_mut()) {
+            trigger.insert("by".to_owned(), by.to_string().into());
+        }
         let now = self.shared.now();
         let scope = start.key_scope.unwrap_or_else(|| format!("workflow:{}", deployed.name));
         let dedupe = start.key.as_ref().map(|key| Dedupe {
@@ -479,14 +495,15 @@ impl Handle {
     }
 
     /// Asks a run to end, or the newest of its chain. Its compensations and clean-ups run first.
-    pub async fn cancel(&self, run: RunId, reason: &str) -> Result<(), Error> {
+    pub async fn cancel(&self, run: RunId, reason: &str, by: &Actor) -> Result<(), Error> {
         let row = self.newest(run)?;
         if row.status.is_final() {
             return Err(Error::Ended(row.id, row.status));
         }
+        let details = json!({ "workflow": &*row.workflow, "reason": reason });
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-        match self.write(vec![Change::Cancel { run, reason }]).await?.first() {
-            Some(Applied::Refused) => {
+        match self.act(by, "run.cancel", run, &details, Change::Cancel { run, reason }).await? {
+            Applied::Refused => {
                 let row = self.newest(run)?;
                 Err(Error::Ended(row.id, row.status))
             }
@@ -499,10 +516,10 @@ impl Handle {
         self.shared.store.newest(run)?.ok_or(Error::UnknownRun(run))
     }
 
-    /// Removes finished runs that have expired, and versions that nothing uses any more. Returns how many runs. Waits for
-    /// the disk: call it where blocking is allowed.
-    pub fn prune(&self) -> usize {
-        super::retention::prune(&self.shared, super::retention::Versions::Go)
+    /// Removes finished runs that have expired, and versions that nothing uses any more; with `keep` also runs that ended
+    /// longer ago. Returns how many runs. Waits for the disk: call it where blocking is allowed.
+    pub fn prune(&self, keep: Option<Duration>) -> usize {
+        super::retention::prune(&self.shared, super::retention::Versions::Go, keep)
     }
 
     /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.

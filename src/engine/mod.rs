@@ -51,7 +51,7 @@ pub use decide::{Decision, Received, decide};
 pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
+pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};

@@ -5,6 +5,7 @@
 //! through the browser of its user; elsewhere, every route but health, verified webhooks and signed addresses demands a token.
 //! It must not know the store's tables, nor what a script means.
 
+mod audit;
 mod content;
 mod events;
 mod guard;
@@ -20,6 +21,7 @@ mod server;
 mod stream;
 mod system;
 mod tasks;
+mod upkeep;
 mod workflows;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::engine::Handle;
+pub use audit::verdict_json;
 use problem::Problem;
 pub use server::serve;
 
@@ -113,6 +116,10 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/tasks/{id}/answer", post(tasks::answer))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/verify", get(audit::verify))
+        .route("/api/v1/backup", post(upkeep::backup))
+        .route("/api/v1/prune", post(upkeep::prune))
         .route("/api/v1/reloads", get(system::reloads))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))

@@ -1,13 +1,14 @@
 //! Secrets: names, and what each may be sent to. Values come in and never go out.
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{Problem, Shared, request};
+use crate::audit::Actor;
 use crate::engine::Handle;
 use crate::vault::{Error, Vault};
 
@@ -29,6 +30,7 @@ struct Body {
 pub(super) async fn set(
     State(shared): State<Shared>,
     Path(name): Path<String>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
@@ -38,21 +40,34 @@ pub(super) async fn set(
         Problem::bad("the body is not `{\"value\": \"…\", \"for\": [\"host\"]}`; hint: `value`, `for`, or both")
     })?;
     let named = name.clone();
+    let details = json!({ "value": value.is_some(), "for": bound });
     in_vault(&shared, move |vault, at| match (value, bound) {
         (Some(value), bound) => vault.set(&named, value, bound, at),
         (None, Some(bound)) => vault.bind(&named, &bound),
         (None, None) => Err(Error::Invalid("nothing is said; hint: `value`, `for`, or both".to_owned())),
     })
     .await?;
+    noted(&shared, &by, "secret.set", &name, &details).await?;
     let all = in_vault(&shared, |vault, _| Ok(vault.list())).await?;
     Ok(Json(json!(all.into_iter().find(|secret| secret.secret == name && secret.set_at.is_some()))))
 }
 
 /// `DELETE /api/v1/secrets/{name}`
-pub(super) async fn remove(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn remove(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Extension(by): Extension<Actor>,
+) -> Result<Json<Value>, Problem> {
     let named = name.clone();
     in_vault(&shared, move |vault, _| vault.remove(&named)).await?;
+    noted(&shared, &by, "secret.remove", &name, &Value::Null).await?;
     Ok(Json(json!({ "secret": name, "removed": true })))
+}
+
+/// Keeps a record of what was done: the secrets are no part of the store.
+async fn noted(shared: &Shared, by: &Actor, act: &str, name: &str, details: &Value) -> Result<(), Problem> {
+    let handle = &shared.app.handle;
+    request::durable(handle, handle.note_act(by, act, name, details)).await
 }
 
 /// Does something with the secrets where waiting for the disk is allowed.

@@ -1,5 +1,6 @@
 //! The command as people use it: files, arguments, and what comes out.
 
+mod audit;
 mod daemon;
 mod graph;
 mod locks;
@@ -12,6 +13,7 @@ mod service;
 mod simulate;
 mod tasks;
 mod tested;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -145,5 +145,8 @@ fn a_daemon_takes_what_is_set_while_it_runs() {
     assert_eq!(status, 400, "{problem}");
     place.panta(&["secret", "remove", "api"]).expect(0);
     place.panta(&["secret", "remove", "api"]).expect(2);
+    let acts = place.panta(&["audit"]).expect(0).out;
+    assert!(acts.contains("secret.set") && acts.contains("secret.remove"), "{acts}");
+    assert_clean(&acts, "the audit log");
     place.panta(&["secret", "bind", "api", "--for", "https://x"]).expect(2);
 }

@@ -23,8 +23,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vault", &["diag", "effect"]),
     // Tasks as data: what a script asks, the store keeps and faces show.
     ("task", &["id", "payload", "time"]),
+    // Acts of people as data: what the store keeps and faces show.
+    ("audit", &["payload", "time"]),
     // Rows are bytes to it: it knows no entry of the journal.
-    ("store", &["id", "payload", "task", "time"]),
+    ("store", &["audit", "id", "payload", "task", "time"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
     // Names and patterns of events.
@@ -34,7 +36,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "sim",
         &[
             "diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task",
-            "time", "trigger", "vault",
+            "time", "trigger", "vault", "audit", "diag", "effect", "engine", "host", "id", "journal", "payload",
+            "replay", "script", "store", "task", "time", "trigger",
         ],
     ),
     // What a cron line, a request, a file means: pure, driven from above.
@@ -44,7 +47,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "engine",
         &[
             "diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task",
-            "time", "vault",
+            "time", "vault", "audit", "diag", "effect", "host", "id", "journal", "payload", "replay", "script",
+            "pattern", "store", "task", "time",
         ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
@@ -65,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "audit",
             "pattern",
             "web",
             "config",
@@ -94,7 +99,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
     "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
-    "task", "time", "trigger", "vault",
+    "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host", "id",
+    "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

@@ -233,7 +233,7 @@ fn a_finished_run_is_kept_as_long_as_it_says() {
     assert_eq!((kept(&short), kept(&long)), (Duration::from_millis(1), KEEP));
     let handle = bench.engine.handle();
     until(&bench, || handle.clock().now() >= short.expires_at.expect("it expires"));
-    assert_eq!(handle.prune(), 1);
+    assert_eq!(handle.prune(None), 1);
     assert!(matches!((handle.run(short.id), handle.run(long.id)), (Err(Error::UnknownRun(_)), Ok(_))));
     assert!(handle.store().bundle(&short.version).expect("reads").is_some(), "a live version stays");
 }
@@ -337,10 +337,10 @@ fn cancelling_a_run_that_has_continued_cancels_the_newest() {
     let handle = bench.engine.handle();
     let run = started(&bench, "w");
     until(&bench, || handle.newest(run).is_ok_and(|newest| newest.id != run));
-    bench.block(async { handle.cancel(run, "enough").await.expect("cancels") });
+    bench.block(async { handle.cancel(run, "enough", &Actor::LOCAL).await.expect("cancels") });
     let ended = finished(&bench, run);
     assert_eq!((ended.status, ended.chain), (Status::Cancelled, Some(run)));
-    let again = bench.block(async { handle.cancel(run, "again").await });
+    let again = bench.block(async { handle.cancel(run, "again", &Actor::LOCAL).await });
     assert!(matches!(again, Err(Error::Ended(id, Status::Cancelled)) if id == ended.id));
 }
 

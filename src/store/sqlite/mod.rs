@@ -7,6 +7,8 @@
 //! After a commit whose outcome is unknown the store writes nothing more: what this process believes and what a restart
 //! would find may differ. It is to be opened again.
 
+mod audit;
+mod backup;
 mod batch;
 mod error;
 mod prune;
@@ -24,7 +26,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
-use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store, TaskFilter};
+use super::{
+    Applied, AuditFilter, Change, Error, Event, EventFilter, Result, Run, RunFilter, Size, Slot, Status, Store,
+    TaskFilter,
+};
+use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::Task;
@@ -52,6 +58,8 @@ impl Default for Options {
     }
 }
 
+pub use backup::{Restored, restore};
+
 /// The store in a data folder.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -70,6 +78,7 @@ struct Writer {
     /// `None` after a transaction failed.
     known: Option<batch::Known>,
     tail: Arc<tail::Tail>,
+    head_file: audit::HeadFile,
     /// A commit had an unknown outcome.
     lost: bool,
 }
@@ -85,24 +94,14 @@ impl Sqlite {
             conn.pragma_update(None, "max_page_count", pages)?;
         }
         let tail = Arc::new(tail::Tail::find(&conn)?);
-        let writer = Mutex::new(Writer { conn, known: None, tail: tail.clone(), lost: false });
+        let head_file = audit::HeadFile::in_folder(folder);
+        let writer = Mutex::new(Writer { conn, known: None, tail: tail.clone(), head_file, lost: false });
         Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, tail, idle: Mutex::default(), lock })
     }
 
     /// Says where this process listens, once that is known.
     pub fn announce(&self, listen: &str) -> Result<()> {
         self.lock.announce(&Holder::this_process(Some(listen.to_owned())))
-    }
-
-    /// Copies the store, as of the last commit, to a new file, for its owner alone.
-    pub fn backup(&self, target: &Path) -> Result<()> {
-        let failed = |error| Error::Failed(format!("`{}`: {error}", target.display()));
-        owned().create_new(true).open(target).map_err(failed)?;
-        // One read transaction: a copy page by page would begin again at each commit.
-        let conn = schema::open_reader(&self.folder)?;
-        conn.execute_batch("PRAGMA query_only = OFF")?;
-        conn.execute("VACUUM INTO ?1", [&*target.to_string_lossy()])?;
-        std::fs::File::open(target).and_then(|file| file.sync_all()).map_err(failed)
     }
 
     /// Reads in one transaction, on a connection of the pool.
@@ -145,6 +144,9 @@ impl Writer {
         match self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
             Ok(_) => {
                 self.tail.follow(moved);
+                if let Some(head) = self.known.as_mut().and_then(batch::Known::moved_head) {
+                    self.head_file.write(head);
+                }
                 Ok(applied)
             }
             Err(error) => Err(self.give_up(error, true)),
@@ -155,7 +157,7 @@ impl Writer {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         // Taken, so that a panic on the way leaves nothing known that is not written.
         let mut known = self.known.take().map_or_else(|| batch::Known::new(&self.conn), Ok)?;
-        let mut batch = batch::Batch::new(&self.conn, &mut known, &self.tail);
+        let mut batch = batch::Batch::new(&self.conn, &mut known, &self.tail, &self.head_file);
         let applied = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
         let moved = batch.finish_batch()?;
         self.known = Some(known);
@@ -256,8 +258,40 @@ impl Store for Sqlite {
         self.read(|conn| slots::of_run(conn, run))
     }
 
+    fn acts(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.read(|conn| audit::after(conn, after, limit))
+    }
+
+    fn audit(&self, filter: &AuditFilter) -> Result<Vec<Record>> {
+        self.read(|conn| audit::list(conn, filter))
+    }
+
+    fn audit_head(&self) -> Result<Option<Head>> {
+        Ok(audit::HeadFile::in_folder(&self.folder).read())
+    }
+
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {
         self.read(|conn| read::bundle(conn, version))
+    }
+
+    fn backup(&self, target: &Path) -> Result<()> {
+        backup::copy(&self.folder, target)
+    }
+
+    fn size(&self) -> Result<Size> {
+        let bytes = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |found| found.len());
+        let log = bytes(&format!("{}-wal", schema::FILE));
+        self.read(|conn| {
+            let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned);
+            let page = number("PRAGMA page_size")?;
+            let (pages, free) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
+            Ok(Size { database: pages * page, free: free * page, log })
+        })
+    }
+
+    fn check(&self) -> Result<Option<String>> {
+        let found = self.read(|conn| conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)))?;
+        Ok((found != "ok").then_some(found))
     }
 }
 

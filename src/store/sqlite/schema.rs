@@ -18,8 +18,13 @@ use super::super::{Error, Result};
 const APPLICATION_ID: i64 = 0x506e_7461;
 
 /// From each version to the next. What was released never changes; only new entries are added.
-const STEPS: &[&str] =
-    &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql"), include_str!("v4.sql")];
+const STEPS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+    include_str!("v4.sql"),
+    include_str!("v5.sql"),
+];
 
 /// The newest version that this release reads.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -67,6 +72,11 @@ fn shared_settings(conn: &Connection) -> Result<()> {
     // A statement is planned once; otherwise many are planned again whenever other values are bound to them.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn.busy_timeout(Duration::from_secs(5))?)
+}
+
+/// Refuses a file that is not a store of ours, or is of a later release.
+pub(super) fn check_file(path: &Path) -> Result<()> {
+    if is_fresh(path)? { Err(Error::Damaged(format!("`{}` is empty", path.display()))) } else { Ok(()) }
 }
 
 /// Looks at the bytes alone before the database is opened, so that a file that is not ours stays as it is.
