@@ -16,6 +16,7 @@ use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
+use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
@@ -75,6 +76,8 @@ pub struct Options {
     pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// What scripts mean.
+    pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
 }
@@ -111,6 +114,7 @@ impl Options {
             limits: effect::Limits::default(),
             mail: None,
             reach: Reach::All,
+            semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
         }
     }
@@ -171,6 +175,9 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It does not come to rest.
+    #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
+    Busy(RunId),
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
@@ -255,6 +262,8 @@ impl Engine {
             (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared::new(store, log, options, inboxes.clone());
         let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
+        // Before any thread that claims runs.
+        settle(&shared);
         let mut threads = Vec::new();
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
@@ -311,6 +320,10 @@ impl Handle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
@@ -332,6 +345,7 @@ impl Handle {
                 family.push(row.id);
             }
         }
+        settle_family(&self.shared, &family)?;
         family.iter().for_each(|run| self.shared.own(*run));
         self.shared.claim(family);
         Ok(())
@@ -448,7 +462,7 @@ impl Handle {
     }
 
     /// Does what asks closures on another thread; `None`: it panicked.
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub(super) async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if tokio::runtime::Handle::try_current().is_err() {
             // Driven inline, where there is one thread.
             return Some(work());

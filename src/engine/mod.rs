@@ -34,11 +34,13 @@ mod reminders;
 mod renewal;
 mod retention;
 pub mod retrace;
+mod semantics;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+mod upgrade;
 mod worker;
 mod world;
 
@@ -52,9 +54,11 @@ pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
+pub use semantics::Semantics;
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
+pub use upgrade::{Mode, Upgraded};
 
 #[cfg(test)]
 mod tests;

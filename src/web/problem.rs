@@ -70,6 +70,7 @@ impl From<Error> for Problem {
             Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
             }
+            Error::Busy(run) => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
             Error::Skipped { holder, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("skipped", true).with("run", json!(holder))
             }
