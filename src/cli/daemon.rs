@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use super::Common;
@@ -15,6 +16,7 @@ use super::follow::interrupted;
 use super::output::{Exit, Fault, draw, line, note};
 use crate::config::Config;
 use crate::diag::Color;
+use crate::engine::gate::State;
 use crate::engine::{Engine, Handle};
 use crate::reload;
 use crate::store::lock;
@@ -57,6 +59,10 @@ impl web::Reloads for Records {
 
     fn broken(&self, workflow: &str) -> Option<Value> {
         serde_json::to_value(self.0.broken(workflow)?).ok()
+    }
+
+    fn gate(&self, workflow: &str) -> Option<Value> {
+        serde_json::to_value(self.0.gate(workflow)?).ok()
     }
 }
 
@@ -188,8 +194,16 @@ fn tell(reloads: &reload::Service) -> tokio::task::JoinHandle<()> {
         draw(&record.render(color));
     }
     tokio::spawn(async move {
-        while let Ok(record) = later.recv().await {
-            draw(&record.render(color));
+        loop {
+            match later.recv().await {
+                // What the gate found comes later, with the same record.
+                Ok(record) if record.gate.as_ref().is_some_and(|gate| gate.state == State::Done) => {
+                    draw(&record.render_gate(color));
+                }
+                Ok(record) => draw(&record.render(color)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
         }
     })
 }

@@ -11,6 +11,7 @@ mod envelope;
 mod fault;
 mod follow;
 mod functions;
+mod gate;
 mod graph;
 mod input;
 mod new;
@@ -28,6 +29,7 @@ mod templates;
 mod test;
 mod tree;
 mod unlock;
+mod upgrade;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -86,6 +88,8 @@ enum Verb {
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Upgrade(upgrade::Upgrade),
+    Gate(gate::Gate),
     Unlock(unlock::Unlock),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
@@ -187,6 +191,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
+        Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,

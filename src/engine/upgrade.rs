@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::deploy::Deployed;
-use super::gate::{self, Parting, Verdict};
+use super::gate::{self, Parting, Report, Scope, Verdict};
 use super::handle::{Error, Handle};
 use super::semantics::held_change;
 use super::shared::held;
@@ -84,6 +84,12 @@ impl Handle {
             }
         }
         Err(Error::Busy(run))
+    }
+
+    /// What recorded runs of a bundle's workflow make of it; see [`gate::survey`]. For a thread that may be busy for long.
+    pub fn gate(&self, bundle: &Bundle, go_on: &mut dyn FnMut(&Report) -> bool) -> Report {
+        let options = &self.shared().options;
+        gate::survey(&**self.store(), bundle, &options.settings, &options.semantics, Scope::default(), go_on)
     }
 
     /// The run, out of memory, with all durable that it has written.

@@ -38,6 +38,7 @@ pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) 
     let gathered = shared.app.handle.gathered(&workflow);
     shown["gathered"] = gathered.iter().map(gathering).collect();
     shown["graph"] = crate::engine::flow(&workflow.bundle).map_or(Value::Null, |graph| edges::json(&graph));
+    shown["gate"] = shared.app.reloads.gate(&name).unwrap_or_default();
     shown["broken"] = shared.app.reloads.broken(&name).unwrap_or_default();
     Ok(Json(shown))
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Parting;
+use crate::diag::Diagnostic;
 use crate::id::{RunId, Version};
 
 /// Groups that are kept, and runs, changes and reasons that each list names at most: a report is read, not searched.
@@ -205,6 +206,16 @@ impl Report {
         let changes = self.changes.iter();
         lines.extend(changes.map(|c| format!("  {}: {} before, {} now", c.run, c.before, c.after)));
         lines
+    }
+}
+
+impl Group {
+    /// How many would diverge, with a caret at the line of the new version.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let some = self.runs.first().map(|run| format!(", such as {run}")).unwrap_or_default();
+        let title = format!("{} would diverge here{some}", counted(self.count, "open run"));
+        let hint = "they stay on the version that they are on; `panta upgrade --dry-run RUN` tells of one";
+        self.parting.diagnostic(&title).hint(hint)
     }
 }
 
