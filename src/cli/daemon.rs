@@ -16,7 +16,6 @@ use super::follow::interrupted;
 use super::output::{Exit, Fault, draw, line, note};
 use crate::config::Config;
 use crate::diag::Color;
-use crate::engine::gate::State;
 use crate::engine::{Engine, Handle};
 use crate::reload;
 use crate::store::lock;
@@ -190,17 +189,18 @@ fn tell(reloads: &reload::Service) -> tokio::task::JoinHandle<()> {
         Color::Plain
     };
     let (first, mut later) = reloads.follow();
+    let mut gates = reloads.follow_gates();
     for record in first.iter().filter(|record| !record.diagnostics.is_empty()) {
         draw(&record.render(color));
     }
     tokio::spawn(async move {
         loop {
-            match later.recv().await {
-                // What the gate found comes later, with the same record.
-                Ok(record) if record.gate.as_ref().is_some_and(|gate| gate.state == State::Done) => {
-                    draw(&record.render_gate(color));
-                }
-                Ok(record) => draw(&record.render(color)),
+            let shown = tokio::select! {
+                record = later.recv() => record.map(|record| record.render(color)),
+                record = gates.recv() => record.map(|record| record.render_gate(color)),
+            };
+            match shown {
+                Ok(text) => draw(&text),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }

@@ -48,6 +48,7 @@ pub struct Service {
 struct Board {
     told: Mutex<Told>,
     sender: broadcast::Sender<Reload>,
+    gates: broadcast::Sender<Reload>,
     is_closing: AtomicBool,
 }
 
@@ -64,6 +65,7 @@ impl Service {
         let board = Arc::new(Board {
             told: Mutex::default(),
             sender: broadcast::channel(RECORDS_MAX).0,
+            gates: broadcast::channel(RECORDS_MAX).0,
             is_closing: AtomicBool::new(false),
         });
         let (ready, opened) = mpsc::channel();
@@ -90,6 +92,11 @@ impl Service {
         let told = self.board.told();
         let of_this = |record: &&Reload| record.workflow == workflow && record.gate.is_some();
         told.records.iter().rev().find(of_this).and_then(|record| record.gate.clone())
+    }
+
+    /// Records that come once more, when the gate is done with their version.
+    pub fn follow_gates(&self) -> broadcast::Receiver<Reload> {
+        self.board.gates.subscribe()
     }
 
     /// What is wrong with the file of a workflow; nothing where it is good, or not known.
@@ -135,7 +142,7 @@ impl Board {
 }
 
 impl Board {
-    /// Enters what the gate found so far with the save that it is of; once done, that is told again.
+    /// Enters what the gate found so far with the save that it is of; once done, that is told.
     fn gated(&self, report: &Report) {
         let mut told = self.told();
         let of_this = |record: &&mut Reload| {
@@ -145,7 +152,7 @@ impl Board {
         record.gate = Some(report.clone());
         if report.state == State::Done {
             // Nobody needs to listen.
-            let _ = self.sender.send(record.clone());
+            let _ = self.gates.send(record.clone());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod events;
+mod gate;
 mod hooks;
 mod locks;
 mod streams;

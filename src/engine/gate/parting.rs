@@ -142,7 +142,8 @@ fn holder<'b>(bundle: &'b Bundle, name: &str, line: usize) -> Option<&'b Source>
 
 /// Where the name stands in its line, in characters; the first word of the line where it does not.
 fn span(text: &str, name: &str) -> (usize, usize) {
-    let (at, width) = match text.find(name) {
+    let quoted = text.find(&format!("\"{name}\"")).map(|at| at + 1);
+    let (at, width) = match quoted.or_else(|| text.find(name)) {
         Some(at) => (at, name.chars().count()),
         None => {
             let at = text.len() - text.trim_start().len();
