@@ -76,6 +76,11 @@ impl Semantics {
         probes::outcomes(&deploy::script_engine())
     }
 
+    /// What one expression gives: its value in the journal's encoding, or `error`.
+    pub fn probe(engine: &rhai::Engine, expression: &str) -> String {
+        probes::outcome(engine, expression)
+    }
+
     /// A script engine with this meaning.
     pub(super) fn engine(&self) -> rhai::Engine {
         let mut engine = deploy::script_engine();

@@ -71,7 +71,7 @@ pub(super) fn outcomes(engine: &Engine) -> BTreeMap<String, String> {
     all.map(|probe| (probe.to_owned(), outcome(engine, probe))).collect()
 }
 
-fn outcome(engine: &Engine, probe: &str) -> String {
+pub(super) fn outcome(engine: &Engine, probe: &str) -> String {
     let value = engine.eval::<rhai::Dynamic>(probe).ok();
     let payload = value.and_then(|value| value::encode(&value).ok());
     payload.map_or_else(|| "error".to_owned(), |payload| payload.text().to_owned())
