@@ -67,7 +67,7 @@ fn row(run: &Value) -> Vec<String> {
     ]
 }
 
-fn since(given: &str) -> Result<Timestamp, Fault> {
+pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {
     if let Ok(time) = crate::time::parse_time(given) {
         return Ok(time);
     }
@@ -91,6 +91,15 @@ impl Workflows {
             vec![text(workflow, "name").to_owned(), triggers.join(", "), short(about, 60)]
         };
         table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
+        for workflow in &workflows {
+            let diverging = workflow["gate"]["open"]["diverging"].as_u64().unwrap_or(0);
+            if diverging > 0 {
+                let name = text(workflow, "name");
+                note(&format!(
+                    "{name}: when its live version was saved, {diverging} open runs did not fit it, and stay on theirs"
+                ));
+            }
+        }
         Ok(Exit::Done)
     }
 }

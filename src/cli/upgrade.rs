@@ -118,7 +118,11 @@ impl Upgrade {
             return Ok(true);
         }
         let is_held = body["moved"] == true;
-        if is_held { counts.held += 1 } else { counts.refused += 1 }
+        if is_held {
+            counts.held += 1
+        } else {
+            counts.refused += 1
+        }
         if !common.json {
             let what = if is_held { "was moved, and diverged" } else { "does not fit the live version" };
             match &parting {

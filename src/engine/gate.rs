@@ -125,8 +125,7 @@ fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>, semantics: &Semantic
         if let Some((_, known)) = bench.candidates.iter().find(|(version, _)| *version == bundle.version) {
             return Ok(Rc::clone(known));
         }
-        let candidate =
-            Rc::new(Candidate::compile(Rc::clone(&bench.engine), bundle, settings, rewrite::rewrite)?);
+        let candidate = Rc::new(Candidate::compile(Rc::clone(&bench.engine), bundle, settings, rewrite::rewrite)?);
         if !candidate.reads_settings {
             bench.candidates.truncate(KEPT - 1);
             bench.candidates.insert(0, (bundle.version.clone(), Rc::clone(&candidate)));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::deploy::Deployed;
 use super::gate::{self, Parting, Report, Scope, Verdict};
@@ -16,6 +17,7 @@ use super::handle::{Error, Handle};
 use super::semantics::held_change;
 use super::shared::held;
 use super::worker::Message;
+use crate::audit::{Act, Actor};
 use crate::id::{RunId, Version};
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Run, Status};
@@ -69,12 +71,12 @@ impl Upgraded {
 impl Handle {
     /// Moves a run to the live version of its workflow. Where its journal does not replay there, it says so and leaves the run
     /// as it is, unless it is forced. A run that is held as `diverged` and fits goes on.
-    pub async fn upgrade(&self, run: RunId, mode: Mode) -> Result<Upgraded, Error> {
+    pub async fn upgrade(&self, run: RunId, mode: Mode, by: &Actor) -> Result<Upgraded, Error> {
         for _ in 0..TRIES {
             let row = self.at_rest(run, mode).await?;
             let deployed = self.workflow(&row.workflow)?;
             let judged = self.judge(row.clone(), Arc::clone(&deployed)).await?;
-            let Some(changes) = self.changes(&row, &deployed, &judged, mode) else { return Ok(judged) };
+            let Some(changes) = self.changes(&row, &deployed, &judged, (mode, by)) else { return Ok(judged) };
             if self.write(changes).await?.iter().all(|applied| *applied != Applied::Refused) {
                 tracing::info!("run {run} of `{}` was moved to version {}", row.workflow, judged.to);
                 if judged.compatible {
@@ -117,9 +119,7 @@ impl Handle {
             let (from, to) = (row.version.clone(), deployed.version().clone());
             let options = &shared.options;
             let verdict = match gate::entries(&*shared.store, &row) {
-                Ok(journal) => {
-                    gate::try_with(&row, journal, &deployed.bundle, &options.settings, &options.semantics)
-                }
+                Ok(journal) => gate::try_with(&row, journal, &deployed.bundle, &options.settings, &options.semantics),
                 Err(problem) => Verdict::Unknown(problem),
             };
             let upgraded =
@@ -138,9 +138,21 @@ impl Handle {
     }
 
     /// What is to be written; `None`: nothing is to be done.
-    fn changes(&self, row: &Run, deployed: &Deployed, judged: &Upgraded, mode: Mode) -> Option<Vec<Change>> {
+    fn changes(
+        &self,
+        row: &Run,
+        deployed: &Deployed,
+        judged: &Upgraded,
+        (mode, by): (Mode, &Actor),
+    ) -> Option<Vec<Change>> {
         let (version, settings) = (deployed.version().clone(), deployed.settings_payload());
+        let details = json!({
+            "workflow": &*row.workflow, "from": judged.from, "to": judged.to, "force": mode == Mode::Force,
+            "diverges": !judged.compatible,
+        });
+        let act = Box::new(Act::new(self.shared().now(), by, "run.upgrade", row.id, &details));
         let moves = Change::Upgrade { run: row.id, epoch: row.epoch, version, settings };
+        let moves = Change::Audit { act, change: Some(Box::new(moves)) };
         let is_held = row.status == Status::Diverged;
         match (mode, judged.refusal()) {
             (Mode::DryRun, _) | (Mode::Careful, Some(_)) => None,
@@ -149,7 +161,7 @@ impl Handle {
                 let hint = format!("it was moved by force; `panta show {}` shows the journal", row.id);
                 let error = match &judged.divergence {
                     Some(parting) => parting.to_error(&hint),
-                    None => serde_json::json!({
+                    None => json!({
                         "kind": "script", "message": format!("{why}; hint: {hint}"), "retryable": false,
                     }),
                 };

@@ -115,8 +115,15 @@ mod tests {
         let fault = Diagnostic::new("E0201", "syntax error", Place::file("a.rhai"));
         let (file, workflow) = ("a.rhai".to_owned(), "a".to_owned());
         let version = Some(Version("0123456789".into()));
-        let reload =
-            Reload { file, workflow, version, status: Status::Broken, diagnostics: vec![fault], at: Timestamp(0), gate: None };
+        let reload = Reload {
+            file,
+            workflow,
+            version,
+            status: Status::Broken,
+            diagnostics: vec![fault],
+            at: Timestamp(0),
+            gate: None,
+        };
         let json = reload.to_json();
         let first = json["diagnostics"][0].as_object().unwrap();
         for field in ["code", "severity", "title", "line", "column", "width", "hint"] {

@@ -146,7 +146,9 @@ impl Board {
     fn gated(&self, report: &Report) {
         let mut told = self.told();
         let of_this = |record: &&mut Reload| {
-            record.workflow == report.workflow && record.version.as_ref() == Some(&report.version) && record.gate.is_some()
+            record.workflow == report.workflow
+                && record.version.as_ref() == Some(&report.version)
+                && record.gate.is_some()
         };
         let Some(record) = told.records.iter_mut().rev().find(of_this) else { return };
         record.gate = Some(report.clone());
@@ -216,7 +218,8 @@ impl Follower {
 
     fn perform(&self, outcome: Outcome) {
         // A version that was live when the daemon ended is no news.
-        let is_new = |deployed: &&Arc<Deployed>| noted(&self.handle, &outcome.workflow).as_ref() != Some(deployed.version());
+        let is_new =
+            |deployed: &&Arc<Deployed>| noted(&self.handle, &outcome.workflow).as_ref() != Some(deployed.version());
         let tried = outcome.deploy.clone().filter(|deployed| outcome.status == Status::Live && is_new(&deployed));
         if let Some(deployed) = &outcome.deploy {
             self.handle.deploy((**deployed).clone());

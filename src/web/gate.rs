@@ -1,13 +1,14 @@
 //! Recorded runs and other versions: trying a version, and moving a run to the live one.
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{Problem, Shared, request};
+use crate::audit::Actor;
 use crate::diag::Diagnostic;
 use crate::engine::{Mode, Upgraded, compile};
 use crate::script::bundle::Bundle;
@@ -28,6 +29,7 @@ struct Wanted {
 /// not fit and is not forced.
 pub(super) async fn upgrade(
     State(shared): State<Shared>,
+    Extension(by): Extension<Actor>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
@@ -40,7 +42,7 @@ pub(super) async fn upgrade(
         (false, false) => Mode::Careful,
     };
     let handle = &shared.app.handle;
-    let upgraded = request::durable(handle, handle.upgrade(id, mode)).await?;
+    let upgraded = request::durable(handle, handle.upgrade(id, mode, &by)).await?;
     match upgraded.refusal() {
         Some(why) if mode == Mode::Careful => Err(refused(&upgraded, &why)),
         _ => Ok(Json(json!(upgraded))),

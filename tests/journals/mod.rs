@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use panta::audit::Actor;
 use panta::engine::gate::Verdict;
 use panta::engine::people::Given;
 use panta::engine::recording::{Recorded, Recording};
@@ -54,6 +55,8 @@ fn recordings() -> Vec<(String, Recording)> {
 
 /// Records the scripts that have no record yet, where that is wanted.
 fn record_missing() {
+    static WRITING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = WRITING.lock();
     for script in files("scripts", ".rhai") {
         let target = folder("v1").join(format!("{}.json", stem(&script)));
         if is_writing() && !target.exists() {
@@ -81,6 +84,7 @@ fn every_recorded_run_replays() {
 
 #[test]
 fn every_kind_of_entry_is_among_them() {
+    record_missing();
     let all = recordings();
     let entries = || all.iter().flat_map(|(_, recording)| &recording.0).flat_map(|run| &run.journal);
     for kind in Kind::ALL {
@@ -126,7 +130,9 @@ fn record(name: &str, text: &str) -> Recording {
     for script in files("scripts", ".rhai") {
         let text = std::fs::read_to_string(&script).unwrap();
         let bundle = Bundle::of_text(&format!("{}.rhai", stem(&script)), &text).unwrap();
-        handle.deploy(compile(bundle, handle.settings()).unwrap_or_else(|faults| panic!("{}: {faults:?}", stem(&script))));
+        handle.deploy(
+            compile(bundle, handle.settings()).unwrap_or_else(|faults| panic!("{}: {faults:?}", stem(&script))),
+        );
     }
     let then = text.lines().next().and_then(|line| line.split_once("Then: ")).map(|(_, then)| then.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -153,9 +159,12 @@ async fn drive(handle: &Handle, run: RunId, then: Option<String>) {
             let filter = TaskFilter { run: Some(run), limit: 1, ..TaskFilter::default() };
             let task = handle.store().tasks(&filter).unwrap().remove(0);
             let (choice, by, data, note) = (Some(choice.to_owned()), Some("ann".to_owned()), Value::Null, None);
-            handle.answer(task.id, &Given { choice, data, by, note, texts: Texts::Strict }).await.unwrap();
+            handle
+                .answer(task.id, &Given { choice, data, by, note, texts: Texts::Strict }, &Actor::LOCAL)
+                .await
+                .unwrap();
         }
-        ("cancel", _) => handle.cancel(run, "no more").await.unwrap(),
+        ("cancel", _) => handle.cancel(run, "no more", &Actor::LOCAL).await.unwrap(),
         (other, _) => panic!("`{other}` is nothing that can be done"),
     }
     handle.ended(run).await.unwrap();

@@ -188,9 +188,11 @@ impl Report {
             }
             lines.push(line);
         }
-        lines.extend(self.no_verdict.iter().map(|group| {
-            format!("  no telling of {}: {}", counted(group.count, "run"), group.reason)
-        }));
+        lines.extend(
+            self.no_verdict
+                .iter()
+                .map(|group| format!("  no telling of {}: {}", counted(group.count, "run"), group.reason)),
+        );
         let Finished { tried, same, changed, diverging, unknown } = self.finished;
         if tried > 0 {
             let mut line = format!("{}: {same} would end as before", counted(tried, "finished run"));

@@ -180,7 +180,12 @@ impl Trial<'_> {
 }
 
 /// Tries one run, whatever becomes of it.
-pub(in crate::engine) fn try_stored(store: &dyn Store, candidate: &Candidate, run: &Run, patience: Duration) -> Verdict {
+pub(in crate::engine) fn try_stored(
+    store: &dyn Store,
+    candidate: &Candidate,
+    run: &Run,
+    patience: Duration,
+) -> Verdict {
     if run.status == Status::Quarantined || run.charged > 0 {
         return Verdict::Unknown("its interpreter died before, so it is not evaluated beside others".to_owned());
     }

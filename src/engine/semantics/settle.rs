@@ -128,8 +128,7 @@ impl<'a> Settlement<'a> {
         let statuses: Vec<_> = Status::ALL.into_iter().filter(|status| concerns(*status)).collect();
         let mut before = None;
         loop {
-            let filter =
-                RunFilter { statuses: statuses.clone(), limit: PAGE, before, ..RunFilter::default() };
+            let filter = RunFilter { statuses: statuses.clone(), limit: PAGE, before, ..RunFilter::default() };
             let page = self.shared.store.runs(&filter)?;
             page.iter().for_each(|run| self.one(run));
             let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(()) };
@@ -147,7 +146,10 @@ impl<'a> Settlement<'a> {
             Ok(candidate) => match gate::try_stored(&*self.shared.store, &candidate, run, PATIENCE) {
                 Verdict::Compatible { .. } => return self.revive(run),
                 Verdict::Unknown(problem) => {
-                    return tracing::warn!("run {} is not tried under the semantics of this release: {problem}", run.id);
+                    return tracing::warn!(
+                        "run {} is not tried under the semantics of this release: {problem}",
+                        run.id
+                    );
                 }
                 Verdict::Diverges(divergence) => {
                     let Some(bundle) = bundle.as_deref() else { return };

@@ -41,7 +41,10 @@ fn it_finds_exactly_the_runs_that_would_diverge_and_finishes_the_others() {
     assert_eq!(diverged(&bench), joins);
     let held = bench.engine.handle().run(*joins.first().expect("one")).expect("is there").error.expect("why").to_json();
     assert_eq!((&held["code"], &held["divergence"]["issued"]["name"]), (&json!("E0515"), &json!("1-2-")));
-    assert_eq!((&held["divergence"]["recorded"]["name"], &held["divergence"]["recorded"]["line"]), (&json!("1-2"), &json!(1)));
+    assert_eq!(
+        (&held["divergence"]["recorded"]["name"], &held["divergence"]["recorded"]["line"]),
+        (&json!("1-2"), &json!(1))
+    );
     assert_eq!(bench.goes_on(plain).status, Status::Completed);
     let row = bench.block(async { bench.engine.handle().ended(later).await }).expect("ends");
     assert_eq!(row.output.expect("an output").to_json(), json!("1-2-"));
@@ -67,7 +70,12 @@ fn a_version_that_fits_takes_up_what_is_held() {
     let bench = engine(&store, &Semantics::altered());
     assert_eq!(diverged(&bench), BTreeSet::from([run]));
     bench.deploy("joins", &JOINS.replace("[1, 2].join(\"-\")", "\"1-2\""));
-    assert!(bench.block(bench.engine.handle().upgrade(run, crate::engine::Mode::Careful)).expect("fits").moved);
+    assert!(
+        bench
+            .block(bench.engine.handle().upgrade(run, crate::engine::Mode::Careful, &Actor::LOCAL))
+            .expect("fits")
+            .moved
+    );
     assert_eq!(bench.goes_on(run).status, Status::Completed);
 }
 

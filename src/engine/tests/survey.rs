@@ -20,9 +20,7 @@ const LONG: &str = r#"fn main(input) {
 fn filled(store: &dyn Store, script: &str, count: usize) -> (Run, Vec<Entry>) {
     let (run, journal) = recorded(script);
     let bundle = Bundle::of_text("w.rhai", script).expect("a bundle");
-    store
-        .commit(&[Change::PutBundle { version: bundle.version.clone(), bytes: bundle.to_stored() }])
-        .expect("is kept");
+    store.commit(&[Change::PutBundle { version: bundle.version.clone(), bytes: bundle.to_stored() }]).expect("is kept");
     for _ in 0..count {
         let copy = Run { id: RunId::new(), status: Status::Waiting, output: None, ..run.clone() };
         let segment = encode_segment(0, &journal);

@@ -31,7 +31,7 @@ impl Bench {
     }
 
     fn upgrade(&self, run: crate::id::RunId, mode: Mode) -> Result<Upgraded, Error> {
-        self.block(self.engine.handle().upgrade(run, mode))
+        self.block(self.engine.handle().upgrade(run, mode, &Actor::LOCAL))
     }
 
     /// Emits `go`; how the run ends.
@@ -69,7 +69,10 @@ fn one_that_does_not_fit_stays_and_is_told_both_lines() {
     let upgraded = bench.upgrade(run, Mode::Careful).expect("is tried");
     let parting = upgraded.divergence.clone().expect("both lines");
     let (recorded, issued) = (parting.recorded.expect("a line"), parting.issued.expect("a line"));
-    assert_eq!((recorded.line, recorded.name.as_str(), recorded.source.as_str()), (1, "a", "let a = step(\"a\", || 1);"));
+    assert_eq!(
+        (recorded.line, recorded.name.as_str(), recorded.source.as_str()),
+        (1, "a", "let a = step(\"a\", || 1);")
+    );
     assert_eq!((issued.line, issued.name.as_str(), issued.version), (2, "b", upgraded.to));
     assert!(!upgraded.moved);
     assert_eq!(bench.goes_on(run).output.expect("an output").to_json(), json!(1));

@@ -70,9 +70,7 @@ impl Worker {
 
     /// It waits, its row says so, and all that it wrote is durable.
     fn rests(&self, motion: &Motion) -> bool {
-        motion.parked
-            && motion.world.written.get() <= self.shared.log.durable()
-            && !motion.activation.can_advance()
+        motion.parked && motion.world.written.get() <= self.shared.log.durable() && !motion.activation.can_advance()
     }
 
     /// Somebody wants the run out of memory: it goes where it rests, and stays where it does not.

@@ -245,7 +245,11 @@ fn the_content_of_before_is_the_version_of_before_and_both_versions_finish() {
     let new = started(&bench, "a");
     let report = gated(&bench, "a", || write(bench.scripts.path(), "a.rhai", GATED));
     assert_eq!(bench.handle.workflow("a").unwrap().version(), &first);
-    assert_eq!((report.version, report.open.total, report.open.diverging), (first, 1, 1), "the one on the later version");
+    assert_eq!(
+        (report.version, report.open.total, report.open.diverging),
+        (first, 1, 1),
+        "the one on the later version"
+    );
     let (payload, at) = (Payload::unit(), bench.handle.clock().now());
     let event = Event { seq: 0, id: "e".into(), name: "done".into(), key: None, payload, run: None, at };
     block(async {

@@ -17,7 +17,9 @@ impl Bench {
         let run = started["run"].as_str().expect("an id").to_owned();
         let path = format!("/api/v1/runs/{run}");
         self.block(async {
-            while answer(self.router.clone(), request(&format!("GET {path}"), &[], "")).await.json()["status"] != "waiting" {
+            while answer(self.router.clone(), request(&format!("GET {path}"), &[], "")).await.json()["status"]
+                != "waiting"
+            {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         });
