@@ -42,9 +42,9 @@ impl Gate {
         let workflow = self.workflow.clone().unwrap_or_else(|| deployed.name.to_string());
         let bundle = (*deployed.bundle).clone().named(workflow);
         let report = match &self.against {
-            Some(data) => here(&open(data)?, bundle, &settings)?,
+            Some(data) => here(&open(data)?, &bundle, &settings)?,
             None => match Access::open(common, &config)? {
-                Access::Store(store) => here(&store, bundle, &settings)?,
+                Access::Store(store) => here(&store, &bundle, &settings)?,
                 Access::Daemon(client) => there(&client, &bundle).await?,
             },
         };
@@ -92,8 +92,8 @@ fn open(data: &Path) -> Result<Sqlite, Fault> {
 }
 
 /// On a thread of its own: scripts are evaluated there, and none may be around.
-fn here(store: &Sqlite, bundle: Bundle, settings: &Arc<dyn Settings>) -> Result<Report, Fault> {
-    let attempt = || survey(store, &bundle, settings, &Semantics::current(), Scope::default(), &mut |_| true);
+fn here(store: &Sqlite, bundle: &Bundle, settings: &Arc<dyn Settings>) -> Result<Report, Fault> {
+    let attempt = || survey(store, bundle, settings, &Semantics::current(), Scope::default(), &mut |_| true);
     std::thread::scope(|scope| scope.spawn(attempt).join())
         .map_err(|_| Fault::unreachable("internal error; hint: this is a bug of `panta`, please report it"))
 }

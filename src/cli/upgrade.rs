@@ -113,15 +113,15 @@ impl Upgrade {
         if body["compatible"] == true {
             counts.moved += usize::from(body["moved"] == true || self.dry_run);
             if !common.json && !self.all {
-                line(&self.fits(run, &body));
+                line(&Self::fits(run, &body));
             }
             return Ok(true);
         }
         let is_held = body["moved"] == true;
         if is_held {
-            counts.held += 1
+            counts.held += 1;
         } else {
-            counts.refused += 1
+            counts.refused += 1;
         }
         if !common.json {
             let what = if is_held { "was moved, and diverged" } else { "does not fit the live version" };
@@ -133,7 +133,7 @@ impl Upgrade {
         Ok(is_held)
     }
 
-    fn fits(&self, run: RunId, body: &Value) -> String {
+    fn fits(run: RunId, body: &Value) -> String {
         let to = short(text(body, "to"), 9);
         match (body["moved"] == true, text(body, "from") == text(body, "to")) {
             (true, _) => format!("{run} goes on with version {to}"),

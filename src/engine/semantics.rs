@@ -98,7 +98,7 @@ fn hash(text: &str) -> String {
 
 fn alter(engine: &mut rhai::Engine) {
     let joined = |list: &mut Array, separator: &str| {
-        list.iter().map(|item: &Dynamic| format!("{item}{separator}")).collect::<String>()
+        list.iter().flat_map(|item: &Dynamic| [item.to_string(), separator.to_owned()]).collect::<String>()
     };
     engine.register_fn("join", joined);
 }

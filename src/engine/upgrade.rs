@@ -98,8 +98,8 @@ impl Handle {
     async fn at_rest(&self, run: RunId, mode: Mode) -> Result<Run, Error> {
         let shared = self.shared();
         let mut waited = Duration::ZERO;
-        while mode != Mode::DryRun {
-            let Some(worker) = held(&shared.routes).get(&run).copied() else { break };
+        let in_motion = || held(&shared.routes).get(&run).copied().filter(|_| mode != Mode::DryRun);
+        while let Some(worker) = in_motion() {
             if waited >= PATIENCE {
                 return Err(Error::Busy(run));
             }

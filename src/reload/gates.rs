@@ -63,6 +63,13 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// Does nothing for so long, or until something is to be tried.
+    fn rest(&self, time: Duration) {
+        drop(self.changed.wait_timeout(self.held(), time).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
 impl Waiting {
     /// What was to be tried of this workflow is not any more.
     fn supersede(&mut self, workflow: &str) {
@@ -81,7 +88,7 @@ impl Gates {
         let thread = std::thread::Builder::new().name("gate".into());
         let thread = thread.spawn(move || {
             while let Some((deployed, is_over)) = shared.take() {
-                attempt(&handle, &deployed, &is_over, &tell);
+                attempt(&shared, &handle, &deployed, &is_over, &tell);
             }
         })?;
         Ok(Self { queue, thread: Some(thread) })
@@ -116,7 +123,7 @@ impl Drop for Gates {
     }
 }
 
-fn attempt(handle: &Handle, deployed: &Deployed, is_over: &AtomicBool, tell: &Tell) {
+fn attempt(queue: &Queue, handle: &Handle, deployed: &Deployed, is_over: &AtomicBool, tell: &Tell) {
     let mut told = elapsed();
     let mut looked = told;
     let report = handle.gate(&deployed.bundle, &mut |report| {
@@ -127,7 +134,7 @@ fn attempt(handle: &Handle, deployed: &Deployed, is_over: &AtomicBool, tell: &Te
         }
         if handle.in_motion().0 > 0 {
             // Half of the time that the trial took: runs that are there come first.
-            std::thread::sleep(now.saturating_sub(looked) / 2);
+            queue.rest(now.saturating_sub(looked) / 2);
         }
         looked = elapsed();
         !is_over.load(Ordering::Relaxed)

@@ -121,9 +121,9 @@ fn expressions_mean_what_they_meant() {
 /// Runs a script of `scripts/` as its head says.
 fn record(name: &str, text: &str) -> Recording {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::new(|seen| match seen.line.contains("missing") {
-        true => (404, json!({ "no": true })),
-        false => (200, json!({ "yes": [1, 2.5, null] })),
+    let server = Server::new(|seen| {
+        let is_there = !seen.line.contains("missing");
+        if is_there { (200, json!({ "yes": [1, 2.5, null] })) } else { (404, json!({ "no": true })) }
     });
     let engine = Engine::start(Arc::new(Memory::default()), Options::new(data.path()));
     let handle = engine.handle();

@@ -143,12 +143,11 @@ fn holder<'b>(bundle: &'b Bundle, name: &str, line: usize) -> Option<&'b Source>
 /// Where the name stands in its line, in characters; the first word of the line where it does not.
 fn span(text: &str, name: &str) -> (usize, usize) {
     let quoted = text.find(&format!("\"{name}\"")).map(|at| at + 1);
-    let (at, width) = match quoted.or_else(|| text.find(name)) {
-        Some(at) => (at, name.chars().count()),
-        None => {
-            let at = text.len() - text.trim_start().len();
-            (at, text[at..].chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).count())
-        }
+    let (at, width) = if let Some(at) = quoted.or_else(|| text.find(name)) {
+        (at, name.chars().count())
+    } else {
+        let at = text.len() - text.trim_start().len();
+        (at, text[at..].chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).count())
     };
     (text[..at].chars().count() + 1, width.max(1))
 }
