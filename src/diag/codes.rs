@@ -421,6 +421,12 @@ pub const CODES: &[Code] = &[
         "What one workflow emits (or its end) starts another, and that one starts the first again: without a condition they never stop.",
         "trigger::event(\"order.placed\", #{ when: |order| order.total > 0 });",
     ),
+    row(
+        "W0413",
+        "no such workflow",
+        "A name that is written out is that of no workflow in the folder that is checked: what it would start fails with the kind `not_found`, and what waits for its end never starts. A workflow that comes later is fine when it is there by then, so this is a warning; `panta check --strict` fails on it.",
+        "workflow(#{ on_failure: #{ workflow: \"ops/alarm\" } });\ntrigger::run(\"orders/*\", #{ on: \"failed\" });\nfn main(end) { workflow::run(\"orders/invoice\", end.input) }",
+    ),
 ];
 
 #[cfg(test)]

@@ -136,13 +136,18 @@ enum Extra {
 impl Schema {
     /// From the shorthand, or a JSON Schema under `schema`. The error says where and what to write instead.
     pub fn from_dynamic(schema: &Dynamic) -> Result<Self, String> {
+        Self::read(schema).map_err(|mut faults| faults.swap_remove(0))
+    }
+
+    /// The same; each fault is an error of its own, and there is at least one where there is no schema.
+    pub fn read(schema: &Dynamic) -> Result<Self, Vec<String>> {
         read::shorthand(schema).map(Self)
     }
 
     /// From JSON Schema: `type`, `properties`, `required`, `items`, `enum`, `const`, bounds, `additionalProperties`, `format`.
     /// `default` and other notes are kept for forms and change no value.
     pub fn from_json_schema(schema: &Value) -> Result<Self, String> {
-        read::json_schema(schema).map(Self)
+        read::json_schema(schema).map(Self).map_err(|mut faults| faults.swap_remove(0))
     }
 
     /// The schema as JSON Schema.

@@ -10,6 +10,7 @@ mod effects;
 mod known;
 mod literals;
 mod locate;
+pub mod starts;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{ASTFlags, Engine, Stmt};
 
-pub use self::locate::{is_told, locate};
+pub use self::locate::{Located, is_told, locate};
 
 use self::known::{Function, Known};
 use self::walk::{Level, Walker};
