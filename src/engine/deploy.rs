@@ -289,8 +289,7 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
 
 /// What the checks find, with what is known of the declaration.
 fn checked(engine: &rhai::Engine, bundle: &Bundle, declared: Option<&Declaration>, is_whole: bool) -> Vec<Diagnostic> {
-    let keys = declared.and_then(|declared| declared.input.as_ref()?.keys());
-    let input = keys.map(|keys| keys.into_iter().map(str::to_owned).collect());
+    let input = declared.and_then(|declared| declared.input.as_ref()).map(Schema::shape);
     let allowed = |function: &str, index: usize, text: &str| {
         // What a faulty declaration allows is not known.
         declared.filter(|_| is_whole).and_then(|declared| super::allowed::missing(declared, function, index, text))

@@ -50,7 +50,7 @@ pub use deploy::{
 };
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
+pub use handle::{Emitted, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
 use crate::payload::Payload;
+use crate::script::check::Shape;
 use crate::script::value;
 
 /// The types of the shorthand.
@@ -188,7 +189,26 @@ impl Schema {
     }
 }
 
+impl Schema {
+    /// What checks know of values that fit: lists, and maps whose keys are all named.
+    pub fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+}
+
 impl Node {
+    fn shape(&self) -> Shape {
+        if let (Some(item), [Kind::List]) = (&self.items, self.kinds.as_slice()) {
+            return Shape::List(Box::new(item.shape()));
+        }
+        let named = !self.fields.is_empty() && !matches!(self.extra, Extra::Of(_));
+        if named && matches!(self.kinds.as_slice(), [Kind::Map] | []) {
+            let fields = self.fields.iter().map(|field| (field.name.clone(), field.node.shape()));
+            return Shape::Map(fields.collect());
+        }
+        Shape::Any
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kinds: vec![kind], ..Self::default() }
     }
