@@ -78,6 +78,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let http = list("http")?.unwrap_or_default();
     let files = list("files")?.unwrap_or_default();
     declaration.secrets = list("secrets")?;
+    declaration.allow.secrets = declaration.secrets.clone().unwrap_or_default();
     list("shell")?;
     list("sql")?;
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
