@@ -64,9 +64,9 @@ pub(super) async fn parsed(line: Vec<std::ffi::OsString>) -> Result<Result<Cli, 
     if given.is_empty() {
         return Ok(Cli::try_parse_from_line(command, &line));
     }
-    let common = match leaf(&command, &matches).and_then(|(_, matches)| Common::from_arg_matches(matches).ok()) {
-        Some(common) => common,
-        None => return Ok(Cli::try_parse_from_line(command, &line)),
+    let verb = leaf(&command, &matches);
+    let Some(common) = verb.and_then(|(_, matches)| Common::from_arg_matches(matches).ok()) else {
+        return Ok(Cli::try_parse_from_line(command, &line));
     };
     let found = look_up(&common, given).await?;
     let strict = with_ids(command, &|arg, kind| {

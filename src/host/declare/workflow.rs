@@ -77,8 +77,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     };
     let http = list("http")?.unwrap_or_default();
     let files = list("files")?.unwrap_or_default();
-    declaration.secrets = list("secrets")?;
-    declaration.allow.secrets = declaration.secrets.clone().unwrap_or_default();
+    let secrets = list("secrets")?;
     list("shell")?;
     list("sql")?;
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
@@ -86,11 +85,21 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     for key in ["message", "ai"] {
         if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { flag(key).map(drop)? }
     }
+    declaration.allow = patterns(call, http, files)?;
+    declaration.allow.mail = mail;
+    declaration.allow.secrets = secrets.clone().unwrap_or_default();
+    (declaration.secrets, declaration.std) = (secrets, std);
+    declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(allow.map)));
+    Ok(())
+}
+
+/// Hosts and files that are allowed; each that is no pattern is a fault of its own.
+fn patterns(call: &Call<'_>, http: Vec<String>, files: Vec<String>) -> Result<Allow, Fail> {
     let pattern = |http: &[String], files: &[String]| {
         let parsed = Allow::parse(Some(http), files).map_err(|e| call.invalid(format!("option `allow`: {e}")));
         kept(call, parsed.map(Some))
     };
-    let mut allowed = Allow { http: Some(Vec::new()), files: Vec::new(), mail };
+    let mut allowed = Allow { http: Some(Vec::new()), ..Allow::default() };
     for host in http {
         let host = pattern(&[host], &[])?.and_then(|one| one.http).unwrap_or_default();
         allowed.http.get_or_insert_default().extend(host);
@@ -98,9 +107,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     for glob in files {
         allowed.files.extend(pattern(&[], &[glob])?.map(|one| one.files).unwrap_or_default());
     }
-    (declaration.allow, declaration.std) = (allowed, std);
-    declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(allow.map)));
-    Ok(())
+    Ok(allowed)
 }
 
 fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {

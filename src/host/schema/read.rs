@@ -124,7 +124,7 @@ impl Reader {
         match map.iter().next() {
             Some((key, values)) if map.len() == 1 && key == ONE_OF => self.one_of(values),
             Some((key, whole)) if map.len() == 1 && key == "schema" && whole.is_map() => self.whole(whole),
-            _ => self.map_of(&map),
+            _ => Ok(self.map_of(&map)),
         }
     }
 
@@ -171,14 +171,14 @@ impl Reader {
         self.json(&json)
     }
 
-    fn map_of(&mut self, map: &Script) -> Result<Node, String> {
+    fn map_of(&mut self, map: &Script) -> Node {
         let mut fields = Vec::with_capacity(map.len());
         for (key, schema) in map {
             let (name, optional) = key.strip_suffix('?').map_or((key.as_str(), false), |name| (name, true));
             let node = self.part(name, |reader| reader.short(schema));
             fields.push(Field { name: name.to_owned(), required: !optional && !node.nullable, node });
         }
-        Ok(Node { fields, ..Node::of(Kind::Map) })
+        Node { fields, ..Node::of(Kind::Map) }
     }
 
     fn json(&mut self, schema: &Value) -> Result<Node, String> {

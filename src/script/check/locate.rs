@@ -2,7 +2,7 @@
 
 use super::super::bundle::Bundle;
 use super::super::lex::{self, Kind, Token};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Edit, Fix};
 
 /// A fault with its place, and what of the file it concerns.
 pub struct Located {
@@ -27,10 +27,21 @@ pub fn locate(bundle: &Bundle, mut fault: Diagnostic) -> Located {
         if let Some(found) = call.and_then(|call| Named::of(&fault.title).find(call)) {
             let token = found.token;
             *fault.place = source.place(token.line, token.column, token.width());
+            fault.fix = fault.hint.as_deref().and_then(|hint| near(token, hint)).map(Box::new);
             option = Some(found.option);
         }
     }
     Located { diagnostic: fault, option }
+}
+
+/// The text that a hint takes for what was meant, in place of the one that is written.
+fn near(token: &Token, hint: &str) -> Option<Fix> {
+    let meant = hint.strip_prefix("did you mean ")?.strip_suffix('?')?;
+    let meant = meant.trim_matches(['`', '"']);
+    let is_plain = token.kind == Kind::Text && !meant.contains(['`', '"', '\\', ' ']);
+    let written = token.string().filter(|_| is_plain && token.text.starts_with('"'))?;
+    let edit = Edit::replace(token.line, token.column, written.chars().count() + 2, format!("\"{meant}\""));
+    (token.width() == written.chars().count() + 2).then(|| Fix::new(format!("write `\"{meant}\"`"), vec![edit]))
 }
 
 /// Whether an error is told already: at its place, within the option at fault, or within the same call.

@@ -38,7 +38,17 @@ impl Tracked {
         Self { shape: shape.clone(), path: String::new() }
     }
 
-    fn item(&self) -> Self {
+    /// What the closures get that a function or method of this name takes which goes over this list.
+    pub(super) fn items_for(&self, name: &str) -> Vec<Self> {
+        match name {
+            "reduce" | "reduce_rev" => vec![Self::default(), self.item()],
+            name if OVER_ITEMS.contains(&name) => vec![self.item()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// An item of the list that it is.
+    pub(super) fn item(&self) -> Self {
         match &self.shape {
             Shape::List(item) => Self { shape: (**item).clone(), path: format!("{}[]", self.path) },
             _ => Self::default(),
@@ -226,15 +236,6 @@ impl Walker<'_> {
                 _ => Tracked::default(),
             },
             _ => Tracked::default(),
-        }
-    }
-
-    /// What the closures get that a function or method takes which goes over a list.
-    pub(super) fn items_for(&self, name: &str, list: &Tracked) -> Vec<Tracked> {
-        match name {
-            "reduce" | "reduce_rev" => vec![Tracked::default(), list.item()],
-            name if OVER_ITEMS.contains(&name) => vec![list.item()],
-            _ => Vec::new(),
         }
     }
 

@@ -24,7 +24,7 @@ pub fn unknown(engine: &Engine, bundle: &Bundle, catalog: &Catalog, workflows: &
         let finder = Finder { known: &known, source: &file.source, workflows };
         file.ast.walk(&mut |nodes| {
             if let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) = nodes.last() {
-                found.extend(finder.named(call).and_then(|named| finder.judge(named)));
+                found.extend(Named::of(call).and_then(|named| finder.judge(&named)));
             }
             true
         });
@@ -42,6 +42,22 @@ struct Named<'a> {
     what: &'static str,
 }
 
+impl<'a> Named<'a> {
+    /// The argument of a call that names a workflow.
+    fn of(call: &'a FnCallExpr) -> Option<Self> {
+        let first = call.args.first()?;
+        match full_name(call).as_str() {
+            "workflow::run" | "workflow::start" => Some(Self { name: first, what: "started here" }),
+            "trigger::run" => Some(Self { name: first, what: "waited for here" }),
+            "workflow" => {
+                let on_failure = entry(first, "on_failure")?;
+                Some(Self { name: entry(on_failure, "workflow")?, what: "started when a run fails" })
+            }
+            _ => None,
+        }
+    }
+}
+
 struct Finder<'a> {
     known: &'a Known<'a>,
     source: &'a Source,
@@ -49,21 +65,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// The argument of a call that names a workflow.
-    fn named<'c>(&self, call: &'c FnCallExpr) -> Option<Named<'c>> {
-        let first = call.args.first()?;
-        match full_name(call).as_str() {
-            "workflow::run" | "workflow::start" => Some(Named { name: first, what: "started here" }),
-            "trigger::run" => Some(Named { name: first, what: "waited for here" }),
-            "workflow" => {
-                let on_failure = entry(first, "on_failure")?;
-                Some(Named { name: entry(on_failure, "workflow")?, what: "started when a run fails" })
-            }
-            _ => None,
-        }
-    }
-
-    fn judge(&self, named: Named) -> Option<Diagnostic> {
+    fn judge(&self, named: &Named) -> Option<Diagnostic> {
         let name = touches::text_of(self.known, &self.source.path, named.name)?;
         let is_text = matches!(named.name, Expr::StringConstant(..) | Expr::Variable(..));
         if !is_text || name.contains('*') || self.workflows.contains(&name.as_str()) {

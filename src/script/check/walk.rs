@@ -139,7 +139,7 @@ impl<'a> Walker<'a> {
             Stmt::For(parts, _) => {
                 let (variable, counter, flow) = &**parts;
                 self.expr(&flow.expr);
-                let item = self.items_for("map", &self.tracked(&flow.expr)).pop().unwrap_or_default();
+                let item = self.tracked(&flow.expr).item();
                 let (locals, shapes) = (self.locals.len(), self.shapes.clone());
                 self.locals(std::iter::once(variable).chain(counter).map(|name| name.name.to_string()));
                 self.hold(&variable.name, item);
@@ -306,7 +306,7 @@ impl<'a> Walker<'a> {
             self.called(call, pos);
         }
         let list = call.args.first().map(|first| self.tracked(first)).unwrap_or_default();
-        let given = self.items_for(&call.name, &list);
+        let given = list.items_for(&call.name);
         call.args.iter().for_each(|arg| self.argument(arg, &given));
     }
 
@@ -344,7 +344,7 @@ impl<'a> Walker<'a> {
     pub(super) fn method(&mut self, call: &FnCallExpr, pos: Position, of: &Tracked) {
         let verdict = self.known.method(&self.source.path, &call.name, call.args.len());
         self.report(verdict, "E0301", &format!("unknown method `{}`", call.name), "", pos);
-        let given = self.items_for(&call.name, of);
+        let given = of.items_for(&call.name);
         call.args.iter().for_each(|arg| self.argument(arg, &given));
     }
 }
