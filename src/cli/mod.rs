@@ -14,6 +14,7 @@ mod fault;
 mod follow;
 mod functions;
 mod graph;
+mod ids;
 mod input;
 mod new;
 mod output;
@@ -33,6 +34,7 @@ mod tree;
 mod unlock;
 mod upkeep;
 mod why;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,6 +61,7 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
 struct Common {
     /// Where state lives
     #[arg(long, global = true, env = "PANTA_DATA", value_name = "DIR")]
@@ -105,7 +108,7 @@ enum Verb {
     Why(why::Why),
     Replay(replay::Replay),
     Record(record::Record),
-    Workflows(runs::Workflows),
+    Workflows(workflows::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
     Completions(shell::Completions),
@@ -151,17 +154,10 @@ impl Common {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
-        }
-    };
     logging();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(execute(&cli)),
+        Ok(runtime) => runtime.block_on(understood()),
         Err(error) => Err(Fault::unreachable(format!("the system gives no event loop: {error}"))),
     };
     match done {
@@ -169,6 +165,16 @@ pub fn main() -> ExitCode {
         Err(fault) => {
             fault.show();
             fault.exit.into()
+        }
+    }
+}
+
+async fn understood() -> Result<Exit, Fault> {
+    match ids::parsed(std::env::args_os().collect()).await? {
+        Ok(cli) => execute(&cli).await,
+        Err(error) => {
+            let _ = error.print();
+            Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done })
         }
     }
 }

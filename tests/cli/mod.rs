@@ -6,6 +6,7 @@ mod graph;
 mod locks;
 mod look;
 mod new;
+mod newcomers;
 mod replay;
 mod run;
 mod secrets;
