@@ -19,6 +19,9 @@ mod deaths;
 mod gate;
 mod options;
 mod retrace;
+mod semantics;
+mod survey;
+mod upgrades;
 
 /// An engine with one script, over a store.
 struct Bench {
