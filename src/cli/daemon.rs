@@ -72,14 +72,15 @@ impl Daemon {
             .await
             .map_err(|error| Fault::unreachable(format!("cannot listen on `{}`: {error}", config.listen)))?;
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
-        let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
         let engine = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
             ..config.engine()
         };
-        let engine = Engine::start(Arc::new(open(&config.data, &options).await?), engine);
+        let store = open(&config.data, &options).await?;
+        let access = super::token::access(&store, &config, address, common.token.as_deref())?;
+        let engine = Engine::start(Arc::new(store), engine);
         let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
         engine.stop();
         done
@@ -164,16 +165,6 @@ fn busy(handle: &Handle) -> usize {
     let counts = handle.counts().unwrap_or_default();
     let running = counts.iter().filter(|(_, status, _)| *status == Status::Running).map(|(_, _, n)| *n as usize);
     running.sum::<usize>().min(handle.in_motion().0)
-}
-
-fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> {
-    match token {
-        Some(token) => Ok(web::Access::Token(token.into())),
-        None if is_loopback => Ok(web::Access::Loopback),
-        None => Err(Fault::usage(
-            "others can reach this address, and there is no token; hint: set `PANTA_TOKEN`, or listen on 127.0.0.1",
-        )),
-    }
 }
 
 /// Shows what came of each save.

@@ -27,6 +27,7 @@ mod simulate;
 mod tasks;
 mod templates;
 mod test;
+mod token;
 mod tree;
 mod unlock;
 mod why;
@@ -89,6 +90,8 @@ enum Verb {
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Token(token::Token),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -190,6 +193,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,

@@ -58,6 +58,8 @@ pub struct Config {
     pub listen: String,
     /// Where others reach the daemon, for signed addresses; where it listens unless it is said.
     pub url: Option<String>,
+    /// Further names by which the daemon may be called.
+    pub hosts: Vec<String>,
     /// Who can be asked.
     pub people: Arc<Directory>,
     /// Plain settings for scripts; the calendar `de` is the setting `calendars.de`.
@@ -88,7 +90,17 @@ impl Config {
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
         let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
-        Ok(Self { data, listen, url: read.url, people, settings, limits, mail: read.mail, file: path })
+        Ok(Self {
+            data,
+            listen,
+            url: read.url,
+            hosts: read.hosts,
+            people,
+            settings,
+            limits,
+            mail: read.mail,
+            file: path,
+        })
     }
 
     /// Signed addresses of a daemon that listens there.

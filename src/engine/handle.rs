@@ -184,6 +184,12 @@ pub enum Error {
     /// The answer does not fit: the faults, by their paths.
     #[error("the answer does not fit the task: {}", crate::host::schema::sentence(.0))]
     Answer(Vec<Fault>),
+    /// No such token.
+    #[error("there is no token `{0}`; hint: `panta token list` shows them")]
+    UnknownToken(String),
+    /// A token that cannot be made: why.
+    #[error("{0}")]
+    BadToken(String),
     /// This person may not answer.
     #[error("{0}")]
     MayNotAnswer(String),
@@ -315,6 +321,10 @@ impl Drop for Engine {
 impl Handle {
     pub(super) fn of(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Takes up what an earlier process left: runs that can go on. Returns how many.

@@ -34,11 +34,13 @@ mod reminders;
 mod renewal;
 mod retention;
 pub mod retrace;
+pub mod sessions;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+pub mod tokens;
 mod worker;
 mod world;
 

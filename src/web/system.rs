@@ -43,7 +43,11 @@ pub(super) async fn reloads(State(shared): State<Shared>) -> Json<Value> {
 pub(super) async fn healthz(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     match shared.app.handle.trouble() {
         None => Ok(Json(json!({ "status": "ok" }))),
-        Some(problem) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, problem)),
+        // Anybody may ask: why is said in the log.
+        Some(_) => {
+            let detail = "the engine has stopped; hint: see the daemon's log";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+        }
     }
 }
 
