@@ -76,7 +76,7 @@ impl Daemon {
         let engine = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
-            ..config.engine()
+            ..config.engine(super::secret::vault(&config)?)
         };
         let store = open(&config.data, &options).await?;
         let access = super::token::access(&store, &config, address, common.token.as_deref())?;

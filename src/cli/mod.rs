@@ -21,6 +21,7 @@ mod replay;
 mod run;
 mod runs;
 mod scripts;
+mod secret;
 mod shell;
 mod show;
 mod simulate;
@@ -89,6 +90,7 @@ enum Verb {
     Emit(act::Emit),
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
+    Secret(secret::Secret),
     Audit(audit::Audit),
     #[command(subcommand)]
     Token(token::Token),
@@ -194,6 +196,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
+        Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Limits;
 use super::mail::Mail;
+use super::secrets::Secrets;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -25,9 +26,11 @@ pub(super) struct Read {
     pub(super) url: Option<String>,
     pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
+    pub(super) secrets: Secrets,
 }
 
-const KEYS: [&str; 9] = ["data", "listen", "url", "hosts", "config", "limits", "people", "mail", "calendars"];
+const KEYS: [&str; 10] =
+    ["data", "listen", "url", "hosts", "config", "limits", "people", "mail", "calendars", "secrets"];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -69,6 +72,7 @@ impl Reader<'_> {
                 "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
+                "secrets" => read.secrets = self.secrets(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

@@ -34,6 +34,7 @@ mod reminders;
 mod renewal;
 mod retention;
 pub mod retrace;
+mod secrets;
 pub mod sessions;
 mod shared;
 mod spent;
@@ -55,7 +56,7 @@ pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
 pub use shared::{Begun, Notice};
-pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
 
 #[cfg(test)]

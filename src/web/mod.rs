@@ -22,6 +22,7 @@ mod replay;
 mod request;
 mod routes;
 mod runs;
+mod secrets;
 mod server;
 mod stream;
 mod system;

@@ -7,7 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, events, guard, hooks, links, locks, login, replay, runs, stream, system, tasks, tokens, workflows,
+    Shared, audit, events, guard, hooks, links, locks, login, replay, runs, secrets, stream, system, tasks, tokens,
+    workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -44,6 +45,10 @@ const fn post(path: &'static str, need: Need, answer: fn(MethodFilter) -> Method
     Route { method: Some(Method::POST), path, need, answer }
 }
 
+const fn put(path: &'static str, need: Need, answer: fn(MethodFilter) -> MethodRouter<Shared>) -> Route {
+    Route { method: Some(Method::PUT), path, need, answer }
+}
+
 const fn delete(path: &'static str, need: Need, answer: fn(MethodFilter) -> MethodRouter<Shared>) -> Route {
     Route { method: Some(Method::DELETE), path, need, answer }
 }
@@ -77,6 +82,9 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/tasks/{id}", READ, |method| on(method, tasks::one)),
     post("/api/v1/tasks/{id}/answer", APPROVE, |method| on(method, tasks::answer)),
     get("/api/v1/reloads", READ, |method| on(method, system::reloads)),
+    get("/api/v1/secrets", ADMIN, |method| on(method, secrets::list)),
+    put("/api/v1/secrets/{name}", ADMIN, |method| on(method, secrets::set)),
+    delete("/api/v1/secrets/{name}", ADMIN, |method| on(method, secrets::remove)),
     get("/api/v1/audit", ADMIN, |method| on(method, audit::list)),
     get("/api/v1/audit/verify", ADMIN, |method| on(method, audit::verify)),
     get("/api/v1/tokens", ADMIN, |method| on(method, tokens::list)),

@@ -8,9 +8,11 @@ mod look;
 mod new;
 mod replay;
 mod run;
+mod secrets;
 mod simulate;
 mod tasks;
 mod tested;
+mod token;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
