@@ -31,7 +31,7 @@ const SCOPE: &str = "$tokens";
 /// When each was used last; by name.
 const USED: &str = "$tokens.used";
 /// The use of a token is noted again after so long: a write a minute is nothing, one a request would be.
-const NOTED: Duration = Duration::from_secs(60);
+const NOTED: Duration = Duration::from_mins(1);
 /// Characters of a name: it is shown in lists.
 const NAME_MAX: usize = 64;
 

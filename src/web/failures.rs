@@ -17,7 +17,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// Failures in a window, before further ones are turned away unseen: a person mistypes a few times.
 const MOST: u32 = 10;
 /// How long a failure counts.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses that are remembered, at most: some hundred kilobytes.
 const ADDRESSES: usize = 10_000;
 
@@ -65,7 +65,7 @@ fn group(address: IpAddr) -> IpAddr {
             parts[4..].fill(0);
             Ipv6Addr::from(parts).into()
         }
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -248,7 +248,9 @@ fn refused(shared: &Shared, asked: &Asked<'_>) -> Problem {
         shared.failures.count(asked.peer, now);
     }
     let said = if asked.bearer().is_some() { "this token does not count" } else { "a token is needed" };
-    let detail = format!("{said}; hint: `Authorization: Bearer TOKEN`, made by `panta token create NAME`");
+    let detail = format!(
+        "{said}; hint: `Authorization: Bearer TOKEN`, of commands `--token` or `PANTA_TOKEN`; `panta token create` makes one"
+    );
     Problem::new(StatusCode::UNAUTHORIZED, detail).header(WWW_AUTHENTICATE, "Bearer")
 }
 

@@ -33,7 +33,15 @@ impl Hosts {
         let name = name_of(host);
         is_this_machine(name)
             || self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
-            || self.any_address && name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+            || self.any_address && address(name).is_some()
+    }
+}
+
+/// The address that a host is, where it is none by name.
+fn address(name: &str) -> Option<IpAddr> {
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(v6) => v6.parse().ok().map(IpAddr::V6),
+        None => name.parse().ok().map(IpAddr::V4),
     }
 }
 
@@ -47,7 +55,7 @@ pub(super) fn name_of(host: &str) -> &str {
 
 /// A name of this machine, whatever a server listens on.
 pub(super) fn is_this_machine(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+    name.eq_ignore_ascii_case("localhost") || address(name).is_some_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -67,7 +75,7 @@ mod tests {
     #[test]
     fn names_of_this_machine() {
         let local = hosts("127.0.0.1:7262", &[]);
-        all(&local, &["localhost", "LOCALHOST:7262", "127.0.0.1:1", "[::1]", "[::1]:7262"], true);
+        all(&local, &["localhost", "LOCALHOST:7262", "127.0.0.1:1", "127.0.0.2", "[::1]", "[::1]:7262"], true);
         let others =
             ["", "example.com", "localhost.example.com", "127.0.0.1.nip.io:80", "localhost:x", "[::1", "10.0.0.1"];
         all(&local, &others, false);

@@ -15,7 +15,7 @@ use crate::time::parse_duration;
 /// `GET /api/v1/tokens`: by name, and never a token itself.
 pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     let now = shared.app.handle.clock().now();
-    let tokens = request::read(&shared, |handle| handle.tokens()).await?;
+    let tokens = request::read(&shared, crate::engine::Handle::tokens).await?;
     let shown: Vec<_> = tokens.iter().map(|token| token.to_json(now)).collect();
     Ok(Json(json!({ "tokens": shown, "next": null })))
 }
