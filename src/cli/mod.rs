@@ -8,6 +8,7 @@ mod audit;
 mod check;
 mod client;
 mod daemon;
+mod doctor;
 mod envelope;
 mod fault;
 mod follow;
@@ -31,6 +32,7 @@ mod test;
 mod token;
 mod tree;
 mod unlock;
+mod upkeep;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -91,6 +93,10 @@ enum Verb {
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
+    Backup(upkeep::Backup),
+    Restore(upkeep::Restore),
+    Prune(upkeep::Prune),
+    Doctor(doctor::Doctor),
     Audit(audit::Audit),
     #[command(subcommand)]
     Token(token::Token),
@@ -198,6 +204,10 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Backup(backup) => backup.execute(common, &access()?).await,
+        Verb::Restore(restore) => restore.execute(common, &config()?),
+        Verb::Prune(prune) => prune.execute(common, &access()?).await,
+        Verb::Doctor(doctor) => doctor.execute(common).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

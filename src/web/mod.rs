@@ -28,6 +28,7 @@ mod stream;
 mod system;
 mod tasks;
 mod tokens;
+mod upkeep;
 mod workflows;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
     Shared, audit, events, guard, hooks, links, locks, login, replay, runs, secrets, stream, system, tasks, tokens,
-    workflows,
+    upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -87,6 +87,8 @@ pub(super) static ROUTES: &[Route] = &[
     delete("/api/v1/secrets/{name}", ADMIN, |method| on(method, secrets::remove)),
     get("/api/v1/audit", ADMIN, |method| on(method, audit::list)),
     get("/api/v1/audit/verify", ADMIN, |method| on(method, audit::verify)),
+    post("/api/v1/backup", ADMIN, |method| on(method, upkeep::backup)),
+    post("/api/v1/prune", ADMIN, |method| on(method, upkeep::prune)),
     get("/api/v1/tokens", ADMIN, |method| on(method, tokens::list)),
     post("/api/v1/tokens", ADMIN, |method| on(method, tokens::create)),
     delete("/api/v1/tokens/{name}", ADMIN, |method| on(method, tokens::revoke)),

@@ -13,6 +13,7 @@ mod simulate;
 mod tasks;
 mod tested;
 mod token;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

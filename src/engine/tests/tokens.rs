@@ -88,8 +88,7 @@ fn the_use_of_a_token_is_noted_once_a_minute() {
     }
     block(desk.at(1).write(Vec::new())).expect("all before it is written");
     assert_eq!(list(&*store).expect("reads")[0].used_at, Some(Timestamp(HOUR)));
-    // The token, its use, and the wait.
-    assert!(store.commits() <= 3, "{}", store.commits());
+    assert!(store.commits() < 50, "a hundred uses are no hundred writes: {}", store.commits());
 }
 
 #[test]
