@@ -19,6 +19,9 @@ use crate::store::{Run, Status, Store};
 mod gate;
 mod options;
 mod retrace;
+mod semantics;
+mod survey;
+mod upgrades;
 
 /// An engine with one script, over a store.
 struct Bench {

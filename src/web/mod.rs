@@ -10,6 +10,7 @@ mod audit;
 mod content;
 mod events;
 mod failures;
+mod gate;
 mod guard;
 mod hooks;
 mod hosts;
@@ -50,6 +51,10 @@ pub trait Reloads: Send + Sync {
     fn reloads(&self) -> Value;
     /// The diagnostics of a workflow whose file does not compile now.
     fn broken(&self, workflow: &str) -> Option<Value>;
+    /// What recorded runs made of the version of a workflow that went live last; `None` where nothing was tried.
+    fn gate(&self, _workflow: &str) -> Option<Value> {
+        None
+    }
 }
 
 /// No scripts folder: nothing is reloaded.

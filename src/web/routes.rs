@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, events, guard, hooks, links, locks, login, replay, runs, secrets, stream, system, tasks, tokens,
-    upkeep, workflows,
+    Shared, audit, events, gate, guard, hooks, links, locks, login, replay, runs, secrets, stream, system, tasks,
+    tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -63,6 +63,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/workflows", READ, |method| on(method, workflows::list)),
     get("/api/v1/workflows/{name}", READ, |method| on(method, workflows::one)),
     post("/api/v1/workflows/{name}/runs", RUN, |method| on(method, workflows::start)),
+    post("/api/v1/workflows/{name}/gate", RUN, |method| on(method, gate::attempt)),
     get("/api/v1/runs", READ, |method| on(method, runs::list)),
     get("/api/v1/runs/{id}", READ, |method| on(method, runs::one)),
     get("/api/v1/runs/{id}/journal", READ, |method| on(method, runs::journal)),
@@ -73,6 +74,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/runs/{id}/stream", READ, |method| on(method, stream::stream)),
     get("/api/v1/runs/{id}/locks", READ, |method| on(method, locks::of_run)),
     post("/api/v1/runs/{id}/cancel", RUN, |method| on(method, runs::cancel)),
+    post("/api/v1/runs/{id}/upgrade", RUN, |method| on(method, gate::upgrade)),
     post("/api/v1/runs/{id}/events", RUN, |method| on(method, events::emit_to)),
     get("/api/v1/locks/{name}", READ, |method| on(method, locks::one)),
     post("/api/v1/locks/{name}/unlock", ADMIN, |method| on(method, locks::unlock)),

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod events;
+mod gate;
 mod hooks;
 mod locks;
 mod streams;

@@ -2,10 +2,12 @@
 
 mod audit;
 mod daemon;
+mod gate;
 mod graph;
 mod locks;
 mod look;
 mod new;
+mod newcomers;
 mod replay;
 mod run;
 mod secrets;
