@@ -32,6 +32,7 @@ mod simulate;
 mod tasks;
 mod templates;
 mod test;
+mod token;
 mod tree;
 mod unlock;
 mod upgrade;
@@ -105,6 +106,8 @@ enum Verb {
     Prune(upkeep::Prune),
     Doctor(doctor::Doctor),
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Token(token::Token),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -212,6 +215,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
         Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,

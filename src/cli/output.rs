@@ -121,6 +121,8 @@ impl From<crate::engine::Error> for Fault {
             | Error::Closure(_)
             | Error::UnknownTask(_)
             | Error::MayNotAnswer(_)
+            | Error::UnknownToken(_)
+            | Error::BadToken(_)
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }

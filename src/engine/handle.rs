@@ -197,6 +197,12 @@ pub enum Error {
     /// The answer does not fit: the faults, by their paths.
     #[error("the answer does not fit the task: {}", crate::host::schema::sentence(.0))]
     Answer(Vec<Fault>),
+    /// No such token.
+    #[error("there is no token `{0}`; hint: `panta token list` shows them")]
+    UnknownToken(String),
+    /// A token that cannot be made: why.
+    #[error("{0}")]
+    BadToken(String),
     /// This person may not answer.
     #[error("{0}")]
     MayNotAnswer(String),

@@ -104,6 +104,7 @@ pub(super) struct Shared {
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
+    pub(super) tokens: super::tokens::Tokens,
     next_worker: AtomicUsize,
     pub(super) suspicion: Suspicion,
 }
@@ -146,6 +147,7 @@ impl Shared {
             starting: Mutex::default(),
             claiming: Mutex::default(),
             own: Mutex::default(),
+            tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
             suspicion: Suspicion::default(),
         })

@@ -2,6 +2,7 @@
 
 mod slots;
 mod tasks;
+mod tokens;
 mod triggers;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod service;
 mod simulate;
 mod tasks;
 mod tested;
+mod token;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
