@@ -14,7 +14,7 @@ use crate::engine::recording::{Recorded, Recording};
 use crate::engine::retrace::{self, retrace};
 use crate::host::schema::Texts;
 use crate::id::{RunId, TaskId};
-use crate::journal::{Entry, decode_segment};
+use crate::journal::{Entry, History};
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::sqlite::{self, Sqlite};
@@ -282,6 +282,7 @@ fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Faul
 fn with_progress(store: &Sqlite, run: &Run) -> Result<Value, Fault> {
     let mut shown = run.to_json();
     shown["progress"] = store.state(PROGRESS, &run.id.to_string())?.as_ref().map(Payload::to_json).unwrap_or_default();
+    shown["paused"] = crate::engine::held_by(store, run)?;
     Ok(shown)
 }
 
@@ -290,11 +291,8 @@ fn row(store: &Sqlite, run: RunId) -> Result<Run, Fault> {
 }
 
 fn entries(store: &Sqlite, run: RunId) -> Result<Vec<Entry>, Fault> {
-    let mut entries = Vec::new();
-    for segment in store.journal(run)? {
-        entries.extend(decode_segment(&segment).map_err(|error| Fault::unreachable(error.to_string()))?.1);
-    }
-    Ok(entries)
+    let history = History::read(store.journal(run)?).map_err(|error| Fault::unreachable(error.to_string()))?;
+    Ok(history.into_entries())
 }
 
 /// The version that a run is pinned to.

@@ -1,6 +1,11 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod act;
+mod holding;
 mod tasks;
+
+pub use act::{Act, Chosen};
+pub use holding::Deed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +28,7 @@ use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
-use crate::journal::{Entry, decode_segment};
+use crate::journal::Entry;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
@@ -171,6 +176,16 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It is in a state in which that cannot be done.
+    #[error("run {run} is {status}: {why}", status = .status.name())]
+    NotNow {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        status: Status,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
@@ -314,6 +329,7 @@ impl Handle {
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
+        self.shared.holds.load(&*self.shared.store)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());
@@ -529,13 +545,9 @@ impl Handle {
         Ok(self.shared.store.counts()?)
     }
 
-    /// The journal of a run.
+    /// The journal of a run, as it counts now.
     pub fn journal(&self, run: RunId) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for segment in self.shared.store.journal(run)? {
-            entries.append(&mut decode_segment(&segment)?.1);
-        }
-        Ok(entries)
+        Ok(self.history(run)?.into_entries())
     }
 
     /// The sources that a run is pinned to.

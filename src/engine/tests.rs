@@ -1,5 +1,6 @@
 //! Whole runs through the engine, on the memory store.
 
+mod holding;
 mod slots;
 mod tasks;
 mod triggers;

@@ -5,6 +5,7 @@
 //! strand. A strand waits for one thing at a time.
 
 mod asks;
+mod repaired;
 mod strand;
 mod world;
 
@@ -23,7 +24,7 @@ use super::mailbox::Mailbox;
 use super::rules::Rules;
 use crate::effect;
 use crate::id::{RunId, TaskId, Version};
-use crate::journal::{Entry, Kind};
+use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::replay::{Command, Divergence, Interruption, Replay};
 use crate::script::fiber::{self, Pause};
@@ -118,6 +119,10 @@ pub struct Session {
     pub diverged: RefCell<Option<Divergence>>,
     /// At least one compensation ran; at least one failed for good.
     pub rolled_back: Cell<(bool, bool)>,
+    /// Compensations that ran, and the commands that they undid.
+    pub undone: RefCell<Vec<(Position, Position)>>,
+    /// Strands that begin nothing new as long as the run is held.
+    pub halted: RefCell<Vec<StrandId>>,
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
     next: Cell<u64>,
@@ -147,7 +152,8 @@ impl Session {
         world: Rc<dyn World>,
         allow: Rc<effect::Allow>,
     ) -> Rc<Self> {
-        let began = journal.first().map_or(facts.accepted_at, |entry| entry.started_at);
+        let own = |entry: &&Entry| entry.kind != Kind::Repair;
+        let began = journal.iter().find(own).map_or(facts.accepted_at, |entry| entry.started_at);
         let mailbox = RefCell::new(facts.mailbox.clone());
         let replay = Replay::new(journal);
         guard.live.set(replay.is_live());
@@ -178,6 +184,8 @@ impl Session {
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
+            undone: RefCell::default(),
+            halted: RefCell::default(),
             logged: Cell::new(0),
             next: Cell::new(1),
         })

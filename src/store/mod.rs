@@ -13,6 +13,7 @@
 //!
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
+mod control;
 pub mod lock;
 pub mod memory;
 pub mod slot;
@@ -28,6 +29,7 @@ use crate::payload::Payload;
 use crate::task::{self, Task};
 use crate::time::Timestamp;
 
+pub use control::{PAUSED, Reopen};
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
 /// Why the store did not do what was asked.
@@ -447,6 +449,25 @@ pub enum Change {
         /// `#{ kind, message }`.
         reason: Payload,
     },
+    /// Holds a live run: it is `Paused` from then on, and a claim does not take it. Whoever owns it may write what has begun
+    /// to its end; parking it leaves it paused. Answer: `Done`, or `Refused` where it is not live.
+    Pause {
+        /// Which.
+        run: RunId,
+        /// Appended to its journal.
+        segment: Vec<u8>,
+    },
+    /// A run that is held goes on (paused, quarantined, diverged): queued where it had not begun, else running and ready.
+    /// Nothing is held against it any more: no error, no interpreter that died. Answer: `Done`, or `Refused`.
+    Resume {
+        /// Which.
+        run: RunId,
+        /// Appended to its journal.
+        segment: Vec<u8>,
+    },
+    /// Opens a run again that has ended, or is held, with what its journal says from then on.
+    /// Answer: `Done`; `Skipped` where a lock that it needs is taken; `Refused` where it is not as it was seen.
+    Reopen(Box<Reopen>),
     /// Accepts an event; makes the runs ready that subscribed to it. Answer: `Emitted`.
     Emit {
         /// `seq` is given by the store.

@@ -6,6 +6,7 @@
 //! It must not know the store's tables, nor what a script means.
 
 mod content;
+mod control;
 mod events;
 mod guard;
 mod hooks;
@@ -101,7 +102,16 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}/recording", get(replay::recording))
         .route("/api/v1/runs/{id}/logs", get(runs::logs))
         .route("/api/v1/runs/{id}/stream", get(stream::stream))
-        .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/v1/runs/{id}/cancel", post(control::cancel))
+        .route("/api/v1/runs/{id}/pause", post(control::pause))
+        .route("/api/v1/runs/{id}/resume", post(control::resume))
+        .route("/api/v1/runs/cancel", post(control::cancel_many))
+        .route("/api/v1/runs/pause", post(control::pause_many))
+        .route("/api/v1/runs/resume", post(control::resume_many))
+        .route("/api/v1/workflows/{name}/pause", post(control::hold_workflow))
+        .route("/api/v1/workflows/{name}/resume", post(control::let_go_workflow))
+        .route("/api/v1/pause", post(control::hold_all))
+        .route("/api/v1/resume", post(control::let_go_all))
         .route("/api/v1/runs/{id}/events", post(events::emit_to))
         .route("/api/v1/runs/{id}/locks", get(locks::of_run))
         .route("/api/v1/locks/{name}", get(locks::one))

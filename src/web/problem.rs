@@ -67,7 +67,7 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults))
             }
             Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
-            Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
+            Error::Ended(run, status) | Error::LockInUse { run, status, .. } | Error::NotNow { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
             }
             Error::Skipped { holder, .. } => {

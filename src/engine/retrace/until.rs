@@ -39,7 +39,7 @@ pub(super) fn resolve(text: &str, journal: &[Entry]) -> Result<Option<usize>, Er
 
 /// What can be named: all but the frame of a run and its log.
 fn is_step(entry: &Entry) -> bool {
-    !matches!(entry.kind, Kind::Start | Kind::End | Kind::Log | Kind::Cancel)
+    !matches!(entry.kind, Kind::Start | Kind::End | Kind::Log | Kind::Cancel | Kind::Repair)
 }
 
 /// The first entry of each command with this name.

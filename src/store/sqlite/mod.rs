@@ -8,6 +8,7 @@
 //! would find may differ. It is to be opened again.
 
 mod batch;
+mod control;
 mod error;
 mod prune;
 mod read;
