@@ -4,6 +4,7 @@
 
 mod access;
 mod act;
+mod audit;
 mod check;
 mod client;
 mod daemon;
@@ -87,6 +88,7 @@ enum Verb {
     Emit(act::Emit),
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
+    Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -188,6 +190,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

@@ -104,7 +104,8 @@ impl From<crate::engine::Error> for Fault {
                 let all: Vec<_> = faults.iter().map(|fault| format!("\n  {}: {}", fault.path, fault.message)).collect();
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
-            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } | Error::NotNow { .. } => {
+            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } | Error::NotNow { .. }
+            | Error::Confirm { .. } | Error::Diverges { .. } => {
                 Self::new(Exit::Failed, error.to_string())
             }
             Error::UnknownWorkflow { .. }
@@ -113,6 +114,7 @@ impl From<crate::engine::Error> for Fault {
             | Error::Closure(_)
             | Error::UnknownTask(_)
             | Error::MayNotAnswer(_)
+            | Error::UnknownStep(_)
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }

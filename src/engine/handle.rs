@@ -1,11 +1,14 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
-mod act;
+mod actions;
+mod acts;
 mod holding;
+mod repairs;
 mod tasks;
 
-pub use act::{Act, Chosen};
+pub use actions::{Action, Chosen};
 pub use holding::Deed;
+pub use repairs::Retry;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use super::people::Directory;
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
+use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
@@ -34,6 +38,8 @@ use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
+
+pub use acts::verify_audit;
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
@@ -186,6 +192,25 @@ pub enum Error {
         /// Why not, and what to do.
         why: String,
     },
+    /// Steps would be done once more that were undone: it has to be confirmed.
+    #[error("these steps were undone, and would be done again, with new idempotency keys: {}; hint: confirm it with `--yes`, or `\"confirm\": true`", .steps.join(", "))]
+    Confirm {
+        /// The run.
+        run: RunId,
+        /// Names of the steps.
+        steps: Vec<String>,
+    },
+    /// What is recorded does not fit the version that it is to go on with.
+    #[error("run {run} cannot go on so: {divergence}")]
+    Diverges {
+        /// The run.
+        run: RunId,
+        /// Both sides with their lines.
+        divergence: String,
+    },
+    /// The run has no such step: what it has.
+    #[error("{0}")]
+    UnknownStep(String),
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
@@ -238,6 +263,8 @@ pub struct Start {
     pub trigger: Value,
     /// The id to use, given by the caller so that it is known before.
     pub run: Option<RunId>,
+    /// Who starts it by hand: shown as `by` of its trigger, and kept in the audit log. `None`: a trigger, or the engine itself.
+    pub by: Option<Actor>,
 }
 
 /// What came of a start. It is durable.
@@ -403,10 +430,17 @@ impl Handle {
     /// Starts a run. It is durable when this returns.
     pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
         let deployed = self.workflow(workflow)?;
+        let by = start.by.clone();
         let change = self.start_change(&deployed, start)?;
         let Change::Start { run, dedupe, .. } = &change else { unreachable!("a start was made") };
         let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
-        match self.write(vec![change]).await?.first() {
+        let applied = match by {
+            Some(by) => {
+                Some(self.act(&by, "run.start", id, &json!({ "workflow": workflow, "key": key }), change).await?)
+            }
+            None => self.write(vec![change]).await?.pop(),
+        };
+        match &applied {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
             Some(Applied::Repeated { run, .. }) => Err(Error::KeyConflict { key: key.unwrap_or_default(), run: *run }),
             Some(Applied::Skipped { holder }) => Err(Error::Skipped { workflow: workflow.to_owned(), holder: *holder }),
@@ -417,7 +451,10 @@ impl Handle {
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
         let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
-        let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        let mut trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        if let (Some(by), Some(trigger)) = (&start.by, trigger.as_object_mut()) {
+            trigger.insert("by".to_owned(), by.to_string().into());
+        }
         let now = self.shared.now();
         let scope = start.key_scope.unwrap_or_else(|| format!("workflow:{}", deployed.name));
         let dedupe = start.key.as_ref().map(|key| Dedupe {
@@ -479,14 +516,15 @@ impl Handle {
     }
 
     /// Asks a run to end, or the newest of its chain. Its compensations and clean-ups run first.
-    pub async fn cancel(&self, run: RunId, reason: &str) -> Result<(), Error> {
+    pub async fn cancel(&self, run: RunId, reason: &str, by: &Actor) -> Result<(), Error> {
         let row = self.newest(run)?;
         if row.status.is_final() {
             return Err(Error::Ended(row.id, row.status));
         }
+        let details = json!({ "workflow": &*row.workflow, "reason": reason });
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-        match self.write(vec![Change::Cancel { run, reason }]).await?.first() {
-            Some(Applied::Refused) => {
+        match self.act(by, "run.cancel", run, &details, Change::Cancel { run, reason }).await? {
+            Applied::Refused => {
                 let row = self.newest(run)?;
                 Err(Error::Ended(row.id, row.status))
             }

@@ -32,6 +32,7 @@ pub mod people;
 mod programs;
 pub mod recording;
 mod reminders;
+mod repair;
 mod renewal;
 mod retention;
 pub mod retrace;
@@ -48,7 +49,9 @@ pub use decide::{Decision, Received, decide};
 pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Act, Chosen, Deed, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
+pub use handle::{
+    Action, Chosen, Deed, Engine, Error, Handle, KEEP, Options, Reach, Retry, Start, Started, Watch, verify_audit,
+};
 pub use hands::{Mocked, Mocks};
 pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};

@@ -296,6 +296,7 @@ impl Worker {
             trigger: row.trigger.clone(),
             mailbox: row.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
             rules,
+            forked: super::repair::forked(row),
         };
         let meter = Meter::new(terms.timeout, &journal);
         let began = holding::began(row, &journal);

@@ -150,6 +150,12 @@ impl Frames {
         self.all.get(&id).is_some_and(|frame| has(frame) || frame.lock.is_some() && leaving.runs(Kind::Exit))
     }
 
+    /// Names and tickets of the slots that are held, or waited for.
+    pub fn locks(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let locks = self.all.values().filter_map(|frame| frame.lock.as_ref());
+        locks.map(|lock| (Arc::clone(&lock.name), Arc::clone(&lock.ticket))).collect()
+    }
+
     /// Whether a slot is held, or waited for.
     pub fn holds_lock(&self) -> bool {
         self.all.values().any(|frame| frame.lock.is_some())

@@ -54,6 +54,8 @@ pub struct Facts {
     pub mailbox: Mailbox,
     /// What its workflow lays down.
     pub rules: Rc<Rules>,
+    /// Of a copy of another run: that one, and how many outcomes it brought. Up to there chance is the other's.
+    pub forked: Option<(RunId, usize)>,
 }
 
 /// A strand that is to be made: its body runs on a fiber of its own.
@@ -121,6 +123,8 @@ pub struct Session {
     pub rolled_back: Cell<(bool, bool)>,
     /// Compensations that ran, and the commands that they undid.
     pub undone: RefCell<Vec<(Position, Position)>>,
+    /// Steps that have begun and not ended, and their names.
+    pub open_steps: RefCell<BTreeMap<Position, Arc<str>>>,
     /// Strands that begin nothing new as long as the run is held.
     pub halted: RefCell<Vec<StrandId>>,
     /// Lines written to the log in this activation.
@@ -185,6 +189,7 @@ impl Session {
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
             undone: RefCell::default(),
+            open_steps: RefCell::default(),
             halted: RefCell::default(),
             logged: Cell::new(0),
             next: Cell::new(1),
@@ -388,7 +393,9 @@ impl Session {
         let mut replay = self.replay.borrow_mut();
         let scope = strand.scope.get();
         let number = replay.scopes.next_random(scope);
-        let place = format!("{}/{:?}/{number}", self.facts.run, replay.scopes.path(scope));
+        let copied = self.facts.forked.filter(|(_, inherited)| replay.taken() < *inherited);
+        let seed = copied.map_or(self.facts.run, |(run, _)| run);
+        let place = format!("{seed}/{:?}/{number}", replay.scopes.path(scope));
         hash_text(&place)
     }
 }

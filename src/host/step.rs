@@ -159,7 +159,9 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
     }
     let mut entry = session.entry(&command, entered.position.clone());
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
+    session.open_steps.borrow_mut().insert(entered.position.clone(), plan.name.clone());
     let (outcome, attempts) = attempts(call, &place, plan)?;
+    session.open_steps.borrow_mut().remove(&entered.position);
     entry.attempt = attempts;
     strand.must_wait.set(false);
     let value = leave(session, &entered, &command, entry, outcome.clone())?;

@@ -45,7 +45,7 @@ impl History {
 
     fn add(&mut self, entry: Entry) {
         if let Some(cut) = Repair::from_entry(&entry).and_then(|repair| repair.cut) {
-            self.apply(&cut);
+            self.cut(&cut);
         }
         self.numbered += usize::from(entry.kind != Kind::Repair);
         self.entries.push(entry);
@@ -53,7 +53,8 @@ impl History {
         self.written += 1;
     }
 
-    fn apply(&mut self, cut: &Cut) {
+    /// As it counts with this cut.
+    pub fn cut(&mut self, cut: &Cut) {
         let (entries, places) = (mem::take(&mut self.entries), mem::take(&mut self.places));
         for (mut entry, place) in entries.into_iter().zip(places) {
             let is_cut = place >= cut.from || is_in(&cut.dropped, place);

@@ -175,6 +175,11 @@ impl Replay {
         self.cursor == self.recorded.len()
     }
 
+    /// How many outcomes were taken.
+    pub fn taken(&self) -> usize {
+        self.cursor
+    }
+
     /// What the journal has of the next command in a scope, as far as it has it.
     pub fn known_of_next(&self, scope: ScopeId) -> Option<&Entry> {
         let position = self.scopes.next_position(scope);

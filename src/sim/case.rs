@@ -413,7 +413,8 @@ impl Case {
         let done = self.act(|engine| {
             tries.set(tries.get() + 1);
             let handle = engine.handle().clone();
-            let done = engine.call(async move { handle.cancel(run, "cancelled by the test").await });
+            let done = engine
+                .call(async move { handle.cancel(run, "cancelled by the test", &crate::audit::Actor::LOCAL).await });
             match done {
                 // Taken before the process died.
                 Err(Error::Ended(..)) if tries.get() > 1 => Ok(()),

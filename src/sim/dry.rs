@@ -245,7 +245,7 @@ impl Stage {
         self.mocks.timeline.borrow_mut().waits(run, ask, by);
         let given = self.answer_of(task, &given.unwrap_or_default());
         let (handle, id) = (self.engine.handle().clone(), task.id);
-        match self.engine.call(async { handle.answer(id, &given).await }) {
+        match self.engine.call(async { handle.answer(id, &given, &crate::audit::Actor::LOCAL).await }) {
             // Nobody is left who may answer, so nobody does.
             Err(Error::MayNotAnswer(_)) if by == By::MadeUp => Ok(false),
             done => done.map(|_| true),

@@ -5,6 +5,7 @@
 //! through the browser of its user; elsewhere, every route but health, verified webhooks and signed addresses demands a token.
 //! It must not know the store's tables, nor what a script means.
 
+mod audit;
 mod content;
 mod control;
 mod events;
@@ -30,6 +31,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::engine::Handle;
+pub use audit::verdict_json;
 use problem::Problem;
 pub use server::serve;
 
@@ -105,6 +107,11 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}/cancel", post(control::cancel))
         .route("/api/v1/runs/{id}/pause", post(control::pause))
         .route("/api/v1/runs/{id}/resume", post(control::resume))
+        .route("/api/v1/runs/{id}/retry", post(control::retry))
+        .route("/api/v1/runs/{id}/skip", post(control::skip))
+        .route("/api/v1/runs/{id}/set-result", post(control::set_result))
+        .route("/api/v1/runs/{id}/fork", post(control::fork))
+        .route("/api/v1/runs/retry", post(control::retry_many))
         .route("/api/v1/runs/cancel", post(control::cancel_many))
         .route("/api/v1/runs/pause", post(control::pause_many))
         .route("/api/v1/runs/resume", post(control::resume_many))
@@ -120,6 +127,8 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{id}", get(tasks::one))
         .route("/api/v1/tasks/{id}/answer", post(tasks::answer))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/verify", get(audit::verify))
         .route("/api/v1/reloads", get(system::reloads))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))

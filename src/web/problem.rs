@@ -60,6 +60,13 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
+            Error::Confirm { run, steps } => {
+                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("confirm", json!(steps))
+            }
+            Error::Diverges { run, divergence } => {
+                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("divergence", divergence)
+            }
+            Error::UnknownStep(_) => Self::new(StatusCode::NOT_FOUND, detail),
             Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) | Error::NotLocked(_) => {
                 Self::new(StatusCode::NOT_FOUND, detail)
             }

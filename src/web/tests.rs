@@ -1,6 +1,7 @@
 //! Every route through the router, on an engine over the memory store.
 
 mod api;
+mod audit;
 mod events;
 mod hooks;
 mod locks;

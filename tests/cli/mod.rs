@@ -1,5 +1,6 @@
 //! The command as people use it: files, arguments, and what comes out.
 
+mod audit;
 mod daemon;
 mod graph;
 mod locks;

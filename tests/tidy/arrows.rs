@@ -21,8 +21,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("effect", &["time"]),
     // Tasks as data: what a script asks, the store keeps and faces show.
     ("task", &["id", "payload", "time"]),
+    // Acts of people as data: what the store keeps and faces show.
+    ("audit", &["payload", "time"]),
     // Rows are bytes to it: it knows no entry of the journal.
-    ("store", &["id", "payload", "task", "time"]),
+    ("store", &["audit", "id", "payload", "task", "time"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
     // Names and patterns of events.
@@ -31,8 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "sim",
         &[
-            "diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task",
-            "time", "trigger",
+            "audit", "diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store",
+            "task", "time", "trigger",
         ],
     ),
     // What a cron line, a request, a file means: pure, driven from above.
@@ -40,7 +42,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Patterns of events: runs emit events too, and those start runs.
     (
         "engine",
-        &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task", "time"],
+        &[
+            "audit", "diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store",
+            "task", "time",
+        ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
@@ -58,8 +63,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
-            "script", "sim", "store", "task", "time", "trigger",
+            "audit", "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload",
+            "reload", "script", "sim", "store", "task", "time", "trigger",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.
@@ -69,8 +74,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
-    "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
-    "task", "time", "trigger",
+    "audit", "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script",
+    "store", "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Error, Handle};
+use crate::audit::Actor;
 use crate::engine::holds;
 use crate::id::RunId;
 use crate::journal::{History, Repair, Repaired, encode_segment};
@@ -10,10 +11,10 @@ use crate::payload::Payload;
 use crate::store::{Applied, Change, PAUSED, Run, Status};
 
 /// Who does something, and why.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Deed {
-    /// The person, where that is known.
-    pub by: Option<String>,
+    /// Who.
+    pub by: Actor,
     /// As it was said.
     pub reason: Option<String>,
 }
@@ -26,7 +27,7 @@ impl Handle {
 
     /// A repair as a segment.
     pub(super) fn repair(&self, done: Repaired, deed: &Deed) -> Repair {
-        let Deed { by, reason } = deed.clone();
+        let (by, reason) = (Some(deed.by.to_string()), deed.reason.clone());
         Repair { by, reason, ..Repair::new(done, self.shared.now()) }
     }
 
@@ -38,8 +39,9 @@ impl Handle {
             return Ok(row);
         }
         let segment = encode_segment(0, &[self.repair(Repaired::Pause, deed).to_entry()]);
-        match self.write(vec![Change::Pause { run: row.id, segment }]).await?.first() {
-            Some(Applied::Done) => self.run(row.id),
+        let details = json!({ "workflow": &*row.workflow, "reason": deed.reason });
+        match self.act(&deed.by, "run.pause", row.id, &details, Change::Pause { run: row.id, segment }).await? {
+            Applied::Done => self.run(row.id),
             _ => Err(self.cannot_be_held(row.id)?),
         }
     }
@@ -57,8 +59,9 @@ impl Handle {
     pub async fn resume(&self, run: RunId, deed: &Deed) -> Result<Run, Error> {
         let row = self.newest(run)?;
         let segment = encode_segment(0, &[self.repair(Repaired::Resume, deed).to_entry()]);
-        match self.write(vec![Change::Resume { run: row.id, segment }]).await?.first() {
-            Some(Applied::Done) => self.run(row.id),
+        let details = json!({ "workflow": &*row.workflow, "status": row.status, "reason": deed.reason });
+        match self.act(&deed.by, "run.resume", row.id, &details, Change::Resume { run: row.id, segment }).await? {
+            Applied::Done => self.run(row.id),
             _ => Err(self.cannot_go_on(row.id)?),
         }
     }
@@ -82,36 +85,39 @@ impl Handle {
     pub async fn hold(&self, workflow: Option<&str>, deed: &Deed) -> Result<bool, Error> {
         let key = workflow.unwrap_or_default();
         if !key.is_empty() {
-            self.known(key)?;
+            self.knows(key)?;
         }
         if self.shared.store.state(PAUSED, key)?.is_some() {
             return Ok(false);
         }
-        let value = json!({ "at": self.shared.now(), "by": deed.by, "reason": deed.reason });
-        self.set_hold(key, Some(Payload::from_json(&value))).await?;
+        let value = json!({ "at": self.shared.now(), "by": deed.by.to_string(), "reason": deed.reason });
+        self.set_hold(key, Some(Payload::from_json(&value)), deed).await?;
         Ok(true)
     }
 
     /// A workflow that is held goes on, or everything; what is held by itself stays so. False: it was not held.
-    pub async fn let_go(&self, workflow: Option<&str>, _deed: &Deed) -> Result<bool, Error> {
+    pub async fn let_go(&self, workflow: Option<&str>, deed: &Deed) -> Result<bool, Error> {
         let key = workflow.unwrap_or_default();
         if self.shared.store.state(PAUSED, key)?.is_none() {
             if !key.is_empty() {
-                self.known(key)?;
+                self.knows(key)?;
             }
             return Ok(false);
         }
-        self.set_hold(key, None).await?;
+        self.set_hold(key, None, deed).await?;
         holds::take_up(&self.shared)?;
         Ok(true)
     }
 
-    async fn set_hold(&self, key: &str, value: Option<Payload>) -> Result<(), Error> {
-        self.write(vec![Change::SetState { scope: PAUSED.into(), key: key.into(), value }]).await.map(drop)
+    async fn set_hold(&self, key: &str, value: Option<Payload>, deed: &Deed) -> Result<(), Error> {
+        let act = format!("{}.{}", if key.is_empty() { "engine" } else { "workflow" }, if value.is_some() { "pause" } else { "resume" });
+        let details = json!({ "reason": deed.reason });
+        let change = Change::SetState { scope: PAUSED.into(), key: key.into(), value };
+        self.act(&deed.by, &act, if key.is_empty() { "all" } else { key }, &details, change).await.map(drop)
     }
 
     /// A workflow that is there, or of which there are runs.
-    fn known(&self, workflow: &str) -> Result<(), Error> {
+    fn knows(&self, workflow: &str) -> Result<(), Error> {
         let unknown = match self.workflow(workflow) {
             Ok(_) => return Ok(()),
             Err(error) => error,

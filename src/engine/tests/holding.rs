@@ -2,6 +2,7 @@
 
 use super::slots::{emit, started, until};
 use super::*;
+use crate::audit::Actor;
 use crate::id::RunId;
 use crate::journal::{Kind, Repair, Repaired};
 
@@ -10,7 +11,7 @@ const BUSY: &str = r#"fn main() { loop { state::add("n", 1); sleep("1ms"); } }"#
 const WAITER: &str = r#"fn main() { wait_for("go"); "went" }"#;
 
 fn deed() -> Deed {
-    Deed { by: Some("ann".into()), reason: Some("a look".into()) }
+    Deed { by: Actor::Local { user: Some("ann".into()) }, reason: Some("a look".into()) }
 }
 
 fn count(handle: &Handle) -> i64 {
@@ -48,7 +49,7 @@ fn a_run_in_motion_halts_at_its_next_call_and_goes_on_where_it_was() {
         assert_eq!(i64::try_from(added).expect("few"), count(&handle), "none is repeated, none is lost");
         assert_eq!(repairs(&handle, run), [Repaired::Pause, Repaired::Resume, Repaired::Pause]);
         let shown = handle.run_json(&handle.run(run).expect("reads")).expect("shows")["paused"].clone();
-        assert_eq!((&shown["scope"], &shown["by"], &shown["reason"]), (&json!("run"), &json!("ann"), &json!("a look")));
+        assert_eq!((&shown["scope"], &shown["by"], &shown["reason"]), (&json!("run"), &json!("local:ann"), &json!("a look")));
     });
 }
 
@@ -86,7 +87,7 @@ fn a_paused_run_can_be_cancelled_and_cleans_up() {
         is(&handle, run, Status::Waiting).await;
         handle.pause(run, &deed()).await.expect("pauses");
         rests(&handle, run).await;
-        handle.cancel(run, "no more").await.expect("cancels");
+        handle.cancel(run, "no more", &Actor::LOCAL).await.expect("cancels");
         assert_eq!(handle.ended(run).await.expect("ends").status, Status::Cancelled);
         assert_eq!(handle.store().state("w", "bye").expect("reads").map(|it| it.to_json()), Some(json!(1)));
         assert!(matches!(handle.resume(run, &deed()).await, Err(Error::Ended(..))));
