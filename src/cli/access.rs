@@ -149,28 +149,6 @@ impl Access {
         Ok(all.into_iter().filter(fits).collect())
     }
 
-    /// Asks a run to end. Whether somebody is there to do it now.
-    pub(super) async fn cancel(&self, run: RunId, reason: &str) -> Result<bool, Fault> {
-        match self {
-            Self::Daemon(client) => {
-                client.post(&format!("/api/v1/runs/{run}/cancel"), &json!({ "reason": reason }), &[]).await?;
-                Ok(true)
-            }
-            Self::Store(store) => {
-                let Run { status, workflow, .. } = row(store, run)?;
-                let details = json!({ "workflow": &*workflow, "reason": reason });
-                let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-                let change = Change::Cancel { run, reason };
-                if act(store, "run.cancel", &run.to_string(), &details, change)? == Applied::Done {
-                    Ok(false)
-                } else {
-                    let text = format!("run {run} has ended already ({})", status.name());
-                    Err(Fault::new(Exit::Failed, text))
-                }
-            }
-        }
-    }
-
     /// Emits an event: what the daemon answers; where there is none, it is kept for the next one.
     pub(super) async fn emit(&self, event: &Value, run: Option<RunId>) -> Result<Value, Fault> {
         match self {

@@ -104,10 +104,13 @@ impl From<crate::engine::Error> for Fault {
                 let all: Vec<_> = faults.iter().map(|fault| format!("\n  {}: {}", fault.path, fault.message)).collect();
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
-            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } | Error::NotNow { .. }
-            | Error::Confirm { .. } | Error::Diverges { .. } => {
-                Self::new(Exit::Failed, error.to_string())
-            }
+            Error::Ended(..)
+            | Error::TaskOver(_)
+            | Error::Skipped { .. }
+            | Error::LockInUse { .. }
+            | Error::NotNow { .. }
+            | Error::Confirm { .. }
+            | Error::Diverges { .. } => Self::new(Exit::Failed, error.to_string()),
             Error::UnknownWorkflow { .. }
             | Error::KeyConflict { .. }
             | Error::UnknownRun(_)

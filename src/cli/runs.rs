@@ -53,7 +53,8 @@ impl Runs {
 }
 
 fn row(run: &Value) -> Vec<String> {
-    let remark = match text(run, "waiting_for") {
+    let held = held(&run["paused"]);
+    let remark = match held.as_deref().unwrap_or_else(|| text(run, "waiting_for")) {
         "" => text(&run["error"], "message"),
         waiting => waiting,
     };
@@ -65,6 +66,18 @@ fn row(run: &Value) -> Vec<String> {
         created,
         short(remark, 60),
     ]
+}
+
+/// By what something is held, in words: `paused with its workflow by local:ann: too many errors`.
+pub(super) fn held(paused: &Value) -> Option<String> {
+    let by = paused["by"].as_str().map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = paused["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let scope = match paused["scope"].as_str()? {
+        "workflow" => " with its workflow",
+        "all" => " with everything",
+        _ => "",
+    };
+    Some(format!("paused{scope}{by}{why}"))
 }
 
 pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {
@@ -87,7 +100,9 @@ impl Workflows {
         let row = |workflow: &Value| {
             let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
             let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
-            let about = text(workflow, "doc").lines().next().unwrap_or_default();
+            let doc = text(workflow, "doc").lines().next().unwrap_or_default();
+            let held = held(&workflow["paused"]);
+            let about = held.as_deref().unwrap_or(doc);
             vec![text(workflow, "name").to_owned(), triggers.join(", "), short(about, 60)]
         };
         table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());

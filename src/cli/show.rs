@@ -44,6 +44,9 @@ impl Show {
         if let Some(progress) = progress(&row["progress"]) {
             line(&format!("progress {progress}"));
         }
+        if let Some(held) = super::runs::held(&row["paused"]) {
+            line(&format!("held     {held}, {}", text(&row["paused"], "at")));
+        }
         for field in ["input", "output", "error"] {
             if !row[field].is_null() {
                 line(&format!("{field:<8} {}", short(&row[field].to_string(), 100)));

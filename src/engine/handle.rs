@@ -193,7 +193,7 @@ pub enum Error {
         why: String,
     },
     /// Steps would be done once more that were undone: it has to be confirmed.
-    #[error("these steps were undone, and would be done again, with new idempotency keys: {}; hint: confirm it with `--yes`, or `\"confirm\": true`", .steps.join(", "))]
+    #[error("these steps were undone, and would be done again, with new idempotency keys: {}; hint: confirm it with `--yes`, or `\"confirm\": true`", .steps.iter().map(|step| format!("`{step}`")).collect::<Vec<_>>().join(", "))]
     Confirm {
         /// The run.
         run: RunId,

@@ -83,7 +83,8 @@ pub(super) fn plan(history: &History, from: &From, known: &Known) -> Plan {
     }
     let is_redone = |entry: &Entry| redo.iter().any(|command| is_within(&entry.position, command));
     let counts = |entry: &Entry| entry.kind != Kind::Repair && !is_frame(entry);
-    let first = entries.iter().position(|e| counts(e) && e.phase != Phase::Given && is_redone(e)).unwrap_or(until).min(until);
+    let first =
+        entries.iter().position(|e| counts(e) && e.phase != Phase::Given && is_redone(e)).unwrap_or(until).min(until);
     let mut making = Making { first, until, from, known, places: [Vec::new(), Vec::new(), Vec::new()] };
     let mut cut = Vec::new();
     for (n, entry) in entries.iter().enumerate() {
@@ -184,7 +185,9 @@ pub(super) fn failure(entries: &[Entry]) -> From {
         return From::Entry(cancelled);
     }
     let unwinding = unwinding(&entries[..end]);
-    let Some(Err(error)) = entries.get(end).and_then(|entry| entry.outcome.clone()) else { return From::Entry(unwinding) };
+    let Some(Err(error)) = entries.get(end).and_then(|entry| entry.outcome.clone()) else {
+        return From::Entry(unwinding);
+    };
     match failed(&entries[..unwinding], &error) {
         Some(position) => From::Command(position),
         None => From::Entry(unwinding),
@@ -244,7 +247,10 @@ pub(super) fn named(
     all.extend(open.iter().map(begun));
     let entry = &all[until::entry(text, &all)?];
     if !until::is_step(entry) || is_lock(entry) {
-        let what = format!("entry {text} is no step of the run, but its `{}`; hint: `panta show` lists them", entry.kind.name());
+        let what = format!(
+            "entry {text} is no step of the run, but its `{}`; hint: `panta show` lists them",
+            entry.kind.name()
+        );
         return Err(super::retrace::Error::UnknownStep(what));
     }
     Ok((entry.position.clone(), Arc::clone(&entry.name)))
@@ -343,8 +349,7 @@ mod tests {
 
     #[test]
     fn a_step_that_was_undone_is_cut_and_others_between_are_given() {
-        let lines =
-            ["0 step c a", "1 step c b", "2 effect ! pay", "3 rollback c a", "0 end ! failed"];
+        let lines = ["0 step c a", "1 step c b", "2 effect ! pay", "3 rollback c a", "0 end ! failed"];
         let position = |text: &str| text.parse::<Position>().expect("a position");
         let known = Known { undone: vec![(position("3"), position("0"))], ..Known::default() };
         assert_eq!(cut(&lines, &known), (0, vec![1], vec![]));

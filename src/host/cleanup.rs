@@ -89,7 +89,15 @@ impl Registered {
     /// A closure with its captured values copied.
     #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
     pub(super) fn new(call: &Call<'_>, kind: Kind, name: Arc<str>, body: &FnPtr, args: Vec<Dynamic>) -> Self {
-        Self { kind, name, body: super::copied(body), args, step: None, undoes: None, context: Rc::new(call.context.store_data()) }
+        Self {
+            kind,
+            name,
+            body: super::copied(body),
+            args,
+            step: None,
+            undoes: None,
+            context: Rc::new(call.context.store_data()),
+        }
     }
 
     /// The compensation of a step.

@@ -31,7 +31,9 @@ const GIVEN: u8 = 64;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// Written by a later release.
-    #[error("the journal has format {0}, this release reads formats up to {REPAIRED}; hint: run it with a newer `panta`")]
+    #[error(
+        "the journal has format {0}, this release reads formats up to {REPAIRED}; hint: run it with a newer `panta`"
+    )]
     Version(u8),
     /// Cut off or overwritten.
     #[error("the journal is damaged at byte {0}; hint: restore a backup, or cancel the run")]

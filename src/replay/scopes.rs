@@ -41,7 +41,13 @@ pub struct Scopes {
 
 impl Default for Scopes {
     fn default() -> Self {
-        Self { all: vec![Scope::default()], free: Vec::new(), completed: BTreeMap::new(), undone: BTreeMap::new(), redone: BTreeMap::new() }
+        Self {
+            all: vec![Scope::default()],
+            free: Vec::new(),
+            completed: BTreeMap::new(),
+            undone: BTreeMap::new(),
+            redone: BTreeMap::new(),
+        }
     }
 }
 

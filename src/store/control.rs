@@ -19,6 +19,8 @@ pub struct Reopen {
     pub epoch: u64,
     /// Its status, as it was seen.
     pub status: Status,
+    /// Who opens it: another node must not own it.
+    pub node: Arc<str>,
     /// What is appended to its journal.
     pub segment: Vec<u8>,
     /// The version from then on, with its settings; `None`: as before.

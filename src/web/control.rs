@@ -112,7 +112,9 @@ fn there<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<Value>, D:
 
 fn step(given: Option<String>) -> Result<String, Problem> {
     given.ok_or_else(|| {
-        Problem::bad("which step? hint: give `step`: its name, `import#3` for its third occurrence, or the number of its entry")
+        Problem::bad(
+            "which step? hint: give `step`: its name, `import#3` for its third occurrence, or the number of its entry",
+        )
     })
 }
 
@@ -161,7 +163,8 @@ pub(super) async fn fork(
     request: Request,
 ) -> Result<Response, Problem> {
     let given: Forked = body(request).await?;
-    let at = given.at.ok_or_else(|| Problem::bad("at which step? hint: give `at`: its name, or the number of its entry"))?;
+    let at =
+        given.at.ok_or_else(|| Problem::bad("at which step? hint: give `at`: its name, or the number of its entry"))?;
     let action = Action::Fork { at, set: given.set };
     let answer = carry_out(&shared, &id, &action, &Deed { by, reason: given.reason }).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())

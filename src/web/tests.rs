@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod control;
 mod events;
 mod hooks;
 mod locks;

@@ -46,9 +46,14 @@ impl Action {
     /// What is meant where no status is said: those that it can be done to.
     fn usual(&self) -> &'static [Status] {
         match self {
-            Self::Cancel => {
-                &[Status::Queued, Status::Running, Status::Waiting, Status::Paused, Status::Quarantined, Status::Diverged]
-            }
+            Self::Cancel => &[
+                Status::Queued,
+                Status::Running,
+                Status::Waiting,
+                Status::Paused,
+                Status::Quarantined,
+                Status::Diverged,
+            ],
             Self::Pause => &[Status::Queued, Status::Running, Status::Waiting],
             Self::Retry(_) => &[Status::Failed, Status::TimedOut],
             Self::Resume | Self::Skip { .. } | Self::SetResult { .. } | Self::Fork { .. } => &[Status::Paused],

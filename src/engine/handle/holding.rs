@@ -110,7 +110,11 @@ impl Handle {
     }
 
     async fn set_hold(&self, key: &str, value: Option<Payload>, deed: &Deed) -> Result<(), Error> {
-        let act = format!("{}.{}", if key.is_empty() { "engine" } else { "workflow" }, if value.is_some() { "pause" } else { "resume" });
+        let act = format!(
+            "{}.{}",
+            if key.is_empty() { "engine" } else { "workflow" },
+            if value.is_some() { "pause" } else { "resume" }
+        );
         let details = json!({ "reason": deed.reason });
         let change = Change::SetState { scope: PAUSED.into(), key: key.into(), value };
         self.act(&deed.by, &act, if key.is_empty() { "all" } else { key }, &details, change).await.map(drop)

@@ -10,7 +10,7 @@ use super::{Deed, Error, Handle, new_run};
 use crate::engine::deploy::{self, Deployed};
 use crate::engine::gate::{self, Verdict};
 use crate::engine::repair::{self, From, Known, Plan};
-use crate::engine::retrace;
+use crate::engine::retrace::{self, until};
 use crate::engine::shared::held;
 use crate::host::mailbox::Mailbox;
 use crate::id::{RunId, TaskId};
@@ -47,7 +47,8 @@ struct Patient {
 /// What is written to open a run again.
 struct Opening {
     reopen: Reopen,
-    plan: Plan,
+    /// Names of the steps that are done again because they were undone.
+    again: Vec<String>,
     notes: Vec<String>,
     from: Option<Position>,
 }
@@ -73,13 +74,7 @@ impl Handle {
     }
 
     /// A step is left out: its outcome is this value, or `()`. The run goes on, unless it was paused. Durable when this returns.
-    pub async fn set_result(
-        &self,
-        run: RunId,
-        step: &str,
-        value: Option<&Value>,
-        deed: &Deed,
-    ) -> Result<Value, Error> {
+    pub async fn set_result(&self, run: RunId, step: &str, value: Option<&Value>, deed: &Deed) -> Result<Value, Error> {
         let row = self.newest(run)?;
         if row.status == Status::Completed {
             return Err(Error::Ended(row.id, row.status));
@@ -117,7 +112,10 @@ impl Handle {
         loop {
             let row = self.run(run)?;
             let is_in_motion = held(&self.shared.routes).contains_key(&run);
-            if row.status.is_final() || row.owner.is_none() && !is_in_motion {
+            // An earlier process may have left it without giving it up; this one has, when all that it wrote is durable.
+            let is_own = row.owner.as_ref() == Some(&self.shared.options.node);
+            let is_left = row.owner.is_none() || is_own && self.shared.log.last() <= self.shared.log.durable();
+            if row.status.is_final() || is_left && !is_in_motion {
                 return Ok(());
             }
             if elapsed().saturating_sub(began) > REST {
@@ -161,7 +159,8 @@ impl Handle {
             notes.push("the run that waited for it was told that it failed, and does not change".to_owned());
         }
         if from.position().is_none() && patient.row.status == Status::Failed {
-            notes.push("no recorded step failed, the script itself threw: on the same version it will again".to_owned());
+            notes
+                .push("no recorded step failed, the script itself threw: on the same version it will again".to_owned());
         }
         let upgrade = self.other_version(&patient.row, &plan, retry.upgrade, &mut notes)?;
         let repair = Repair { cut: Some(plan.cut.clone()), ..self.repair(Repaired::Retry, deed) };
@@ -183,14 +182,19 @@ impl Handle {
         if let Some(n) = repair::closing(entries, &position)
             && (matches!(entries[n].outcome, Some(Ok(_))) || !status.is_final())
         {
-            let why = format!("`{name}` has an outcome, which never changes; hint: `panta fork {run} --at {step} --set VALUE`");
+            let why = format!(
+                "`{name}` has an outcome, which never changes; hint: `panta fork {run} --at {step} --set VALUE`"
+            );
             return Err(Error::NotNow { run, status, why });
         }
         let from = From::Command(position.clone());
         let plan = repair::plan(&patient.history, &from, &self.known(&patient, &from)?);
         let undone = steps(entries, &plan.undone.iter().filter(|one| **one != position).cloned().collect::<Vec<_>>());
         if !undone.is_empty() {
-            let why = format!("its failure undid {}, so it cannot go on from there; hint: `panta retry {run}` does them again", undone.join(", "));
+            let why = format!(
+                "its failure undid {}, so it cannot go on from there; hint: `panta retry {run}` does them again",
+                undone.join(", ")
+            );
             return Err(Error::NotNow { run, status, why });
         }
         let done = if value.is_some() { Repaired::SetResult } else { Repaired::Skip };
@@ -215,7 +219,9 @@ impl Handle {
             let detail = entry.detail.as_ref().map(Payload::to_json).unwrap_or_default();
             let is_open = repair::closing(entries, &entry.position).is_none();
             let is_there = match entry.kind {
-                Kind::Task => detail["task"].as_str().and_then(|id| id.parse().ok()).is_some_and(|id| self.is_of_use(id)),
+                Kind::Task => {
+                    detail["task"].as_str().and_then(|id| id.parse().ok()).is_some_and(|id| self.is_of_use(id))
+                }
                 Kind::Child => {
                     let child = detail["run"].as_str().and_then(|id| id.parse::<RunId>().ok());
                     child.is_some_and(|child| self.goes_on_or_completed(child))
@@ -225,7 +231,8 @@ impl Handle {
             if is_open && !is_there {
                 known.lost.insert(entry.position.clone());
             }
-            known.child_stands |= is_there && entry.kind == Kind::Child && from.position().as_ref() == Some(&entry.position);
+            known.child_stands |=
+                is_there && entry.kind == Kind::Child && from.position().as_ref() == Some(&entry.position);
         }
         Ok(known)
     }
@@ -272,7 +279,7 @@ impl Handle {
         from: Option<Position>,
         stays_paused: bool,
     ) -> Result<Opening, Error> {
-        let Patient { row, .. } = patient;
+        let Patient { row, history, .. } = patient;
         let bundle = match &upgrade {
             Some(live) => Arc::clone(&live.bundle),
             None => self.sources(&row)?,
@@ -282,13 +289,15 @@ impl Handle {
             run: row.id,
             epoch: row.epoch,
             status: row.status,
+            node: Arc::clone(&self.shared.options.node),
             segment: encode_segment(0, &[repair.to_entry()]),
             upgrade: upgrade.map(|live| (live.version().clone(), live.settings_payload())),
             locks: repair::held(&plan.kept, &seen.locks),
             slot: self.gate_of(&row).and_then(|gate| gate.slot).map(|slot| (slot.name, slot.limit)),
             stays_paused,
         };
-        Ok(Opening { reopen, plan, notes, from })
+        let again = steps(&history.entries, &plan.undone);
+        Ok(Opening { reopen, again, notes, from })
     }
 
     /// What a run of a workflow has to pass to begin.
@@ -301,20 +310,22 @@ impl Handle {
     }
 
     async fn open_again(&self, opening: Opening, act: &str, deed: &Deed) -> Result<Value, Error> {
-        let Opening { reopen, plan, notes, from } = opening;
+        let Opening { reopen, again, notes, from } = opening;
         let (run, status) = (reopen.run, reopen.status);
-        let redone = steps_of(&plan);
-        let details = json!({ "from": from.as_ref().map(ToString::to_string), "status": status, "reason": deed.reason });
+        let details =
+            json!({ "from": from.as_ref().map(ToString::to_string), "status": status, "reason": deed.reason });
         match self.act(&deed.by, act, run, &details, Change::Reopen(Box::new(reopen))).await? {
             Applied::Done => {
                 let row = self.run(run)?;
                 Ok(json!({
-                    "run": run, "status": row.status, "from": from.map(|from| from.to_string()), "again": redone,
+                    "run": run, "status": row.status, "from": from.map(|from| from.to_string()), "again": again,
                     "notes": notes,
                 }))
             }
             Applied::Skipped { holder } => {
-                let why = format!("a lock that it holds by its journal is held by run {holder} now; hint: try again when it is free");
+                let why = format!(
+                    "a lock that it holds by its journal is held by run {holder} now; hint: try again when it is free"
+                );
                 Err(Error::NotNow { run, status, why })
             }
             _ => {
@@ -444,7 +455,10 @@ fn may_be_retried(row: &Run) -> Result<(), Error> {
     match row.status {
         Status::Failed | Status::Cancelled | Status::TimedOut | Status::Quarantined | Status::Diverged => Ok(()),
         Status::Completed => {
-            let why = format!("nothing of it failed; hint: `panta fork {} --at STEP` makes a copy that goes on from a step", row.id);
+            let why = format!(
+                "nothing of it failed; hint: `panta fork {} --at STEP` makes a copy that goes on from a step",
+                row.id
+            );
             Err(Error::NotNow { run: row.id, status: row.status, why })
         }
         status => {
@@ -456,18 +470,14 @@ fn may_be_retried(row: &Run) -> Result<(), Error> {
 
 /// The names of commands, as they are recorded.
 fn steps(entries: &[Entry], positions: &[Position]) -> Vec<String> {
-    let name = |position: &Position| {
-        entries.iter().find(|entry| entry.position == *position && entry.kind != Kind::Repair).map(|e| format!("`{}`", e.name))
-    };
+    let is_it = |entry: &&Entry, position: &Position| until::is_step(entry) && entry.position == *position;
+    let name = |position: &Position| entries.iter().find(|entry| is_it(entry, position)).map(|e| e.name.to_string());
     let names: BTreeSet<_> = positions.iter().filter_map(name).collect();
     names.into_iter().collect()
 }
 
-fn steps_of(plan: &Plan) -> Vec<String> {
-    plan.undone.iter().map(ToString::to_string).collect()
-}
-
 fn value_is_given(opening: &Opening) -> bool {
-    let entries = crate::journal::decode_segment(&opening.reopen.segment).map(|(_, entries)| entries).unwrap_or_default();
+    let entries =
+        crate::journal::decode_segment(&opening.reopen.segment).map(|(_, entries)| entries).unwrap_or_default();
     entries.iter().any(|entry| *entry.name == *Repaired::SetResult.name())
 }

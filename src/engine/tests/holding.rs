@@ -49,7 +49,10 @@ fn a_run_in_motion_halts_at_its_next_call_and_goes_on_where_it_was() {
         assert_eq!(i64::try_from(added).expect("few"), count(&handle), "none is repeated, none is lost");
         assert_eq!(repairs(&handle, run), [Repaired::Pause, Repaired::Resume, Repaired::Pause]);
         let shown = handle.run_json(&handle.run(run).expect("reads")).expect("shows")["paused"].clone();
-        assert_eq!((&shown["scope"], &shown["by"], &shown["reason"]), (&json!("run"), &json!("local:ann"), &json!("a look")));
+        assert_eq!(
+            (&shown["scope"], &shown["by"], &shown["reason"]),
+            (&json!("run"), &json!("local:ann"), &json!("a look"))
+        );
     });
 }
 

@@ -3,8 +3,8 @@
 use super::{Motion, NAP, Worker};
 use crate::engine::locks::slot_answer;
 use crate::engine::log::Item;
-use crate::engine::people::Directory;
 use crate::engine::pending::{Pending, child_answer, event_answer, task_is_over};
+use crate::engine::people::Directory;
 use crate::engine::shared::held;
 use crate::id::RunId;
 use crate::store::{Change, Status};

@@ -37,7 +37,9 @@ impl State {
     pub(super) fn reopen(&mut self, reopen: &Reopen) -> Applied {
         let seen = |status, epoch| status == reopen.status && epoch == reopen.epoch;
         let fits = self.runs.get(&reopen.run).is_some_and(|run| {
-            seen(run.status, run.epoch) && run.owner.is_none() && run.continued_as.is_none()
+            seen(run.status, run.epoch)
+                && run.owner.as_ref().is_none_or(|owner| *owner == reopen.node)
+                && run.continued_as.is_none()
         });
         if !fits {
             return Applied::Refused;

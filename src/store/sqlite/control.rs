@@ -66,7 +66,9 @@ impl Batch<'_> {
     pub(super) fn reopen(&mut self, reopen: &Reopen) -> Result<Applied> {
         let seen = |run: &Run| run.status == reopen.status && run.epoch == reopen.epoch;
         let row = read::run(self.conn, reopen.run)?;
-        let row = row.filter(|run| seen(run) && run.owner.is_none() && run.continued_as.is_none());
+        let row = row.filter(|run| {
+            seen(run) && run.owner.as_ref().is_none_or(|owner| *owner == reopen.node) && run.continued_as.is_none()
+        });
         let Some(mut row) = row else { return Ok(Applied::Refused) };
         if let Some(holder) = self.holder(reopen)? {
             return Ok(Applied::Skipped { holder });

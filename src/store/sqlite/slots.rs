@@ -212,7 +212,15 @@ impl Batch<'_> {
     }
 
     /// A ticket with the next place in the order of arrival.
-    pub(super) fn put(&self, run: RunId, ticket: &str, name: &str, state: SlotState, limit: u32, priority: i32) -> Result<()> {
+    pub(super) fn put(
+        &self,
+        run: RunId,
+        ticket: &str,
+        name: &str,
+        state: SlotState,
+        limit: u32,
+        priority: i32,
+    ) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO slot(run, ticket, name, state, most, priority, place)
             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ifnull((SELECT max(place) FROM slot), 0) + 1)";
         self.execute(sql, params![run, ticket, name, code(state), limit, priority]).map(drop)
