@@ -22,4 +22,5 @@ pub mod store;
 pub mod task;
 pub mod time;
 pub mod trigger;
+pub mod vault;
 pub mod web;

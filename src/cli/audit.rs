@@ -104,6 +104,13 @@ pub(super) fn act(store: &Sqlite, act: &str, subject: &str, details: &Value, cha
     applied.pop().ok_or_else(|| Fault::unreachable("the store gave no answer"))
 }
 
+/// Keeps a record of what was done in a data folder beside its store.
+pub(super) fn note_act(store: &Sqlite, act: &str, subject: &str, details: &Value) -> Result<(), Fault> {
+    let act = Box::new(Act::new(SystemClock.now(), &actor(), act, subject, details));
+    store.commit(&[Change::Audit { act, change: None }])?;
+    Ok(())
+}
+
 /// Who is at the keyboard.
 pub(super) fn actor() -> Actor {
     let user = user_of_process().or_else(|| std::env::var("USER").or_else(|_| std::env::var("USERNAME")).ok());

@@ -23,6 +23,7 @@ mod replay;
 mod run;
 mod runs;
 mod scripts;
+mod secret;
 mod shell;
 mod show;
 mod simulate;
@@ -97,6 +98,7 @@ enum Verb {
     SetResult(control::SetResult),
     Fork(control::Fork),
     Unlock(unlock::Unlock),
+    Secret(secret::Secret),
     Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
@@ -206,6 +208,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::SetResult(set) => set.execute(common, &hand()?).await,
         Verb::Fork(fork) => fork.execute(common, &hand()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,

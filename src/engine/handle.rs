@@ -24,8 +24,9 @@ use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
+use super::secrets::{event_from_outside, from_outside};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
+use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
@@ -38,6 +39,7 @@ use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
+use crate::vault::Vault;
 
 pub use acts::verify_audit;
 
@@ -61,7 +63,7 @@ pub struct Options {
     /// Plain settings for scripts.
     pub settings: Arc<dyn Settings>,
     /// Secrets.
-    pub secrets: Arc<EnvironmentSecrets>,
+    pub secrets: Arc<Vault>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
     /// Who can be asked.
@@ -109,7 +111,7 @@ impl Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             node: "local".into(),
             settings: Arc::new(NoSettings),
-            secrets: Arc::new(EnvironmentSecrets::from_process()),
+            secrets: Arc::new(Vault::from_process()),
             notifier: Arc::new(LogNotifier),
             people: Arc::default(),
             links: Arc::new(Links::new(LOCAL, data)),
@@ -448,7 +450,15 @@ impl Handle {
         }
     }
 
+    /// What comes from outside holds no secret's value, and nothing that would stand for one.
+    fn cleaned(&self, start: Start) -> Start {
+        let vault = &self.shared.options.secrets;
+        let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
+        Start { input, trigger, ..start }
+    }
+
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
+        let start = self.cleaned(start);
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
         let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
         let mut trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
@@ -472,6 +482,7 @@ impl Handle {
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
     pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
         let shared = Arc::clone(&self.shared);
+        let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
             let work = move || causes::emission(&shared, event, 0);
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
@@ -632,7 +643,7 @@ impl Handle {
     }
 
     /// Secrets.
-    pub fn secrets(&self) -> &Arc<EnvironmentSecrets> {
+    pub fn secrets(&self) -> &Arc<Vault> {
         &self.shared.options.secrets
     }
 

@@ -36,6 +36,7 @@ mod renewal;
 mod repair;
 mod retention;
 pub mod retrace;
+mod secrets;
 mod shared;
 mod spent;
 mod surroundings;
@@ -58,7 +59,7 @@ pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
 pub use shared::{Begun, Notice};
-pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 mod control;
 pub mod lock;
 pub mod memory;
+mod rollback;
 pub mod slot;
 pub mod sqlite;
 
@@ -31,6 +32,7 @@ use crate::task::{self, Task};
 use crate::time::Timestamp;
 
 pub use control::{PAUSED, Reopen};
+pub use rollback::Rollback;
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
 /// Why the store did not do what was asked.
@@ -211,39 +213,6 @@ pub struct Sla {
     pub at: Timestamp,
     /// The channel.
     pub notify: Arc<str>,
-}
-
-/// What became of a run's compensations.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rollback {
-    /// None ran.
-    #[default]
-    None,
-    /// All succeeded.
-    Complete,
-    /// At least one failed for good.
-    Incomplete,
-}
-
-impl Rollback {
-    /// The name that is shown and stored.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-        }
-    }
-
-    /// The value with this name; `None` for any other text.
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "complete" => Self::Complete,
-            "incomplete" => Self::Incomplete,
-            _ => Self::None,
-        }
-    }
 }
 
 impl Run {

@@ -17,6 +17,7 @@ mod problem;
 mod replay;
 mod request;
 mod runs;
+mod secrets;
 mod server;
 mod stream;
 mod system;
@@ -26,7 +27,7 @@ mod workflows;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -127,6 +128,8 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{id}", get(tasks::one))
         .route("/api/v1/tasks/{id}/answer", post(tasks::answer))
+        .route("/api/v1/secrets", get(secrets::list))
+        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/verify", get(audit::verify))
         .route("/api/v1/reloads", get(system::reloads))

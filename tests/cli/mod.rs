@@ -9,6 +9,7 @@ mod look;
 mod new;
 mod replay;
 mod run;
+mod secrets;
 mod simulate;
 mod tasks;
 mod tested;

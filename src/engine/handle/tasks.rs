@@ -6,6 +6,7 @@ use super::{Error, Handle};
 use crate::audit::Actor;
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given, Refusal};
+use crate::engine::secrets::from_outside;
 use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
 use crate::store::{Applied, Change, PROGRESS, Run, TaskFilter};
@@ -38,7 +39,8 @@ impl Handle {
             return Err(Error::TaskOver(Box::new(row)));
         }
         let at = self.shared.now();
-        let answer = self.people().judge(&row, given, at)?;
+        let data = from_outside(self.secrets(), given.data.clone());
+        let answer = self.people().judge(&row, &Given { data, ..given.clone() }, at)?;
         // The data stays with the task: what people fill in may be personal, and goes with its run.
         let details = json!({ "run": row.run, "choice": given.choice, "by": answer.to_json()["by"] });
         match self.act(by, "task.answer", task, &details, Change::AnswerTask { task, answer, at }).await? {
