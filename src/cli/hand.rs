@@ -38,7 +38,7 @@ impl Hand {
             return Ok(Self::Daemon(client));
         }
         let store = Arc::new(Sqlite::open(&config.data, &sqlite::Options::default())?);
-        let options = Options { reach: Reach::Own, workers: 1, ..config.engine() };
+        let options = Options { reach: Reach::Own, workers: 1, ..config.engine(super::secret::vault(config)?) };
         Ok(Self::Here(Box::new(Engine::start(store, options))))
     }
 
