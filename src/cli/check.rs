@@ -89,6 +89,13 @@ impl Check {
     }
 }
 
+/// How many workflows a folder has, and how many errors are in them.
+pub(super) fn count(path: &Path, settings: Arc<dyn Settings>) -> Result<(usize, usize), Fault> {
+    let (folder, files) = files(path)?;
+    let checked = Scripts { folder, files, settings, edited: BTreeMap::new() }.check();
+    Ok((checked.scripts, checked.findings.iter().filter(|finding| finding.is_error()).count()))
+}
+
 /// The folder that paths of imports start at, and the workflows to look at.
 fn files(path: &Path) -> Result<(Folder, Vec<String>), Fault> {
     if path.is_dir() {

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod control;
 mod daemon;
+mod doctor;
 mod envelope;
 mod fault;
 mod follow;
@@ -32,6 +33,7 @@ mod templates;
 mod test;
 mod tree;
 mod unlock;
+mod upkeep;
 mod why;
 
 use std::path::{Path, PathBuf};
@@ -99,6 +101,10 @@ enum Verb {
     Fork(control::Fork),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
+    Backup(upkeep::Backup),
+    Restore(upkeep::Restore),
+    Prune(upkeep::Prune),
+    Doctor(doctor::Doctor),
     Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
@@ -210,6 +216,10 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Backup(backup) => backup.execute(common, &access()?).await,
+        Verb::Restore(restore) => restore.execute(common, &config()?),
+        Verb::Prune(prune) => prune.execute(common, &access()?).await,
+        Verb::Doctor(doctor) => doctor.execute(common).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

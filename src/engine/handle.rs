@@ -548,10 +548,10 @@ impl Handle {
         self.shared.store.newest(run)?.ok_or(Error::UnknownRun(run))
     }
 
-    /// Removes finished runs that have expired, and versions that nothing uses any more. Returns how many runs. Waits for
-    /// the disk: call it where blocking is allowed.
-    pub fn prune(&self) -> usize {
-        super::retention::prune(&self.shared, super::retention::Versions::Go)
+    /// Removes finished runs that have expired, and versions that nothing uses any more; with `keep` also runs that ended
+    /// longer ago. Returns how many runs. Waits for the disk: call it where blocking is allowed.
+    pub fn prune(&self, keep: Option<Duration>) -> usize {
+        super::retention::prune(&self.shared, super::retention::Versions::Go, keep)
     }
 
     /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.

@@ -13,6 +13,7 @@ mod secrets;
 mod simulate;
 mod tasks;
 mod tested;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
