@@ -178,20 +178,18 @@ fn after(history: &History, cut: &Cut) -> Vec<Entry> {
     history.entries
 }
 
-/// Where the run ended by itself: what made it fail, and where its unwinding begins.
+/// What made the run fail, or where its unwinding begins. One that is held stands where it stands.
 pub(super) fn failure(entries: &[Entry]) -> From {
-    let end = entries.iter().position(|entry| entry.kind == Kind::End).unwrap_or(entries.len());
+    let Some(end) = entries.iter().position(|entry| entry.kind == Kind::End) else { return From::Entry(entries.len()) };
     if let Some(cancelled) = entries.iter().position(|entry| entry.kind == Kind::Cancel) {
         return From::Entry(cancelled);
     }
     let unwinding = unwinding(&entries[..end]);
-    let Some(Err(error)) = entries.get(end).and_then(|entry| entry.outcome.clone()) else {
-        return From::Entry(unwinding);
+    let failed = match &entries[end].outcome {
+        Some(Err(error)) => failed(&entries[..unwinding], error),
+        _ => None,
     };
-    match failed(&entries[..unwinding], &error) {
-        Some(position) => From::Command(position),
-        None => From::Entry(unwinding),
-    }
+    failed.map_or(From::Entry(unwinding), From::Command)
 }
 
 /// Where nothing but the end of the run was to come.

@@ -298,7 +298,7 @@ impl Worker {
             rules,
             forked: super::repair::forked(row),
         };
-        let meter = Meter::new(terms.timeout, &journal);
+        let meter = Meter::new(terms.timeout, holding::counted(&journal));
         let began = holding::began(row, &journal);
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
         session.replay.borrow_mut().set_numbered(numbered);

@@ -46,6 +46,8 @@ struct Patient {
 
 /// What is written to open a run again.
 struct Opening {
+    /// As the audit log names it.
+    act: String,
     reopen: Reopen,
     /// Names of the steps that are done again because they were undone.
     again: Vec<String>,
@@ -70,7 +72,7 @@ impl Handle {
         may_be_retried(&row)?;
         let (handle, asked, by) = (self.clone(), retry.clone(), deed.clone());
         let opening = self.planned(move || handle.plan_retry(row.id, &asked, &by)).await?;
-        self.open_again(opening, "run.retry", deed).await
+        self.open_again(opening, deed).await
     }
 
     /// A step is left out: its outcome is this value, or `()`. The run goes on, unless it was paused. Durable when this returns.
@@ -102,8 +104,7 @@ impl Handle {
         let (handle, step, by) = (self.clone(), step.to_owned(), deed.clone());
         let value = value.map(Payload::from_json);
         let opening = self.planned(move || handle.plan_result(run, &step, value, goes_on, &by)).await?;
-        let act = if value_is_given(&opening) { "run.set-result" } else { "run.skip" };
-        self.open_again(opening, act, deed).await
+        self.open_again(opening, deed).await
     }
 
     /// Waits until nobody has the run in motion.
@@ -297,7 +298,8 @@ impl Handle {
             stays_paused,
         };
         let again = steps(&history.entries, &plan.undone);
-        Ok(Opening { reopen, again, notes, from })
+        let act = format!("run.{}", repair.done.name());
+        Ok(Opening { act, reopen, again, notes, from })
     }
 
     /// What a run of a workflow has to pass to begin.
@@ -309,12 +311,12 @@ impl Handle {
         deployed.gate.of(&deployed, &row.input).ok().flatten().map(|gate| *gate)
     }
 
-    async fn open_again(&self, opening: Opening, act: &str, deed: &Deed) -> Result<Value, Error> {
-        let Opening { reopen, again, notes, from } = opening;
+    async fn open_again(&self, opening: Opening, deed: &Deed) -> Result<Value, Error> {
+        let Opening { act, reopen, again, notes, from } = opening;
         let (run, status) = (reopen.run, reopen.status);
         let details =
             json!({ "from": from.as_ref().map(ToString::to_string), "status": status, "reason": deed.reason });
-        match self.act(&deed.by, act, run, &details, Change::Reopen(Box::new(reopen))).await? {
+        match self.act(&deed.by, &act, run, &details, Change::Reopen(Box::new(reopen))).await? {
             Applied::Done => {
                 let row = self.run(run)?;
                 Ok(json!({
@@ -474,10 +476,4 @@ fn steps(entries: &[Entry], positions: &[Position]) -> Vec<String> {
     let name = |position: &Position| entries.iter().find(|entry| is_it(entry, position)).map(|e| e.name.to_string());
     let names: BTreeSet<_> = positions.iter().filter_map(name).collect();
     names.into_iter().collect()
-}
-
-fn value_is_given(opening: &Opening) -> bool {
-    let entries =
-        crate::journal::decode_segment(&opening.reopen.segment).map(|(_, entries)| entries).unwrap_or_default();
-    entries.iter().any(|entry| *entry.name == *Repaired::SetResult.name())
 }

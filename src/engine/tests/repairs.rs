@@ -263,3 +263,40 @@ fn a_task_that_ended_with_the_run_is_opened_anew() {
         assert_eq!((tasks.len(), open.len()), (2, 1));
     });
 }
+
+#[test]
+fn a_deadline_counts_anew_from_the_retry() {
+    let script = r#"workflow(#{ deadline: "2s" }); fn main() { wait_for("go"); "went" }"#;
+    let bench = Bench::new(Arc::new(Memory::default()), &[("w", script)]);
+    let handle = bench.engine.handle();
+    let run = bench.run("w", json!(null));
+    assert_eq!(run.status, Status::TimedOut);
+    bench.block(async {
+        super::slots::emit(&handle, "go").await;
+        handle.retry(run.id, &Retry::default(), &deed()).await.expect("retries");
+        assert_eq!(ends(&handle, run.id, Status::Completed).await, "went");
+    });
+}
+
+#[test]
+fn a_child_that_was_repaired_meanwhile_is_waited_for_and_not_started_twice() {
+    let bench = Bench::new(
+        Arc::new(Memory::default()),
+        &[("w", FAILS), ("parent", r#"fn main() { step("call", || workflow::run("w", ())) }"#)],
+    );
+    let handle = bench.engine.handle();
+    let parent = bench.run("parent", json!(null));
+    assert_eq!(parent.status, Status::Failed);
+    bench.block(async {
+        let all = handle.runs(&crate::store::RunFilter { limit: 9, ..Default::default() }).expect("reads");
+        let child = all.iter().find(|run| &*run.workflow == "w").expect("a child").id;
+        set(&handle, "ok").await;
+        let answer = handle.retry(child, &Retry::default(), &deed()).await.expect("retries");
+        assert!(answer["notes"][0].as_str().is_some_and(|note| note.contains("does not change")), "{answer}");
+        ends(&handle, child, Status::Completed).await;
+        let from = Retry { from: Some("w".into()), ..Retry::default() };
+        handle.retry(parent.id, &from, &deed()).await.expect("retries");
+        assert_eq!(ends(&handle, parent.id, Status::Completed).await, 10);
+        assert_eq!(value(&handle, "a"), json!(1));
+    });
+}

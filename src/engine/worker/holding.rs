@@ -10,11 +10,23 @@ use crate::journal::{Entry, Repair, Repaired};
 use crate::store::{Change, Run, Status};
 use crate::time::Timestamp;
 
+/// Where a run was last opened again by a repair.
+fn opened(journal: &[Entry]) -> Option<usize> {
+    let opens = |entry: &Entry| {
+        let done = Repair::from_entry(entry).map(|repair| repair.done);
+        done.is_some_and(|done| !matches!(done, Repaired::Pause | Repaired::Resume))
+    };
+    journal.iter().rposition(opens)
+}
+
 /// From when on the deadline of a run counts: since it was accepted, or last opened again.
 pub(super) fn began(row: &Run, journal: &[Entry]) -> Timestamp {
-    let opened = |repair: &Repair| !matches!(repair.done, Repaired::Pause | Repaired::Resume);
-    let last = journal.iter().rev().filter_map(Repair::from_entry).find(opened);
-    last.map_or(row.created_at, |repair| repair.at.max(row.created_at))
+    opened(journal).map_or(row.created_at, |n| journal[n].started_at.max(row.created_at))
+}
+
+/// What counts for the `timeout` of a run: all since it was last opened again.
+pub(super) fn counted(journal: &[Entry]) -> &[Entry] {
+    &journal[opened(journal).unwrap_or(0)..]
 }
 
 impl Motion {
