@@ -12,6 +12,7 @@ use crate::id::RunId;
 use crate::journal::{Cut, Entry, History, Kind, Phase, Position, Repair};
 use crate::payload::Payload;
 use crate::store::Run;
+use crate::time::Timestamp;
 
 /// Where a run is taken up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,7 +241,7 @@ pub(super) fn named(
 ) -> Result<(Position, Arc<str>), super::retrace::Error> {
     let mut all = entries.to_vec();
     let begun = |(position, name): &(Position, Arc<str>)| {
-        Entry::opened(Kind::Step, position.clone(), Arc::clone(name), Default::default())
+        Entry::opened(Kind::Step, position.clone(), Arc::clone(name), Timestamp::default())
     };
     all.extend(open.iter().map(begun));
     let entry = &all[until::entry(text, &all)?];
@@ -284,7 +285,6 @@ pub(super) fn forked(run: &Run) -> Option<(RunId, usize)> {
 mod tests {
     use super::*;
     use crate::journal::encode_segment;
-    use crate::time::Timestamp;
 
     /// `position kind phase name outcome`: kinds by their first letters, `o` opened, `c` closed, `!` an error.
     fn history(lines: &[&str]) -> History {

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_gone_given_or_kept_and_what_follows_goes_on_with_the_numbers() {
-        let cut = Cut { from: 1, given: vec![2..3], kept: vec![3..4], ..Cut::default() };
+        let cut = Cut { from: 1, given: Cut::ranges([2]), kept: Cut::ranges([3]), ..Cut::default() };
         let history = History::read([own(0, &["0", "1", "2", "3"]), repair(Some(cut)), own(4, &["1"])]).expect("reads");
         assert_eq!(shown(&history), ["0:0:Closed", "2:2:Given", "3:3:Closed", "4:retry:Closed", "5:1:Closed"]);
         assert_eq!((history.written, history.numbered), (6, 5));
@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn a_second_cut_names_what_the_first_gave() {
-        let first = Cut { from: 1, given: vec![1..3], ..Cut::default() };
-        let second = Cut { from: 4, dropped: vec![1..2], ..Cut::default() };
+        let first = Cut { from: 1, given: Cut::ranges([1, 2]), ..Cut::default() };
+        let second = Cut { from: 4, dropped: Cut::ranges([1]), ..Cut::default() };
         let segments = [own(0, &["0", "1", "2"]), repair(Some(first)), own(3, &["3"]), repair(Some(second))];
         let history = History::read(segments).expect("reads");
         assert_eq!(shown(&history), ["0:0:Closed", "2:2:Given", "3:retry:Closed", "5:retry:Closed"]);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Command;
 use crate::journal::{Entry, Phase, Position, Repair, Repaired};
 use crate::payload::Payload;
+use crate::time::Timestamp;
 
 /// What is given.
 #[derive(Debug, Default)]
@@ -47,7 +48,7 @@ impl Given {
         }
         let before = self.outcomes.remove(position);
         if let Some((value, _)) = self.set.get(position) {
-            let mut entry = Entry::opened(command.kind, position.clone(), command.name.clone(), Default::default());
+            let mut entry = Entry::opened(command.kind, position.clone(), command.name.clone(), Timestamp::default());
             entry.arguments = command.arguments;
             entry.phase = Phase::Given;
             entry.outcome = Some(Ok(value.clone()));

@@ -14,6 +14,7 @@
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
 mod control;
+mod filter;
 pub mod lock;
 pub mod memory;
 mod rollback;
@@ -29,10 +30,11 @@ use serde_json::{Value, json};
 use crate::audit;
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
-use crate::task::{self, Task};
+use crate::task::Task;
 use crate::time::Timestamp;
 
 pub use control::{PAUSED, Reopen};
+pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
 pub use rollback::Rollback;
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
@@ -660,64 +662,6 @@ impl Applied {
             _ => true,
         }
     }
-}
-
-/// Which records of the audit log to list. Newest first.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Of acts at or after.
-    pub since: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only records before this one (the last of the page before).
-    pub before: Option<u64>,
-}
-
-/// Which runs to list. Newest first: by id.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Of this workflow.
-    pub workflow: Option<String>,
-    /// In one of these; empty: any.
-    pub statuses: Vec<Status>,
-    /// Accepted at or after. The id of a run bears its time of acceptance, to ten minutes.
-    pub since: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only runs older than this one (the last of the page before).
-    pub before: Option<RunId>,
-}
-
-/// Which events a wait may take.
-#[derive(Clone, Debug)]
-pub struct EventFilter {
-    /// Name.
-    pub name: Arc<str>,
-    /// Only with this key; `None`: any.
-    pub key: Option<Arc<str>>,
-    /// Meant for all, or for the run or chain whose mailbox this is.
-    pub run: Option<RunId>,
-    /// Later in the order than this.
-    pub after: u64,
-    /// Accepted at or after.
-    pub since: Timestamp,
-}
-
-/// Which tasks to list. Newest first: by the time at which they opened.
-#[derive(Clone, Debug, Default)]
-pub struct TaskFilter {
-    /// In this status.
-    pub status: Option<task::Status>,
-    /// That are for one of these people and groups, or for anybody; empty: all.
-    pub to: Vec<Arc<str>>,
-    /// Of this workflow.
-    pub workflow: Option<String>,
-    /// Of this run.
-    pub run: Option<RunId>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only tasks older than this one (the last of the page before).
-    pub before: Option<(Timestamp, TaskId)>,
 }
 
 /// The durable truth. See the module for what survives.

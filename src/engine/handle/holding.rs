@@ -122,10 +122,7 @@ impl Handle {
 
     /// A workflow that is there, or of which there are runs.
     fn knows(&self, workflow: &str) -> Result<(), Error> {
-        let unknown = match self.workflow(workflow) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(unknown) = self.workflow(workflow) else { return Ok(()) };
         let has_runs = self.counts()?.iter().any(|(name, ..)| **name == *workflow);
         if has_runs { Ok(()) } else { Err(unknown) }
     }

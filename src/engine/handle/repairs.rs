@@ -55,6 +55,13 @@ struct Opening {
     from: Option<Position>,
 }
 
+/// A copy of a run that is to be started.
+struct Copy {
+    row: Run,
+    segments: Vec<Vec<u8>>,
+    gate: Option<Gate>,
+}
+
 impl From {
     fn position(&self) -> Option<Position> {
         match self {
@@ -147,10 +154,10 @@ impl Handle {
     fn plan_retry(&self, run: RunId, retry: &Retry, deed: &Deed) -> Result<Opening, Error> {
         let patient = self.patient(run)?;
         let from = match &retry.from {
-            Some(step) => From::Command(self.named(&patient, step)?.0),
+            Some(step) => From::Command(named(&patient, step)?.0),
             None => repair::failure(&patient.history.entries),
         };
-        let plan = repair::plan(&patient.history, &from, &self.known(&patient, &from)?);
+        let plan = repair::plan(&patient.history, &from, &self.known(&patient, &from));
         let steps = steps(&patient.history.entries, &plan.undone);
         if !steps.is_empty() && !retry.confirmed {
             return Err(Error::Confirm { run, steps });
@@ -165,7 +172,7 @@ impl Handle {
         }
         let upgrade = self.other_version(&patient.row, &plan, retry.upgrade, &mut notes)?;
         let repair = Repair { cut: Some(plan.cut.clone()), ..self.repair(Repaired::Retry, deed) };
-        self.opening(patient, plan, &repair, upgrade, notes, from.position(), false)
+        self.opening(patient, &plan, &repair, upgrade, notes, from.position(), false)
     }
 
     fn plan_result(
@@ -177,7 +184,7 @@ impl Handle {
         deed: &Deed,
     ) -> Result<Opening, Error> {
         let patient = self.patient(run)?;
-        let (position, name) = self.named(&patient, step)?;
+        let (position, name) = named(&patient, step)?;
         let entries = &patient.history.entries;
         let status = patient.row.status;
         if let Some(n) = repair::closing(entries, &position)
@@ -189,7 +196,7 @@ impl Handle {
             return Err(Error::NotNow { run, status, why });
         }
         let from = From::Command(position.clone());
-        let plan = repair::plan(&patient.history, &from, &self.known(&patient, &from)?);
+        let plan = repair::plan(&patient.history, &from, &self.known(&patient, &from));
         let undone = steps(entries, &plan.undone.iter().filter(|one| **one != position).cloned().collect::<Vec<_>>());
         if !undone.is_empty() {
             let why = format!(
@@ -202,18 +209,11 @@ impl Handle {
         let result = Some((position.clone(), value.unwrap_or_default()));
         let repair = Repair { cut: Some(plan.cut.clone()), result, ..self.repair(done, deed) };
         let stays_paused = status == Status::Paused && !goes_on;
-        self.opening(patient, plan, &repair, None, Vec::new(), Some(position), stays_paused)
-    }
-
-    fn named(&self, patient: &Patient, step: &str) -> Result<(Position, Arc<str>), Error> {
-        let found = repair::named(step, &patient.history.entries, &patient.open);
-        found.map_err(|error| match error {
-            retrace::Error::UnknownStep(what) | retrace::Error::Broken(what) => Error::UnknownStep(what),
-        })
+        self.opening(patient, &plan, &repair, None, Vec::new(), Some(position), stays_paused)
     }
 
     /// What the store knows of tasks and children that the run had begun.
-    fn known(&self, patient: &Patient, from: &From) -> Result<Known, Error> {
+    fn known(&self, patient: &Patient, from: &From) -> Known {
         let mut known = Known { undone: patient.undone.clone(), ..Known::default() };
         let entries = &patient.history.entries;
         for entry in entries.iter().filter(|entry| entry.phase == Phase::Opened) {
@@ -235,7 +235,7 @@ impl Handle {
             known.child_stands |=
                 is_there && entry.kind == Kind::Child && from.position().as_ref() == Some(&entry.position);
         }
-        Ok(known)
+        known
     }
 
     fn is_of_use(&self, id: TaskId) -> bool {
@@ -273,7 +273,7 @@ impl Handle {
     fn opening(
         &self,
         patient: Patient,
-        plan: Plan,
+        plan: &Plan,
         repair: &Repair,
         upgrade: Option<Arc<Deployed>>,
         notes: Vec<String>,
@@ -341,33 +341,23 @@ impl Handle {
     /// `set`, or it is done anew. Durable when this returns.
     pub async fn fork(&self, run: RunId, at: &str, set: Option<&Value>, deed: &Deed) -> Result<Value, Error> {
         let (handle, at, set, by) = (self.clone(), at.to_owned(), set.map(Payload::from_json), deed.clone());
-        let (row, segments, gate) = self.planned(move || handle.plan_fork(run, &at, set, &by)).await?;
+        let Copy { row, segments, gate } = self.planned(move || handle.plan_fork(run, &at, set, &by)).await?;
         let id = row.id;
         let details = json!({ "workflow": &*row.workflow, "from": run, "at": row.trigger.to_json()["forked"]["at"], "reason": deed.reason });
         let start = Change::Start { run: Box::new(row), dedupe: None, gate: gate.map(Box::new) };
         let act = Box::new(crate::audit::Act::new(self.shared.now(), &deed.by, "run.fork", id, &details));
         let mut changes = vec![Change::Audit { act, change: Some(Box::new(start)) }];
         changes.extend(segments.into_iter().map(|segment| Change::Append { run: id, epoch: 0, segment }));
-        match self.write(changes).await?.first() {
-            Some(Applied::Skipped { holder }) => {
-                Err(Error::Skipped { workflow: self.run(run)?.workflow.to_string(), holder: *holder })
-            }
-            _ => {
-                self.shared.wake(id);
-                Ok(json!({ "run": id, "forked_from": run }))
-            }
+        if let Some(Applied::Skipped { holder }) = self.write(changes).await?.first() {
+            return Err(Error::Skipped { workflow: self.run(run)?.workflow.to_string(), holder: *holder });
         }
+        self.shared.wake(id);
+        Ok(json!({ "run": id, "forked_from": run }))
     }
 
-    fn plan_fork(
-        &self,
-        run: RunId,
-        at: &str,
-        set: Option<Payload>,
-        deed: &Deed,
-    ) -> Result<(Run, Vec<Vec<u8>>, Option<Gate>), Error> {
+    fn plan_fork(&self, run: RunId, at: &str, set: Option<Payload>, deed: &Deed) -> Result<Copy, Error> {
         let patient = self.patient(run)?;
-        let (position, name) = self.named(&patient, at)?;
+        let (position, name) = named(&patient, at)?;
         let plan = repair::plan(&patient.history, &From::Command(position.clone()), &Known::default());
         let bundle = self.sources(&patient.row)?;
         let (own, repairs) = copied(&plan.kept);
@@ -390,7 +380,8 @@ impl Handle {
         }
         let segments = [repairs, own, vec![forked.to_entry()]].into_iter().filter(|entries| !entries.is_empty());
         let gate = self.gate_of(&patient.row);
-        Ok((row, segments.map(|entries| encode_segment(0, &entries)).collect(), gate))
+        let segments = segments.map(|entries| encode_segment(0, &entries)).collect();
+        Ok(Copy { row, segments, gate })
     }
 
     fn copy_of(&self, from: &Run, position: &Position, name: &str, inherited: usize) -> Run {
@@ -440,17 +431,29 @@ impl Handle {
     }
 }
 
-/// What of a journal goes into a copy: outcomes, without what only had begun; and the results that people have set.
+/// What of a journal goes into a copy: outcomes, without what only had begun; and those results that people have set which
+/// are among them.
 fn copied(kept: &[Entry]) -> (Vec<Entry>, Vec<Entry>) {
     let own = kept.iter().filter(|entry| entry.kind != Kind::Repair);
-    let own = own.filter(|entry| entry.phase != Phase::Opened || entry.kind == Kind::Start).cloned().collect();
-    let set = kept.iter().filter_map(Repair::from_entry).filter(|repair| repair.result.is_some());
-    (own, set.map(|repair| Repair { cut: None, ..repair }.to_entry()).collect())
+    let own: Vec<_> = own.filter(|entry| entry.phase != Phase::Opened || entry.kind == Kind::Start).cloned().collect();
+    let is_there = |(position, _): &(Position, Payload)| {
+        own.iter().any(|entry| until::is_step(entry) && entry.position == *position)
+    };
+    let set = kept.iter().filter_map(Repair::from_entry).filter(|repair| repair.result.as_ref().is_some_and(is_there));
+    let set = set.map(|repair| Repair { cut: None, ..repair }.to_entry()).collect();
+    (own, set)
 }
 
 /// Outside of the order.
 fn is_beside(entry: &Entry) -> bool {
     matches!(entry.kind, Kind::Start | Kind::Log | Kind::Repair)
+}
+
+fn named(patient: &Patient, step: &str) -> Result<(Position, Arc<str>), Error> {
+    let found = repair::named(step, &patient.history.entries, &patient.open);
+    found.map_err(|error| match error {
+        retrace::Error::UnknownStep(what) | retrace::Error::Broken(what) => Error::UnknownStep(what),
+    })
 }
 
 fn may_be_retried(row: &Run) -> Result<(), Error> {
