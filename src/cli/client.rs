@@ -141,9 +141,11 @@ impl Answer {
         let (detail, title) = (text(&self.body, "detail"), text(&self.body, "title"));
         let what = if detail.is_empty() { title } else { detail };
         let what = if what.is_empty() { format!("the daemon answered {}", self.status) } else { what.to_owned() };
-        // Every fault has its path; the sentence names a few.
+        // Every fault has its path, so that the sentence need not name some of them.
         let faults = self.body["errors"].as_array().into_iter().flatten();
         let faults: Vec<_> = faults.map(|f| format!("\n  {}: {}", text(f, "path"), text(f, "message"))).collect();
+        let named = what.split_once(": ").map_or(what.as_str(), |(what, _)| what);
+        let what = if faults.is_empty() { what.clone() } else { format!("{named}:") };
         Err(Fault::new(exit, format!("{what}{}", faults.concat())))
     }
 }

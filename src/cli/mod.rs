@@ -14,8 +14,10 @@ mod envelope;
 mod fault;
 mod follow;
 mod functions;
+mod gate;
 mod graph;
 mod hand;
+mod ids;
 mod input;
 mod new;
 mod output;
@@ -33,8 +35,10 @@ mod templates;
 mod test;
 mod tree;
 mod unlock;
+mod upgrade;
 mod upkeep;
 mod why;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,6 +66,7 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
 struct Common {
     /// Where state lives
     #[arg(long, global = true, env = "PANTA_DATA", value_name = "DIR")]
@@ -99,6 +104,8 @@ enum Verb {
     Skip(control::Skip),
     SetResult(control::SetResult),
     Fork(control::Fork),
+    Upgrade(upgrade::Upgrade),
+    Gate(gate::Gate),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
     Backup(upkeep::Backup),
@@ -114,7 +121,7 @@ enum Verb {
     Why(why::Why),
     Replay(replay::Replay),
     Record(record::Record),
-    Workflows(runs::Workflows),
+    Workflows(workflows::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
     Completions(shell::Completions),
@@ -160,17 +167,10 @@ impl Common {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
-        }
-    };
     logging();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(execute(&cli)),
+        Ok(runtime) => runtime.block_on(understood()),
         Err(error) => Err(Fault::unreachable(format!("the system gives no event loop: {error}"))),
     };
     match done {
@@ -178,6 +178,16 @@ pub fn main() -> ExitCode {
         Err(fault) => {
             fault.show();
             fault.exit.into()
+        }
+    }
+}
+
+async fn understood() -> Result<Exit, Fault> {
+    match ids::parsed(std::env::args_os().collect()).await? {
+        Ok(cli) => execute(&cli).await,
+        Err(error) => {
+            let _ = error.print();
+            Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done })
         }
     }
 }
@@ -213,6 +223,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Skip(skip) => skip.execute(common, &hand()?).await,
         Verb::SetResult(set) => set.execute(common, &hand()?).await,
         Verb::Fork(fork) => fork.execute(common, &hand()?).await,
+        Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
+        Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,

@@ -105,6 +105,7 @@ impl From<crate::engine::Error> for Fault {
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
             Error::Ended(..)
+            | Error::Busy(_)
             | Error::TaskOver(_)
             | Error::Skipped { .. }
             | Error::LockInUse { .. }

@@ -85,6 +85,9 @@ impl Why {
                     commands.push(format!("{} resume {}", program(), self.run));
                 }
                 commands.push(format!("{} show {}", program(), self.run));
+                if text(row, "status") == "diverged" {
+                    commands.push(format!("{} upgrade {} --dry-run", program(), self.run));
+                }
             }
             "queued" | "running" => {
                 commands.push(format!("{} run --resume {}   (where no daemon runs)", program(), self.run));

@@ -25,6 +25,7 @@ use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
+use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
@@ -88,6 +89,8 @@ pub struct Options {
     pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// What scripts mean.
+    pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
 }
@@ -124,6 +127,7 @@ impl Options {
             limits: effect::Limits::default(),
             mail: None,
             reach: Reach::All,
+            semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
         }
     }
@@ -213,6 +217,9 @@ pub enum Error {
     /// The run has no such step: what it has.
     #[error("{0}")]
     UnknownStep(String),
+    /// It does not come to rest.
+    #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
+    Busy(RunId),
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
@@ -269,6 +276,17 @@ pub struct Start {
     pub by: Option<Actor>,
 }
 
+/// What came of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// It was not emitted before.
+    pub fresh: bool,
+    /// Runs that it started.
+    pub started: Vec<RunId>,
+    /// Runs that waited for such an event, and look at it now.
+    pub woken: Vec<RunId>,
+}
+
 /// What came of a start. It is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Started {
@@ -299,6 +317,8 @@ impl Engine {
             (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared::new(store, log, options, inboxes.clone());
         let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
+        // Before any thread that claims runs.
+        settle(&shared);
         let mut threads = Vec::new();
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
@@ -355,6 +375,10 @@ impl Handle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
@@ -377,6 +401,7 @@ impl Handle {
                 family.push(row.id);
             }
         }
+        settle_family(&self.shared, &family)?;
         family.iter().for_each(|run| self.shared.own(*run));
         self.shared.claim(family);
         Ok(())
@@ -480,7 +505,7 @@ impl Handle {
 
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
-    pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
+    pub async fn emit(&self, event: Event) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
@@ -491,9 +516,9 @@ impl Handle {
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
-        let Some(Applied::Emitted { seq, fresh, .. }) = applied.first() else { return Err(self.stopped()) };
+        let Some(Applied::Emitted { fresh, woken, .. }) = applied.first() else { return Err(self.stopped()) };
         let started = applied[1..].iter().zip(ids).filter(|(a, _)| is_accepted(a)).map(|(_, id)| id).collect();
-        Ok((*seq, *fresh, started))
+        Ok(Emitted { fresh: *fresh, started, woken: woken.clone() })
     }
 
     /// What the closures of a trigger make of what it received, without holding up this thread; see [`decide`].
@@ -512,7 +537,7 @@ impl Handle {
     }
 
     /// Does what asks closures on another thread; `None`: it panicked.
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub(super) async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if tokio::runtime::Handle::try_current().is_err() {
             // Driven inline, where there is one thread.
             return Some(work());

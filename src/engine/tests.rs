@@ -20,6 +20,9 @@ mod gate;
 mod options;
 mod repairs;
 mod retrace;
+mod semantics;
+mod survey;
+mod upgrades;
 
 /// An engine with one script, over a store.
 struct Bench {

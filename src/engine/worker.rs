@@ -53,6 +53,8 @@ pub(super) enum Message {
     Lost(RunId, u64),
     /// What is held has changed.
     Holds,
+    /// It is to leave memory as soon as it rests.
+    Leave(RunId),
     /// Drop everything and end.
     Close,
 }
@@ -120,7 +122,8 @@ pub(super) fn run(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
-    let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
+    let tools = Tools::over(shared.options.semantics.engine());
+    let mut worker = Worker::new(number, shared, inbox, hands, tools);
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }
 
@@ -234,6 +237,7 @@ impl Worker {
             Message::Durable(number) => self.release(number),
             Message::Lost(run, epoch) => self.lose(run, epoch),
             Message::Holds => self.follow_holds(),
+            Message::Leave(run) => self.leave(run),
             Message::Close => {}
         }
     }

@@ -545,7 +545,8 @@ pub enum Change {
         /// As made by the bundle.
         bytes: Vec<u8>,
     },
-    /// Moves a run to another version. Answer: `Done` or `Refused`.
+    /// Moves a run to another version. One that had diverged is waiting and ready from then on, without an error.
+    /// Answer: `Done` or `Refused`.
     Upgrade {
         /// Which.
         run: RunId,

@@ -3,10 +3,12 @@
 mod audit;
 mod control;
 mod daemon;
+mod gate;
 mod graph;
 mod locks;
 mod look;
 mod new;
+mod newcomers;
 mod replay;
 mod run;
 mod secrets;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Deed, Error, Handle, new_run};
 use crate::engine::deploy::{self, Deployed};
-use crate::engine::gate::{self, Verdict};
+use crate::engine::gate::{self, Examined, Verdict};
 use crate::engine::repair::{self, From, Known, Plan};
 use crate::engine::retrace::{self, until};
 use crate::engine::shared::held;
@@ -16,6 +16,7 @@ use crate::host::mailbox::Mailbox;
 use crate::id::{RunId, TaskId};
 use crate::journal::{Entry, History, Kind, Phase, Position, Repair, Repaired, encode_segment};
 use crate::payload::Payload;
+use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Gate, Reopen, Run, Status};
 use crate::task;
 use crate::time::elapsed;
@@ -143,11 +144,17 @@ impl Handle {
         done.unwrap_or_else(|| Err(Error::Stopped("an internal error; hint: see the log".to_owned())))
     }
 
+    /// A run on a version, as this engine evaluates it.
+    fn examined(&self, row: &Run, journal: Vec<Entry>, bundle: &Bundle) -> Examined {
+        let options = &self.shared.options;
+        gate::examine(row, journal, bundle, &options.settings, &options.semantics)
+    }
+
     fn patient(&self, run: RunId) -> Result<Patient, Error> {
         let row = self.run(run)?;
         let history = self.history(run)?;
         let bundle = self.sources(&row)?;
-        let seen = gate::examine(&row, history.entries.clone(), &bundle, &self.shared.options.settings);
+        let seen = self.examined(&row, history.entries.clone(), &bundle);
         Ok(Patient { row, history, undone: seen.undone, open: seen.open })
     }
 
@@ -262,7 +269,7 @@ impl Handle {
             notes.push("the file has changed since; hint: `--upgrade` goes on with the new version".to_owned());
             return Ok(None);
         }
-        match gate::try_on(row, plan.kept.clone(), &live.bundle, &self.shared.options.settings) {
+        match self.examined(row, plan.kept.clone(), &live.bundle).verdict {
             Verdict::Compatible { .. } => Ok(Some(live)),
             Verdict::Diverges(divergence) => Err(Error::Diverges { run: row.id, divergence: divergence.to_string() }),
             Verdict::Unknown(divergence) => Err(Error::Diverges { run: row.id, divergence }),
@@ -285,7 +292,7 @@ impl Handle {
             Some(live) => Arc::clone(&live.bundle),
             None => self.sources(&row)?,
         };
-        let seen = gate::examine(&row, plan.kept.clone(), &bundle, &self.shared.options.settings);
+        let seen = self.examined(&row, plan.kept.clone(), &bundle);
         let reopen = Reopen {
             run: row.id,
             epoch: row.epoch,
@@ -366,7 +373,7 @@ impl Handle {
         let forked = Repair { result, ..self.repair(Repaired::Fork, deed) };
         let row = self.copy_of(&patient.row, &position, &name, inherited);
         let journal = [repairs.clone(), own.clone(), vec![forked.to_entry()]].concat();
-        let seen = gate::examine(&row, journal, &bundle, &self.shared.options.settings);
+        let seen = self.examined(&row, journal, &bundle);
         match seen.verdict {
             Verdict::Compatible { .. } => {}
             Verdict::Diverges(divergence) => {
