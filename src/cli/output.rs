@@ -114,7 +114,10 @@ impl From<crate::engine::Error> for Fault {
             | Error::Busy(_)
             | Error::TaskOver(_)
             | Error::Skipped { .. }
-            | Error::LockInUse { .. } => Self::new(Exit::Failed, error.to_string()),
+            | Error::LockInUse { .. }
+            | Error::NotNow { .. }
+            | Error::Confirm { .. }
+            | Error::Diverges { .. } => Self::new(Exit::Failed, error.to_string()),
             Error::UnknownWorkflow { .. }
             | Error::KeyConflict { .. }
             | Error::UnknownRun(_)
@@ -123,6 +126,7 @@ impl From<crate::engine::Error> for Fault {
             | Error::MayNotAnswer(_)
             | Error::UnknownToken(_)
             | Error::BadToken(_)
+            | Error::UnknownStep(_)
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }

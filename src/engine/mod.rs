@@ -21,6 +21,7 @@ pub mod gate;
 mod gather;
 mod handle;
 mod hands;
+mod holds;
 mod inline;
 pub mod links;
 mod locks;
@@ -33,6 +34,7 @@ mod programs;
 pub mod recording;
 mod reminders;
 mod renewal;
+mod repair;
 mod retention;
 pub mod retrace;
 mod secrets;
@@ -58,8 +60,12 @@ pub use deploy::{
 };
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Emitted, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
+pub use handle::{
+    Action, Chosen, Deed, Emitted, Engine, Error, Handle, KEEP, Options, Reach, Retry, Start, Started, Watch,
+    verify_audit,
+};
 pub use hands::{Mocked, Mocks};
+pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;

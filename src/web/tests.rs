@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod audit;
+mod control;
 mod events;
 mod gate;
 mod hooks;
