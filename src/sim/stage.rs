@@ -15,6 +15,7 @@ use crate::script::catalog::Catalog;
 use crate::script::guard::{Guard, Limits, Stop};
 use crate::script::program::{Constants, Prepared, Program};
 use crate::script::rewrite;
+use crate::script::unwind;
 
 /// The file at hand on a thread: what the functions of tests work on.
 #[derive(Default)]
@@ -115,7 +116,7 @@ impl Stage {
             (None, result) => result,
             // A test can swallow the error by which it is stopped.
             (Some(stop), Ok(_)) => Err(endless(&stop).into()),
-            (Some(stop), Err(error)) => Err(told(*error, &stop).into()),
+            (Some(stop), Err(error)) => Err(told(*unwind::into_plain(error), &stop).into()),
         }
     }
 
