@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::effect::{Failure, Secrets, Target};
+use crate::effect::{Failure, Field, Secrets, Target};
 use crate::id::RunId;
 use crate::payload::Payload;
 use crate::script::secret::find_placeholders;
@@ -168,4 +168,5 @@ fn missing(name: &str) -> Failure {
         "not_found",
         format!("there is no secret `{name}`; hint: set the environment variable `{PREFIX}{variable}` for the process"),
     )
+    .with("secret", Field::Text(name.to_owned()))
 }

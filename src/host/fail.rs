@@ -186,6 +186,8 @@ pub fn is_worth_a_retry(error: &Map) -> bool {
     let kind = error.get("kind").map(ToString::to_string).unwrap_or_default();
     match kind.as_str() {
         "denied" | "invalid" | "script" | "cancelled" | "interrupted" | "limit" => false,
+        // Nobody sets it meanwhile: a fault of the configuration, not of a service.
+        "not_found" => !error.contains_key("secret"),
         "http" => match error.get("status").and_then(|s| s.as_int().ok()) {
             Some(status) => !(400..500).contains(&status) || matches!(status, 408 | 425 | 429),
             None => true,

@@ -130,9 +130,8 @@ impl Policy {
 }
 
 fn attempts(call: &Call<'_>, count: i64) -> Result<u32, Fail> {
-    u32::try_from(count).map_err(|_| {
-        call.invalid(format!("a count of attempts lies between 0 (without end) and {}, not {count}", u32::MAX))
-    })
+    u32::try_from(count)
+        .map_err(|_| call.invalid(format!("`attempts` lie between 0 (without end) and {}, not {count}", u32::MAX)))
 }
 
 /// What the other side asked to wait, from an error's map.

@@ -1,6 +1,7 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod daemon;
+mod errors;
 mod graph;
 mod locks;
 mod look;

@@ -18,7 +18,8 @@ pub fn locate(bundle: &Bundle, mut fault: Diagnostic) -> Diagnostic {
     let names = quoted(&fault.title);
     let found = names.iter().rev().find_map(|name| find(call, name));
     if let Some(token) = found {
-        *fault.place = source.place(token.line, token.column, token.width());
+        let (column, width) = number(call, token).unwrap_or((token.column, token.width()));
+        *fault.place = source.place(token.line, column, width);
     }
     fault
 }
@@ -95,6 +96,16 @@ fn quoted(title: &str) -> Vec<&str> {
     }
     names.extend(between('"'));
     names
+}
+
+/// Column and width of the number behind a key, with its sign: it is what is at fault.
+fn number(call: &[Token], key: &Token) -> Option<(usize, usize)> {
+    let at = call.iter().position(|token| std::ptr::eq(token, key))?;
+    let [colon, value @ ..] = call.get(at + 1..)? else { return None };
+    let first = value.first().filter(|_| colon.text == ":")?;
+    let last = if first.text == "-" { value.get(1)? } else { first };
+    let is_here = last.kind == Kind::Number && last.line == key.line;
+    is_here.then(|| (first.column, last.column + last.width() - first.column))
 }
 
 /// The token of a text, or of a key; of a path such as `allow.http` the last part.

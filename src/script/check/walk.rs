@@ -173,8 +173,14 @@ impl<'a> Walker<'a> {
             Expr::MethodCall(call, pos) => self.method(call, *pos),
             Expr::Dot(parts, ..) | Expr::Index(parts, ..) => {
                 self.property(expr);
+                let told = self.findings.len();
                 self.expr(&parts.lhs);
-                self.expr(&parts.rhs);
+                let is_unknown = self.findings.get(told).is_some_and(|finding| finding.code == "E0302");
+                match &parts.rhs {
+                    // Of something that is not there, no method can be known: `JSON.parse(text)`.
+                    Expr::MethodCall(call, _) if is_unknown => call.args.iter().for_each(|arg| self.expr(arg)),
+                    rest => self.expr(rest),
+                }
             }
             Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
             Expr::Map(parts, _) => parts.0.iter().for_each(|(_, value)| self.expr(value)),

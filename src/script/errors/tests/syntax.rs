@@ -157,3 +157,19 @@ fn parse_wide_characters() {
       = hint: names are written with the letters a to z, digits and `_`; text goes in quotes
     "#);
 }
+
+#[test]
+fn parse_unclosed_at_the_end() {
+    assert_snapshot!(parse("fn main(order) {\n    let x = 1;\n    x"), @r"
+    fn main(order) {
+        let x = 1;
+        x
+
+    error[E0204]: `{` is never closed
+     --> main.rhai:1:16
+      |
+    1 | fn main(order) {
+      |                ^
+      = hint: put `}` where it ends
+    ");
+}
