@@ -3,6 +3,7 @@
 //! The map is in `docs/ARCHITECTURE.md`; arrows between modules run one way:
 //! `cli, web, trigger, reload → engine → {host, script, effect, store} → replay → journal → {payload, id, time, diag}`.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod diag;
@@ -21,4 +22,5 @@ pub mod store;
 pub mod task;
 pub mod time;
 pub mod trigger;
+pub mod vault;
 pub mod web;

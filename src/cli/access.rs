@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Common;
+use super::audit::act;
 use super::client::{Client, escaped};
 use super::output::{Exit, Fault, text};
 use super::tasks::Wanted;
@@ -156,9 +157,11 @@ impl Access {
                 Ok(true)
             }
             Self::Store(store) => {
-                let status = row(store, run)?.status;
+                let Run { status, workflow, .. } = row(store, run)?;
+                let details = json!({ "workflow": &*workflow, "reason": reason });
                 let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-                if let Some(Applied::Done) = store.commit(&[Change::Cancel { run, reason }])?.first() {
+                let change = Change::Cancel { run, reason };
+                if act(store, "run.cancel", &run.to_string(), &details, change)? == Applied::Done {
                     Ok(false)
                 } else {
                     let text = format!("run {run} has ended already ({})", status.name());
@@ -249,9 +252,10 @@ fn kept_answer(store: &Sqlite, config: &Config, task: TaskId, said: &Said) -> Re
     let given = Given { choice, data, by, note, texts: Texts::Strict };
     let at = SystemClock.now();
     let answer = config.people.judge(&row, &given, at).map_err(Error::from)?;
-    match store.commit(&[Change::AnswerTask { task, answer, at }])?.pop() {
-        Some(Applied::Task { task, fresh: true }) => Ok(shown(config, &task)),
-        Some(Applied::Task { task, .. }) => Err(Error::TaskOver(task).into()),
+    let details = json!({ "run": row.run, "choice": said.choice, "by": answer.to_json()["by"] });
+    match act(store, "task.answer", &task.to_string(), &details, Change::AnswerTask { task, answer, at })? {
+        Applied::Task { task, fresh: true } => Ok(shown(config, &task)),
+        Applied::Task { task, .. } => Err(Error::TaskOver(task).into()),
         _ => Err(Error::UnknownTask(task).into()),
     }
 }

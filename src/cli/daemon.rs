@@ -77,7 +77,7 @@ impl Daemon {
         let engine = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
-            ..config.engine()
+            ..config.engine(super::secret::vault(&config)?)
         };
         let engine = Engine::start(Arc::new(open(&config.data, &options).await?), engine);
         let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;

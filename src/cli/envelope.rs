@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::output::{Exit, Fault, note};
-use crate::engine::{Decision, Deployed, EnvironmentSecrets, Received, TriggerSpec, decide};
+use crate::engine::{Decision, Deployed, Received, TriggerSpec, decide};
 use crate::host::declare::TriggerKind;
 use crate::pattern::Pattern;
 use crate::time::{Clock, SystemClock};
 use crate::trigger::receive::verified;
 use crate::trigger::webhook::{self, HookPath};
+use crate::vault::Vault;
 
 /// What a run is started with.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(super) struct Given {
 /// Takes an envelope: a webhook's `#{ method, path, query, headers, body }` (with `raw`, the text of the body as it was
 /// signed, where that matters), a file's `#{ path, name, size, sha256 }`, or any kind's `#{ kind, payload, … }`.
 /// `None`: `when` says that no run starts.
-pub(super) fn take(deployed: &Deployed, envelope: Value) -> Result<Option<Given>, Fault> {
+pub(super) fn take(deployed: &Deployed, secrets: &Vault, envelope: Value) -> Result<Option<Given>, Fault> {
     let Value::Object(mut envelope) = envelope else {
         return Err(Fault::usage("`--trigger` is a map such as `{\"kind\": \"webhook\", \"body\": {}}`"));
     };
@@ -33,7 +34,7 @@ pub(super) fn take(deployed: &Deployed, envelope: Value) -> Result<Option<Given>
         return Ok(Some(Given { input: payload(&envelope), trigger: envelope.into() }));
     };
     let (seen, mut trigger) = match spec.kind {
-        TriggerKind::Webhook => request(spec, &envelope)?,
+        TriggerKind::Webhook => request(spec, secrets, &envelope)?,
         TriggerKind::Cron | TriggerKind::Every | TriggerKind::Startup => {
             (Value::Object(without(&envelope, &["kind"])), envelope.clone())
         }
@@ -85,7 +86,11 @@ fn payload(envelope: &Map<String, Value>) -> Value {
 }
 
 /// What the closures see of a request, and what the run does.
-fn request(spec: &TriggerSpec, envelope: &Map<String, Value>) -> Result<(Value, Map<String, Value>), Fault> {
+fn request(
+    spec: &TriggerSpec,
+    secrets: &Vault,
+    envelope: &Map<String, Value>,
+) -> Result<(Value, Map<String, Value>), Fault> {
     let empty = Map::new();
     let map = |name: &str| envelope.get(name).and_then(Value::as_object).unwrap_or(&empty);
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -96,8 +101,7 @@ fn request(spec: &TriggerSpec, envelope: &Map<String, Value>) -> Result<(Value, 
         note("warning: the envelope has no `headers`: `verify` is not asked");
     } else if !declared.is_null() {
         let raw = plain(envelope.get("raw").unwrap_or(&body));
-        let (secrets, now) = (EnvironmentSecrets::from_process(), SystemClock.now());
-        verified(&secrets, now, declared, &headers, raw.as_bytes())
+        verified(secrets, SystemClock.now(), declared, &headers, raw.as_bytes())
             .map_err(|problem| Fault::new(Exit::Failed, format!("the request would be refused: {problem}")))?;
     }
     let method = envelope.get("method").and_then(Value::as_str).unwrap_or("POST");
@@ -121,7 +125,8 @@ mod tests {
     fn taken(triggers: &str, envelope: Value) -> Result<(Value, Value), Exit> {
         let bundle = Bundle::of_text("w.rhai", &format!("{triggers} fn main(i) {{ i }}")).unwrap();
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
-        let given = take(&compile(bundle, &settings).unwrap(), envelope).map_err(|fault| fault.exit)?;
+        let given =
+            take(&compile(bundle, &settings).unwrap(), &Vault::default(), envelope).map_err(|fault| fault.exit)?;
         Ok(given.map_or((Value::Null, Value::Null), |given| (given.input, given.trigger)))
     }
 

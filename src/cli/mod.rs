@@ -4,6 +4,7 @@
 
 mod access;
 mod act;
+mod audit;
 mod check;
 mod client;
 mod daemon;
@@ -20,6 +21,7 @@ mod replay;
 mod run;
 mod runs;
 mod scripts;
+mod secret;
 mod shell;
 mod show;
 mod simulate;
@@ -87,6 +89,8 @@ enum Verb {
     Emit(act::Emit),
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
+    Secret(secret::Secret),
+    Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -188,6 +192,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
+        Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

@@ -57,7 +57,7 @@ impl Run {
         let script = file.map(|file| load(file, &settings)).transpose()?;
         let script = match script {
             None => None,
-            Some(script) => match self.given(&script)? {
+            Some(script) => match self.given(&config, &script)? {
                 Some(given) => Some((script, given)),
                 None => return Ok(skipped(common.json)),
             },
@@ -72,7 +72,8 @@ impl Run {
     /// In this process. `None`: interrupted, and left open.
     async fn here(&self, config: &Config, script: Option<(Script, Given)>) -> Result<Option<Finished>, Fault> {
         let store = Arc::new(Sqlite::open(&config.data, &sqlite::Options::default())?);
-        let engine = Engine::start(store, Options { reach: Reach::Own, ..config.engine() });
+        let engine =
+            Engine::start(store, Options { reach: Reach::Own, ..config.engine(super::secret::vault(config)?) });
         let handle = engine.handle();
         let mut follow = follow::Follow::new(&handle);
         let run = self.begin(&handle, script).await?;
@@ -114,11 +115,12 @@ impl Run {
     }
 
     /// Input and trigger; what an envelope makes of the input unless one is given. `None`: `when` starts no run.
-    fn given(&self, script: &Script) -> Result<Option<Given>, Fault> {
+    fn given(&self, config: &Config, script: &Script) -> Result<Option<Given>, Fault> {
         let Some(trigger) = &self.trigger else {
             return Ok(Some(Given { input: self.input.read()?, trigger: Value::Null }));
         };
-        let taken = envelope::take(&script.deployed, input::json("--trigger", trigger)?)?;
+        let secrets = super::secret::vault(config)?;
+        let taken = envelope::take(&script.deployed, &secrets, input::json("--trigger", trigger)?)?;
         match taken {
             Some(given) if !self.input.is_empty() => Ok(Some(Given { input: self.input.read()?, ..given })),
             taken => Ok(taken),

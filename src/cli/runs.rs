@@ -67,7 +67,7 @@ fn row(run: &Value) -> Vec<String> {
     ]
 }
 
-fn since(given: &str) -> Result<Timestamp, Fault> {
+pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {
     if let Ok(time) = crate::time::parse_time(given) {
         return Ok(time);
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::access::Access;
+use super::audit::act;
 use super::client::escaped;
 use super::output::{Exit, Fault, json as print_json, line};
 use crate::engine::{line_to_json, named};
@@ -53,14 +54,16 @@ impl Access {
         let Some(first) = held.peek().map(|slot| slot.name.clone()) else {
             return Err(Fault::usage(format!("nobody holds the lock `{name}`; hint: `panta why RUN` names it")));
         };
-        for slot in held {
+        let held: Vec<_> = held.collect();
+        for slot in &held {
             if !is_forced && store.run(slot.run)?.is_some_and(|row| row.status.is_live()) {
                 let text = format!("run {} goes on when a daemon starts; hint: cancel it, or give `--force`", slot.run);
                 return Err(Fault::new(Exit::Failed, text));
             }
         }
-        let applied = store.commit(&[Change::FreeSlots { name: first }])?;
-        let Some(Applied::Freed { holders, woken }) = applied.first() else { return Ok(json!({})) };
+        let details = json!({ "taken_from": held.iter().map(|slot| slot.run).collect::<Vec<_>>(), "force": is_forced });
+        let applied = act(store, "lock.unlock", &first, &details, Change::FreeSlots { name: first.clone() })?;
+        let Applied::Freed { holders, woken } = applied else { return Ok(json!({})) };
         Ok(json!({ "name": name, "taken_from": holders, "given_to": woken }))
     }
 

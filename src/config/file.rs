@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Limits;
 use super::mail::Mail;
+use super::secrets::Secrets;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -24,9 +25,10 @@ pub(super) struct Read {
     pub(super) mail: Option<Mail>,
     pub(super) url: Option<String>,
     pub(super) people: Directory,
+    pub(super) secrets: Secrets,
 }
 
-const KEYS: [&str; 8] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars"];
+const KEYS: [&str; 9] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets"];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -67,6 +69,7 @@ impl Reader<'_> {
                 "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
+                "secrets" => read.secrets = self.secrets(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

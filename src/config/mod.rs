@@ -8,6 +8,7 @@ mod calendars;
 mod file;
 mod mail;
 mod people;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::engine;
 use crate::engine::links::Links;
 use crate::engine::people::Directory;
 use crate::payload::Payload;
+use crate::vault::{self, KeySource, Vault};
 
 /// Where the daemon listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:7262";
@@ -66,6 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// The server that takes mail.
     pub mail: Option<mail::Mail>,
+    /// Where the key of the secrets is, and what secrets of the environment are for.
+    pub secrets: secrets::Secrets,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -83,12 +87,24 @@ impl Config {
             None => file::Read::default(),
         };
         let base = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut read = read;
+        read.secrets.key_file = read.secrets.key_file.map(|path| base.join(path));
         let from_file = read.data.map(|data| base.join(data));
         let data = flags.data.clone().or(from_file).or_else(default_data).ok_or_else(no_data)?;
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
         let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
-        Ok(Self { data, listen, url: read.url, people, settings, limits, mail: read.mail, file: path })
+        Ok(Self {
+            data,
+            listen,
+            url: read.url,
+            people,
+            settings,
+            limits,
+            mail: read.mail,
+            secrets: read.secrets,
+            file: path,
+        })
     }
 
     /// Signed addresses of a daemon that listens there.
@@ -97,8 +113,14 @@ impl Config {
         Links::new(&self.url.clone().unwrap_or_else(local), &self.data)
     }
 
+    /// The secrets of the environment and of the data folder. An error when they cannot be opened.
+    pub fn vault(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vault, vault::Error> {
+        let key = KeySource::new(variable, &self.data, self.secrets.key_file.clone());
+        Vault::from_process().binding(&self.secrets.bound)?.with_file(&self.data, key)
+    }
+
     /// The engine's options that follow from it.
-    pub fn engine(&self) -> engine::Options {
+    pub fn engine(&self, secrets: Arc<Vault>) -> engine::Options {
         let defaults = engine::Options::new(&self.data);
         engine::Options {
             people: Arc::clone(&self.people),
@@ -107,7 +129,8 @@ impl Config {
             mail: self
                 .mail
                 .as_ref()
-                .map(|mail| Arc::new(mail.server(|name| defaults.secrets.value(name).map(str::to_owned)))),
+                .map(|mail| Arc::new(mail.server(|name| secrets.value(name).map(|value| value.to_string())))),
+            secrets,
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
             evict_after: self.limits.evict_after.unwrap_or(defaults.evict_after),

@@ -15,7 +15,7 @@ fn load(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> Result<(tempfi
 #[test]
 fn the_annotated_example_holds_every_key_and_the_defaults() {
     let (folder, config) = load(include_str!("../../docs/panta.example.toml"), &Flags::default(), &[]).unwrap();
-    let (options, defaults) = (config.engine(), engine::Options::new(&config.data));
+    let (options, defaults) = (config.engine(Arc::default()), engine::Options::new(&config.data));
     assert_eq!(config.data, folder.path().canonicalize().unwrap().join("data"));
     assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
     assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));

@@ -14,6 +14,8 @@ pub struct Allow {
     pub files: Vec<String>,
     /// Whether mail may be sent.
     pub mail: bool,
+    /// Names of secrets that may be used.
+    pub secrets: Vec<String>,
 }
 
 impl Allow {
@@ -21,7 +23,17 @@ impl Allow {
     pub fn parse(http: Option<&[String]>, files: &[String]) -> Result<Self, String> {
         let http = http.map(|texts| texts.iter().map(|text| HostPattern::parse(text)).collect()).transpose()?;
         files.iter().try_for_each(|glob| super::file::check_allowed_glob(glob))?;
-        Ok(Self { http, files: files.to_vec(), mail: false })
+        Ok(Self { http, files: files.to_vec(), ..Self::default() })
+    }
+
+    /// Whether a secret may be used; the failure says which line to add.
+    pub fn admit_secret(&self, name: &str) -> Result<(), super::Failure> {
+        if self.secrets.iter().any(|listed| listed == name) {
+            return Ok(());
+        }
+        let line = allow_line("secrets", self.secrets.iter().cloned(), name);
+        let message = format!("the secret `{name}` is not among those of this workflow");
+        Err(super::Failure::denied(format!("{message}; hint: add `{line}` to `workflow(#{{ … }})`")))
     }
 
     /// Whether a path or pattern outside of the workflow's folder is allowed.

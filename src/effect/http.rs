@@ -18,7 +18,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::file::{FileStat, Place};
-use super::{Allow, Attempt, Failure, Kind, Limits, net};
+use super::scrub::Scrub;
+use super::{Allow, Attempt, Failure, Kind, Limits, Outcome, Reply, net};
 
 pub(super) use clients::Clients;
 
@@ -162,12 +163,12 @@ pub(super) async fn perform(
     clients: &Clients,
     limits: &Limits,
     place: &Place,
-) -> Result<HttpReply, Failure> {
-    let scrub = message::Scrub::new(attempt.secrets);
+) -> Outcome {
+    let scrub = Scrub::new(attempt.secrets);
     let exchange = exchange::Exchange::new(request, attempt, clients, limits, place);
     let (outcome, scrub) = match exchange {
         Err(failure) => (Err(failure), scrub),
         Ok(exchange) => (exchange.run_in_time().await, exchange.scrub()),
     };
-    outcome.map(|reply| scrub.reply(reply)).map_err(|failure| scrub.failure(failure))
+    scrub.outcome(outcome.map(Reply::Http))
 }

@@ -14,6 +14,7 @@ pub mod http;
 pub mod mail;
 pub mod net;
 mod performer;
+mod scrub;
 mod secrets;
 
 pub use allow::{Allow, missing_host};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::http::Clients;
+use super::scrub::Scrub;
 use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, file, http, mail};
 
 /// Performs requests. Cheap to clone; clones share connections.
@@ -113,13 +114,15 @@ impl Performer {
     pub async fn perform(&self, request: &Request, attempt: Attempt<'_>) -> Outcome {
         let place = self.place(attempt.allow);
         match request {
-            Request::Http(request) => {
-                http::perform(request, &attempt, &self.clients, &self.limits, &place).await.map(Reply::Http)
+            Request::Http(request) => http::perform(request, &attempt, &self.clients, &self.limits, &place).await,
+            Request::File(request) => {
+                let outcome = file::perform(request, &attempt, place).await.map(Reply::File);
+                Scrub::new(attempt.secrets).outcome(outcome)
             }
-            Request::File(request) => file::perform(request, &attempt, place).await.map(Reply::File),
             Request::Mail(request) => {
                 let server = self.mail.as_deref();
-                mail::perform(request, &attempt, server, place, self.limits.request).await.map(Reply::Mail)
+                let sent = mail::perform(request, &attempt, server, place, self.limits.request).await;
+                Scrub::new(attempt.secrets).outcome(sent.map(Reply::Mail))
             }
         }
     }

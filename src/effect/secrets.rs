@@ -17,6 +17,10 @@ pub enum Target<'a> {
         /// The port.
         port: u16,
     },
+    /// A program that is run, by the name under which `allow.shell` lists it.
+    Program(&'a str),
+    /// A database, by its name in the configuration.
+    Database(&'a str),
 }
 
 /// Puts secrets in and takes them out.
@@ -26,6 +30,14 @@ pub trait Secrets: Sync {
 
     /// `text` with the values of secrets replaced by their placeholders.
     fn redact<'t>(&self, text: &'t str) -> Cow<'t, str>;
+
+    /// The same for bytes that may be no text.
+    fn redact_bytes<'t>(&self, bytes: &'t [u8]) -> Cow<'t, [u8]> {
+        match std::str::from_utf8(bytes).map(|text| self.redact(text)) {
+            Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+            Ok(Cow::Borrowed(_)) | Err(_) => Cow::Borrowed(bytes),
+        }
+    }
 }
 
 /// No secrets: every text is sent and shown as it is.

@@ -1,5 +1,6 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod acts;
 mod tasks;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +17,11 @@ use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
+use super::secrets::{event_from_outside, from_outside};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{EnvironmentSecrets, LogNotifier, NoSettings, Notifier, Settings};
+use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
+use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
@@ -29,6 +32,9 @@ use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
+use crate::vault::Vault;
+
+pub use acts::verify_audit;
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
@@ -50,7 +56,7 @@ pub struct Options {
     /// Plain settings for scripts.
     pub settings: Arc<dyn Settings>,
     /// Secrets.
-    pub secrets: Arc<EnvironmentSecrets>,
+    pub secrets: Arc<Vault>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
     /// Who can be asked.
@@ -98,7 +104,7 @@ impl Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             node: "local".into(),
             settings: Arc::new(NoSettings),
-            secrets: Arc::new(EnvironmentSecrets::from_process()),
+            secrets: Arc::new(Vault::from_process()),
             notifier: Arc::new(LogNotifier),
             people: Arc::default(),
             links: Arc::new(Links::new(LOCAL, data)),
@@ -223,6 +229,8 @@ pub struct Start {
     pub trigger: Value,
     /// The id to use, given by the caller so that it is known before.
     pub run: Option<RunId>,
+    /// Who starts it by hand: shown as `by` of its trigger, and kept in the audit log. `None`: a trigger, or the engine itself.
+    pub by: Option<Actor>,
 }
 
 /// What came of a start. It is durable.
@@ -387,10 +395,17 @@ impl Handle {
     /// Starts a run. It is durable when this returns.
     pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
         let deployed = self.workflow(workflow)?;
+        let by = start.by.clone();
         let change = self.start_change(&deployed, start)?;
         let Change::Start { run, dedupe, .. } = &change else { unreachable!("a start was made") };
         let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
-        match self.write(vec![change]).await?.first() {
+        let applied = match by {
+            Some(by) => {
+                Some(self.act(&by, "run.start", id, &json!({ "workflow": workflow, "key": key }), change).await?)
+            }
+            None => self.write(vec![change]).await?.pop(),
+        };
+        match &applied {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
             Some(Applied::Repeated { run, .. }) => Err(Error::KeyConflict { key: key.unwrap_or_default(), run: *run }),
             Some(Applied::Skipped { holder }) => Err(Error::Skipped { workflow: workflow.to_owned(), holder: *holder }),
@@ -398,10 +413,21 @@ impl Handle {
         }
     }
 
+    /// What comes from outside holds no secret's value, and nothing that would stand for one.
+    fn cleaned(&self, start: Start) -> Start {
+        let vault = &self.shared.options.secrets;
+        let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
+        Start { input, trigger, ..start }
+    }
+
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
+        let start = self.cleaned(start);
         let input = deployed.accept(&start.input).map_err(Error::Input)?;
         let id = start.run.unwrap_or_else(|| (self.shared.options.new_run)());
-        let trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        let mut trigger = if start.trigger.is_null() { json!({ "kind": "hand" }) } else { start.trigger };
+        if let (Some(by), Some(trigger)) = (&start.by, trigger.as_object_mut()) {
+            trigger.insert("by".to_owned(), by.to_string().into());
+        }
         let now = self.shared.now();
         let scope = start.key_scope.unwrap_or_else(|| format!("workflow:{}", deployed.name));
         let dedupe = start.key.as_ref().map(|key| Dedupe {
@@ -419,6 +445,7 @@ impl Handle {
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
     pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
         let shared = Arc::clone(&self.shared);
+        let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
             let work = move || causes::emission(&shared, event, 0);
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
@@ -463,14 +490,15 @@ impl Handle {
     }
 
     /// Asks a run to end, or the newest of its chain. Its compensations and clean-ups run first.
-    pub async fn cancel(&self, run: RunId, reason: &str) -> Result<(), Error> {
+    pub async fn cancel(&self, run: RunId, reason: &str, by: &Actor) -> Result<(), Error> {
         let row = self.newest(run)?;
         if row.status.is_final() {
             return Err(Error::Ended(row.id, row.status));
         }
+        let details = json!({ "workflow": &*row.workflow, "reason": reason });
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-        match self.write(vec![Change::Cancel { run, reason }]).await?.first() {
-            Some(Applied::Refused) => {
+        match self.act(by, "run.cancel", run, &details, Change::Cancel { run, reason }).await? {
+            Applied::Refused => {
                 let row = self.newest(run)?;
                 Err(Error::Ended(row.id, row.status))
             }
@@ -582,7 +610,7 @@ impl Handle {
     }
 
     /// Secrets.
-    pub fn secrets(&self) -> &Arc<EnvironmentSecrets> {
+    pub fn secrets(&self) -> &Arc<Vault> {
         &self.shared.options.secrets
     }
 

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::pending::{Counts, Pending};
-use super::surroundings::RunSecrets;
+use super::secrets::RunSecrets;
 use super::worker::Message;
 use super::world::RunWorld;
 use crate::effect::{Attempt, Outcome, Performer, Request};
-use crate::host::session::{Answer, Ask, What, hash_text};
+use crate::host::session::{Answer, Ask, What};
 use crate::id::RunId;
 
 /// Answers effects in place of the outside.
@@ -125,8 +125,7 @@ async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {
     let What::Effect { request, attempt, key, undo, again, .. } = ask.what else {
         unreachable!("only effects are performed")
     };
-    let nonce = move |name: &str| format!("{:016x}", hash_text(&format!("{run}/{name}")));
-    let secrets = RunSecrets { all: &world.shared.options.secrets, nonce: Box::new(nonce) };
+    let secrets = RunSecrets { vault: &world.shared.options.secrets, run, allow: &world.allow };
     let attempt = Attempt {
         number: attempt,
         idempotency_key: &key,

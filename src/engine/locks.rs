@@ -9,6 +9,7 @@ use super::log::Item;
 use super::pending::Pending;
 use super::shared::Shared;
 use super::worker::Message;
+use crate::audit::Actor;
 use crate::host::session::{Act, Answer, Ask, Reservation, Reserved, What};
 use crate::id::RunId;
 use crate::payload::Payload;
@@ -143,7 +144,7 @@ impl Handle {
 
     /// Takes a lock from the runs that hold it. Those that go on by themselves keep it, unless forced: what they do inside
     /// of it would no longer be alone.
-    pub async fn unlock(&self, name: &str, is_forced: bool) -> Result<Unlocked, Error> {
+    pub async fn unlock(&self, name: &str, is_forced: bool, by: &Actor) -> Result<Unlocked, Error> {
         let held: Vec<_> = self.slots(name)?.into_iter().filter(|slot| slot.state == SlotState::Held).collect();
         let Some(first) = held.first() else { return Err(Error::NotLocked(name.to_owned())) };
         for slot in &held {
@@ -152,9 +153,11 @@ impl Handle {
                 return Err(Error::LockInUse { name: name.to_owned(), run: row.id, status: row.status });
             }
         }
-        let applied = self.write(vec![Change::FreeSlots { name: Arc::clone(&first.name) }]).await?;
-        match applied.into_iter().next() {
-            Some(Applied::Freed { holders, woken }) => Ok(Unlocked { holders, next: woken }),
+        let holders: Vec<_> = held.iter().map(|slot| slot.run).collect();
+        let details = serde_json::json!({ "taken_from": holders, "force": is_forced });
+        let change = Change::FreeSlots { name: Arc::clone(&first.name) };
+        match self.act(by, "lock.unlock", &first.name, &details, change).await? {
+            Applied::Freed { holders, woken } => Ok(Unlocked { holders, next: woken }),
             _ => Ok(Unlocked { holders: Vec::new(), next: Vec::new() }),
         }
     }

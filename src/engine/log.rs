@@ -102,7 +102,8 @@ impl Log {
 
     /// So much waits to be written that nothing should be taken from outside.
     pub(super) fn is_crowded(&self) -> bool {
-        self.last() - self.durable() > CROWD
+        // Items may become durable between the two looks.
+        self.last().saturating_sub(self.durable()) > CROWD
     }
 
     /// Takes no more items; the thread ends when all are written.

@@ -34,6 +34,7 @@ mod reminders;
 mod renewal;
 mod retention;
 pub mod retrace;
+mod secrets;
 mod shared;
 mod spent;
 mod surroundings;
@@ -47,13 +48,13 @@ pub use decide::{Decision, Received, decide};
 pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch};
+pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
 pub use shared::{Begun, Notice};
-pub use surroundings::{About, EnvironmentSecrets, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
 
 #[cfg(test)]

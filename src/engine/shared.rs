@@ -403,6 +403,11 @@ impl AfterCommit {
 impl Listener for AfterCommit {
     fn applied(&self, changes: &[Change], applied: &[Applied]) {
         for (change, applied) in changes.iter().zip(applied) {
+            // What is done on somebody's behalf is done like anything else.
+            let change = match change {
+                Change::Audit { change: Some(change), .. } => change,
+                other => other,
+            };
             self.one(change, applied);
         }
     }

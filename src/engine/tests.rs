@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::Actor;
 use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
@@ -204,7 +205,7 @@ fn a_cancelled_run_cleans_up() {
     let handle = bench.engine.handle();
     let row = bench.block(async {
         let run = handle.start("w", Start::default()).await.expect("starts").run;
-        handle.cancel(run, "enough").await.expect("cancels");
+        handle.cancel(run, "enough", &Actor::LOCAL).await.expect("cancels");
         handle.ended(run).await.expect("ends")
     });
     assert_eq!(row.status, Status::Cancelled);
@@ -314,7 +315,7 @@ fn a_run_that_computes_is_cancelled_and_cleans_up_after_a_restart() {
     let bench = Bench::new(Arc::clone(&store), &[("w", script)]);
     let handle = bench.engine.handle();
     let run = bench.block(async { handle.start("w", Start::default()).await.expect("starts").run });
-    bench.block(async { handle.cancel(run, "enough").await.expect("is asked to end") });
+    bench.block(async { handle.cancel(run, "enough", &Actor::LOCAL).await.expect("is asked to end") });
     bench.block(async {
         let mut watch = handle.watch();
         while !handle.run(run).expect("is there").waiting_for.contains("go") {

@@ -89,6 +89,7 @@ impl Declaration {
             own.extend(theirs);
         }
         self.secrets.get_or_insert_default().extend(texts("secrets"));
+        self.allow.secrets.extend(texts("secrets"));
         self.allow.mail |= needs.get("mail").is_some_and(|mail| mail.as_bool() == Ok(true));
         Ok(())
     }

@@ -10,6 +10,8 @@ use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
 
 const OPEN: &str = "⟦secret:";
 const CLOSE: &str = "⟧";
+/// What is made of an opening that came from outside.
+const DEFUSED: &str = "⟦secret :";
 const SHOWN: &str = "***";
 
 /// A reference to a secret. The nonce ties it to a run, so that a text that merely looks like a placeholder is not one.
@@ -56,6 +58,11 @@ pub fn find_placeholders(text: &str) -> Vec<Placeholder<'_>> {
         }
     }
     found
+}
+
+/// The text with what looks like a placeholder made plain: what comes from outside must not stand for a secret.
+pub fn defuse(text: &str) -> Cow<'_, str> {
+    if text.contains(OPEN) { Cow::Owned(text.replace(OPEN, DEFUSED)) } else { Cow::Borrowed(text) }
 }
 
 /// The text as it may be shown: `***` for each placeholder.

@@ -26,7 +26,7 @@ struct Unwinding {
 }
 
 /// The error leaves the body of a function. It stays one that cannot be caught.
-#[expect(clippy::unnecessary_box_returns, reason = "the error type of scripts")]
+#[expect(clippy::unnecessary_box_returns, clippy::boxed_local, reason = "the error type of scripts")]
 pub(super) fn leave(error: Box<EvalAltResult>, function: ImmutableString, file: &str) -> Box<EvalAltResult> {
     let mut unwinding = match *error {
         EvalAltResult::ErrorTerminated(token, position) if token.is::<Unwinding>() => {
@@ -68,7 +68,6 @@ pub fn plain(error: &EvalAltResult) -> Plain<'_> {
 }
 
 /// The same, of an error that is not needed any more.
-#[expect(clippy::unnecessary_box_returns, reason = "the error type of scripts")]
 pub fn into_plain(error: Box<EvalAltResult>) -> Box<EvalAltResult> {
     made(&error).unwrap_or(error)
 }
@@ -88,6 +87,7 @@ fn made(error: &EvalAltResult) -> Option<Box<EvalAltResult>> {
 
 impl Unwinding {
     /// `at` is where the outermost function was called.
+    #[expect(clippy::unnecessary_box_returns, reason = "the error type of scripts")]
     fn told(&self, at: Position) -> Box<EvalAltResult> {
         let mut error = again(&self.error);
         for (number, left) in self.left.iter().enumerate() {

@@ -16,7 +16,7 @@ use super::broken::{Broken, MISUSE};
 use super::people::Nobody;
 use super::site::{Site, Workflows};
 use crate::engine::links::Links;
-use crate::engine::{Deployed, EnvironmentSecrets, Error, Inline, Mocks, Options, Start, VirtualClock};
+use crate::engine::{Deployed, Error, Inline, Mocks, Options, Start, VirtualClock};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, decode_segment};
 use crate::payload::Payload;
@@ -24,6 +24,7 @@ use crate::script::value;
 use crate::store::memory::{Fault, Memory};
 use crate::store::{Change, Event, Run, RunFilter, Status, Store};
 use crate::time::{Timestamp, format_duration};
+use crate::vault::Vault;
 
 /// What goes wrong while a test runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -214,7 +215,7 @@ impl Case {
         let options = Options {
             workspace: folder.clone(),
             settings: Arc::new(setup.settings.clone()),
-            secrets: Arc::new(EnvironmentSecrets::from_pairs(setup.secrets.clone().into_iter())),
+            secrets: Arc::new(Vault::from_pairs(setup.secrets.clone().into_iter())),
             evict_after: if self.plan.evict { Duration::ZERO } else { Duration::MAX },
             notifier: Arc::new(Nobody),
             links: Arc::new(Links::with_key("https://panta.invalid", LINKS)),
@@ -413,7 +414,8 @@ impl Case {
         let done = self.act(|engine| {
             tries.set(tries.get() + 1);
             let handle = engine.handle().clone();
-            let done = engine.call(async move { handle.cancel(run, "cancelled by the test").await });
+            let done = engine
+                .call(async move { handle.cancel(run, "cancelled by the test", &crate::audit::Actor::LOCAL).await });
             match done {
                 // Taken before the process died.
                 Err(Error::Ended(..)) if tries.get() > 1 => Ok(()),

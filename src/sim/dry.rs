@@ -22,9 +22,7 @@ use serde_json::Value;
 use super::people::Nobody;
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given};
-use crate::engine::{
-    Deployed, EnvironmentSecrets, Error, Inline, Mocks, Options, Settings, Start, Tools, VirtualClock,
-};
+use crate::engine::{Deployed, Error, Inline, Mocks, Options, Settings, Start, Tools, VirtualClock};
 use crate::host::schema::Texts;
 use crate::host::session::{Ask, What};
 use crate::id::RunId;
@@ -33,6 +31,7 @@ use crate::store::memory::Memory;
 use crate::store::{Event, Run, Store};
 use crate::task::Task;
 use crate::time::{Clock, Timestamp};
+use crate::vault::Vault;
 
 pub use answers::Answers;
 use journals::Journals;
@@ -144,7 +143,7 @@ impl Stage {
         let options = Options {
             workspace: folder.to_owned(),
             settings: dry.settings,
-            secrets: Arc::new(EnvironmentSecrets::from_pairs(std::iter::empty())),
+            secrets: Arc::new(Vault::from_pairs(std::iter::empty())),
             people: dry.people,
             evict_after: Duration::MAX,
             notifier: Arc::new(Nobody),
@@ -245,7 +244,7 @@ impl Stage {
         self.mocks.timeline.borrow_mut().waits(run, ask, by);
         let given = self.answer_of(task, &given.unwrap_or_default());
         let (handle, id) = (self.engine.handle().clone(), task.id);
-        match self.engine.call(async { handle.answer(id, &given).await }) {
+        match self.engine.call(async { handle.answer(id, &given, &crate::audit::Actor::LOCAL).await }) {
             // Nobody is left who may answer, so nobody does.
             Err(Error::MayNotAnswer(_)) if by == By::MadeUp => Ok(false),
             done => done.map(|_| true),

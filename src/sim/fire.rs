@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use super::broken::{Broken, MISUSE};
 use super::case::{Case, Did, json};
-use crate::engine::{Decision, Deployed, EnvironmentSecrets, Received, Start, TriggerSpec, decide};
+use crate::engine::{Decision, Deployed, Received, Start, TriggerSpec, decide};
 use crate::host::declare::TriggerKind;
 use crate::time::{Timestamp, parse_duration};
 use crate::trigger::receive::verified;
 use crate::trigger::webhook;
+use crate::vault::Vault;
 
 /// How long a delivery is told from a new one, unless `within` says otherwise: as long as the daemon does.
 const REPEATS: Duration = Duration::from_hours(7 * 24);
@@ -86,6 +87,7 @@ fn start(spec: &TriggerSpec, input: Value, key: Option<String>, info: Value) -> 
         within: Some(within),
         trigger: info,
         run: None,
+        by: None,
     })
 }
 
@@ -111,7 +113,7 @@ fn plain(spec: &TriggerSpec, envelope: &Value) -> Envelope {
 }
 
 /// `#{ body, headers, method, query, raw }`: `raw` is the text that was signed, where it is not the body as JSON.
-fn request(spec: &TriggerSpec, envelope: &Value, secrets: &EnvironmentSecrets, now: Timestamp) -> Did<Envelope> {
+fn request(spec: &TriggerSpec, envelope: &Value, secrets: &Vault, now: Timestamp) -> Did<Envelope> {
     let body = envelope.get("body").cloned().unwrap_or(Value::Null);
     let raw = envelope["raw"]
         .as_str()

@@ -54,7 +54,7 @@ impl Case {
         let done = self.act(|engine| {
             tries.set(tries.get() + 1);
             let handle = engine.handle().clone();
-            match engine.call(async { handle.answer(id, &given).await }) {
+            match engine.call(async { handle.answer(id, &given, &crate::audit::Actor::LOCAL).await }) {
                 // Taken before the process died.
                 Err(Error::TaskOver(..)) if tries.get() > 1 => Ok(()),
                 done => done.map(drop),

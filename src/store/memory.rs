@@ -2,6 +2,7 @@
 //!
 //! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
 
+mod audit;
 mod slots;
 mod tasks;
 
@@ -10,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Result, Run, RunFilter, Slot, Status, Store,
-    Subscription, TaskFilter,
+    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Result, Run, RunFilter, Slot,
+    Status, Store, Subscription, TaskFilter,
 };
+use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::Task;
@@ -56,6 +58,7 @@ struct State {
     slots: slots::Slots,
     tasks: BTreeMap<TaskId, Task>,
     bundles: BTreeMap<Version, Arc<[u8]>>,
+    audit: Vec<Record>,
 }
 
 /// A key that has started a run.
@@ -225,6 +228,18 @@ impl Store for Memory {
         Ok(Self::state(self).slots.of_run(run))
     }
 
+    fn acts(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        Ok(self.state().audit.iter().filter(|record| record.seq > after).take(limit).cloned().collect())
+    }
+
+    fn audit(&self, filter: &AuditFilter) -> Result<Vec<Record>> {
+        Ok(self.state().acts(filter))
+    }
+
+    fn audit_head(&self) -> Result<Option<Head>> {
+        Ok(self.state().audit_head())
+    }
+
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {
         Ok(Self::state(self).bundles.get(version).map(|bytes| bytes.to_vec()))
     }
@@ -271,6 +286,7 @@ impl State {
             Change::Acquire { run, epoch, name, ticket, limit } => self.acquire(*run, *epoch, name, ticket, *limit),
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
             Change::FreeSlots { name } => self.free_slots(name),
+            Change::Audit { act, change } => self.audit(act, change.as_deref()),
             Change::PutBundle { version, bytes } => {
                 self.bundles.entry(version.clone()).or_insert_with(|| bytes.as_slice().into());
                 Applied::Done

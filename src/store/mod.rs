@@ -23,6 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::audit;
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::{self, Task};
@@ -525,6 +526,14 @@ pub enum Change {
         /// `None` removes.
         value: Option<Payload>,
     },
+    /// Does a change on somebody's behalf, and keeps a record of the act with it, unless nothing came of it
+    /// ([`Applied::took_effect`]). Without a change: the record alone. Answer: that of the change, or `Done`.
+    Audit {
+        /// What is kept.
+        act: Box<audit::Act>,
+        /// What is done.
+        change: Option<Box<Change>>,
+    },
     /// Keeps the sources of a version. Answer: `Done`; a version that is there already is left as it is.
     PutBundle {
         /// Content hash.
@@ -640,6 +649,28 @@ pub enum Applied {
     },
 }
 
+impl Applied {
+    /// False: it was refused, dropped, or had happened before.
+    pub fn took_effect(&self) -> bool {
+        match self {
+            Self::Refused | Self::Repeated { .. } | Self::Skipped { .. } => false,
+            Self::Task { fresh, .. } | Self::Emitted { fresh, .. } => *fresh,
+            _ => true,
+        }
+    }
+}
+
+/// Which records of the audit log to list. Newest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Of acts at or after.
+    pub since: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only records before this one (the last of the page before).
+    pub before: Option<u64>,
+}
+
 /// Which runs to list. Newest first: by id.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
@@ -740,6 +771,15 @@ pub trait Store: Send + Sync {
 
     /// The tickets of a run, by ticket.
     fn slots_of(&self, run: RunId) -> Result<Vec<Slot>>;
+
+    /// Records of the audit log with a larger number than `after`, in order.
+    fn acts(&self, after: u64, limit: usize) -> Result<Vec<audit::Record>>;
+
+    /// Records of the audit log, newest first.
+    fn audit(&self, filter: &AuditFilter) -> Result<Vec<audit::Record>>;
+
+    /// The end of the audit log as it is kept beside it; `None`: nothing was kept.
+    fn audit_head(&self) -> Result<Option<audit::Head>>;
 
     /// The stored sources of a version.
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>>;

@@ -3,11 +3,12 @@
 //! For whoever takes requests: the server, and the command that is given one.
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::webhook::{Refused, Verify};
-use crate::engine::EnvironmentSecrets;
 use crate::script::secret::find_placeholders;
 use crate::time::Timestamp;
+use crate::vault::Vault;
 
 /// Why a request is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum Unverified {
 /// Checks a request by the option `verify`, as it was declared: `#{ scheme, secret, … }` with a placeholder for the secret.
 /// Answers the delivery's id, where the scheme has one. `body` is the raw one.
 pub fn verified(
-    secrets: &EnvironmentSecrets,
+    secrets: &Vault,
     now: Timestamp,
     declared: &Value,
     headers: &[(String, String)],
@@ -37,14 +38,11 @@ pub fn verified(
     }
 }
 
-fn scheme<'s>(secrets: &'s EnvironmentSecrets, declared: &Value) -> Result<(Verify, &'s str), String> {
+fn scheme(secrets: &Vault, declared: &Value) -> Result<(Verify, Zeroizing<String>), String> {
     let placeholder = declared["secret"].as_str().unwrap_or_default();
     let found = find_placeholders(placeholder);
     let [secret] = found.as_slice() else { return Err("its `secret` is not `secret(\"name\")`".to_owned()) };
-    let value = secrets.value(secret.name).ok_or_else(|| {
-        let variable = secret.name.to_ascii_uppercase().replace(['-', '.'], "_");
-        format!("the secret `{}` is not set; hint: set `PANTA_SECRET_{variable}`", secret.name)
-    })?;
+    let value = secrets.value(secret.name).ok_or_else(|| secrets.missing(secret.name))?;
     let mut rest = declared.clone();
     if let Some(rest) = rest.as_object_mut() {
         rest.remove("secret");

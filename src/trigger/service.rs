@@ -128,7 +128,7 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
         trigger.extend(info);
     }
     let key_scope = Some(format!("trigger:{workflow}:{}", spec.id));
-    match handle.start(workflow, Start { input, key, key_scope, within, trigger, run: None }).await {
+    match handle.start(workflow, Start { input, key, key_scope, within, trigger, run: None, by: None }).await {
         // Another input under the same key: the declaration was edited between the start and its note.
         Ok(crate::engine::Started { run, .. }) | Err(Error::KeyConflict { run, .. }) => Begun::Run(run),
         Err(error @ Error::Skipped { .. }) => {

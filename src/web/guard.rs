@@ -9,10 +9,15 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Access, Problem, Shared};
 
+use crate::audit::Actor;
+
 /// Turns away what must not reach the API.
-pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     match check(&shared.app.access, request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(actor) => {
+            request.extensions_mut().insert(actor);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -25,7 +30,7 @@ pub(super) async fn headers(mut response: Response) -> Response {
     response
 }
 
-fn check(access: &Access, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check(access: &Access, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Actor, Problem> {
     let host = host(uri, headers);
     if matches!(access, Access::Loopback) && !host.is_some_and(is_this_machine) {
         let shown = host.unwrap_or("(none)");
@@ -35,7 +40,8 @@ fn check(access: &Access, method: &Method, uri: &Uri, headers: &HeaderMap) -> Re
     if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_own_page(host, headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "a page of another site must not act here"));
     }
-    authorized(access, headers)
+    authorized(access, headers)?;
+    Ok(Actor::LOCAL)
 }
 
 /// Whether the request bears the token, where one is needed.

@@ -134,6 +134,7 @@ impl Hook {
             within: Some(within.unwrap_or(REPEATS)),
             trigger: request,
             run: None,
+            by: None,
         })
     }
 

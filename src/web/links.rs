@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::request::{self, header};
 use super::{Problem, Shared, content};
+use crate::audit::Actor;
 use crate::engine::Error;
 use crate::engine::links::TaskLink;
 use crate::payload::Payload;
@@ -43,9 +44,10 @@ pub(super) async fn decide(
     let Some((link, task)) = find(&shared, &token).await? else { return Ok(page::unknown()) };
     let sent = content::pairs(&String::from_utf8_lossy(&body));
     let given = form::given(&task, &sent, link.person.as_deref());
+    let by = Actor::Link { person: link.person.as_deref().map(Into::into) };
     let handle = &shared.app.handle;
     // Waited for without a limit of patience: a full disk keeps the page loading, and the answer is not lost.
-    match handle.answer(task.id, &given).await {
+    match handle.answer(task.id, &given, &by).await {
         Ok(task) => Ok(page::done(&task).respond(StatusCode::OK)),
         Err(Error::TaskOver(task)) => Ok(view(&shared, &task, &link).respond(StatusCode::CONFLICT)),
         Err(Error::Answer(faults)) => {

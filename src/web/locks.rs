@@ -1,11 +1,12 @@
 //! Locks and slots: who holds them, who waits, and freeing them.
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request};
+use crate::audit::Actor;
 use crate::engine::line_to_json;
 
 /// `GET /api/v1/locks/{name}`
@@ -39,12 +40,13 @@ struct Body {
 /// `POST /api/v1/locks/{name}/unlock`
 pub(super) async fn unlock(
     State(shared): State<Shared>,
+    Extension(by): Extension<Actor>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
     let Body { force } = request::json(&request::body(&parts.headers, body).await?)?;
     let handle = &shared.app.handle;
-    let unlocked = request::durable(handle, handle.unlock(&name, force)).await?;
+    let unlocked = request::durable(handle, handle.unlock(&name, force, &by)).await?;
     Ok(Json(json!({ "name": name, "taken_from": unlocked.holders, "given_to": unlocked.next })))
 }

@@ -5,6 +5,7 @@
 //! through the browser of its user; elsewhere, every route but health, verified webhooks and signed addresses demands a token.
 //! It must not know the store's tables, nor what a script means.
 
+mod audit;
 mod content;
 mod events;
 mod guard;
@@ -15,6 +16,7 @@ mod problem;
 mod replay;
 mod request;
 mod runs;
+mod secrets;
 mod server;
 mod stream;
 mod system;
@@ -24,11 +26,12 @@ mod workflows;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::engine::Handle;
+pub use audit::verdict_json;
 use problem::Problem;
 pub use server::serve;
 
@@ -110,6 +113,10 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/tasks", get(tasks::list))
         .route("/api/v1/tasks/{id}", get(tasks::one))
         .route("/api/v1/tasks/{id}/answer", post(tasks::answer))
+        .route("/api/v1/secrets", get(secrets::list))
+        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/verify", get(audit::verify))
         .route("/api/v1/reloads", get(system::reloads))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request};
+use crate::audit::Actor;
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::store::{RunFilter, Status};
@@ -75,7 +76,7 @@ fn status(name: &str) -> Result<Status, Problem> {
 }
 
 /// A time, or how long ago.
-fn earlier(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+pub(super) fn earlier(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     if let Ok(time) = parse_time(text) {
         return Ok(time);
     }
@@ -140,6 +141,7 @@ struct Cancel {
 /// `POST /api/v1/runs/{id}/cancel`: 202, since compensations and clean-ups run first.
 pub(super) async fn cancel(
     State(shared): State<Shared>,
+    Extension(by): Extension<Actor>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -148,6 +150,6 @@ pub(super) async fn cancel(
     let given: Cancel = request::json(&request::body(&parts.headers, body).await?)?;
     let reason = given.reason.unwrap_or_else(|| "cancelled through the API".to_owned());
     let handle = &shared.app.handle;
-    request::durable(handle, handle.cancel(id, &reason)).await?;
+    request::durable(handle, handle.cancel(id, &reason, &by)).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "run": id }))).into_response())
 }

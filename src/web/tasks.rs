@@ -1,12 +1,13 @@
 //! Tasks: whose they are, and answering them.
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request, runs};
+use crate::audit::Actor;
 use crate::engine::people::Given;
 use crate::host::schema::Texts;
 use crate::id::TaskId;
@@ -93,14 +94,16 @@ struct Answer {
 /// `POST /api/v1/tasks/{id}/answer`: the task as it is then, once that is durable.
 pub(super) async fn answer(
     State(shared): State<Shared>,
+    Extension(by): Extension<Actor>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
     let id = id(&text)?;
-    let Answer { choice, data, by, note } = request::json(&request::body(&parts.headers, body).await?)?;
-    let given = Given { choice, data, by, note, texts: Texts::Strict };
+    let Answer { choice, data, by: said, note } = request::json(&request::body(&parts.headers, body).await?)?;
+    let by_person = by.person().map(str::to_owned).or(said);
+    let given = Given { choice, data, by: by_person, note, texts: Texts::Strict };
     let handle = &shared.app.handle;
-    let task = request::durable(handle, handle.answer(id, &given)).await?;
+    let task = request::durable(handle, handle.answer(id, &given, &by)).await?;
     Ok(Json(handle.task_json(&task)))
 }

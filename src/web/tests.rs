@@ -1,6 +1,7 @@
 //! Every route through the router, on an engine over the memory store.
 
 mod api;
+mod audit;
 mod events;
 mod hooks;
 mod locks;
@@ -16,9 +17,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::engine::{Engine, EnvironmentSecrets, NoSettings, Options, Settings, compile};
+use crate::engine::{Engine, NoSettings, Options, Settings, compile};
 use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
+use crate::vault::Vault;
 
 /// A server over an engine with some scripts.
 struct Bench {
@@ -71,7 +73,7 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let secrets = [("PANTA_SECRET_HOOK", "It's a Secret to Everybody"), ("PANTA_SECRET_PASS", "open sesame")];
         let secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let secrets = Arc::new(EnvironmentSecrets::from_pairs(secrets));
+        let secrets = Arc::new(Vault::from_pairs(secrets));
         let engine =
             Engine::start(Arc::new(Memory::default()), Options { workers: 1, secrets, ..Options::new(folder.path()) });
         for (name, text) in scripts {

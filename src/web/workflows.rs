@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Problem, Shared, request};
+use crate::audit::Actor;
 use crate::engine::{Deployed, Error, Start, Started, Waiting};
 use crate::script::flow::edges;
 use crate::time::parse_duration;
@@ -91,6 +92,7 @@ struct Parameters {
 /// `POST /api/v1/workflows/{name}/runs`
 pub(super) async fn start(
     State(shared): State<Shared>,
+    Extension(by): Extension<Actor>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -99,7 +101,7 @@ pub(super) async fn start(
     let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     handle.workflow(&name).map_err(|error| absent(&shared, error))?;
-    let start = Start { input, key, ..Start::default() };
+    let start = Start { input, key, by: Some(by), ..Start::default() };
     let started = request::durable(handle, handle.start(&name, start)).await?;
     if let Some(wait) = wait
         && let Some(run) = request::ended(&shared, started.run, wait).await?

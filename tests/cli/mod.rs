@@ -1,5 +1,6 @@
 //! The command as people use it: files, arguments, and what comes out.
 
+mod audit;
 mod daemon;
 mod errors;
 mod graph;
@@ -8,6 +9,7 @@ mod look;
 mod new;
 mod replay;
 mod run;
+mod secrets;
 mod simulate;
 mod tasks;
 mod tested;

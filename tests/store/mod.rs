@@ -1,6 +1,7 @@
 //! The contract of the store, for every store; and what is promised of one alone.
 
 mod agreement;
+mod audit;
 mod chains;
 mod events;
 mod files;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use panta::engine::{Engine, EnvironmentSecrets, Handle, Options, Settings, Start, compile};
+use panta::engine::{Engine, Handle, Options, Settings, Start, compile};
 use panta::id::RunId;
 use panta::payload::Payload;
 use panta::script::bundle::Bundle;
 use panta::store::memory::Memory;
 use panta::store::{Event, EventFilter, Run};
 use panta::time::Timestamp;
+use panta::vault::Vault;
 use serde_json::{Value, json};
 
 /// Longer than any of these tests takes on a machine that is busy.
@@ -36,7 +37,7 @@ impl Bench {
         let options = Options {
             workers: 2,
             settings: Arc::clone(&settings),
-            secrets: Arc::new(EnvironmentSecrets::from_pairs(secrets.into_iter())),
+            secrets: Arc::new(Vault::from_pairs(secrets.into_iter())),
             ..Options::new(folder.path())
         };
         let engine = Engine::start(Arc::new(Memory::default()), options);

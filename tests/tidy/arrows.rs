@@ -19,10 +19,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("script", &["diag", "id", "payload", "time"]),
     // Timeouts and `Retry-After` are durations. No journal, no scripts, no store.
     ("effect", &["time"]),
+    // Values of secrets, and what each may be sent to. Suggestions for names.
+    ("vault", &["diag", "effect"]),
     // Tasks as data: what a script asks, the store keeps and faces show.
     ("task", &["id", "payload", "time"]),
+    // Acts of people as data: what the store keeps and faces show.
+    ("audit", &["payload", "time"]),
     // Rows are bytes to it: it knows no entry of the journal.
-    ("store", &["id", "payload", "task", "time"]),
+    ("store", &["audit", "id", "payload", "task", "time"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
     // Names and patterns of events.
@@ -32,7 +36,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "sim",
         &[
             "diag", "effect", "engine", "host", "id", "journal", "payload", "replay", "script", "store", "task",
-            "time", "trigger",
+            "time", "trigger", "vault", "audit", "diag", "effect", "engine", "host", "id", "journal", "payload",
+            "replay", "script", "store", "task", "time", "trigger",
         ],
     ),
     // What a cron line, a request, a file means: pure, driven from above.
@@ -40,11 +45,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Patterns of events: runs emit events too, and those start runs.
     (
         "engine",
-        &["diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task", "time"],
+        &[
+            "diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task",
+            "time", "vault", "audit", "diag", "effect", "host", "id", "journal", "payload", "replay", "script",
+            "pattern", "store", "task", "time",
+        ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
-    ("trigger/receive", &["engine", "script", "time"]),
+    ("trigger/receive", &["script", "time", "vault"]),
     ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
     ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
@@ -53,13 +62,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // Settings are handed to the engine by its own trait.
-    ("config", &["diag", "effect", "engine", "payload", "time"]),
+    ("config", &["diag", "effect", "engine", "payload", "time", "vault"]),
     ("web", FACE),
     (
         "cli",
         &[
             "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
-            "script", "sim", "store", "task", "time", "trigger",
+            "script", "sim", "store", "task", "time", "trigger", "vault", "audit", "pattern", "web", "config", "diag",
+            "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "sim", "store", "task", "time",
+            "trigger",
         ],
     ),
     // The root names its modules, and `main` calls `cli`.
@@ -70,7 +81,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
     "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
-    "task", "time", "trigger",
+    "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host", "id",
+    "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

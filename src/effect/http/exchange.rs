@@ -4,9 +4,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::clients::Clients;
-use super::message::{self, Header, Scrub};
+use super::message::{self, Header};
 use super::{HttpReply, HttpRequest, MAX_REDIRECTS, fault, response};
 use crate::effect::file::{Place, Spot};
+use crate::effect::scrub::Scrub;
 use crate::effect::{Attempt, Failure, Limits, net};
 
 /// A request that passed its checks, with its secrets filled in for the first host.
@@ -48,7 +49,7 @@ impl<'a> Exchange<'a> {
 
     /// Takes out of what came back what was put in.
     pub(super) fn scrub(&self) -> Scrub<'a> {
-        Scrub::hiding(self.attempt.secrets, &self.headers)
+        Scrub::hiding(self.attempt.secrets, message::basic(&self.headers))
     }
 
     pub(super) async fn run_in_time(&self) -> Result<HttpReply, Failure> {

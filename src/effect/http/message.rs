@@ -1,4 +1,4 @@
-//! What is sent, made from a request and its secrets; and what is shown of what came back, without them.
+//! What is sent, made from a request and its secrets.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,9 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::{Auth, Body, HttpBody, HttpReply, HttpRequest};
+use super::{Auth, Body, HttpRequest};
 use crate::effect::net::host_and_port;
-use crate::effect::{Failure, Field, Secrets, Target};
+use crate::effect::{Failure, Secrets, Target};
 
 /// Set by the connection, from URL and body; a script that sets them would smuggle requests or evade `allow`.
 const OWN_HEADERS: [&str; 7] =
@@ -156,87 +156,9 @@ fn each_string<E>(value: &mut Value, act: &mut impl FnMut(&mut String) -> Result
     }
 }
 
-/// Takes secrets out of what came back.
-pub(super) struct Scrub<'a> {
-    secrets: &'a dyn Secrets,
-    /// User and password as they were sent, in base64, which the secrets' own search does not find.
-    basic: Option<String>,
-}
-
-impl<'a> Scrub<'a> {
-    pub(super) fn new(secrets: &'a dyn Secrets) -> Self {
-        Self { secrets, basic: None }
-    }
-
-    /// Also hides the credentials among these headers.
-    pub(super) fn hiding(secrets: &'a dyn Secrets, headers: &[Header]) -> Self {
-        let basic = headers.iter().find(|header| header.name == AUTHORIZATION).and_then(|header| {
-            let text = header.value.to_str().ok()?.strip_prefix("Basic ")?;
-            (!text.is_empty()).then(|| text.to_owned())
-        });
-        Self { secrets, basic }
-    }
-
-    pub(super) fn reply(&self, reply: HttpReply) -> HttpReply {
-        let body = match reply.body {
-            HttpBody::Json(text) => HttpBody::Json(self.json(text)),
-            HttpBody::Text(text) => HttpBody::Text(self.text(text)),
-            HttpBody::Bytes(bytes) => HttpBody::Bytes(self.bytes(bytes)),
-            other @ (HttpBody::Empty | HttpBody::Saved(_)) => other,
-        };
-        HttpReply { body, headers: self.pairs(reply.headers), url: self.text(reply.url), ..reply }
-    }
-
-    pub(super) fn failure(&self, failure: Failure) -> Failure {
-        let fields = failure.fields.into_iter().map(|(name, field)| {
-            let field = match field {
-                Field::Text(text) => Field::Text(self.text(text)),
-                Field::Json(text) => Field::Json(self.json(text)),
-                Field::Bytes(bytes) => Field::Bytes(self.bytes(bytes)),
-                Field::Map(pairs) => Field::Map(self.pairs(pairs)),
-                other @ (Field::Int(_) | Field::Unit) => other,
-            };
-            (name, field)
-        });
-        Failure { fields: fields.collect(), message: self.text(failure.message), ..failure }
-    }
-
-    fn text(&self, text: String) -> String {
-        let text = match self.secrets.redact(&text) {
-            Cow::Owned(redacted) => redacted,
-            Cow::Borrowed(_) => text,
-        };
-        match &self.basic {
-            Some(basic) if text.contains(basic.as_str()) => text.replace(basic.as_str(), "***"),
-            _ => text,
-        }
-    }
-
-    /// A value with characters that JSON escapes is found in the strings, not in their source.
-    fn json(&self, text: String) -> String {
-        let text = self.text(text);
-        if !text.contains('\\') {
-            return text;
-        }
-        let Ok(mut value) = serde_json::from_str::<Value>(&text) else { return text };
-        let mut changed = false;
-        let scrubbed: Result<(), std::convert::Infallible> = each_string(&mut value, &mut |found| {
-            let clean = self.text(found.clone());
-            changed |= clean != *found;
-            *found = clean;
-            Ok(())
-        });
-        if scrubbed.is_ok() && changed { value.to_string() } else { text }
-    }
-
-    fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        match String::from_utf8(bytes) {
-            Ok(text) => self.text(text).into_bytes(),
-            Err(error) => error.into_bytes(),
-        }
-    }
-
-    fn pairs(&self, pairs: Vec<(String, String)>) -> Vec<(String, String)> {
-        pairs.into_iter().map(|(name, value)| (name, self.text(value))).collect()
-    }
+/// User and password among these headers, as they are sent.
+pub(super) fn basic(headers: &[Header]) -> Option<String> {
+    let header = headers.iter().find(|header| header.name == AUTHORIZATION)?;
+    let text = header.value.to_str().ok()?.strip_prefix("Basic ")?;
+    (!text.is_empty()).then(|| text.to_owned())
 }

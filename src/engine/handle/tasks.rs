@@ -1,10 +1,12 @@
 //! Tasks, signed addresses and progress, as others see them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Error, Handle};
+use crate::audit::Actor;
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given, Refusal};
+use crate::engine::secrets::from_outside;
 use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
 use crate::store::{Applied, Change, PROGRESS, Run, TaskFilter};
@@ -31,16 +33,19 @@ impl Handle {
     }
 
     /// Answers a task. Of several answers the one that is durable first counts; the others are told who gave it.
-    pub async fn answer(&self, task: TaskId, given: &Given) -> Result<Task, Error> {
+    pub async fn answer(&self, task: TaskId, given: &Given, by: &Actor) -> Result<Task, Error> {
         let row = self.task(task)?;
         if row.status != Status::Open {
             return Err(Error::TaskOver(Box::new(row)));
         }
         let at = self.shared.now();
-        let answer = self.people().judge(&row, given, at)?;
-        match self.write(vec![Change::AnswerTask { task, answer, at }]).await?.pop() {
-            Some(Applied::Task { task, fresh: true }) => Ok(*task),
-            Some(Applied::Task { task, .. }) => Err(Error::TaskOver(task)),
+        let data = from_outside(self.secrets(), given.data.clone());
+        let answer = self.people().judge(&row, &Given { data, ..given.clone() }, at)?;
+        // The data stays with the task: what people fill in may be personal, and goes with its run.
+        let details = json!({ "run": row.run, "choice": given.choice, "by": answer.to_json()["by"] });
+        match self.act(by, "task.answer", task, &details, Change::AnswerTask { task, answer, at }).await? {
+            Applied::Task { task, fresh: true } => Ok(*task),
+            Applied::Task { task, .. } => Err(Error::TaskOver(task)),
             _ => Err(Error::UnknownTask(task)),
         }
     }

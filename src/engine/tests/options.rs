@@ -337,10 +337,10 @@ fn cancelling_a_run_that_has_continued_cancels_the_newest() {
     let handle = bench.engine.handle();
     let run = started(&bench, "w");
     until(&bench, || handle.newest(run).is_ok_and(|newest| newest.id != run));
-    bench.block(async { handle.cancel(run, "enough").await.expect("cancels") });
+    bench.block(async { handle.cancel(run, "enough", &Actor::LOCAL).await.expect("cancels") });
     let ended = finished(&bench, run);
     assert_eq!((ended.status, ended.chain), (Status::Cancelled, Some(run)));
-    let again = bench.block(async { handle.cancel(run, "again").await });
+    let again = bench.block(async { handle.cancel(run, "again", &Actor::LOCAL).await });
     assert!(matches!(again, Err(Error::Ended(id, Status::Cancelled)) if id == ended.id));
 }
 

@@ -201,7 +201,7 @@ fn a_cancelled_run_gives_its_lock_to_the_next() {
     let handle = bench.engine.handle();
     bench.block(async {
         let (holder, waiter) = one_holds_one_waits(&handle).await;
-        handle.cancel(holder, "enough").await.expect("cancels");
+        handle.cancel(holder, "enough", &Actor::LOCAL).await.expect("cancels");
         assert_eq!(output_of(&handle, waiter).await, json!("got it"));
     });
 }
@@ -212,16 +212,16 @@ fn an_operator_frees_the_lock_of_a_quarantined_run_alone() {
     let handle = bench.engine.handle();
     bench.block(async {
         let (holder, waiter) = one_holds_one_waits(&handle).await;
-        assert!(matches!(handle.unlock("till", false).await, Err(Error::LockInUse { run, .. }) if run == holder));
+        assert!(matches!(handle.unlock("till", false, &Actor::LOCAL).await, Err(Error::LockInUse { run, .. }) if run == holder));
         let row = handle.run(holder).expect("is there");
         let at = handle.clock().now();
         let end = ended(Status::Quarantined, at);
         handle.write(vec![Change::Finish { run: holder, epoch: row.epoch, end }]).await.expect("writes");
         assert_eq!(handle.slots("till").expect("reads")[0].state, SlotState::Held);
-        let unlocked = handle.unlock("till", false).await.expect("unlocks");
+        let unlocked = handle.unlock("till", false, &Actor::LOCAL).await.expect("unlocks");
         assert_eq!(unlocked, Unlocked { holders: vec![holder], next: vec![waiter] });
         assert_eq!(output_of(&handle, waiter).await, json!("got it"));
-        assert!(matches!(handle.unlock("till", false).await, Err(Error::NotLocked(_))));
+        assert!(matches!(handle.unlock("till", false, &Actor::LOCAL).await, Err(Error::NotLocked(_))));
     });
 }
 
@@ -356,7 +356,7 @@ fn a_cancelled_run_that_has_not_begun_does_nothing() {
     bench.block(async {
         started(&handle, "w", json!(1)).await;
         let second = started(&handle, "w", json!(2)).await;
-        handle.cancel(second, "enough").await.expect("cancels");
+        handle.cancel(second, "enough", &Actor::LOCAL).await.expect("cancels");
         assert_eq!(handle.ended(second).await.expect("ends").status, Status::Cancelled);
         assert_eq!(handle.slots("workflow:w").expect("reads").len(), 1);
         until(|| state(&handle, "w", "begun") == json!(1)).await;

@@ -139,7 +139,7 @@ impl Desk {
     }
 
     fn answer(&self, task: &Task, by: &str, choice: &str) -> Result<Task, Error> {
-        self.block(self.handle().answer(task.id, &given(by, choice)))
+        self.block(self.handle().answer(task.id, &given(by, choice), &Actor::LOCAL))
     }
 
     fn ended(&self, run: RunId) -> Run {
@@ -187,7 +187,7 @@ fn of_fifty_answers_at_once_one_counts_and_the_others_are_told_whose() {
         let all: Vec<_> = (0..50)
             .map(|n| {
                 let (handle, given) = (handle.clone(), given(["ann", "bob"][n % 2], ["yes", "no"][n % 2]));
-                tokio::spawn(async move { handle.answer(task.id, &given).await })
+                tokio::spawn(async move { handle.answer(task.id, &given, &Actor::LOCAL).await })
             })
             .collect();
         let mut done = Vec::new();
@@ -279,7 +279,7 @@ fn a_cancelled_run_takes_its_task_with_it() {
         let desk = Desk::with(PAY, evict_after);
         let run = desk.begin();
         let task = desk.open();
-        desk.block(desk.handle().cancel(run, "enough")).unwrap();
+        desk.block(desk.handle().cancel(run, "enough", &Actor::LOCAL)).unwrap();
         assert_eq!(desk.ended(run).status, Status::Cancelled);
         let error = desk.answer(&task, "ann", "yes").unwrap_err();
         assert!(error.to_string().ends_with("(cancelled)"), "{error}");
@@ -310,10 +310,12 @@ fn data_is_typed_by_the_form() {
     let run = desk.begin();
     let task = desk.open();
     let bad = Given { data: json!({ "amount": "x", "note": 1 }), ..given("ann", "") };
-    let Err(Error::Answer(faults)) = desk.block(desk.handle().answer(task.id, &bad)) else { panic!("refused") };
+    let Err(Error::Answer(faults)) = desk.block(desk.handle().answer(task.id, &bad, &Actor::LOCAL)) else {
+        panic!("refused")
+    };
     assert_eq!(faults.iter().map(|fault| &*fault.path).collect::<Vec<_>>(), ["data.amount", "data.note"]);
     let good = Given { data: json!({ "amount": "1.25" }), ..bad };
-    desk.block(desk.handle().answer(task.id, &good)).unwrap();
+    desk.block(desk.handle().answer(task.id, &good, &Actor::LOCAL)).unwrap();
     assert_eq!(desk.output(run), "2.50");
 }
 

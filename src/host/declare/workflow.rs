@@ -68,6 +68,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let files = list("files")?.unwrap_or_default();
     declaration.allow = Allow::parse(Some(&http), &files).map_err(|e| call.invalid(format!("option `allow`: {e}")))?;
     declaration.secrets = list("secrets")?;
+    declaration.allow.secrets = declaration.secrets.clone().unwrap_or_default();
     list("shell")?;
     list("sql")?;
     declaration.allow.mail = allow.flag("mail")?;

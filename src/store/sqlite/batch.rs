@@ -6,8 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::super::Status;
+use super::audit::HeadFile;
 use super::row::status_code;
 use super::tail::{self, Moved, Tail, UNNOTED};
+use crate::audit::Head;
 use crate::id::{RunId, Version};
 
 /// Runs that are remembered, at most: 5 MB.
@@ -23,13 +25,21 @@ pub(super) struct Known {
     /// The newest segment, and the newest that the rows have.
     newest: i64,
     noted: i64,
+    /// The end of the audit log, once a record was added; and whether that is to be written beside the rows.
+    head: Option<Head>,
+    head_moved: bool,
 }
 
 impl Known {
     pub(super) fn new(conn: &Connection) -> Result<Self> {
         let (newest, noted) = tail::newest(conn)?;
         let (workflows, versions, runs) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { workflows, versions, runs, newest, noted })
+        Ok(Self { workflows, versions, runs, newest, noted, head: None, head_moved: false })
+    }
+
+    /// The end of the audit log, where it is another one since this was asked last.
+    pub(super) fn moved_head(&mut self) -> Option<Head> {
+        std::mem::take(&mut self.head_moved).then_some(self.head).flatten()
     }
 }
 
@@ -38,6 +48,7 @@ pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
     known: &'a mut Known,
     tail: &'a Tail,
+    pub(super) head_file: &'a HeadFile,
     moved: Moved,
     /// Workflow, version and status.
     counted: BTreeMap<(i64, i64, i64), i64>,
@@ -59,12 +70,12 @@ pub(super) struct Hot {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(conn: &'a Connection, known: &'a mut Known, tail: &'a Tail) -> Self {
+    pub(super) fn new(conn: &'a Connection, known: &'a mut Known, tail: &'a Tail, head_file: &'a HeadFile) -> Self {
         // Never later: what this batch does not write to the rows at once must stay known.
         if known.runs.len() > REMEMBERED {
             known.runs.clear();
         }
-        Self { conn, known, tail, moved: Moved::new(), counted: BTreeMap::new() }
+        Self { conn, known, tail, head_file, moved: Moved::new(), counted: BTreeMap::new() }
     }
 
     /// Writes what was gathered; what the tail is to follow after the commit.
@@ -120,6 +131,16 @@ impl<'a> Batch<'a> {
         self.remember(run, Hot { last: id, ..hot });
         self.moved.insert(run, Some(id));
         id
+    }
+
+    /// The end of the audit log, where this process has added to it.
+    pub(super) fn head(&self) -> Option<Head> {
+        self.known.head
+    }
+
+    pub(super) fn set_head(&mut self, head: Head) {
+        self.known.head = Some(head);
+        self.known.head_moved = true;
     }
 
     pub(super) fn forget(&mut self, run: RunId) {

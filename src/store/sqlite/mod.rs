@@ -7,6 +7,7 @@
 //! After a commit whose outcome is unknown the store writes nothing more: what this process believes and what a restart
 //! would find may differ. It is to be opened again.
 
+mod audit;
 mod batch;
 mod error;
 mod prune;
@@ -24,7 +25,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
-use super::{Applied, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store, TaskFilter};
+use super::{
+    Applied, AuditFilter, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store, TaskFilter,
+};
+use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::Task;
@@ -68,6 +72,7 @@ struct Writer {
     /// `None` after a transaction failed.
     known: Option<batch::Known>,
     tail: Arc<tail::Tail>,
+    head_file: audit::HeadFile,
     /// A commit had an unknown outcome.
     lost: bool,
 }
@@ -82,7 +87,8 @@ impl Sqlite {
             conn.pragma_update(None, "max_page_count", pages)?;
         }
         let tail = Arc::new(tail::Tail::find(&conn)?);
-        let writer = Mutex::new(Writer { conn, known: None, tail: tail.clone(), lost: false });
+        let head_file = audit::HeadFile::in_folder(folder);
+        let writer = Mutex::new(Writer { conn, known: None, tail: tail.clone(), head_file, lost: false });
         Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, tail, idle: Mutex::default(), lock })
     }
 
@@ -142,6 +148,9 @@ impl Writer {
         match self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
             Ok(_) => {
                 self.tail.follow(moved);
+                if let Some(head) = self.known.as_mut().and_then(batch::Known::moved_head) {
+                    self.head_file.write(head);
+                }
                 Ok(applied)
             }
             Err(error) => Err(self.give_up(error, true)),
@@ -152,7 +161,7 @@ impl Writer {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         // Taken, so that a panic on the way leaves nothing known that is not written.
         let mut known = self.known.take().map_or_else(|| batch::Known::new(&self.conn), Ok)?;
-        let mut batch = batch::Batch::new(&self.conn, &mut known, &self.tail);
+        let mut batch = batch::Batch::new(&self.conn, &mut known, &self.tail, &self.head_file);
         let applied = changes.iter().map(|change| batch.apply(change)).collect::<rusqlite::Result<_>>()?;
         let moved = batch.finish_batch()?;
         self.known = Some(known);
@@ -251,6 +260,18 @@ impl Store for Sqlite {
 
     fn slots_of(&self, run: RunId) -> Result<Vec<Slot>> {
         self.read(|conn| slots::of_run(conn, run))
+    }
+
+    fn acts(&self, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.read(|conn| audit::after(conn, after, limit))
+    }
+
+    fn audit(&self, filter: &AuditFilter) -> Result<Vec<Record>> {
+        self.read(|conn| audit::list(conn, filter))
+    }
+
+    fn audit_head(&self) -> Result<Option<Head>> {
+        Ok(audit::HeadFile::in_folder(&self.folder).read())
     }
 
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {

@@ -35,6 +35,7 @@ impl Batch<'_> {
             Change::Acquire { run, epoch, name, ticket, limit } => self.acquire(*run, *epoch, name, ticket, *limit),
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
             Change::FreeSlots { name } => self.free_slots(name),
+            Change::Audit { act, change } => self.audit(act, change.as_deref()),
             Change::PutBundle { version, bytes } => {
                 let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
                     ON CONFLICT(version) DO UPDATE SET body = excluded.body WHERE body IS NULL";

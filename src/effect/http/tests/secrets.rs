@@ -11,7 +11,7 @@ const VALUE: &str = r#"s"ec\ret"#;
 
 impl Secrets for OneSecret {
     fn resolve<'t>(&self, text: &'t str, target: Target<'_>) -> Result<Cow<'t, str>, Failure> {
-        let Target::Host { port, .. } = target;
+        let Target::Host { port, .. } = target else { unreachable!("only hosts are called") };
         match text.contains("~key~") {
             false => Ok(Cow::Borrowed(text)),
             true if port == self.port => Ok(Cow::Owned(text.replace("~key~", VALUE))),

@@ -1,0 +1,115 @@
+//! What came back, without the secrets that were sent.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::http::HttpBody;
+use super::{Failure, Field, FileReply, HttpReply, Outcome, Reply, Secrets};
+
+/// Takes secrets out of what came back.
+pub(super) struct Scrub<'a> {
+    secrets: &'a dyn Secrets,
+    /// User and password as they were sent, in base64: hidden even where the password is too short to be searched for.
+    basic: Option<String>,
+}
+
+impl<'a> Scrub<'a> {
+    pub(super) fn new(secrets: &'a dyn Secrets) -> Self {
+        Self { secrets, basic: None }
+    }
+
+    /// Also hides this text.
+    pub(super) fn hiding(secrets: &'a dyn Secrets, basic: Option<String>) -> Self {
+        Self { secrets, basic }
+    }
+
+    /// How performing ended, as it may be recorded.
+    pub(super) fn outcome(&self, outcome: Outcome) -> Outcome {
+        outcome.map(|reply| self.reply(reply)).map_err(|failure| self.failure(failure))
+    }
+
+    fn reply(&self, reply: Reply) -> Reply {
+        match reply {
+            Reply::Http(reply) => Reply::Http(self.http(reply)),
+            Reply::File(FileReply::Text(text)) => Reply::File(FileReply::Text(self.text(text))),
+            Reply::File(FileReply::Blob(bytes)) => Reply::File(FileReply::Blob(self.bytes(bytes))),
+            Reply::Mail(id) => Reply::Mail(self.text(id)),
+            Reply::File(other) => Reply::File(other),
+        }
+    }
+
+    fn http(&self, reply: HttpReply) -> HttpReply {
+        let body = match reply.body {
+            HttpBody::Json(text) => HttpBody::Json(self.json(text)),
+            HttpBody::Text(text) => HttpBody::Text(self.text(text)),
+            HttpBody::Bytes(bytes) => HttpBody::Bytes(self.bytes(bytes)),
+            other @ (HttpBody::Empty | HttpBody::Saved(_)) => other,
+        };
+        HttpReply { body, headers: self.pairs(reply.headers), url: self.text(reply.url), ..reply }
+    }
+
+    fn failure(&self, failure: Failure) -> Failure {
+        let fields = failure.fields.into_iter().map(|(name, field)| {
+            let field = match field {
+                Field::Text(text) => Field::Text(self.text(text)),
+                Field::Json(text) => Field::Json(self.json(text)),
+                Field::Bytes(bytes) => Field::Bytes(self.bytes(bytes)),
+                Field::Map(pairs) => Field::Map(self.pairs(pairs)),
+                other @ (Field::Int(_) | Field::Unit) => other,
+            };
+            (name, field)
+        });
+        Failure { fields: fields.collect(), message: self.text(failure.message), ..failure }
+    }
+
+    fn text(&self, text: String) -> String {
+        let text = match self.secrets.redact(&text) {
+            Cow::Owned(redacted) => redacted,
+            Cow::Borrowed(_) => text,
+        };
+        match &self.basic {
+            Some(basic) if text.contains(basic.as_str()) => text.replace(basic.as_str(), "***"),
+            _ => text,
+        }
+    }
+
+    /// A value is looked for in what the texts say, whatever is escaped in their source, and in keys and numbers.
+    fn json(&self, text: String) -> String {
+        // An escape may hide anything.
+        if !text.contains('\\') && self.text(text.clone()) == text {
+            return text;
+        }
+        let Ok(value) = serde_json::from_str::<Value>(&text) else { return self.text(text) };
+        let clean = self.value(value.clone());
+        if clean == value { text } else { clean.to_string() }
+    }
+
+    fn value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Number(number) => {
+                let shown = number.to_string();
+                let clean = self.text(shown.clone());
+                if clean == shown { Value::Number(number) } else { Value::String(clean) }
+            }
+            Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
+            Value::Object(map) => {
+                let clean = map.into_iter().map(|(key, value)| (self.text(key), self.value(value)));
+                Value::Object(clean.collect::<Map<_, _>>())
+            }
+            other => other,
+        }
+    }
+
+    fn bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match self.secrets.redact_bytes(&bytes) {
+            Cow::Owned(clean) => clean,
+            Cow::Borrowed(_) => bytes,
+        }
+    }
+
+    fn pairs(&self, pairs: Vec<(String, String)>) -> Vec<(String, String)> {
+        pairs.into_iter().map(|(name, value)| (self.text(name), self.text(value))).collect()
+    }
+}

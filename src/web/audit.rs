@@ -1,0 +1,62 @@
+//! The audit log: looking at it, and walking along its chain.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Uri;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Problem, Shared, request, runs};
+use crate::audit::{Broken, Head, Record};
+use crate::store::AuditFilter;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    since: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/audit`: newest first.
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let given: Parameters = request::query(&uri)?;
+    let now = shared.app.handle.clock().now();
+    let limit = runs::limit(given.limit)?;
+    let before = given.cursor.map(|cursor| cursor.parse());
+    let filter = AuditFilter {
+        since: given.since.map(|since| runs::earlier(&since, now)).transpose()?,
+        // One more tells whether there is a next page.
+        limit: limit + 1,
+        before: before.transpose().map_err(|_| Problem::bad("`cursor` is not what `next` of a page said"))?,
+    };
+    let mut records = request::read(&shared, move |handle| handle.audit(&filter)).await?;
+    let more = records.len() > limit;
+    records.truncate(limit);
+    let next = records.last().filter(|_| more).map(|record| record.seq.to_string());
+    let shown: Vec<_> = records.iter().map(Record::to_json).collect();
+    Ok(Json(json!({ "acts": shown, "next": next })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    expect: Option<String>,
+}
+
+/// `GET /api/v1/audit/verify?expect=HEAD`: whether the log is whole, and its head; else the first record that is wrong.
+pub(super) async fn verify(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let Expected { expect } = request::query(&uri)?;
+    let wrong = || Problem::bad("`expect` is no head of an audit log; hint: `head` of an earlier answer");
+    let known = expect.map(|text| Head::from_text(&text).ok_or_else(wrong)).transpose()?;
+    let verdict = request::read(&shared, move |handle| handle.verify_audit(known)).await?;
+    Ok(Json(verdict_json(&verdict)))
+}
+
+/// What came of a walk: `{"ok","records","head"}`, or `{"ok","seq","problem"}`.
+pub fn verdict_json(verdict: &Result<Head, Broken>) -> Value {
+    match verdict {
+        Ok(head) => json!({ "ok": true, "records": head.seq, "head": head.to_string() }),
+        Err(broken) => json!({ "ok": false, "seq": broken.seq(), "problem": broken.to_string() }),
+    }
+}
