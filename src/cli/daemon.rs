@@ -68,9 +68,7 @@ impl Daemon {
         }
         let config = common.config_with(&scripts, self.listen.clone())?;
         // Bound before anything else: a second daemon must not touch the store.
-        let listener = TcpListener::bind(&config.listen)
-            .await
-            .map_err(|error| Fault::unreachable(format!("cannot listen on `{}`: {error}", config.listen)))?;
+        let listener = TcpListener::bind(&config.listen).await.map_err(|error| cannot_listen(&config, &error))?;
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
@@ -112,7 +110,8 @@ impl Daemon {
             folder.trim_end_matches('/')
         ));
         if taken_up > 0 {
-            note(&format!("{taken_up} open runs of {} go on", config.data.display()));
+            let go_on = if taken_up == 1 { "run of {} goes on" } else { "runs of {} go on" };
+            note(&format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
         }
         let trouble = tokio::select! {
             () = interrupted() => None,
@@ -164,6 +163,22 @@ fn busy(handle: &Handle) -> usize {
     let counts = handle.counts().unwrap_or_default();
     let running = counts.iter().filter(|(_, status, _)| *status == Status::Running).map(|(_, _, n)| *n as usize);
     running.sum::<usize>().min(handle.in_motion().0)
+}
+
+/// Why not, and where the port is taken, by whom as far as that is known.
+fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
+    let listen = &config.listen;
+    if error.kind() != std::io::ErrorKind::AddrInUse {
+        return Fault::unreachable(format!("cannot listen on `{listen}`: {error}"));
+    }
+    let port = listen.rsplit(':').next().unwrap_or(listen);
+    let who = match lock::holder(&config.data).filter(|holder| holder.listen.as_deref() == Some(listen)) {
+        Some(holder) => format!("{holder}, which holds this data folder, too"),
+        None => "another program".to_owned(),
+    };
+    Fault::unreachable(format!(
+        "cannot listen on `{listen}`: port {port} is in use by {who}; hint: stop it, or listen elsewhere: `--listen 127.0.0.1:0` takes a free port"
+    ))
 }
 
 fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> {

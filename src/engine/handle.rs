@@ -233,6 +233,17 @@ pub struct Start {
     pub by: Option<Actor>,
 }
 
+/// What came of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// It was not emitted before.
+    pub fresh: bool,
+    /// Runs that it started.
+    pub started: Vec<RunId>,
+    /// Runs that waited for such an event, and look at it now.
+    pub woken: Vec<RunId>,
+}
+
 /// What came of a start. It is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Started {
@@ -443,7 +454,7 @@ impl Handle {
 
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
-    pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
+    pub async fn emit(&self, event: Event) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
@@ -454,9 +465,9 @@ impl Handle {
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
-        let Some(Applied::Emitted { seq, fresh, .. }) = applied.first() else { return Err(self.stopped()) };
+        let Some(Applied::Emitted { fresh, woken, .. }) = applied.first() else { return Err(self.stopped()) };
         let started = applied[1..].iter().zip(ids).filter(|(a, _)| is_accepted(a)).map(|(_, id)| id).collect();
-        Ok((*seq, *fresh, started))
+        Ok(Emitted { fresh: *fresh, started, woken: woken.clone() })
     }
 
     /// What the closures of a trigger make of what it received, without holding up this thread; see [`decide`].
@@ -511,10 +522,10 @@ impl Handle {
         self.shared.store.newest(run)?.ok_or(Error::UnknownRun(run))
     }
 
-    /// Removes finished runs that have expired, and versions that nothing uses any more. Returns how many runs. Waits for
-    /// the disk: call it where blocking is allowed.
-    pub fn prune(&self) -> usize {
-        super::retention::prune(&self.shared, super::retention::Versions::Go)
+    /// Removes finished runs that have expired, and versions that nothing uses any more; with `keep` also runs that ended
+    /// longer ago. Returns how many runs. Waits for the disk: call it where blocking is allowed.
+    pub fn prune(&self, keep: Option<Duration>) -> usize {
+        super::retention::prune(&self.shared, super::retention::Versions::Go, keep)
     }
 
     /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.

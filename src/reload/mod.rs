@@ -15,7 +15,7 @@ mod watch;
 mod workflows;
 
 pub use folder::{Listing, SOURCE_MAX, Skipped, Source, is_script};
-pub use load::{Loaded, STDLIB, load, one};
+pub use load::{Loaded, STDLIB, load, one, surveyed};
 pub use record::{Reload, Status};
 pub use scripts::{Scripts, Update};
 pub use service::Service;

@@ -21,6 +21,7 @@ mod server;
 mod stream;
 mod system;
 mod tasks;
+mod upkeep;
 mod workflows;
 
 use std::sync::Arc;
@@ -117,6 +118,8 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/verify", get(audit::verify))
+        .route("/api/v1/backup", post(upkeep::backup))
+        .route("/api/v1/prune", post(upkeep::prune))
         .route("/api/v1/reloads", get(system::reloads))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))
