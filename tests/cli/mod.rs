@@ -3,6 +3,7 @@
 mod audit;
 mod daemon;
 mod errors;
+mod gate;
 mod graph;
 mod locks;
 mod look;
@@ -11,6 +12,7 @@ mod newcomers;
 mod replay;
 mod run;
 mod secrets;
+mod service;
 mod simulate;
 mod tasks;
 mod tested;
