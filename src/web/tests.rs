@@ -107,7 +107,7 @@ impl Bench {
     }
 
     fn block<T>(&self, future: impl Future<Output = T>) -> T {
-        let limit = std::time::Duration::from_secs(20);
+        let limit = std::time::Duration::from_secs(120);
         self.runtime.block_on(async { tokio::time::timeout(limit, future).await.expect("in time") })
     }
 }
