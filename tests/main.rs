@@ -6,6 +6,7 @@ mod cli;
 mod docs;
 mod hostile;
 mod kill;
+mod notify;
 mod scripts;
 mod store;
 mod support;

@@ -12,6 +12,8 @@ use clap::Args;
 use super::Common;
 use super::output::{Exit, Fault, diagnostic, json, line, note};
 use crate::diag::{Diagnostic, codes, suggest};
+use crate::engine::channels::Channels;
+use crate::engine::people::Directory;
 use crate::engine::{self, Deployed, Settings};
 use crate::reload::STDLIB;
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
@@ -48,8 +50,11 @@ impl Check {
         let mut all = Checked::default();
         for path in paths {
             let (folder, files) = files(path)?;
-            let settings = Arc::clone(&common.config(folder.root())?.settings) as Arc<dyn Settings>;
-            let mut scripts = Scripts { folder, files, settings, edited: BTreeMap::new() };
+            let config = common.config(folder.root())?;
+            let settings = Arc::clone(&config.settings) as Arc<dyn Settings>;
+            // Without a config nothing is known of channels: the scripts may be those of another place.
+            let channels = config.file.is_some().then(|| (config.outlets.names(), Arc::clone(&config.people)));
+            let mut scripts = Scripts { folder, files, settings, channels, edited: BTreeMap::new() };
             if self.fix {
                 mend::mend(&mut scripts, common.json)?;
             }
@@ -126,6 +131,8 @@ struct Scripts {
     folder: Folder,
     files: Vec<String>,
     settings: Arc<dyn Settings>,
+    /// Whom workflows may tell, where a config says it.
+    channels: Option<(Channels, Arc<Directory>)>,
     /// Texts that take the place of those on disk, by path.
     edited: BTreeMap<String, String>,
 }
@@ -164,6 +171,9 @@ impl Scripts {
                 let (deployed, mut findings) = engine::survey(bundle, &self.settings);
                 if let Some(deployed) = deployed {
                     findings.extend(verify::diagnose(&deployed));
+                    if let Some((channels, people)) = &self.channels {
+                        findings.extend(channels.diagnose(&deployed, people));
+                    }
                     if !findings.iter().any(Diagnostic::is_error) {
                         checked.workflows.push(Workflow { deployed, touches });
                     }

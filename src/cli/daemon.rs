@@ -14,6 +14,7 @@ use super::Common;
 use super::follow::interrupted;
 use super::output::{Exit, Fault, draw, line, note};
 use crate::config::Config;
+use crate::courier::Courier;
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
 use crate::reload;
@@ -46,6 +47,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The server has so long for its last answers once the runs are drained.
 const LAST: Duration = Duration::from_secs(2);
 
+/// What people are to be told has so long to be delivered; what is not is told after the next start.
+const TELLING: Duration = Duration::from_secs(5);
+
 /// The reload service as the API sees it.
 struct Records(Arc<reload::Service>);
 
@@ -74,13 +78,17 @@ impl Daemon {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
+        let (courier, secrets) = (Courier::new(), Arc::new(super::secret::vault(&config)?));
         let engine = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
-            ..config.engine(super::secret::vault(&config)?)
+            notifier: Arc::clone(&courier) as Arc<dyn crate::engine::Notifier>,
+            ..config.engine(Arc::clone(&secrets))
         };
         let engine = Engine::start(Arc::new(open(&config.data, &options).await?), engine);
+        let telling = courier.start(engine.handle(), config.sender(&secrets), config.outlets.repeat)?;
         let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
+        blocking(move || telling.stop(TELLING)).await;
         engine.stop();
         done
     }

@@ -15,6 +15,7 @@ mod functions;
 mod graph;
 mod input;
 mod new;
+mod notify;
 mod output;
 mod record;
 mod replay;
@@ -91,6 +92,7 @@ enum Verb {
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
     Audit(audit::Audit),
+    Notify(notify::Notify),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -194,6 +196,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Notify(notify) => notify.execute(common, &config()?).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

@@ -421,6 +421,12 @@ pub const CODES: &[Code] = &[
         "What one workflow emits (or its end) starts another, and that one starts the first again: without a condition they never stop.",
         "trigger::event(\"order.placed\", #{ when: |order| order.total > 0 });",
     ),
+    row(
+        "W0413",
+        "channel is not in the config",
+        "`on_failure` or `sla` names a channel that the config does not have, and that is no person or group of it: what it is to tell goes to the default channel, or to the log where there is none. Add `[channels.NAME]` to `panta.toml`, or mend the name.",
+        "workflow(#{ on_failure: \"ops\" });",
+    ),
 ];
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::channels::Channels;
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
@@ -19,7 +20,8 @@ use super::log::{Item, Log};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
+use super::notification::{LogNotifier, Notifier};
+use super::surroundings::{NoSettings, Settings};
 use super::{causes, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
@@ -59,6 +61,8 @@ pub struct Options {
     pub secrets: Arc<Vault>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
+    /// Who can be told something.
+    pub channels: Arc<Channels>,
     /// Who can be asked.
     pub people: Arc<Directory>,
     /// Signed addresses.
@@ -106,6 +110,7 @@ impl Options {
             settings: Arc::new(NoSettings),
             secrets: Arc::new(Vault::from_process()),
             notifier: Arc::new(LogNotifier),
+            channels: Arc::default(),
             people: Arc::default(),
             links: Arc::new(Links::new(LOCAL, data)),
             clock: Arc::new(SystemClock),

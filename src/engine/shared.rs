@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::announce::announce;
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::handle::{Options, Reach};
@@ -288,6 +287,20 @@ impl Shared {
 pub(super) struct AfterCommit(pub(super) Arc<Shared>);
 
 impl AfterCommit {
+    fn any(&self, change: &Change, applied: &Applied) {
+        match change {
+            // What is done on somebody's behalf is done like anything else.
+            Change::Audit { change: Some(change), .. } => self.any(change, applied),
+            Change::Tell { change, told, .. } => {
+                self.any(change, applied);
+                if applied.took_effect() {
+                    self.0.tell(told);
+                }
+            }
+            other => self.one(other, applied),
+        }
+    }
+
     fn one(&self, change: &Change, applied: &Applied) {
         let shared = &self.0;
         if let Change::Start { run, .. } = change {
@@ -354,12 +367,9 @@ impl AfterCommit {
                 shared.wake(newest.map_or(*run, |newest| newest.id));
             }
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
-            (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
-            (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
-                announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));
+            (Change::AnswerTask { .. } | Change::EscalateTask { .. }, Applied::Task { task, fresh: true }) => {
                 shared.wake(task.run);
             }
-            (Change::AnswerTask { .. }, Applied::Task { task, fresh: true }) => shared.wake(task.run),
             (Change::SetState { scope, key, .. }, Applied::Done) if **scope == *PROGRESS => {
                 if let Ok(run) = key.parse() {
                     shared.notify(Notice::Changed(run));
@@ -403,12 +413,7 @@ impl AfterCommit {
 impl Listener for AfterCommit {
     fn applied(&self, changes: &[Change], applied: &[Applied]) {
         for (change, applied) in changes.iter().zip(applied) {
-            // What is done on somebody's behalf is done like anything else.
-            let change = match change {
-                Change::Audit { change: Some(change), .. } => change,
-                other => other,
-            };
-            self.one(change, applied);
+            self.any(change, applied);
         }
     }
 

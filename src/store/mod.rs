@@ -17,6 +17,7 @@ pub mod lock;
 pub mod memory;
 pub mod slot;
 pub mod sqlite;
+pub mod told;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use crate::task::{self, Task};
 use crate::time::Timestamp;
 
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
+pub use told::{Keep, TOLD, Told};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -533,6 +535,16 @@ pub enum Change {
         act: Box<audit::Act>,
         /// What is done.
         change: Option<Box<Change>>,
+    },
+    /// Does a change of which people are to be told, and keeps what they are told with it, unless nothing came of it
+    /// ([`Applied::took_effect`]). Answer: that of the change.
+    Tell {
+        /// What is done.
+        change: Box<Change>,
+        /// What people are told.
+        told: Vec<Told>,
+        /// Whether that is kept.
+        keep: Keep,
     },
     /// Keeps the sources of a version. Answer: `Done`; a version that is there already is left as it is.
     PutBundle {

@@ -61,13 +61,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload/snapshot", &["time"]),
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
+    // Hands on what the engine keeps for people, through its handle and by effects of its own.
+    ("courier", &["effect", "engine", "id", "payload", "store", "time", "vault"]),
     // Settings are handed to the engine by its own trait.
-    ("config", &["diag", "effect", "engine", "payload", "time", "vault"]),
+    ("config", &["courier", "diag", "effect", "engine", "payload", "time", "vault"]),
     ("web", FACE),
     (
         "cli",
         &[
-            "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
+            "courier", "pattern", "web", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload",
             "script", "sim", "store", "task", "time", "trigger", "vault", "audit", "pattern", "web", "config", "diag",
             "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "sim", "store", "task", "time",
             "trigger",
@@ -80,8 +82,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
-    "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
-    "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host", "id",
+    "courier", "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script",
+    "store", "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host", "id",
     "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
 ];
 

@@ -353,3 +353,13 @@ fn a_test_that_does_not_end_is_stopped_at_its_line() {
     let acts = told("let t = test::workflow(\"w\");\nloop { t.emit(\"x\") }");
     assert_eq!((acts.0.as_str(), acts.2), ("E0510", 3));
 }
+
+#[test]
+fn what_people_are_told_is_counted_and_reaches_nobody() {
+    let script = "notify(\"ops\", `order ${input}`, #{ title: \"Sold\" }); sleep(\"1h\"); notify(\"ops\", \"late\"); 1";
+    let calls = "let told = t.calls(\"notify\"); assert_eq(told.len(), 2); assert_eq(told[0].args[1], \"order 7\");";
+    passes(script, &format!("t.start(7); t.advance(\"2h\"); {calls} assert_eq(t.output(), 1); t.crash_everywhere();"));
+    let mock = "t.mock(\"notify\", |channel, text| test::error(\"not_found\", #{ message: channel }));";
+    passes("attempt(|| notify(\"ops\", \"x\")).error.message", &format!("{mock} t.start(); assert_eq(t.output(), \"ops\");"));
+    fails("notify(\"ops\")", "t.start(); t.output()", &["notify"]);
+}
