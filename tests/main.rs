@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod docs;
 mod hostile;
+mod journals;
 mod kill;
 mod notify;
 mod scripts;

@@ -50,7 +50,11 @@ impl Notify {
             return Fault::usage(format!("`{name}` has no email; hint: add one under `[people]` in the config"));
         }
         let known = config.outlets.names().known(name, &config.people).err();
-        Fault::usage(known.unwrap_or_else(|| format!("there is no channel `{name}`; hint: add `[channels.{name}]` to the config")))
+        Fault::usage(
+            known.unwrap_or_else(|| {
+                format!("there is no channel `{name}`; hint: add `[channels.{name}]` to the config")
+            }),
+        )
     }
 }
 

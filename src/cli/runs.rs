@@ -1,4 +1,4 @@
-//! `panta runs`, `panta workflows`: lists.
+//! `panta runs`: a list.
 
 use clap::Args;
 use serde_json::Value;
@@ -25,10 +25,6 @@ pub(super) struct Runs {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
 }
-
-/// Lists the workflows of the daemon
-#[derive(Args, Debug)]
-pub(super) struct Workflows {}
 
 impl Runs {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
@@ -74,23 +70,4 @@ pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {
     let ago = crate::time::parse_duration(given)
         .map_err(|_| Fault::usage(format!("`--since {given}` is neither a duration nor a time; hint: write `1h`")))?;
     Ok(Timestamp(SystemClock.now().0.saturating_sub(ago.as_millis() as i64).max(0)))
-}
-
-impl Workflows {
-    pub(super) async fn execute(&self, common: &Common, access: Access) -> Result<Exit, Fault> {
-        let answer = access.daemon()?.get("/api/v1/workflows").await?;
-        let workflows = answer["workflows"].as_array().cloned().unwrap_or_default();
-        if common.json {
-            workflows.iter().for_each(json);
-            return Ok(Exit::Done);
-        }
-        let row = |workflow: &Value| {
-            let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
-            let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
-            let about = text(workflow, "doc").lines().next().unwrap_or_default();
-            vec![text(workflow, "name").to_owned(), triggers.join(", "), short(about, 60)]
-        };
-        table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
-        Ok(Exit::Done)
-    }
 }

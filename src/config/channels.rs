@@ -71,7 +71,8 @@ impl Reader<'_> {
         };
         let text = self.text(kind)?;
         if !KINDS.contains(&&*text) {
-            let hint = suggest::did_you_mean(&text, KINDS).unwrap_or_else(|| format!("one of `{}`", KINDS.join("`, `")));
+            let hint =
+                suggest::did_you_mean(&text, KINDS).unwrap_or_else(|| format!("one of `{}`", KINDS.join("`, `")));
             let place = self.place(kind.span());
             let title = format!("there is no kind of channel `{text}`");
             self.faults.push(Diagnostic::new("E0601", title, place).hint(hint));
@@ -161,7 +162,10 @@ impl Reader<'_> {
             _ => self.text(value)?,
         };
         if !PRIORITIES.contains(&&*text) {
-            self.fault(format!("`{text}` is no priority; hint: 1 to 5, or `min`, `low`, `default`, `high`, `max`"), value.span());
+            self.fault(
+                format!("`{text}` is no priority; hint: 1 to 5, or `min`, `low`, `default`, `high`, `max`"),
+                value.span(),
+            );
         }
         Some(text)
     }

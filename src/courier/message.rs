@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::engine::links::Links;
 use crate::engine::Notification;
+use crate::engine::links::Links;
 use crate::id::RunId;
 use crate::time::Timestamp;
 
@@ -38,9 +38,7 @@ impl Message {
     /// The message of a notification, with its address.
     pub fn of(told: &Notification, links: &Links) -> Self {
         let url = match &told.task {
-            Some(of) => {
-                links.task(of.task, of.person.as_deref()).map_err(|problem| tracing::warn!("{problem}")).ok()
-            }
+            Some(of) => links.task(of.task, of.person.as_deref()).map_err(|problem| tracing::warn!("{problem}")).ok(),
             None => Some(links.run(told.run)),
         };
         Self {
@@ -161,10 +159,7 @@ mod tests {
     #[test]
     fn nobody_is_mentioned_by_what_an_error_says() {
         let text = message().to_slack()["text"].as_str().expect("a text").to_owned();
-        assert_eq!(
-            text,
-            "*`w` failed: &lt;!channel&gt; &amp; more*\nhint: none\nhttps://panta.example.com/runs/1"
-        );
+        assert_eq!(text, "*`w` failed: &lt;!channel&gt; &amp; more*\nhint: none\nhttps://panta.example.com/runs/1");
     }
 
     #[test]
@@ -172,14 +167,20 @@ mod tests {
         let headers = Message { title: "Grüße".to_owned(), ..message() }.ntfy_headers(Some("high"));
         let shown: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(shown[0], ("Title", "=?UTF-8?B?R3LDvMOfZQ==?="));
-        assert_eq!(shown[1..], [("Tags", "rotating_light"), ("Priority", "high"), ("Click", "https://panta.example.com/runs/1")]);
+        assert_eq!(
+            shown[1..],
+            [("Tags", "rotating_light"), ("Priority", "high"), ("Click", "https://panta.example.com/runs/1")]
+        );
         assert_eq!(header_text("plain"), "plain");
     }
 
     #[test]
     fn a_variable_has_no_null_byte() {
         let variables = Message { text: "a\0b".to_owned(), ..message() }.variables("ops");
-        assert!(variables.contains(&("PANTA_TEXT", "a b".to_owned())) && variables.contains(&("PANTA_CHANNEL", "ops".to_owned())));
+        assert!(
+            variables.contains(&("PANTA_TEXT", "a b".to_owned()))
+                && variables.contains(&("PANTA_CHANNEL", "ops".to_owned()))
+        );
         assert!(!variables.iter().any(|(name, _)| *name == "PANTA_RUN"));
     }
 }

@@ -71,7 +71,8 @@ impl Courier {
         let inbox = inbox.ok_or_else(|| Error::Stopped("the courier was started before".to_owned()))?;
         let mut outbox = Outbox::new(repeat);
         outbox.load(&handle.store().states(TOLD, "")?, handle.clock().now());
-        let work = Work { handle, sender: Arc::new(sender), outbox, inbox, sending: JoinSet::new(), ids: HashMap::new() };
+        let work =
+            Work { handle, sender: Arc::new(sender), outbox, inbox, sending: JoinSet::new(), ids: HashMap::new() };
         let thread = std::thread::Builder::new().name("courier".into()).spawn(move || work.run());
         let thread = thread.map_err(|error| Error::Stopped(format!("the system gives no thread: {error}")))?;
         Ok(Service { inbox: self.inbox.clone(), thread })
@@ -187,7 +188,9 @@ impl Work {
     fn done(&mut self, done: Result<(Id, (Arc<str>, Result<(), String>)), JoinError>) {
         let (task, result) = match done {
             Ok((task, (_, result))) => (task, result),
-            Err(error) => (error.id(), Err("internal error; hint: this is a bug of `panta`, please report it".to_owned())),
+            Err(error) => {
+                (error.id(), Err("internal error; hint: this is a bug of `panta`, please report it".to_owned()))
+            }
         };
         let Some(id) = self.ids.remove(&task) else { return };
         let Err(error) = result else {

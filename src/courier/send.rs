@@ -84,7 +84,9 @@ impl Sender {
             }
             None if self.outlets.channels.is_empty() => Way::Log,
             None => {
-                tracing::error!("{problem}, and no default channel; hint: set `default` under `[notify]` in the config");
+                tracing::error!(
+                    "{problem}, and no default channel; hint: set `default` under `[notify]` in the config"
+                );
                 Way::Log
             }
         }
@@ -105,7 +107,8 @@ impl Sender {
                 self.post(address, HttpRequest { body, auth, headers, ..HttpRequest::new("POST", "") }, message).await
             }
             Channel::Ntfy { address, token_secret, priority } => {
-                let body = Body::Text(if message.text.is_empty() { message.title.clone() } else { message.text.clone() });
+                let body =
+                    Body::Text(if message.text.is_empty() { message.title.clone() } else { message.text.clone() });
                 let (auth, headers) =
                     (self.bearer(token_secret.as_deref())?, message.ntfy_headers(priority.as_deref()));
                 self.post(address, HttpRequest { body, auth, headers, ..HttpRequest::new("POST", "") }, message).await
@@ -130,7 +133,8 @@ impl Sender {
         // What the operator configured may be called, wherever it is; nothing else, by no redirect.
         let nothing = Allow { http: Some(Vec::new()), ..Allow::default() };
         let host = effect::missing_host(&url, &nothing).map(|(host, _)| host);
-        let host = host.ok_or_else(|| "the address is no URL; hint: it looks like `https://example.com/path`".to_owned())?;
+        let host =
+            host.ok_or_else(|| "the address is no URL; hint: it looks like `https://example.com/path`".to_owned())?;
         let allow = Allow::parse(Some(&[host]), &[])?;
         let request = Request::Http(HttpRequest { url: url.clone(), ..request });
         let done = self.perform(&request, &allow, &message.id).await;
@@ -156,8 +160,7 @@ impl Sender {
     }
 
     async fn perform(&self, request: &Request, allow: &Allow, id: &str) -> Result<(), String> {
-        let attempt =
-            Attempt { number: 1, idempotency_key: id, undo: None, again: false, allow, secrets: &NoSecrets };
+        let attempt = Attempt { number: 1, idempotency_key: id, undo: None, again: false, allow, secrets: &NoSecrets };
         self.performer.perform(request, attempt).await.map(drop).map_err(|failure| failure.message)
     }
 }

@@ -27,7 +27,10 @@ impl Channels {
         }
         let all: BTreeSet<_> = self.names.iter().chain(people.names()).map(|name| &**name).collect();
         let hint = suggest::did_you_mean(name, all.iter().copied()).unwrap_or_else(|| {
-            format!("add `[channels.{name}]` to the config; known are {}", all.into_iter().collect::<Vec<_>>().join(", "))
+            format!(
+                "add `[channels.{name}]` to the config; known are {}",
+                all.into_iter().collect::<Vec<_>>().join(", ")
+            )
         });
         Err(format!("there is no channel `{name}`; hint: {hint}"))
     }
@@ -63,7 +66,7 @@ impl Channels {
             |default| format!("to `{default}`, the channel for what nobody handles"),
         );
         let text = format!("what `{option}` is to tell it goes {goes}");
-        Diagnostic::new("W0413", title.to_owned(), place).text(text).hint(hint)
+        Diagnostic::new("W0414", title.to_owned(), place).text(text).hint(hint)
     }
 }
 
@@ -75,7 +78,8 @@ mod tests {
     use crate::script::bundle::Bundle;
 
     fn people() -> Directory {
-        let ann = Person { email: Some("ann@example.com".to_owned()), groups: vec!["finance".into()], substitute: None };
+        let ann =
+            Person { email: Some("ann@example.com".to_owned()), groups: vec!["finance".into()], substitute: None };
         Directory { people: [("ann".into(), ann)].into() }
     }
 
@@ -89,7 +93,10 @@ mod tests {
         for name in ["ops", "ann", "finance"] {
             assert_eq!(ops.known(name, &people()), Ok(()));
         }
-        assert_eq!(ops.known("opps", &people()), Err("there is no channel `opps`; hint: did you mean `ops`?".to_owned()));
+        assert_eq!(
+            ops.known("opps", &people()),
+            Err("there is no channel `opps`; hint: did you mean `ops`?".to_owned())
+        );
         assert!(ops.known("zzzzz", &people()).expect_err("unknown").contains("known are ann, chat, finance, ops"));
         assert_eq!(channels(&[]).known("anything", &Directory::default()), Ok(()));
     }
@@ -100,8 +107,9 @@ mod tests {
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
         let deployed = compile(Bundle::of_text("w.rhai", text).expect("a bundle"), &settings).expect("compiles");
         let found = channels(&["ops"]).diagnose(&deployed, &people());
-        let shown: Vec<_> = found.iter().map(|it| (&*it.code, it.place.line, it.place.column, it.place.width)).collect();
-        assert_eq!(shown, [("W0413", 3, 18, 4)]);
+        let shown: Vec<_> =
+            found.iter().map(|it| (&*it.code, it.place.line, it.place.column, it.place.width)).collect();
+        assert_eq!(shown, [("W0414", 3, 18, 4)]);
         assert_eq!(channels(&["ops", "opss"]).diagnose(&deployed, &people()), []);
     }
 }

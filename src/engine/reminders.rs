@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::log::Item;
-use super::shared::{Shared, held};
 use super::notification::{About, Notification};
+use super::shared::{Shared, held};
 use crate::id::RunId;
 use crate::store::{Change, Run, Sla};
 use crate::time::{Timestamp, format_duration};

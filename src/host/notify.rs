@@ -21,7 +21,11 @@ use crate::replay::Command;
 pub(super) static FUNCTIONS: &[Function] = &[Function {
     name: "notify",
     params: &["channel: string", "text: string", "options: map?"],
-    options: &[Choice::new("title", "string?", "one line above the text; without it the first line of the text is that")],
+    options: &[Choice::new(
+        "title",
+        "string?",
+        "one line above the text; without it the first line of the text is that",
+    )],
     returns: "()",
     nature: Nature::Internal,
     errors: &["not_found"],
@@ -38,7 +42,9 @@ fn notify(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     super::recorded_only(call, &strand)?;
     let (channel, text) = (call.text(0)?, call.text(1)?);
     if channel.trim().is_empty() {
-        return Err(call.invalid("`channel` is the name of a channel, a person or a group; hint: `notify(\"ops\", text)`"));
+        return Err(
+            call.invalid("`channel` is the name of a channel, a person or a group; hint: `notify(\"ops\", text)`")
+        );
     }
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
     let title = options.text("title")?;

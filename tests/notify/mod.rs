@@ -75,9 +75,9 @@ fn a_script_that_names_what_is_not_there_is_warned_of() {
     place.panta(&["check"]).expect(0);
     place.write("scripts/w.rhai", &SCRIPT.replace("\"ops\"", "\"opps\""));
     let found = place.panta(&["check"]).expect(0).err;
-    assert!(found.contains("W0413") && found.contains("did you mean `ops`?"), "{found}");
+    assert!(found.contains("W0414") && found.contains("did you mean `ops`?"), "{found}");
     let elsewhere = Place::new(&[("w.rhai", SCRIPT)]);
-    assert!(!elsewhere.panta(&["check", "w.rhai"]).expect(0).err.contains("W0413"), "nothing is known of channels");
+    assert!(!elsewhere.panta(&["check", "w.rhai"]).expect(0).err.contains("W0414"), "nothing is known of channels");
 }
 
 #[test]

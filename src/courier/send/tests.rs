@@ -148,7 +148,9 @@ async fn a_person_gets_mail_with_the_id_of_the_message() {
     assert_eq!((sender.kind("ann"), sender.kind("bob"), sender.kind("nobody")), (Some("mail"), None, None));
     sender.send("ann", &message()).await.expect("is told");
     let said = said.await.expect("a message");
-    for part in ["RCPT TO:<ann@example.com>", "Message-ID: <1.end@127.0.0.1>", "Subject: `w` failed: no paper", "/runs/1"] {
+    for part in
+        ["RCPT TO:<ann@example.com>", "Message-ID: <1.end@127.0.0.1>", "Subject: `w` failed: no paper", "/runs/1"]
+    {
         assert!(said.contains(part), "{part} in\n{said}");
     }
 }
