@@ -81,7 +81,7 @@ impl Daemon {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
-        let (courier, secrets) = (Courier::new(), Arc::new(super::secret::vault(&config)?));
+        let (courier, secrets) = (Courier::new(), super::secret::vault(&config)?);
         let engine = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),

@@ -22,7 +22,7 @@ pub(super) struct Notify {
 
 impl Notify {
     pub(super) async fn execute(&self, common: &Common, config: &Config) -> Result<Exit, Fault> {
-        let sender = config.sender(&std::sync::Arc::new(super::secret::vault(config)?));
+        let sender = config.sender(&super::secret::vault(config)?);
         let name = self.channel.as_str();
         let Some(kind) = sender.kind(name) else { return Err(self.unknown(config)) };
         let message = Message::test(self.text.as_deref().unwrap_or_default(), SystemClock.now());

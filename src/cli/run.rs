@@ -77,7 +77,7 @@ impl Run {
     /// In this process. `None`: interrupted, and left open.
     async fn here(&self, config: &Config, script: Option<(Script, Given)>) -> Result<Option<Finished>, Fault> {
         let store = Arc::new(Sqlite::open(&config.data, &sqlite::Options::default())?);
-        let (courier, secrets) = (Courier::new(), Arc::new(super::secret::vault(config)?));
+        let (courier, secrets) = (Courier::new(), super::secret::vault(config)?);
         let notifier = Arc::clone(&courier) as Arc<dyn Notifier>;
         let options = Options { reach: Reach::Own, notifier, ..config.engine(Arc::clone(&secrets)) };
         let engine = Engine::start(store, options);

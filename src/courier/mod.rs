@@ -139,8 +139,17 @@ impl Work {
     async fn until_stopped(&mut self) {
         let clock = Arc::clone(self.handle.clock());
         let mut stop_at: Option<Duration> = None;
+        let mut is_told_to_stop = false;
         loop {
-            if let Err(error) = self.round().await {
+            let mut done = self.round().await;
+            if std::mem::take(&mut is_told_to_stop) && done.is_ok() {
+                // What is durable may not have been handed over yet.
+                done = self.look();
+                if done.is_ok() {
+                    done = self.round().await;
+                }
+            }
+            if let Err(error) = done {
                 tracing::debug!("the courier ends: {error}");
                 return;
             }
@@ -158,7 +167,10 @@ impl Work {
                     for input in inputs {
                         match input {
                             Input::Told(told) => self.outbox.take(*told, clock.now()),
-                            Input::Stop(within) => stop_at = Some(clock.elapsed() + within),
+                            Input::Stop(within) => {
+                                stop_at = Some(clock.elapsed() + within);
+                                is_told_to_stop = true;
+                            }
                         }
                     }
                 }
@@ -166,6 +178,13 @@ impl Work {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Takes what the rows hold and is not known. What was decided before is written.
+    fn look(&mut self) -> Result<(), Error> {
+        let rows = self.handle.store().states(TOLD, "")?;
+        self.outbox.load(&rows, self.handle.clock().now());
+        Ok(())
     }
 
     /// Decides, writes that down, and sends what is to be sent.

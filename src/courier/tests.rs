@@ -62,7 +62,8 @@ impl Office {
         let program = |text: &str| Channel::Program {
             command: ["/bin/sh", "-c", text, "told", &file.display().to_string()].map(str::to_owned).to_vec(),
         };
-        let channels = [("ops".into(), program("read -r m; echo \"$m\" >>\"$1\"")), ("dead".into(), program("exit 1"))];
+        let channels =
+            [("ops".into(), program("read -r m; printf '%s\\n' \"$m\" >>\"$1\"")), ("dead".into(), program("exit 1"))];
         let outlets = Outlets { channels: channels.into(), default: Some("ops".into()), ..Outlets::default() };
         let options = Options {
             workers: 2,

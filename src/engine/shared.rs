@@ -298,10 +298,11 @@ impl AfterCommit {
             // What is done on somebody's behalf is done like anything else.
             Change::Audit { change: Some(change), .. } => self.any(change, applied),
             Change::Tell { change, told, .. } => {
-                self.any(change, applied);
+                // First of all: whoever waits for the end of a run may end this process then.
                 if applied.took_effect() {
                     self.0.tell(told);
                 }
+                self.any(change, applied);
             }
             other => self.one(other, applied),
         }

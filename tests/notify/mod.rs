@@ -41,9 +41,6 @@ fn what_was_not_delivered_when_the_daemon_died_is_told_by_the_next_under_the_sam
     assert!(seen.len() > tried, "it is told again");
     let ids: std::collections::BTreeSet<_> = seen.iter().map(|seen| seen.header("idempotency-key")).collect();
     assert_eq!((ids.len(), &seen[0].body["title"]), (1, &json!("`w` failed: no 7")));
-    // A second later nothing more has come: it was delivered.
-    server.wait_for_total(tried + 2, Duration::from_secs(3));
-    assert_eq!(server.seen().len(), tried + 1);
     drop(next);
 }
 

@@ -145,7 +145,7 @@ fn no_secret_is_asked_for_or_shown() {
 
 #[test]
 fn what_people_would_be_told_is_shown() {
-    let shown = of("notify(\"ops\", \"sold\"); 1", Value::Null);
+    let shown = of("notify(\"ops\", \"sold\"); 1", json!({}));
     assert_eq!((output(&shown), told(&shown)), (json!(1), vec![(0, "notify", 1, 1)]));
     assert_eq!(shown.happened[0].arguments, [json!("ops"), json!("sold")]);
 }
