@@ -10,5 +10,7 @@ mod kill;
 mod notify;
 mod scripts;
 mod store;
+#[cfg(target_os = "linux")]
+mod supervise;
 mod support;
 mod tidy;

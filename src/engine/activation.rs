@@ -161,6 +161,12 @@ impl Activation {
         std::mem::take(&mut self.aborted)
     }
 
+    /// Strands that were halted go on.
+    pub fn go_on(&mut self) {
+        let halted = std::mem::take(&mut *self.session.halted.borrow_mut());
+        self.ready.extend(halted.into_iter().filter(|strand| self.strands.contains_key(strand)));
+    }
+
     /// Something is there that [`Activation::advance`] can work off.
     pub fn can_advance(&self) -> bool {
         self.ended.is_none() && (!self.ready.is_empty() || !self.inbox.is_empty())

@@ -47,7 +47,7 @@ impl Ending<'_> {
     }
 
     /// The handler of its failure.
-    fn starts(&self, end: &End) -> Option<Change> {
+    pub(super) fn starts(&self, end: &End) -> Option<Change> {
         match self.failed(end)? {
             OnFailure::Start(handler) => self.handler(handler, end),
             OnFailure::Notify(_) => None,
@@ -55,7 +55,8 @@ impl Ending<'_> {
     }
 
     fn failed(&self, end: &End) -> Option<&OnFailure> {
-        self.terms.on_failure.as_ref().filter(|_| matches!(end.status, Status::Failed | Status::TimedOut))
+        let counts = matches!(end.status, Status::Failed | Status::TimedOut | Status::Quarantined);
+        self.terms.on_failure.as_ref().filter(|_| counts)
     }
 
     fn handler(&self, handler: &Arc<str>, end: &End) -> Option<Change> {

@@ -1,7 +1,14 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod actions;
 mod acts;
+mod holding;
+mod repairs;
 mod tasks;
+
+pub use actions::{Action, Chosen};
+pub use holding::Deed;
+pub use repairs::Retry;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,13 +30,14 @@ use super::secrets::{event_from_outside, from_outside};
 use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{NoSettings, Settings};
-use super::{causes, gather, timekeeper, worker};
+use super::witness::Witness;
+use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
-use crate::journal::{Entry, decode_segment};
+use crate::journal::Entry;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
@@ -90,6 +98,8 @@ pub struct Options {
     pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
+    /// Who is told what is evaluated; nobody, where the process stands alone.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -127,6 +137,7 @@ impl Options {
             reach: Reach::All,
             semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
+            witness: None,
         }
     }
 }
@@ -186,6 +197,35 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It is in a state in which that cannot be done.
+    #[error("run {run} is {status}: {why}", status = .status.name())]
+    NotNow {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        status: Status,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Steps would be done once more that were undone: it has to be confirmed.
+    #[error("these steps were undone, and would be done again, with new idempotency keys: {}; hint: confirm it with `--yes`, or `\"confirm\": true`", .steps.iter().map(|step| format!("`{step}`")).collect::<Vec<_>>().join(", "))]
+    Confirm {
+        /// The run.
+        run: RunId,
+        /// Names of the steps.
+        steps: Vec<String>,
+    },
+    /// What is recorded does not fit the version that it is to go on with.
+    #[error("run {run} cannot go on so: {divergence}")]
+    Diverges {
+        /// The run.
+        run: RunId,
+        /// Both sides with their lines.
+        divergence: String,
+    },
+    /// The run has no such step: what it has.
+    #[error("{0}")]
+    UnknownStep(String),
     /// It does not come to rest.
     #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
     Busy(RunId),
@@ -198,6 +238,12 @@ pub enum Error {
     /// The answer does not fit: the faults, by their paths.
     #[error("the answer does not fit the task: {}", crate::host::schema::sentence(.0))]
     Answer(Vec<Fault>),
+    /// No such token.
+    #[error("there is no token `{0}`; hint: `panta token list` shows them")]
+    UnknownToken(String),
+    /// A token that cannot be made: why.
+    #[error("{0}")]
+    BadToken(String),
     /// This person may not answer.
     #[error("{0}")]
     MayNotAnswer(String),
@@ -293,7 +339,7 @@ impl Engine {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(
-                thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
+                thread.spawn(move || worker::run(number, &shared, inbox, messages)).expect("the system gives a thread"),
             );
         }
         let gatherer = Arc::clone(&shared);
@@ -351,6 +397,8 @@ impl Handle {
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
+        charges::follow_up(&self.shared)?;
+        self.shared.holds.load(&*self.shared.store)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());
@@ -587,13 +635,9 @@ impl Handle {
         Ok(self.shared.store.counts()?)
     }
 
-    /// The journal of a run.
+    /// The journal of a run, as it counts now.
     pub fn journal(&self, run: RunId) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for segment in self.shared.store.journal(run)? {
-            entries.append(&mut decode_segment(&segment)?.1);
-        }
-        Ok(entries)
+        Ok(self.history(run)?.into_entries())
     }
 
     /// The sources that a run is pinned to.

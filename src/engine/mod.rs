@@ -13,6 +13,7 @@ mod allowed;
 mod announce;
 mod causes;
 pub mod channels;
+mod charges;
 mod closures;
 mod decide;
 mod deploy;
@@ -22,6 +23,7 @@ pub mod gate;
 mod gather;
 mod handle;
 mod hands;
+mod holds;
 mod inline;
 pub mod links;
 mod locks;
@@ -35,20 +37,25 @@ mod programs;
 pub mod recording;
 mod reminders;
 mod renewal;
+mod repair;
 mod retention;
 pub mod retrace;
 mod secrets;
 mod semantics;
+pub mod sessions;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+pub mod tokens;
 mod upgrade;
+mod witness;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
+pub use charges::charge;
 pub use decide::{Decision, Received, decide};
 pub use deploy::{
     Deployed, Gathering, Survey, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches,
@@ -56,8 +63,12 @@ pub use deploy::{
 };
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Emitted, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
+pub use handle::{
+    Action, Chosen, Deed, Emitted, Engine, Error, Handle, KEEP, Options, Reach, Retry, Start, Started, Watch,
+    verify_audit,
+};
 pub use hands::{Mocked, Mocks};
+pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
@@ -67,6 +78,7 @@ pub use shared::{Begun, Notice};
 pub use surroundings::{NoSettings, Settings};
 pub use terms::{OnFailure, Terms};
 pub use upgrade::{Mode, Upgraded};
+pub use witness::{Charge, Witness};
 
 #[cfg(test)]
 mod tests;

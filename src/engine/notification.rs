@@ -143,7 +143,7 @@ impl Shared {
     }
 
     /// The commit is done: passes on what people are told.
-    pub(super) fn tell(&self, told: &[Told]) {
+    pub(super) fn pass_on(&self, told: &[Told]) {
         told.iter()
             .filter_map(|told| Notification::from_payload(&told.value))
             .for_each(|it| self.options.notifier.notify(it));

@@ -9,16 +9,18 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::handle::{Options, Reach};
+use super::holds::Holds;
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
+use super::witness::Suspicion;
 use super::worker::Message;
 use crate::id::{RunId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, End, Error, PROGRESS, Run, Status, Store};
+use crate::store::{Applied, Change, End, Error, PAUSED, PROGRESS, Run, Status, Store};
 
 /// A step that has begun: for those who watch; nothing is durable of it.
 #[derive(Clone, Debug)]
@@ -89,6 +91,7 @@ pub(super) struct Shared {
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
     pub(super) renewals: Renewals,
+    pub(super) holds: Holds,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -102,7 +105,9 @@ pub(super) struct Shared {
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
+    pub(super) tokens: super::tokens::Tokens,
     next_worker: AtomicUsize,
+    pub(super) suspicion: Suspicion,
 }
 
 /// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
@@ -134,6 +139,7 @@ impl Shared {
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
             renewals: Renewals::default(),
+            holds: Holds::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -143,7 +149,9 @@ impl Shared {
             starting: Mutex::default(),
             claiming: Mutex::default(),
             own: Mutex::default(),
+            tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
+            suspicion: Suspicion::default(),
         })
     }
 
@@ -187,6 +195,13 @@ impl Shared {
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         held(&self.routes).insert(row.id, worker);
         let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+    }
+
+    /// Something is to be known of a run; nothing where it is not in motion.
+    pub(super) fn tell(&self, run: RunId) {
+        if let Some(worker) = held(&self.routes).get(&run) {
+            let _ = self.workers[*worker].send(Message::Wake(run));
+        }
     }
 
     /// Something happened that a run may wait for.
@@ -284,6 +299,17 @@ impl Shared {
         }
     }
 
+    /// The engine stops by itself.
+    pub(super) fn fail(&self, why: &str) {
+        *held(&self.failed) = Some(why.to_owned());
+        held(&self.waiters).clear();
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = self.notices.send(Notice::Trouble(why.into()));
+        for worker in &self.workers {
+            let _ = worker.send(Message::Close);
+        }
+    }
+
     pub(super) fn trouble(&self) -> Option<String> {
         held(&self.failed).clone()
     }
@@ -300,7 +326,7 @@ impl AfterCommit {
             Change::Tell { change, told, .. } => {
                 // First of all: whoever waits for the end of a run may end this process then.
                 if applied.took_effect() {
-                    self.0.tell(told);
+                    self.0.pass_on(told);
                 }
                 self.any(change, applied);
             }
@@ -374,6 +400,24 @@ impl AfterCommit {
                 shared.wake(newest.map_or(*run, |newest| newest.id));
             }
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
+            (Change::Pause { run, .. }, Applied::Done) => {
+                shared.tell(*run);
+                shared.notify(Notice::Changed(*run));
+            }
+            (Change::Resume { run, .. }, Applied::Done) => {
+                super::holds::resumed(shared, *run);
+                shared.notify(Notice::Changed(*run));
+            }
+            (Change::Reopen(reopen), Applied::Done) => {
+                super::holds::resumed(shared, reopen.run);
+                shared.notify(Notice::Changed(reopen.run));
+            }
+            (Change::SetState { scope, key, value }, Applied::Done) if **scope == *PAUSED => {
+                shared.holds.set(key, value.is_some());
+                for worker in &shared.workers {
+                    let _ = worker.send(Message::Holds);
+                }
+            }
             (Change::AnswerTask { .. } | Change::EscalateTask { .. }, Applied::Task { task, fresh: true }) => {
                 shared.wake(task.run);
             }
@@ -432,13 +476,7 @@ impl Listener for AfterCommit {
     }
 
     fn failed(&self, error: &Error) {
-        *held(&self.0.failed) = Some(error.to_string());
-        held(&self.0.waiters).clear();
-        self.0.closing.store(true, Ordering::Relaxed);
-        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
-        for worker in &self.0.workers {
-            let _ = worker.send(Message::Close);
-        }
+        self.0.fail(&error.to_string());
     }
 
     fn full(&self, error: &Error) {

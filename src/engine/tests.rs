@@ -1,7 +1,9 @@
 //! Whole runs through the engine, on the memory store.
 
+mod holding;
 mod slots;
 mod tasks;
+mod tokens;
 mod triggers;
 
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod deaths;
 mod gate;
 mod options;
+mod repairs;
 mod retrace;
 mod semantics;
 mod survey;

@@ -1,6 +1,7 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 mod ends;
+mod holding;
 mod parking;
 mod tasks;
 mod waits;
@@ -24,12 +25,13 @@ use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::spent::{Meter, TIMEOUT};
 use super::terms::Terms;
+use super::witness::Standing;
 use super::world::RunWorld;
 use crate::effect::Performer;
 use crate::host::mailbox::Mailbox;
 use crate::host::session::{Answer, Facts, Session, WaitId};
 use crate::id::RunId;
-use crate::journal::{Entry, decode_segment};
+use crate::journal::{Entry, History};
 use crate::payload::Payload;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
@@ -50,6 +52,8 @@ pub(super) enum Message {
     Durable(u64),
     /// The claim with this epoch is lost: another node owns the run now.
     Lost(RunId, u64),
+    /// What is held has changed.
+    Holds,
     /// It is to leave memory as soon as it rests.
     Leave(RunId),
     /// Drop everything and end.
@@ -73,6 +77,9 @@ struct Motion {
     deadline: Option<Timestamp>,
     meter: Meter,
     terms: Rc<Terms>,
+    standing: Standing,
+    /// A person holds this very run.
+    is_paused: bool,
 }
 
 impl Motion {
@@ -111,15 +118,20 @@ pub(super) struct Worker {
 /// Runs a worker until it is told to close.
 pub(super) fn run(
     number: usize,
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     inbox: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
     let tools = Tools::over(shared.options.semantics.engine());
-    let mut worker = Worker::new(number, shared, inbox, hands, tools);
-    LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
+    let mut worker = Worker::new(number, Arc::clone(shared), inbox, hands, tools);
+    let work = async move { worker.work(messages).await };
+    let worked = std::panic::AssertUnwindSafe(|| LocalSet::new().block_on(&runtime, work));
+    if std::panic::catch_unwind(worked).is_err() {
+        // What it had in motion would never go on.
+        shared.broken("a worker has stopped because of an internal error; hint: see the log");
+    }
 }
 
 impl Worker {
@@ -212,8 +224,11 @@ impl Worker {
 
     /// Each run that can go on gets a turn.
     fn turns(&mut self) {
+        let shared = Arc::clone(&self.shared);
         for _ in 0..self.ready.len() {
             let Some(run) = self.ready.pop_front() else { return };
+            let Some(standing) = self.motions.get(&run).map(|motion| motion.standing) else { continue };
+            let _watched = shared.watched(self.number, run, standing);
             // A panic in here is a fault of ours: it costs this run, not the worker and the others on it.
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.turn(run))) {
                 Ok(true) => self.ready.push_back(run),
@@ -231,6 +246,7 @@ impl Worker {
             Message::InLine(run, wait) => self.stand_in_line(run, wait),
             Message::Durable(number) => self.release(number),
             Message::Lost(run, epoch) => self.lose(run, epoch),
+            Message::Holds => self.follow_holds(),
             Message::Leave(run) => self.leave(run),
             Message::Close => {}
         }
@@ -241,8 +257,10 @@ impl Worker {
             return;
         }
         let run = row.id;
+        let shared = Arc::clone(&self.shared);
+        let _watched = shared.watched(self.number, run, Standing::of(row.charged));
         if let Some(reason) = row.cancel.clone()
-            && self.shared.store.journal(run).is_ok_and(|journal| journal.is_empty())
+            && self.history(run).is_ok_and(|history| history.numbered == 0)
         {
             // It was never evaluated: nothing of it is to be undone, and nothing of it should happen now.
             return self.conclude(&row, Status::Cancelled, reason);
@@ -265,7 +283,7 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let journal = self.journal(row.id)?;
+        let History { entries: journal, numbered, .. } = self.history(row.id)?;
         let moved = super::renewal::renew(&self.shared, row, &journal);
         let row = moved.as_ref().unwrap_or(row);
         let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
@@ -284,6 +302,7 @@ impl Worker {
             depth: (super::causes::depth_of(&row.trigger), row.created_at),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
+            halted: std::cell::Cell::new(false),
         });
         let facts = Facts {
             run: row.id,
@@ -293,11 +312,13 @@ impl Worker {
             trigger: row.trigger.clone(),
             mailbox: row.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
             rules,
+            forked: super::repair::forked(row),
         };
-        let meter = Meter::new(terms.timeout, &journal);
-        let fresh = journal.is_empty();
+        let meter = Meter::new(terms.timeout, holding::counted(&journal));
+        let began = holding::began(row, &journal);
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
-        if fresh {
+        session.replay.borrow_mut().set_numbered(numbered);
+        if numbered == 0 {
             let started = Entry::opened(
                 crate::journal::Kind::Start,
                 crate::journal::Position::default(),
@@ -307,24 +328,15 @@ impl Worker {
             session.replay.borrow_mut().append(started);
         }
         let activation = Activation::new(session, Rc::clone(&self.pool), prepared, &row.input, explain);
-        let deadline = terms.deadline.map(|deadline| row.created_at.plus(deadline));
-        let (waits, idle_since) = (BTreeMap::new(), Duration::ZERO);
-        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms })
+        let deadline = terms.deadline.map(|deadline| began.plus(deadline));
+        let (waits, idle_since, standing) = (BTreeMap::new(), Duration::ZERO, Standing::of(row.charged));
+        let is_paused = false;
+        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms, standing, is_paused })
     }
 
-    fn journal(&self, run: RunId) -> Result<Vec<Entry>, String> {
-        let mut entries = Vec::new();
-        for segment in self.shared.store.journal(run).map_err(|e| e.to_string())? {
-            let (first, mut more) = decode_segment(&segment).map_err(|e| e.to_string())?;
-            if first != entries.len() {
-                return Err(format!(
-                    "the journal has entry {first} where entry {} belongs; hint: restore a backup",
-                    entries.len()
-                ));
-            }
-            entries.append(&mut more);
-        }
-        Ok(entries)
+    fn history(&self, run: RunId) -> Result<History, String> {
+        let segments = self.shared.store.journal(run).map_err(|e| e.to_string())?;
+        History::read(segments).map_err(|e| e.to_string())
     }
 
     fn wake(&mut self, run: RunId) {
@@ -336,10 +348,17 @@ impl Worker {
             return;
         };
         match self.shared.store.run(run) {
-            Ok(Some(Run { cancel: Some(reason), .. })) => motion.activation.push(Input::Cancel(reason)),
-            Ok(_) => {}
+            Ok(Some(Run { cancel: Some(reason), .. })) => {
+                motion.let_go();
+                motion.activation.push(Input::Cancel(reason));
+            }
+            Ok(Some(row)) => self.follow_pause(run, row.status),
+            Ok(None) => {}
             Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
         }
+        let Some(motion) = self.motions.get(&run).filter(|motion| !motion.is_halted()) else {
+            return self.maybe_park(run);
+        };
         let waits: Vec<_> = motion.waits.keys().copied().collect();
         for wait in waits {
             self.look(run, wait);
@@ -368,7 +387,11 @@ impl Worker {
 
     fn lose(&mut self, run: RunId, epoch: u64) {
         // A later claim of this very node is another matter.
-        if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
+        if let Some(standing) =
+            self.motions.get(&run).filter(|motion| motion.world.epoch <= epoch).map(|motion| motion.standing)
+        {
+            // Dropping it may be what kills.
+            let _watched = self.shared.watched(self.number, run, standing);
             self.motions.remove(&run);
             tracing::warn!("run {run} belongs to another node now");
             held(&self.shared.routes).remove(&run);

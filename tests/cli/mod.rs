@@ -1,6 +1,7 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod audit;
+mod control;
 mod daemon;
 mod gate;
 mod graph;
@@ -11,9 +12,11 @@ mod newcomers;
 mod replay;
 mod run;
 mod secrets;
+mod service;
 mod simulate;
 mod tasks;
 mod tested;
+mod token;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
