@@ -232,8 +232,12 @@ pub(super) fn draw(text: &str) {
 
 /// A diagnostic, rendered.
 pub(super) fn diagnostic(diagnostic: &Diagnostic) {
-    let color = if Stream::Err.is_coloured() { Color::Ansi } else { Color::Plain };
-    draw(&diagnostic.render(color));
+    draw(&rendered(diagnostic, Stream::Err));
+}
+
+/// A diagnostic as text for one of the streams.
+pub(super) fn rendered(diagnostic: &Diagnostic, stream: Stream) -> String {
+    diagnostic.render(if stream.is_coloured() { Color::Ansi } else { Color::Plain })
 }
 
 /// Rows as aligned columns; the last one is as long as it is.

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Common;
 use super::access::Access;
-use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, note, short, table, text};
+use super::fault;
+use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, note, rendered, short, table, text};
 use crate::id::RunId;
 
 /// Shows a run and its journal
@@ -47,10 +48,15 @@ impl Show {
         if let Some(held) = super::runs::held(&row["paused"]) {
             line(&format!("held     {held}, {}", text(&row["paused"], "at")));
         }
-        for field in ["input", "output", "error"] {
+        for field in ["input", "output"] {
             if !row[field].is_null() {
                 line(&format!("{field:<8} {}", short(&row[field].to_string(), 100)));
             }
+        }
+        if !row["error"].is_null() {
+            let sources = access.sources(self.run).await;
+            line("");
+            line(rendered(&fault::diagnose(&row["error"], sources.as_ref()), Stream::Out).trim_end());
         }
         line("");
         let rows: Vec<_> = journal.iter().map(entry).collect();

@@ -3,6 +3,7 @@
 mod audit;
 mod control;
 mod daemon;
+mod errors;
 mod gate;
 mod graph;
 mod locks;
