@@ -20,6 +20,7 @@ mod hand;
 mod ids;
 mod input;
 mod new;
+mod notify;
 mod output;
 mod record;
 mod replay;
@@ -115,6 +116,7 @@ enum Verb {
     Prune(upkeep::Prune),
     Doctor(doctor::Doctor),
     Audit(audit::Audit),
+    Notify(notify::Notify),
     #[command(subcommand)]
     Token(token::Token),
     Tasks(tasks::Tasks),
@@ -234,6 +236,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Notify(notify) => notify.execute(common, &config()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,
         Verb::Restore(restore) => restore.execute(common, &config()?),
         Verb::Prune(prune) => prune.execute(common, &access()?).await,

@@ -18,16 +18,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::channels::Channels;
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
+use super::notification::{LogNotifier, Notifier};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
 use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
+use super::surroundings::{NoSettings, Settings};
 use super::witness::Witness;
 use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
@@ -68,6 +70,8 @@ pub struct Options {
     pub secrets: Arc<Vault>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
+    /// Who can be told something.
+    pub channels: Arc<Channels>,
     /// Who can be asked.
     pub people: Arc<Directory>,
     /// Signed addresses.
@@ -119,6 +123,7 @@ impl Options {
             settings: Arc::new(NoSettings),
             secrets: Arc::new(Vault::from_process()),
             notifier: Arc::new(LogNotifier),
+            channels: Arc::default(),
             people: Arc::default(),
             links: Arc::new(Links::new(LOCAL, data)),
             clock: Arc::new(SystemClock),

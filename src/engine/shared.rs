@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::announce::announce;
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::handle::{Options, Reach};
@@ -320,6 +319,21 @@ impl Shared {
 pub(super) struct AfterCommit(pub(super) Arc<Shared>);
 
 impl AfterCommit {
+    fn any(&self, change: &Change, applied: &Applied) {
+        match change {
+            // What is done on somebody's behalf is done like anything else.
+            Change::Audit { change: Some(change), .. } => self.any(change, applied),
+            Change::Tell { change, told, .. } => {
+                // First of all: whoever waits for the end of a run may end this process then.
+                if applied.took_effect() {
+                    self.0.pass_on(told);
+                }
+                self.any(change, applied);
+            }
+            other => self.one(other, applied),
+        }
+    }
+
     fn one(&self, change: &Change, applied: &Applied) {
         let shared = &self.0;
         if let Change::Start { run, .. } = change {
@@ -404,12 +418,9 @@ impl AfterCommit {
                     let _ = worker.send(Message::Holds);
                 }
             }
-            (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
-            (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
-                announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));
+            (Change::AnswerTask { .. } | Change::EscalateTask { .. }, Applied::Task { task, fresh: true }) => {
                 shared.wake(task.run);
             }
-            (Change::AnswerTask { .. }, Applied::Task { task, fresh: true }) => shared.wake(task.run),
             (Change::SetState { scope, key, .. }, Applied::Done) if **scope == *PROGRESS => {
                 if let Ok(run) = key.parse() {
                     shared.notify(Notice::Changed(run));
@@ -453,12 +464,7 @@ impl AfterCommit {
 impl Listener for AfterCommit {
     fn applied(&self, changes: &[Change], applied: &[Applied]) {
         for (change, applied) in changes.iter().zip(applied) {
-            // What is done on somebody's behalf is done like anything else.
-            let change = match change {
-                Change::Audit { change: Some(change), .. } => change,
-                other => other,
-            };
-            self.one(change, applied);
+            self.any(change, applied);
         }
     }
 

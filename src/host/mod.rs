@@ -29,6 +29,7 @@ mod lock;
 mod log;
 mod mail;
 pub mod mailbox;
+mod notify;
 mod policy;
 mod progress;
 pub mod rate;
@@ -70,6 +71,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         rate::FUNCTIONS,
         task::FUNCTIONS,
         progress::FUNCTIONS,
+        notify::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,

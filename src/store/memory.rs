@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Result, Run, RunFilter, Slot,
-    Status, Store, Subscription, TaskFilter,
+    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Keep, Result, Run, RunFilter,
+    Slot, Status, Store, Subscription, TOLD, TaskFilter,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -291,6 +291,14 @@ impl State {
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
             Change::FreeSlots { name } => self.free_slots(name),
             Change::Audit { act, change } => self.audit(act, change.as_deref()),
+            Change::Tell { change, told, keep } => {
+                let applied = self.apply(change);
+                if *keep == Keep::Until && applied.took_effect() {
+                    let rows = told.iter().map(|told| ((TOLD.into(), told.key()), told.value.clone()));
+                    self.values.extend(rows);
+                }
+                applied
+            }
             Change::PutBundle { version, bytes } => {
                 self.bundles.entry(version.clone()).or_insert_with(|| bytes.as_slice().into());
                 Applied::Done

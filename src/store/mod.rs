@@ -21,6 +21,7 @@ pub mod memory;
 mod rollback;
 pub mod slot;
 pub mod sqlite;
+pub mod told;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use event::{Event, Gather};
 pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
 pub use rollback::Rollback;
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
+pub use told::{Keep, TOLD, Told};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -505,6 +507,16 @@ pub enum Change {
         act: Box<audit::Act>,
         /// What is done.
         change: Option<Box<Change>>,
+    },
+    /// Does a change of which people are to be told, and keeps what they are told with it, unless nothing came of it
+    /// ([`Applied::took_effect`]). Answer: that of the change.
+    Tell {
+        /// What is done.
+        change: Box<Change>,
+        /// What people are told.
+        told: Vec<Told>,
+        /// Whether that is kept.
+        keep: Keep,
     },
     /// Keeps the sources of a version. Answer: `Done`; a version that is there already is left as it is.
     PutBundle {

@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, control, events, gate, guard, hooks, links, locks, login, replay, runs, secrets, stream, system, tasks,
-    tokens, upkeep, workflows,
+    Shared, audit, control, events, gate, guard, hooks, links, locks, login, replay, runs, secrets, stream, system,
+    tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Error, Handle};
 use crate::audit::Actor;
+use crate::engine::channels::Channels;
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given, Refusal};
 use crate::engine::secrets::from_outside;
@@ -59,6 +60,11 @@ impl Handle {
     /// The people of the config.
     pub fn people(&self) -> &Directory {
         &self.shared.options.people
+    }
+
+    /// The channels of the config.
+    pub fn channels(&self) -> &Channels {
+        &self.shared.options.channels
     }
 
     /// Signed addresses.

@@ -375,6 +375,19 @@ fn an_answer_that_is_no_map() {
 }
 
 #[test]
+fn what_people_are_told_is_counted_and_reaches_nobody() {
+    let script = "notify(\"ops\", `order ${input}`, #{ title: \"Sold\" }); sleep(\"1h\"); notify(\"ops\", \"late\"); 1";
+    let calls = "let told = t.calls(\"notify\"); assert_eq(told.len(), 2); assert_eq(told[0].args[1], \"order 7\");";
+    passes(script, &format!("t.start(7); t.advance(\"2h\"); {calls} assert_eq(t.output(), 1); t.crash_everywhere();"));
+    let mock = "t.mock(\"notify\", |channel, text| test::error(\"not_found\", #{ message: channel }));";
+    passes(
+        "attempt(|| notify(\"ops\", \"x\")).error.message",
+        &format!("{mock} t.start(); assert_eq(t.output(), \"ops\");"),
+    );
+    fails("notify(\"ops\")", "t.start(); t.output()", &["notify"]);
+}
+
+#[test]
 fn names_that_there_are_not_are_told_where_they_stand() {
     let workflow = "import \"std/chat\" as chat;\nconst PAY = \"pay\";\nstep(\"pack\", || 1); step(PAY, || 2); chat::post(\"a\", \"b\")";
     for (test, parts) in [

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Run, Status, Subscription};
+use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Keep, Run, Status, Subscription, TOLD};
 use super::batch::{Batch, Hot};
 use super::row::{rollback_code, status_code};
 use super::{read, slots};
@@ -39,6 +39,13 @@ impl Batch<'_> {
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
             Change::FreeSlots { name } => self.free_slots(name),
             Change::Audit { act, change } => self.audit(act, change.as_deref()),
+            Change::Tell { change, told, keep } => {
+                let applied = self.apply(change)?;
+                if *keep == Keep::Until && applied.took_effect() {
+                    told.iter().try_for_each(|told| self.set_state(TOLD, &told.key(), Some(&told.value)).map(drop))?;
+                }
+                Ok(applied)
+            }
             Change::PutBundle { version, bytes } => {
                 let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
                     ON CONFLICT(version) DO UPDATE SET body = excluded.body WHERE body IS NULL";
