@@ -128,7 +128,7 @@ impl Reader<'_> {
                 "headers" => fields.headers = self.headers(value),
                 "priority" => fields.priority = self.priority(value),
                 "command" => {
-                    fields.command = Some(self.texts(value, "texts, such as `[\"/usr/local/bin/page\", \"ops\"]`"))
+                    fields.command = Some(self.texts(value, "texts, such as `[\"/usr/local/bin/page\", \"ops\"]`"));
                 }
                 _ => {}
             }
