@@ -21,6 +21,7 @@ pub mod sim;
 pub mod store;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod trigger;
 pub mod vault;
 pub mod web;

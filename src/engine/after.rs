@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::causes::{depth_of, ended_payload};
+use super::causes::{depth_of, ended_payload, inherit};
 use super::handle::new_run;
 use super::log::Item;
 use super::shared::{Shared, held};
@@ -108,8 +108,9 @@ impl Ending<'_> {
                 return None;
             }
         };
-        let trigger =
+        let mut trigger =
             json!({ "kind": "failure", "run": self.run, "workflow": &**self.workflow, "status": end.status.name() });
+        inherit(row.as_ref(), &mut trigger);
         let run = new_run(self.shared, &deployed, RunId::new(), input, &trigger, None);
         let until = Some(run.created_at.plus(EVENT_REPEATS));
         let dedupe =
@@ -149,6 +150,7 @@ impl Ending<'_> {
         if let depth @ 1.. = depth_of(&row.trigger) {
             trigger["depth"] = depth.into();
         }
+        inherit(Some(&row), &mut trigger);
         let run = Run {
             id: next.run,
             version,

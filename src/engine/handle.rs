@@ -32,6 +32,7 @@ use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
+use crate::trace::Trace;
 use crate::vault::Vault;
 
 pub use acts::verify_audit;
@@ -455,13 +456,18 @@ impl Handle {
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
     pub async fn emit(&self, event: Event) -> Result<Emitted, Error> {
+        self.emit_traced(event, None).await
+    }
+
+    /// The same; what it starts belongs to this trace.
+    pub async fn emit_traced(&self, event: Event, trace: Option<Trace>) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
-            let work = move || causes::emission(&shared, event, 0);
+            let work = move || causes::emission(&shared, event, 0, trace.as_ref());
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
         } else {
-            causes::emission(&shared, event, 0)
+            causes::emission(&shared, event, 0, trace.as_ref())
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;

@@ -278,6 +278,7 @@ impl Worker {
             performer: self.hands.performer().at(folder),
             allow: Rc::clone(&allow),
             depth: (super::causes::depth_of(&row.trigger), row.created_at),
+            trace: crate::trace::Trace::of(row.id, &row.trigger),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
         });

@@ -29,6 +29,7 @@ use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::{self, Task};
 use crate::time::Timestamp;
+use crate::trace::Trace;
 
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
@@ -268,6 +269,7 @@ impl Run {
             "run": self.id, "workflow": &*self.workflow, "version": self.version, "status": self.status,
             "input": self.input.to_json(), "output": self.output.as_ref().map(Payload::to_json),
             "error": self.error.as_ref().map(Payload::to_json), "trigger": self.trigger.to_json(), "parent": self.parent,
+            "trace": Trace::of(self.id, &self.trigger).id.to_string(),
             "key": self.key.as_deref(),
             "created_at": self.created_at, "started_at": self.started_at, "ended_at": self.ended_at,
             "attempts": self.epoch.max(1), "waiting_for": (!self.waiting_for.is_empty()).then_some(&*self.waiting_for),

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::{Problem, Shared, content, guard, request, workflows};
+use super::{Problem, Shared, content, guard, request, trace, workflows};
 use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::parse_duration;
@@ -61,9 +61,9 @@ pub(super) async fn hook(
     if hook.option("respond").is_some_and(|respond| respond == "output")
         && let Some(run) = request::ended(&shared, started.run, OUTPUT_WAIT).await?
     {
-        return respond::with_output(&run);
+        return trace::answered(&shared, started, respond::with_output(&run)?).await;
     }
-    Ok(workflows::accepted(started))
+    trace::answered(&shared, started, workflows::accepted(started)).await
 }
 
 fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {

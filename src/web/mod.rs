@@ -21,6 +21,7 @@ mod server;
 mod stream;
 mod system;
 mod tasks;
+mod trace;
 mod upkeep;
 mod workflows;
 
