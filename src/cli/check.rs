@@ -94,7 +94,7 @@ impl Check {
 /// How many workflows a folder has, and how many errors are in them.
 pub(super) fn count(path: &Path, settings: Arc<dyn Settings>) -> Result<(usize, usize), Fault> {
     let (folder, files) = files(path)?;
-    let checked = Scripts { folder, files, settings, edited: BTreeMap::new() }.check();
+    let checked = Scripts { folder, files, above: Vec::new(), settings, edited: BTreeMap::new() }.check();
     Ok((checked.scripts, checked.findings.iter().filter(|finding| finding.is_error()).count()))
 }
 
