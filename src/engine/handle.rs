@@ -14,12 +14,13 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
+use super::lines::Lines;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
+use super::surroundings::{Follower, LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
@@ -82,6 +83,10 @@ pub struct Options {
     pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// Who shows what runs write to their logs.
+    pub lines: Option<Arc<dyn Lines>>,
+    /// Who follows what runs do, as spans of traces.
+    pub follower: Option<Arc<dyn Follower>>,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
 }
@@ -118,6 +123,8 @@ impl Options {
             limits: effect::Limits::default(),
             mail: None,
             reach: Reach::All,
+            lines: None,
+            follower: None,
             new_run: Arc::new(RunId::new),
         }
     }
@@ -264,7 +271,7 @@ pub struct Engine {
 /// What others hold of an engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Engine {

@@ -110,7 +110,7 @@ impl Hands {
     pub(super) fn remove_temp(&self, run: RunId, performer: Performer) {
         let remove = move || {
             if let Err(failure) = performer.remove_temp(&run.to_string()) {
-                tracing::debug!("the folder of run {run} is left: {failure}");
+                tracing::debug!(%run, "the folder of the run is left: {failure}");
             }
         };
         if self.mocks.is_some() {

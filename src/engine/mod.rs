@@ -21,9 +21,11 @@ mod gather;
 mod handle;
 mod hands;
 mod inline;
+pub mod lines;
 pub mod links;
 mod locks;
 mod log;
+pub mod metrics;
 mod park;
 mod passage;
 mod pending;
@@ -57,7 +59,7 @@ pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
 pub use shared::{Begun, Notice};
-pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use surroundings::{About, Follower, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
 
 #[cfg(test)]

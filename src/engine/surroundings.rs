@@ -86,3 +86,11 @@ impl Notifier for LogNotifier {
         tracing::warn!(%channel, %workflow, %run, about = about.name(), text, "{title}");
     }
 }
+
+/// Follows what runs do. Called after the commit of what happened, from the log's thread: must not block.
+pub trait Follower: Send + Sync {
+    /// A run waits, and all that it did until then is durable.
+    fn parked(&self, run: RunId);
+    /// A run has ended, or is held for a person.
+    fn ended(&self, run: RunId);
+}

@@ -262,6 +262,7 @@ impl Worker {
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
         let journal = self.journal(row.id)?;
+        self.shared.metrics.activated(journal.len());
         let moved = super::renewal::renew(&self.shared, row, &journal);
         let row = moved.as_ref().unwrap_or(row);
         let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
@@ -335,7 +336,7 @@ impl Worker {
         match self.shared.store.run(run) {
             Ok(Some(Run { cancel: Some(reason), .. })) => motion.activation.push(Input::Cancel(reason)),
             Ok(_) => {}
-            Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
+            Err(error) => motion.world.warn(&format!("the run cannot be read: {error}")),
         }
         let waits: Vec<_> = motion.waits.keys().copied().collect();
         for wait in waits {
@@ -366,8 +367,9 @@ impl Worker {
     fn lose(&mut self, run: RunId, epoch: u64) {
         // A later claim of this very node is another matter.
         if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
-            self.motions.remove(&run);
-            tracing::warn!("run {run} belongs to another node now");
+            if let Some(motion) = self.motions.remove(&run) {
+                motion.world.warn("the run belongs to another node now");
+            }
             held(&self.shared.routes).remove(&run);
         }
     }

@@ -79,8 +79,9 @@ impl World for RunWorld {
     fn append(&self, batch: Batch) {
         // The bytes leave the run: they are freed by the log.
         let number = memory::uncounted(|| {
+            let done = self.shown(&batch);
             let changes = self.changes(&batch);
-            self.shared.log.send(Item { changes, done: None })
+            self.shared.log.send(Item { changes, done })
         });
         self.written.set(number);
     }
@@ -179,14 +180,20 @@ impl RunWorld {
         effect::TraceHeaders { parent: self.trace.header(span), state: self.trace.state.clone() }
     }
 
+    /// Says something in the daemon's log.
+    pub(super) fn warn(&self, what: &str) {
+        tracing::warn!(run = %self.run, workflow = %self.workflow, trace = %self.trace.id, "{what}");
+    }
+
     /// The error of a start that would make the chain too long; said in the log, too.
     fn refused(&self, problem: &str) -> Payload {
-        tracing::error!("run {} of workflow `{}`: {problem}", self.run, self.workflow);
+        tracing::error!(run = %self.run, workflow = %self.workflow, trace = %self.trace.id, "{problem}");
         error("limit", problem, &json!(null))
     }
 
     /// What a batch of this run writes.
     pub(super) fn changes(&self, batch: &Batch) -> Vec<Change> {
+        self.shared.metrics.appended(&batch.entries);
         let mut changes = Vec::with_capacity(1 + batch.acts.len());
         if !batch.entries.is_empty() {
             let segment = encode_segment(batch.first, &batch.entries);
@@ -231,7 +238,10 @@ impl RunWorld {
         let deployed = self.shared.deployed(&start.workflow)?;
         let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
         let gate = deployed.gate.of(&deployed, &input).unwrap_or_else(|problem| {
-            tracing::warn!("run {} starts without what its workflow declares: {problem}", start.run);
+            tracing::warn!(
+                run = %start.run, workflow = %start.workflow, trace = %self.trace.id,
+                "the run starts without what its workflow declares: {problem}"
+            );
             None
         });
         let now = self.shared.now();

@@ -120,6 +120,8 @@ pub struct Session {
     pub rolled_back: Cell<(bool, bool)>,
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
+    /// The step around each line that is not flushed yet.
+    pub steps: RefCell<Vec<Option<Rc<str>>>>,
     next: Cell<u64>,
 }
 
@@ -179,6 +181,7 @@ impl Session {
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
             logged: Cell::new(0),
+            steps: RefCell::default(),
             next: Cell::new(1),
         })
     }
@@ -367,7 +370,7 @@ impl Session {
             return;
         }
         let (first, entries) = fresh.unwrap_or_default();
-        self.world.append(Batch { first, entries, acts });
+        self.world.append(Batch { first, entries, acts, steps: self.steps.take() });
     }
 
     /// A number that depends on the run, a place and an attempt alone: spreads retries.

@@ -185,6 +185,7 @@ impl Follower {
             self.handle.withdraw(&outcome.workflow);
             self.note(&outcome.workflow, None);
         }
+        self.handle.metrics().reloads.one(&outcome.status.name());
         self.board.tell(Reload {
             version: outcome.live.as_ref().map(|live| live.version().clone()),
             file: outcome.file,
@@ -212,6 +213,7 @@ impl Follower {
                 continue;
             };
             let live = self.handle.workflow(&workflow).ok();
+            self.handle.metrics().reloads.one(&Status::Broken.name());
             self.board.tell(Reload {
                 version: live.map(|live| live.version().clone()),
                 file: one.path.clone(),
