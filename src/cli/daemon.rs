@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use super::Common;
 use super::follow::interrupted;
+use super::log::Log;
 use super::output::{Exit, Fault, draw, line, note};
-use crate::config::Config;
+use crate::config::{Config, Flags, LogFormat};
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
 use crate::reload;
@@ -31,6 +32,9 @@ pub(super) struct Daemon {
     /// Where the API listens [default: 127.0.0.1:7262]
     #[arg(long, env = "PANTA_LISTEN", value_name = "ADDR")]
     listen: Option<String>,
+    /// How lines of its log look: `people` or `json` [default: people]
+    #[arg(long, env = "PANTA_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
     /// How long runs may go on once it is told to end
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     drain: Duration,
@@ -66,7 +70,10 @@ impl Daemon {
         if !scripts.is_dir() {
             return Err(Fault::usage(format!("there is no folder `{}`", scripts.display())));
         }
-        let config = common.config_with(&scripts, self.listen.clone())?;
+        let flags = Flags { log_format: self.log_format, ..common.flags(self.listen.clone()) };
+        let config = Config::load(&flags, &scripts, &|name| std::env::var(name).ok()).map_err(Fault::diagnosed)?;
+        let vault = super::secret::vault(&config)?;
+        let log = Log::start(&config.log, Arc::clone(&vault))?;
         // Bound before anything else: a second daemon must not touch the store.
         let listener = TcpListener::bind(&config.listen).await.map_err(|error| cannot_listen(&config, &error))?;
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
@@ -75,10 +82,11 @@ impl Daemon {
         let engine = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
-            ..config.engine(super::secret::vault(&config)?)
+            lines: Some(log.lines()),
+            ..config.engine(vault)
         };
         let engine = Engine::start(Arc::new(open(&config.data, &options).await?), engine);
-        let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
+        let done = self.serve(&engine.handle(), &scripts, &config, listener, access, &log).await;
         engine.stop();
         done
     }
@@ -90,11 +98,12 @@ impl Daemon {
         config: &Config,
         listener: TcpListener,
         access: web::Access,
+        log: &Log,
     ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let reloads =
             reload::Service::start(handle.clone(), scripts).map_err(|error| Fault::usage(error.to_string()))?;
-        let shown = tell(&reloads);
+        let shown = tell(&reloads, log);
         let taken_up = handle.recover()?;
         let triggers = trigger::service::Service::start(handle.clone());
         let (stop, mut stopped) = watch::channel(false);
@@ -111,7 +120,7 @@ impl Daemon {
         ));
         if taken_up > 0 {
             let go_on = if taken_up == 1 { "run of {} goes on" } else { "runs of {} go on" };
-            note(&format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
+            say(log, &format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
         }
         let trouble = tokio::select! {
             () = interrupted() => None,
@@ -121,7 +130,7 @@ impl Daemon {
         blocking(move || triggers.stop()).await;
         stop.send_replace(true);
         if trouble.is_none() {
-            self.drain(handle).await;
+            self.drain(handle, log).await;
         }
         // Its last answers go out; what then still hangs is cut off.
         let _ = tokio::time::timeout(LAST, &mut server).await;
@@ -135,15 +144,18 @@ impl Daemon {
     }
 
     /// Waits for the runs in motion, as long as is allowed; a second signal ends it at once.
-    async fn drain(&self, handle: &Handle) {
+    async fn drain(&self, handle: &Handle, log: &Log) {
         if busy(handle) == 0 {
             return;
         }
-        note(&format!(
-            "{} runs are under way; ending within {}, or at once with a second signal",
-            busy(handle),
-            format_duration(self.drain)
-        ));
+        say(
+            log,
+            &format!(
+                "{} runs are under way; ending within {}, or at once with a second signal",
+                busy(handle),
+                format_duration(self.drain)
+            ),
+        );
         let quiet = async {
             while busy(handle) > 0 {
                 tokio::time::sleep(LOOK).await;
@@ -151,10 +163,15 @@ impl Daemon {
         };
         tokio::select! {
             () = quiet => {}
-            () = tokio::time::sleep(self.drain) => note("what is still under way goes on with the next start"),
+            () = tokio::time::sleep(self.drain) => say(log, "what is still under way goes on with the next start"),
             () = interrupted() => {}
         }
     }
+}
+
+/// A line for people; where the log is JSON, one of its lines.
+fn say(log: &Log, text: &str) {
+    if log.is_json() { tracing::info!("{text}") } else { note(text) }
 }
 
 /// Runs that compute or perform something: those that wait need nobody.
@@ -192,21 +209,29 @@ fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> 
 }
 
 /// Shows what came of each save.
-fn tell(reloads: &reload::Service) -> tokio::task::JoinHandle<()> {
-    let color = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        Color::Ansi
-    } else {
-        Color::Plain
-    };
+fn tell(reloads: &reload::Service, log: &Log) -> tokio::task::JoinHandle<()> {
+    let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = if is_coloured { Color::Ansi } else { Color::Plain };
+    let is_json = log.is_json();
+    let show = move |record: &reload::Reload| if is_json { record_json(record) } else { draw(&record.render(color)) };
     let (first, mut later) = reloads.follow();
-    for record in first.iter().filter(|record| !record.diagnostics.is_empty()) {
-        draw(&record.render(color));
-    }
+    first.iter().filter(|record| !record.diagnostics.is_empty()).for_each(show);
     tokio::spawn(async move {
         while let Ok(record) = later.recv().await {
-            draw(&record.render(color));
+            show(&record);
         }
     })
+}
+
+/// What came of a save, as a line of the log.
+fn record_json(record: &reload::Reload) {
+    let (workflow, status, file) = (&*record.workflow, record.status.name(), &*record.file);
+    let text = record.render(Color::Plain);
+    if record.status == reload::Status::Broken {
+        tracing::error!(workflow, status, file, "{}", text.trim_end());
+    } else {
+        tracing::info!(workflow, status, file, "{}", text.trim_end());
+    }
 }
 
 /// Resolves when the engine has stopped by itself.

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Limits;
+use super::log::LogSettings;
 use super::mail::Mail;
 use super::secrets::Secrets;
 use crate::diag::{Diagnostic, Place, suggest};
@@ -26,9 +27,10 @@ pub(super) struct Read {
     pub(super) url: Option<String>,
     pub(super) people: Directory,
     pub(super) secrets: Secrets,
+    pub(super) log: LogSettings,
 }
 
-const KEYS: [&str; 9] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets"];
+const KEYS: [&str; 10] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets", "log"];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -70,6 +72,7 @@ impl Reader<'_> {
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
                 "secrets" => read.secrets = self.secrets(value),
+                "log" => read.log = self.log(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

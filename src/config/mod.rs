@@ -6,6 +6,7 @@
 
 mod calendars;
 mod file;
+mod log;
 mod mail;
 mod people;
 mod secrets;
@@ -21,6 +22,7 @@ use crate::engine::links::Links;
 use crate::engine::people::Directory;
 use crate::payload::Payload;
 use crate::vault::{self, KeySource, Vault};
+pub use log::{LogFormat, LogSettings};
 
 /// Where the daemon listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:7262";
@@ -36,6 +38,8 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
 }
 
 /// How scripts and runs are bounded; `None` leaves the engine's default.
@@ -70,6 +74,8 @@ pub struct Config {
     pub mail: Option<mail::Mail>,
     /// Where the key of the secrets is, and what secrets of the environment are for.
     pub secrets: secrets::Secrets,
+    /// The daemon's own log.
+    pub log: LogSettings,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -93,6 +99,9 @@ impl Config {
         let data = flags.data.clone().or(from_file).or_else(default_data).ok_or_else(no_data)?;
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
+        // A level that is given for one start comes before the one that is written down.
+        let level = variable("PANTA_LOG").filter(|level| !level.is_empty()).or(read.log.level);
+        let log = LogSettings { format: flags.log_format.or(read.log.format), level };
         let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
         Ok(Self {
             data,
@@ -103,6 +112,7 @@ impl Config {
             limits,
             mail: read.mail,
             secrets: read.secrets,
+            log,
             file: path,
         })
     }

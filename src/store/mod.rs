@@ -789,6 +789,12 @@ pub trait Store: Send + Sync {
     /// Tasks, newest first.
     fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>>;
 
+    /// How many tasks are open.
+    fn open_tasks(&self) -> Result<u64> {
+        let open = TaskFilter { status: Some(task::Status::Open), limit: usize::MAX, ..TaskFilter::default() };
+        Ok(self.tasks(&open)?.len() as u64)
+    }
+
     /// A durable value.
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>>;
 

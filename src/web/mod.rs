@@ -12,6 +12,7 @@ mod guard;
 mod hooks;
 mod links;
 mod locks;
+mod metrics;
 mod problem;
 mod replay;
 mod request;
@@ -122,7 +123,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/backup", post(upkeep::backup))
         .route("/api/v1/prune", post(upkeep::prune))
         .route("/api/v1/reloads", get(system::reloads))
-        .route("/metrics", get(system::metrics))
+        .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(system::openapi))
         .route("/", get(system::root))
         .fallback(system::nothing_here)
@@ -136,6 +137,7 @@ fn routes(shared: Shared) -> Router {
         .route("/readyz", get(system::readyz))
         .method_not_allowed_fallback(system::not_this_method)
         .merge(guarded)
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)
 }

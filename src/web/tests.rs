@@ -5,8 +5,10 @@ mod audit;
 mod events;
 mod hooks;
 mod locks;
+mod metrics;
 mod streams;
 mod tasks;
+mod trace;
 
 use std::sync::Arc;
 
