@@ -12,6 +12,8 @@ pub mod engine;
 pub mod host;
 pub mod id;
 pub mod journal;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod pattern;
 pub mod payload;
 pub mod reload;
@@ -19,6 +21,7 @@ pub mod replay;
 pub mod script;
 pub mod sim;
 pub mod store;
+pub mod supervise;
 pub mod task;
 pub mod time;
 pub mod trace;

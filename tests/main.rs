@@ -5,8 +5,11 @@ mod check;
 mod cli;
 mod docs;
 mod hostile;
+mod journals;
 mod kill;
 mod scripts;
 mod store;
+#[cfg(target_os = "linux")]
+mod supervise;
 mod support;
 mod tidy;

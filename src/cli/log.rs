@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::collect::Collector;
 use self::shown::{Record, Style};
-use super::output::Fault;
+use super::output::{self, Fault};
 use crate::config::{LogFormat, LogSettings};
 use crate::engine::lines::{Level, Line, Lines, Writer};
 use crate::time::{Clock, SystemClock};
@@ -96,6 +96,9 @@ impl Log {
         let is_coloured = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let (log, collector) = Self::to(Box::new(stderr), settings, is_coloured, vault)?;
         let levels = log.sink.levels.clone();
+        if log.is_json() {
+            output::faults_as_json();
+        }
         // A second one in a process, in tests, leaves the first.
         let _ = tracing_subscriber::registry().with(levels).with(collector).try_init();
         Ok(log)
@@ -136,6 +139,11 @@ impl Log {
     /// Who shows the lines of runs.
     pub(super) fn lines(&self) -> Arc<dyn Lines> {
         Arc::clone(&self.sink) as _
+    }
+
+    /// What says a line to people: as it is, or, where all lines are JSON, as one of them.
+    pub(super) fn voice(&self) -> fn(&str) {
+        if self.is_json() { |text| tracing::info!("{text}") } else { output::note }
     }
 
     /// Whether each line is JSON, and nothing else may be written.

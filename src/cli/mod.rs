@@ -13,6 +13,7 @@ mod envelope;
 mod fault;
 mod follow;
 mod functions;
+mod gate;
 mod graph;
 mod ids;
 mod input;
@@ -25,6 +26,7 @@ mod run;
 mod runs;
 mod scripts;
 mod secret;
+mod service;
 mod shell;
 mod show;
 mod simulate;
@@ -33,6 +35,7 @@ mod templates;
 mod test;
 mod tree;
 mod unlock;
+mod upgrade;
 mod upkeep;
 mod why;
 mod workflows;
@@ -94,6 +97,8 @@ enum Verb {
     Start(act::Start),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Upgrade(upgrade::Upgrade),
+    Gate(gate::Gate),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
     Backup(upkeep::Backup),
@@ -112,6 +117,7 @@ enum Verb {
     Workflows(workflows::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
+    Service(service::Service),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -207,6 +213,8 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
+        Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
@@ -225,6 +233,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
         Verb::Functions(functions) => Ok(functions.execute(common)),
+        Verb::Service(service) => service.execute(common),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
         Verb::Completions(completions) => Ok(completions.execute()),

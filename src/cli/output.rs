@@ -4,11 +4,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
 use crate::diag::{Color, Diagnostic};
 use crate::store::Status;
+use crate::time::{Clock as _, SystemClock};
 
 /// How a command ended. The numbers are a promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +36,12 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// The one with this number, of another process of this program.
+    pub(super) fn of_code(code: u8) -> Self {
+        let all = [Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Waiting, Self::Unreachable];
+        all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Self::Unreachable)
+    }
+
     /// What the status of a run means for the one who waited for it.
     pub(super) fn of_status(status: &str) -> Self {
         match Status::from_name(status) {
@@ -73,6 +81,12 @@ impl Fault {
 
     /// Tells the one at the terminal.
     pub(super) fn show(&self) {
+        if AS_JSON.load(Ordering::Relaxed) {
+            let all = self.diagnostics.iter().map(|diagnostic| diagnostic.render(Color::Plain));
+            let message = all.chain([self.text.clone()]).collect::<String>();
+            note(&serde_json::json!({ "time": SystemClock.now(), "level": "error", "message": message }).to_string());
+            return;
+        }
         self.diagnostics.iter().for_each(diagnostic);
         if self.text.is_empty() {
             return;
@@ -104,9 +118,11 @@ impl From<crate::engine::Error> for Fault {
                 let all: Vec<_> = faults.iter().map(|fault| format!("\n  {}: {}", fault.path, fault.message)).collect();
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
-            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } => {
-                Self::new(Exit::Failed, error.to_string())
-            }
+            Error::Ended(..)
+            | Error::Busy(_)
+            | Error::TaskOver(_)
+            | Error::Skipped { .. }
+            | Error::LockInUse { .. } => Self::new(Exit::Failed, error.to_string()),
             Error::UnknownWorkflow { .. }
             | Error::KeyConflict { .. }
             | Error::UnknownRun(_)
@@ -116,6 +132,13 @@ impl From<crate::engine::Error> for Fault {
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }
+}
+
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on a fault that ends the process is a line of JSON: stderr is a log that a program reads.
+pub(super) fn faults_as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
 }
 
 /// Where something is written.

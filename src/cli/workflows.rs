@@ -34,6 +34,15 @@ impl Workflows {
             return Ok(Exit::Done);
         }
         table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
+        for workflow in &workflows {
+            let diverging = workflow["gate"]["open"]["diverging"].as_u64().unwrap_or(0);
+            if diverging > 0 {
+                let name = text(workflow, "name");
+                note(&format!(
+                    "{name}: when its live version was saved, {diverging} open runs did not fit it, and stay on theirs"
+                ));
+            }
+        }
         for fault in broken.iter().flat_map(|reload| reload["diagnostics"].as_array().into_iter().flatten()) {
             if let Ok(fault) = serde_json::from_value::<Diagnostic>(fault.clone()) {
                 diagnostic(&fault);

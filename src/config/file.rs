@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::Limits;
 use super::log::LogSettings;
 use super::mail::Mail;
+use super::otlp::Otlp;
 use super::secrets::Secrets;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
@@ -28,9 +29,11 @@ pub(super) struct Read {
     pub(super) people: Directory,
     pub(super) secrets: Secrets,
     pub(super) log: LogSettings,
+    pub(super) otlp: Option<Otlp>,
 }
 
-const KEYS: [&str; 10] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets", "log"];
+const KEYS: [&str; 11] =
+    ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets", "log", "otlp"];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -73,6 +76,7 @@ impl Reader<'_> {
                 "mail" => read.mail = self.mail(value),
                 "secrets" => read.secrets = self.secrets(value),
                 "log" => read.log = self.log(value),
+                "otlp" => read.otlp = self.otlp(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

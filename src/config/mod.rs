@@ -8,6 +8,7 @@ mod calendars;
 mod file;
 mod log;
 mod mail;
+mod otlp;
 mod people;
 mod secrets;
 
@@ -23,6 +24,7 @@ use crate::engine::people::Directory;
 use crate::payload::Payload;
 use crate::vault::{self, KeySource, Vault};
 pub use log::{LogFormat, LogSettings};
+pub use otlp::Otlp;
 
 /// Where the daemon listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:7262";
@@ -76,6 +78,8 @@ pub struct Config {
     pub secrets: secrets::Secrets,
     /// The daemon's own log.
     pub log: LogSettings,
+    /// The collector that gets spans of runs.
+    pub otlp: Option<Otlp>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -113,6 +117,7 @@ impl Config {
             mail: read.mail,
             secrets: read.secrets,
             log,
+            otlp: read.otlp,
             file: path,
         })
     }

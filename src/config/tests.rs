@@ -50,6 +50,15 @@ fn the_log_is_set_by_flag_variable_and_file() {
 }
 
 #[test]
+fn a_collector_has_an_address_and_headers_that_are_secrets() {
+    let text = "[otlp]\nendpoint = \"http://localhost:4318\"\nheaders = { authorization = \"otlp\" }";
+    let (_folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    let otlp = config.otlp.unwrap();
+    assert_eq!((otlp.endpoint.as_str(), otlp.headers["authorization"].as_str()), ("http://localhost:4318", "otlp"));
+    assert!(load("[otlp]", &Flags::default(), &[]).unwrap_err().contains("needs `endpoint`"));
+}
+
+#[test]
 fn settings_keep_their_types() {
     let text = "[config]\na = [1, 1.0, true, inf]\nb = { \"$x\" = 2026-01-02 }";
     let (_folder, config) = load(text, &Flags::default(), &[]).unwrap();

@@ -320,6 +320,12 @@ pub const CODES: &[Code] = &[
         "workflow(#{ allow: #{ http: [\"billing.example.com\"], files: [\"/srv/inbox/*.csv\"] } });",
     ),
     row(
+        "E0515",
+        "a recorded run does not fit",
+        "A run goes on by evaluating its script again, with each recorded outcome from its journal. What the script does there must be what is recorded: the same kind, name and arguments, in the same order. Here it does something else, since the script was changed before a point that the run has passed, or since a release gives a function another meaning. Open runs stay on their version unless somebody moves them; `panta gate FILE` tells before a save, and `panta upgrade --dry-run RUN` of one run. Steps that are added behind what has happened fit.",
+        "",
+    ),
+    row(
         "E0601",
         "configuration cannot be read",
         "The configuration file is not valid TOML, or a value in it is of the wrong kind. Every key is in the annotated example `panta.example.toml`.",

@@ -19,9 +19,11 @@ use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
+use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{Follower, LogNotifier, NoSettings, Notifier, Settings};
-use super::{causes, gather, timekeeper, worker};
+use super::witness::Witness;
+use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
@@ -87,8 +89,12 @@ pub struct Options {
     pub lines: Option<Arc<dyn Lines>>,
     /// Who follows what runs do, as spans of traces.
     pub follower: Option<Arc<dyn Follower>>,
+    /// What scripts mean.
+    pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
+    /// Who is told what is evaluated; nobody, where the process stands alone.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -125,7 +131,9 @@ impl Options {
             reach: Reach::All,
             lines: None,
             follower: None,
+            semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
+            witness: None,
         }
     }
 }
@@ -185,6 +193,9 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It does not come to rest.
+    #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
+    Busy(RunId),
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
@@ -282,12 +293,14 @@ impl Engine {
             (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared::new(store, log, options, inboxes.clone());
         let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
+        // Before any thread that claims runs.
+        settle(&shared);
         let mut threads = Vec::new();
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(
-                thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
+                thread.spawn(move || worker::run(number, &shared, inbox, messages)).expect("the system gives a thread"),
             );
         }
         let gatherer = Arc::clone(&shared);
@@ -338,9 +351,14 @@ impl Handle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
+        charges::follow_up(&self.shared)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());
@@ -359,6 +377,7 @@ impl Handle {
                 family.push(row.id);
             }
         }
+        settle_family(&self.shared, &family)?;
         family.iter().for_each(|run| self.shared.own(*run));
         self.shared.claim(family);
         Ok(())
@@ -499,7 +518,7 @@ impl Handle {
     }
 
     /// Does what asks closures on another thread; `None`: it panicked.
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub(super) async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if tokio::runtime::Handle::try_current().is_err() {
             // Driven inline, where there is one thread.
             return Some(work());

@@ -156,8 +156,6 @@ pub struct Metrics {
     pub requests: Family<(Arc<str>, u16)>,
     /// What came of saves, by status.
     pub reloads: Family<&'static str>,
-    /// Spans that could not be handed over, where they are exported.
-    pub spans_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -175,7 +173,6 @@ impl Default for Metrics {
             replayed_entries: Counter::default(),
             requests: Family::default(),
             reloads: Family::default(),
-            spans_dropped: Counter::default(),
         }
     }
 }
@@ -237,6 +234,11 @@ impl Handle {
     /// Lines of the log that were dropped because they came too fast.
     pub fn dropped_lines(&self) -> u64 {
         self.shared.options.lines.as_ref().map_or(0, |lines| lines.dropped())
+    }
+
+    /// Spans of runs that could not be handed to a collector.
+    pub fn dropped_spans(&self) -> u64 {
+        self.shared.options.follower.as_ref().map_or(0, |follower| follower.dropped())
     }
 
     /// When the engine started.

@@ -12,6 +12,7 @@ mod after;
 mod allowed;
 mod announce;
 mod causes;
+mod charges;
 mod closures;
 mod decide;
 mod deploy;
@@ -37,15 +38,19 @@ mod renewal;
 mod retention;
 pub mod retrace;
 mod secrets;
+mod semantics;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+mod upgrade;
+mod witness;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
+pub use charges::charge;
 pub use decide::{Decision, Received, decide};
 pub use deploy::{
     Deployed, Gathering, Survey, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches,
@@ -58,9 +63,12 @@ pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
+pub use semantics::Semantics;
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, Follower, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
+pub use upgrade::{Mode, Upgraded};
+pub use witness::{Charge, Witness};
 
 #[cfg(test)]
 mod tests;

@@ -93,4 +93,6 @@ pub trait Follower: Send + Sync {
     fn parked(&self, run: RunId);
     /// A run has ended, or is held for a person.
     fn ended(&self, run: RunId);
+    /// How much could not be handed on so far.
+    fn dropped(&self) -> u64;
 }

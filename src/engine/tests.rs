@@ -15,9 +15,13 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod deaths;
 mod gate;
 mod options;
 mod retrace;
+mod semantics;
+mod survey;
+mod upgrades;
 
 /// An engine with one script, over a store.
 struct Bench {

@@ -6,6 +6,7 @@
 //! [`load`] makes a workflow of a file or says what is wrong with it; [`Service`] follows the folder and tells the engine.
 
 mod folder;
+mod gates;
 mod load;
 mod record;
 mod scripts;

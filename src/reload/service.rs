@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::runtime::Runtime;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::folder::Skipped;
+use super::gates::Gates;
 use super::load::{checked, load};
 use super::record::{Reload, Status};
 use super::scripts::{Scripts, Update};
@@ -23,6 +24,7 @@ use super::watch::Options;
 use super::workflows::{Outcome, Workflows};
 use super::{Error, folder};
 use crate::diag::{Diagnostic, Place};
+use crate::engine::gate::{Report, State};
 use crate::engine::{Deployed, Handle};
 use crate::id::Version;
 use crate::payload::Payload;
@@ -33,6 +35,8 @@ use crate::store;
 const RECORDS_MAX: usize = 1_000;
 /// How often the thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(200);
+/// For how many looks a file that does not stop changing holds up who asked for a reading.
+const REREAD_ROUNDS: usize = 10;
 /// Where the store notes which version of a workflow is live.
 const SCOPE: &str = "$reload";
 
@@ -46,7 +50,10 @@ pub struct Service {
 struct Board {
     told: Mutex<Told>,
     sender: broadcast::Sender<Reload>,
+    gates: broadcast::Sender<Reload>,
     is_closing: AtomicBool,
+    /// Those who want the folder read at once.
+    rereads: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
 #[derive(Default)]
@@ -62,7 +69,9 @@ impl Service {
         let board = Arc::new(Board {
             told: Mutex::default(),
             sender: broadcast::channel(RECORDS_MAX).0,
+            gates: broadcast::channel(RECORDS_MAX).0,
             is_closing: AtomicBool::new(false),
+            rereads: Mutex::default(),
         });
         let (ready, opened) = mpsc::channel();
         let (root, shared) = (folder.to_path_buf(), Arc::clone(&board));
@@ -83,9 +92,30 @@ impl Service {
         (told.records.iter().cloned().collect(), self.board.sender.subscribe())
     }
 
+    /// What the gate found of the version of a workflow that went live last.
+    pub fn gate(&self, workflow: &str) -> Option<Report> {
+        let told = self.board.told();
+        let of_this = |record: &&Reload| record.workflow == workflow && record.gate.is_some();
+        told.records.iter().rev().find(of_this).and_then(|record| record.gate.clone())
+    }
+
+    /// Records that come once more, when the gate is done with their version.
+    pub fn follow_gates(&self) -> broadcast::Receiver<Reload> {
+        self.board.gates.subscribe()
+    }
+
     /// What is wrong with the file of a workflow; nothing where it is good, or not known.
     pub fn broken(&self, workflow: &str) -> Option<Vec<Diagnostic>> {
         self.board.told().broken.get(workflow).cloned()
+    }
+
+    /// Reads the folder although nothing was noticed in it. When this returns, what it holds is loaded; a file that does not
+    /// stop changing is not waited for.
+    pub async fn reread(&self) {
+        let (done, read) = oneshot::channel();
+        self.board.rereads.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+        // Only a service that ends does not answer.
+        let _ = read.await;
     }
 
     /// Ends it. What is deployed stays.
@@ -109,6 +139,10 @@ impl Board {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn asked(&self) -> Vec<oneshot::Sender<()>> {
+        std::mem::take(&mut *self.rereads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn tell(&self, reload: Reload) {
         let mut told = self.told();
         if reload.status == Status::Broken {
@@ -125,25 +159,64 @@ impl Board {
     }
 }
 
+impl Board {
+    /// Enters what the gate found so far with the save that it is of; once done, that is told.
+    fn gated(&self, report: &Report) {
+        let mut told = self.told();
+        let of_this = |record: &&mut Reload| {
+            record.workflow == report.workflow
+                && record.version.as_ref() == Some(&report.version)
+                && record.gate.is_some()
+        };
+        let Some(record) = told.records.iter_mut().rev().find(of_this) else { return };
+        record.gate = Some(report.clone());
+        if report.state == State::Done {
+            // Nobody needs to listen.
+            let _ = self.gates.send(record.clone());
+        }
+    }
+}
+
 fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<Result<(), Error>>) {
-    let opened = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(Error::Start)
-        .and_then(|runtime| Ok((runtime, Scripts::open(root, Options::default())?)));
-    let (runtime, (mut scripts, update)) = match opened {
+    let open = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Start)?;
+        let teller = Arc::clone(&board);
+        let tell = Box::new(move |report: &Report| teller.gated(report));
+        let gates = Gates::start(handle.clone(), tell).map_err(Error::Start)?;
+        Ok((runtime, gates, Scripts::open(root, Options::default())?))
+    };
+    let (runtime, gates, (mut scripts, update)) = match open() {
         Ok(opened) => opened,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
         }
     };
-    let mut follower = Follower { handle, board, runtime, workflows: Workflows::default(), skipped: Vec::new() };
+    let (workflows, skipped) = (Workflows::default(), Vec::new());
+    let mut follower = Follower { handle, board, runtime, gates, workflows, skipped };
     follower.take(&scripts, update);
     let _ = ready.send(Ok(()));
     while !follower.board.is_closing.load(Ordering::Relaxed) {
         let update = scripts.wait(LOOK);
         follower.take(&scripts, update);
+        let asked = follower.board.asked();
+        if !asked.is_empty() {
+            let update = scripts.reread();
+            follower.take(&scripts, update);
+            for _ in 0..REREAD_ROUNDS {
+                if scripts.is_settled() {
+                    break;
+                }
+                let update = scripts.wait(LOOK);
+                follower.take(&scripts, update);
+            }
+            for done in asked {
+                let _ = done.send(());
+            }
+        }
     }
+    // Nobody is left waiting.
+    drop(follower.board.asked());
 }
 
 struct Follower {
@@ -151,6 +224,7 @@ struct Follower {
     board: Arc<Board>,
     /// For writes to the store alone.
     runtime: Runtime,
+    gates: Gates,
     workflows: Workflows,
     skipped: Vec<Skipped>,
 }
@@ -178,14 +252,20 @@ impl Follower {
     }
 
     fn perform(&self, outcome: Outcome) {
+        // A version that was live when the daemon ended is no news.
+        let is_new =
+            |deployed: &&Arc<Deployed>| noted(&self.handle, &outcome.workflow).as_ref() != Some(deployed.version());
+        let tried = outcome.deploy.clone().filter(|deployed| outcome.status == Status::Live && is_new(&deployed));
         if let Some(deployed) = &outcome.deploy {
             self.handle.deploy((**deployed).clone());
             self.note(&outcome.workflow, Some(deployed.version()));
         } else if outcome.status == Status::Removed {
             self.handle.withdraw(&outcome.workflow);
+            self.gates.forget(&outcome.workflow);
             self.note(&outcome.workflow, None);
         }
         self.handle.metrics().reloads.one(&outcome.status.name());
+        let gate = tried.as_ref().map(|deployed| Report::new(&deployed.name, deployed.version()));
         self.board.tell(Reload {
             version: outcome.live.as_ref().map(|live| live.version().clone()),
             file: outcome.file,
@@ -193,7 +273,11 @@ impl Follower {
             status: outcome.status,
             diagnostics: outcome.diagnostics,
             at: self.handle.clock().now(),
+            gate,
         });
+        if let Some(deployed) = tried {
+            self.gates.add(deployed);
+        }
     }
 
     /// Notes which version is live. Without the note a restart only lacks the last good version of a file that is broken then.
@@ -221,6 +305,7 @@ impl Follower {
                 status: Status::Broken,
                 diagnostics: vec![skipped_fault(one)],
                 at: self.handle.clock().now(),
+                gate: None,
             });
         }
         self.skipped = skipped;
@@ -232,10 +317,15 @@ fn skipped_fault(skipped: &folder::Skipped) -> Diagnostic {
     Diagnostic::new(code, format!("`{}` is skipped: {}", skipped.path, skipped.reason), Place::file(&*skipped.path))
 }
 
+/// Which version was live last, as the store has it.
+fn noted(handle: &Handle, workflow: &str) -> Option<Version> {
+    let version = handle.store().state(SCOPE, workflow).ok()??;
+    serde_json::from_value(version.to_json()).ok()
+}
+
 /// The version that was live when the daemon ended, from the store.
 fn recall(handle: &Handle, workflow: &str) -> Option<Deployed> {
-    let version = handle.store().state(SCOPE, workflow).ok()??;
-    let version: Version = serde_json::from_value(version.to_json()).ok()?;
+    let version = noted(handle, workflow)?;
     let bundle = Bundle::from_stored(&handle.store().bundle(&version).ok()??).ok()?;
     checked(bundle, handle.settings()).ok().map(|loaded| loaded.deployed)
 }

@@ -295,6 +295,14 @@ impl State {
                 let Some(run) = self.claimed(*run, *epoch) else { return Applied::Refused };
                 run.version = version.clone();
                 run.settings = settings.clone();
+                if run.status == Status::Diverged {
+                    (run.status, run.ready, run.error) = (Status::Waiting, true, None);
+                }
+                Applied::Done
+            }
+            Change::Charge { run, epoch, charged } => {
+                let Some(run) = self.claimed(*run, *epoch) else { return Applied::Refused };
+                run.charged = *charged;
                 Applied::Done
             }
             Change::Remind { run, at } => {
@@ -522,7 +530,9 @@ impl State {
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
-            self.values.remove(&(super::PROGRESS.into(), run.to_string().into()));
+            for scope in [super::PROGRESS, super::CHARGED] {
+                self.values.remove(&(scope.into(), run.to_string().into()));
+            }
         }
         self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));

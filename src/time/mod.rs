@@ -8,6 +8,7 @@ mod duration;
 mod error;
 mod moment;
 mod parse;
+mod zones;
 
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use duration::{MAX_DURATION, format_duration, parse_duration};
 pub use error::Error;
 pub use moment::{Moment, UNITS, names_a_zone, parse_written};
 pub use parse::{parse_time, zone};
+pub use zones::zone_changes;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -103,6 +105,19 @@ pub fn elapsed() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+/// The system's monotonic clock, whose zero is the same for all processes: for telling others when something was.
+pub fn monotonic() -> Duration {
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        elapsed()
+    }
 }
 
 #[cfg(test)]

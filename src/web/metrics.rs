@@ -101,6 +101,8 @@ fn of_log(text: &mut Exposition, handle: &Handle) {
     text.histogram("panta_commit_changes", "Changes in a commit.", &metrics.commit_changes);
     let about = "Lines of the daemon's log that were dropped because they came too fast.";
     text.one("panta_log_lines_dropped_total", Kind::Counter, about, handle.dropped_lines());
+    let about = "Spans that were dropped because the collector did not take them.";
+    text.one("panta_spans_dropped_total", Kind::Counter, about, handle.dropped_spans());
 }
 
 fn of_engine(text: &mut Exposition, handle: &Handle, stored: &Stored) {
@@ -127,8 +129,6 @@ fn of_faces(text: &mut Exposition, metrics: &Metrics) {
     for (status, count) in metrics.reloads.all() {
         family.value(&[("status", status)], count);
     }
-    let about = "Spans that were dropped because the collector did not take them.";
-    text.one("panta_spans_dropped_total", Kind::Counter, about, metrics.spans_dropped.get());
 }
 
 fn of_process(text: &mut Exposition, handle: &Handle) {

@@ -8,6 +8,7 @@
 mod audit;
 mod content;
 mod events;
+mod gate;
 mod guard;
 mod hooks;
 mod links;
@@ -44,6 +45,10 @@ pub trait Reloads: Send + Sync {
     fn reloads(&self) -> Value;
     /// The diagnostics of a workflow whose file does not compile now.
     fn broken(&self, workflow: &str) -> Option<Value>;
+    /// What recorded runs made of the version of a workflow that went live last; `None` where nothing was tried.
+    fn gate(&self, _workflow: &str) -> Option<Value> {
+        None
+    }
 }
 
 /// No scripts folder: nothing is reloaded.
@@ -99,6 +104,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/workflows", get(workflows::list))
         .route("/api/v1/workflows/{name}", get(workflows::one))
         .route("/api/v1/workflows/{name}/runs", post(workflows::start))
+        .route("/api/v1/workflows/{name}/gate", post(gate::attempt))
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::one))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))
@@ -108,6 +114,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}/logs", get(runs::logs))
         .route("/api/v1/runs/{id}/stream", get(stream::stream))
         .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/v1/runs/{id}/upgrade", post(gate::upgrade))
         .route("/api/v1/runs/{id}/events", post(events::emit_to))
         .route("/api/v1/runs/{id}/locks", get(locks::of_run))
         .route("/api/v1/locks/{name}", get(locks::one))

@@ -3,6 +3,7 @@
 mod api;
 mod audit;
 mod events;
+mod gate;
 mod hooks;
 mod locks;
 mod metrics;

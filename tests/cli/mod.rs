@@ -2,14 +2,17 @@
 
 mod audit;
 mod daemon;
+mod gate;
 mod graph;
 mod locks;
+mod logs;
 mod look;
 mod new;
 mod newcomers;
 mod replay;
 mod run;
 mod secrets;
+mod service;
 mod simulate;
 mod tasks;
 mod tested;

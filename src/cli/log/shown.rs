@@ -82,7 +82,9 @@ impl Parts {
             Record::Own(own) => Self::of_own(own),
         };
         parts.message = hidden(&parts.message, vault).into_owned();
-        parts.fields = parts.fields.into_iter().map(|(name, value)| (name, cleaned(value, vault))).collect();
+        for fields in [&mut parts.common, &mut parts.fields] {
+            *fields = cleaned_fields(std::mem::take(fields), vault);
+        }
         parts
     }
 
@@ -122,6 +124,11 @@ fn hidden<'t>(text: &'t str, vault: &Vault) -> Cow<'t, str> {
     }
 }
 
+/// Names may hold secrets, too.
+fn cleaned_fields(fields: Map<String, Value>, vault: &Vault) -> Map<String, Value> {
+    fields.into_iter().map(|(name, value)| (hidden(&name, vault).into_owned(), cleaned(value, vault))).collect()
+}
+
 fn cleaned(value: Value, vault: &Vault) -> Value {
     match value {
         Value::String(text) => match hidden(&text, vault) {
@@ -129,10 +136,7 @@ fn cleaned(value: Value, vault: &Vault) -> Value {
             Cow::Borrowed(_) => text.into(),
         },
         Value::Array(items) => items.into_iter().map(|item| cleaned(item, vault)).collect(),
-        Value::Object(map) => {
-            let clean = |(key, value): (String, Value)| (hidden(&key, vault).into_owned(), cleaned(value, vault));
-            Value::Object(map.into_iter().map(clean).collect())
-        }
+        Value::Object(map) => Value::Object(cleaned_fields(map, vault)),
         Value::Number(number) => {
             let shown = number.to_string();
             if matches!(hidden(&shown, vault), Cow::Owned(_)) { HIDDEN.into() } else { Value::Number(number) }

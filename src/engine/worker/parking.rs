@@ -1,5 +1,7 @@
 //! Runs that wait for longer: written down as waiting, and after a while given up to their journal.
 
+use std::sync::Arc;
+
 use super::{Motion, NAP, Worker};
 use crate::engine::locks::slot_answer;
 use crate::engine::log::Item;
@@ -56,10 +58,7 @@ impl Worker {
             return;
         }
         self.swept = elapsed;
-        let durable = self.shared.log.durable();
-        let idle = |motion: &Motion| {
-            motion.parked && motion.world.written.get() <= durable && !motion.activation.can_advance()
-        };
+        let idle = |motion: &Motion| self.rests(motion);
         let gone: Vec<_> = self
             .motions
             .iter()
@@ -71,7 +70,23 @@ impl Worker {
         }
     }
 
+    /// It waits, its row says so, and all that it wrote is durable.
+    fn rests(&self, motion: &Motion) -> bool {
+        motion.parked && motion.world.written.get() <= self.shared.log.durable() && !motion.activation.can_advance()
+    }
+
+    /// Somebody wants the run out of memory: it goes where it rests, and stays where it does not.
+    pub(super) fn leave(&mut self, run: RunId) {
+        if self.motions.get(&run).is_some_and(|motion| self.rests(motion)) {
+            self.evict(run);
+        }
+    }
+
     pub(super) fn evict(&mut self, run: RunId) {
+        let shared = Arc::clone(&self.shared);
+        let Some(standing) = self.motions.get(&run).map(|motion| motion.standing) else { return };
+        // Dropping it may be what kills.
+        let _watched = shared.watched(self.number, run, standing);
         let Some(motion) = self.motions.remove(&run) else { return };
         self.shared.metrics.evictions.one();
         let wake_at = motion.wake_at();
