@@ -265,8 +265,8 @@ mod tests {
     fn effects_are_counted_by_module_and_outcome() {
         let metrics = Metrics::default();
         let entry = |name: &str, outcome| {
-            let opened =
-                Entry::opened(Kind::Effect, crate::journal::Position::default(), name.into(), Default::default());
+            let (position, at) = (crate::journal::Position::default(), crate::time::Timestamp::default());
+            let opened = Entry::opened(Kind::Effect, position, name.into(), at);
             Entry { phase: Phase::Closed, outcome: Some(outcome), ..opened }
         };
         let unit = crate::payload::Payload::unit;

@@ -56,7 +56,7 @@ fn run(script: &str, endpoint: &str, start: Value) -> (Run, u64) {
     });
     drop((handle, engine));
     *exporter.queue.lock().unwrap() = None;
-    exporter.done.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
+    exporter.done.lock().unwrap().recv_timeout(Duration::from_mins(1)).unwrap();
     (row, exporter.dropped())
 }
 
@@ -66,7 +66,7 @@ fn a_run_its_steps_and_effects_are_spans_under_each_other() {
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let script = "step(\"pay\", || file::write(\"x\", \"y\")); try { file::read(\"z\") } catch {} now()";
     let (row, dropped) = run(script, &endpoint, json!({ "kind": "hand", "traceparent": parent }));
-    let (head, body) = sent.recv_timeout(Duration::from_secs(60)).unwrap();
+    let (head, body) = sent.recv_timeout(Duration::from_mins(1)).unwrap();
     assert!(head.starts_with("POST /v1/traces ") && head.contains("x-key: value"), "{head}");
     let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
     let one = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();

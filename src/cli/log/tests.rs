@@ -29,9 +29,9 @@ fn vault() -> Arc<Vault> {
 }
 
 /// Closes a log and waits until all is written.
-fn close(log: Log) {
+fn close(log: &Log) {
     *log.queue.sender.lock().unwrap() = None;
-    log.done.recv_timeout(Duration::from_secs(60)).unwrap();
+    log.done.recv_timeout(Duration::from_mins(1)).unwrap();
 }
 
 /// What comes out when this is said to a log.
@@ -40,7 +40,7 @@ fn logged(format: LogFormat, level: &str, say: impl FnOnce(&Arc<dyn Lines>)) -> 
     let (log, collector) = Log::to(Box::new(page.clone()), &settings, false, vault()).unwrap();
     let subscriber = tracing_subscriber::registry().with(log.sink.levels.clone()).with(collector);
     tracing::subscriber::with_default(subscriber, || say(&log.lines()));
-    close(log);
+    close(&log);
     let bytes = page.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
@@ -163,7 +163,7 @@ fn lines_that_nobody_takes_are_dropped_counted_and_told_of() {
     let dropped = log.lines().dropped();
     assert!(dropped >= QUEUE as u64, "{dropped}");
     drop(free);
-    close(log);
+    close(&log);
     let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     let said = text.lines().filter_map(|line| line.split_once(" lines of this log were dropped")?.0.rsplit(' ').next());
     assert_eq!(said.map(|number| number.parse::<u64>().unwrap()).sum::<u64>(), dropped);

@@ -40,19 +40,23 @@ impl Scraped {
         Self(samples)
     }
 
-    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// What is counted is a whole number.
+    fn value(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let wanted: Labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let found = self.0.iter().find(|(n, l, _)| n == name && *l == wanted);
-        found.unwrap_or_else(|| panic!("no {name} {labels:?}")).2
+        found.unwrap_or_else(|| panic!("no {name} {labels:?}")).2 as u64
     }
 
     /// A histogram is one: its ranges ascend and end in its count.
-    fn histogram(&self, name: &str) -> f64 {
+    fn histogram(&self, name: &str) -> u64 {
         let ranges: Vec<_> = self.0.iter().filter(|(n, ..)| *n == format!("{name}_bucket")).collect();
         let bound = |labels: &Labels| labels["le"].replace("+Inf", "inf").parse::<f64>().expect("a number");
         assert!(ranges.windows(2).all(|w| bound(&w[0].1) < bound(&w[1].1) && w[0].2 <= w[1].2), "{name}");
         let count = self.value(&format!("{name}_count"), &[]);
-        assert_eq!(ranges.last().map(|(_, labels, below)| (labels["le"].as_str(), *below)), Some(("+Inf", count)));
+        assert_eq!(
+            ranges.last().map(|(_, labels, below)| (labels["le"].as_str(), *below as u64)),
+            Some(("+Inf", count))
+        );
         self.value(&format!("{name}_sum"), &[]);
         count
     }
@@ -113,19 +117,19 @@ fn what_is_counted_is_what_has_happened() {
     let scraped = Scraped::of(&bench.get("/metrics").expect(200).text);
     let ended = |workflow, status| ("panta_runs_ended_total", [("workflow", workflow), ("status", status)]);
     for ((name, labels), expected) in
-        [(ended("w", "completed"), 2.0), (ended("w", "failed"), 1.0), (ended(odd, "completed"), 1.0)]
+        [(ended("w", "completed"), 2), (ended("w", "failed"), 1), (ended(odd, "completed"), 1)]
     {
         assert_eq!(scraped.value(name, &labels), expected, "{labels:?}");
         assert_eq!(scraped.value("panta_runs", &labels), expected, "{labels:?}");
     }
     let effects = |outcome| scraped.value("panta_effects_total", &[("kind", "file"), ("outcome", outcome)]);
-    assert_eq!((effects("ok"), effects("error"), scraped.value("panta_steps_total", &[])), (3.0, 3.0, 6.0));
+    assert_eq!((effects("ok"), effects("error"), scraped.value("panta_steps_total", &[])), (3, 3, 6));
     let requests = |route, status| scraped.value("panta_http_requests_total", &[("route", route), ("status", status)]);
-    assert_eq!((requests("/api/v1/workflows/{name}/runs", "200"), requests("(none)", "404")), (4.0, 1.0));
-    assert_eq!(requests("/api/v1/runs/{id}/journal", "404"), 1.0);
-    assert_eq!(scraped.value("panta_runs_started_total", &[("workflow", "w")]), 3.0);
-    assert_eq!(scraped.value("panta_tasks_open", &[]), 1.0);
-    assert!(scraped.histogram("panta_commit_seconds") >= 5.0);
+    assert_eq!((requests("/api/v1/workflows/{name}/runs", "200"), requests("(none)", "404")), (4, 1));
+    assert_eq!(requests("/api/v1/runs/{id}/journal", "404"), 1);
+    assert_eq!(scraped.value("panta_runs_started_total", &[("workflow", "w")]), 3);
+    assert_eq!(scraped.value("panta_tasks_open", &[]), 1);
+    assert!(scraped.histogram("panta_commit_seconds") >= 5);
     assert_eq!(scraped.histogram("panta_commit_changes"), scraped.histogram("panta_commit_seconds"));
     scraped.histogram("panta_schedule_lag_seconds");
 }
