@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Common;
 use super::access::Access;
 use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, short, table, text};
+use super::runs::held;
 use crate::diag::Diagnostic;
 
 /// Lists the workflows of the daemon, and what is wrong with files that are broken
@@ -65,7 +66,9 @@ fn broken(reloads: &Value) -> Vec<Value> {
 fn row(workflow: &Value) -> Vec<String> {
     let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
     let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
-    let about = short(text(workflow, "doc").lines().next().unwrap_or_default(), 60);
+    let held = held(&workflow["paused"]);
+    let doc = text(workflow, "doc").lines().next().unwrap_or_default();
+    let about = short(held.as_deref().unwrap_or(doc), 60);
     let label = Paint::of_status("failed").on(Stream::Out, "broken");
     let about = match (workflow["broken"].is_null(), workflow["version"].is_null()) {
         (true, _) => about,

@@ -26,14 +26,15 @@ pub(super) struct Read {
     pub(super) limits: Limits,
     pub(super) mail: Option<Mail>,
     pub(super) url: Option<String>,
+    pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
     pub(super) secrets: Secrets,
     pub(super) log: LogSettings,
     pub(super) otlp: Option<Otlp>,
 }
 
-const KEYS: [&str; 11] =
-    ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets", "log", "otlp"];
+const KEYS: [&str; 12] =
+    ["data", "listen", "url", "hosts", "config", "limits", "people", "mail", "calendars", "secrets", "log", "otlp"];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -71,6 +72,7 @@ impl Reader<'_> {
                 "config" => read.settings.extend(self.settings(value)),
                 "calendars" => read.settings.extend(super::calendars::read(self, value)),
                 "url" => read.url = self.url(value),
+                "hosts" => read.hosts = self.hosts(value),
                 "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
