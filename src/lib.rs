@@ -13,6 +13,8 @@ pub mod engine;
 pub mod host;
 pub mod id;
 pub mod journal;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod pattern;
 pub mod payload;
 pub mod reload;
@@ -23,6 +25,7 @@ pub mod store;
 pub mod supervise;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod trigger;
 pub mod vault;
 pub mod web;

@@ -3,6 +3,7 @@
 //! What is here is the engine's process. On Linux its parent comes first ([`overseer`]): it binds the socket, and starts this
 //! command again with what it has.
 
+mod collector;
 mod overseer;
 
 use std::io::{ErrorKind, IsTerminal};
@@ -19,8 +20,9 @@ use tokio::sync::watch;
 
 use super::Common;
 use super::follow::interrupted;
-use super::output::{Exit, Fault, draw, line, note};
-use crate::config::Config;
+use super::log::Log;
+use super::output::{Exit, Fault, draw, line};
+use crate::config::{Config, Flags, LogFormat};
 use crate::courier::Courier;
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
@@ -41,6 +43,9 @@ pub(super) struct Daemon {
     /// Where the API listens [default: 127.0.0.1:7262]
     #[arg(long, env = "PANTA_LISTEN", value_name = "ADDR")]
     listen: Option<String>,
+    /// How lines of its log look: `people` or `json` [default: people]
+    #[arg(long, env = "PANTA_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
     /// How long runs may go on once it is told to end
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     drain: Duration,
@@ -84,13 +89,21 @@ impl web::Reloads for Records {
     }
 }
 
+/// What the engine's process stands in.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    log: &'a Log,
+    overseer: &'a Overseer,
+}
+
 impl Daemon {
     pub(super) async fn execute(&self, common: &Common) -> Result<Exit, Fault> {
         let scripts = self.scripts.clone().unwrap_or_else(super::default_scripts);
         if !scripts.is_dir() {
             return Err(Fault::usage(format!("there is no folder `{}`", scripts.display())));
         }
-        let config = common.config_with(&scripts, self.listen.clone())?;
+        let flags = Flags { log_format: self.log_format, ..common.flags(self.listen.clone()) };
+        let config = Config::load(&flags, &scripts, &|name| std::env::var(name).ok()).map_err(Fault::diagnosed)?;
         if let Some((overseer, listener)) = self.joined()? {
             return self.drive(common, &scripts, &config, listener, overseer).await;
         }
@@ -99,7 +112,9 @@ impl Daemon {
         if self.no_supervise || !overseer::SUPERVISES {
             return self.drive(common, &scripts, &config, listener, Overseer::systemd()).await;
         }
-        overseer::supervise(listener, self.drain).await
+        // What the parent says has no secrets in it.
+        let log = Log::start(&config.log, Arc::default())?;
+        overseer::supervise(listener, self.drain, log.voice()).await
     }
 
     /// The engine's process, with a socket that it got or has bound.
@@ -112,6 +127,8 @@ impl Daemon {
         overseer: Overseer,
     ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
+        let vault = super::secret::vault(config)?;
+        let log = Log::start(&config.log, Arc::clone(&vault))?;
         let options = sqlite::Options {
             listen: Some(address.to_string()),
             parent: overseer.parent(),
@@ -120,22 +137,26 @@ impl Daemon {
         let store = open(&config.data, &options).await?;
         let access = super::token::access(&store, config, address, common.token.as_deref())?;
         let store = Arc::new(store);
-        let (courier, secrets) = (Courier::new(), super::secret::vault(config)?);
+        let courier = Courier::new();
         let options = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
+            lines: Some(log.lines()),
+            follower: collector::follower(config, &vault, Arc::clone(&store) as _)?,
             witness: overseer.witness(),
             notifier: Arc::clone(&courier) as Arc<dyn crate::engine::Notifier>,
-            ..config.engine(Arc::clone(&secrets))
+            ..config.engine(Arc::clone(&vault))
         };
         if let Some(witness) = &options.witness {
             for run in crate::engine::charge(&*store, &**witness, &*options.clock)? {
-                note(&format!("run {run} is quarantined: the process died too often while it evaluated it"));
+                tracing::error!(%run, "the run is quarantined: the process died too often while it evaluated it");
             }
         }
         let engine = Engine::start(store, options);
-        let telling = courier.start(engine.handle(), config.sender(&secrets), config.outlets.repeat)?;
-        let done = self.serve(&engine.handle(), scripts, config, listener, access, &overseer).await;
+        let telling = courier.start(engine.handle(), config.sender(&vault), config.outlets.repeat)?;
+        let done = self
+            .serve(&engine.handle(), scripts, config, listener, access, Surroundings { log: &log, overseer: &overseer })
+            .await;
         blocking(move || telling.stop(TELLING)).await;
         engine.stop();
         done
@@ -148,12 +169,13 @@ impl Daemon {
         config: &Config,
         listener: TcpListener,
         access: web::Access,
-        overseer: &Overseer,
+        around: Surroundings<'_>,
     ) -> Result<Exit, Fault> {
+        let Surroundings { log, overseer } = around;
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let reloads =
             reload::Service::start(handle.clone(), scripts).map_err(|error| Fault::usage(error.to_string()))?;
-        let shown = tell(&reloads);
+        let shown = tell(&reloads, log);
         let taken_up = handle.recover()?;
         let triggers = trigger::service::Service::start(handle.clone());
         let (stop, mut stopped) = watch::channel(false);
@@ -166,7 +188,7 @@ impl Daemon {
         }
         if taken_up > 0 {
             let go_on = if taken_up == 1 { "run of {} goes on" } else { "runs of {} go on" };
-            note(&format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
+            say(log, &format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
         }
         let trouble = tokio::select! {
             // In order: it says that it is ready when it can be told to end.
@@ -180,7 +202,7 @@ impl Daemon {
         blocking(move || triggers.stop()).await;
         stop.send_replace(true);
         if trouble.is_none() {
-            self.drain(handle).await;
+            self.drain(handle, log).await;
         }
         // Its last answers go out; what then still hangs is cut off.
         let _ = tokio::time::timeout(LAST, &mut server).await;
@@ -194,15 +216,18 @@ impl Daemon {
     }
 
     /// Waits for the runs in motion, as long as is allowed; a second signal ends it at once.
-    async fn drain(&self, handle: &Handle) {
+    async fn drain(&self, handle: &Handle, log: &Log) {
         if busy(handle) == 0 {
             return;
         }
-        note(&format!(
-            "{} runs are under way; ending within {}, or at once with a second signal",
-            busy(handle),
-            format_duration(self.drain)
-        ));
+        say(
+            log,
+            &format!(
+                "{} runs are under way; ending within {}, or at once with a second signal",
+                busy(handle),
+                format_duration(self.drain)
+            ),
+        );
         let quiet = async {
             while busy(handle) > 0 {
                 tokio::time::sleep(LOOK).await;
@@ -210,10 +235,15 @@ impl Daemon {
         };
         tokio::select! {
             () = quiet => {}
-            () = tokio::time::sleep(self.drain) => note("what is still under way goes on with the next start"),
+            () = tokio::time::sleep(self.drain) => say(log, "what is still under way goes on with the next start"),
             () = interrupted() => {}
         }
     }
+}
+
+/// A line for people; where the log is JSON, one of its lines.
+fn say(log: &Log, text: &str) {
+    log.voice()(text);
 }
 
 /// The line that tells where it is.
@@ -250,30 +280,40 @@ fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
 }
 
 /// Shows what came of each save.
-fn tell(reloads: &reload::Service) -> tokio::task::JoinHandle<()> {
-    let color = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        Color::Ansi
-    } else {
-        Color::Plain
+fn tell(reloads: &reload::Service, log: &Log) -> tokio::task::JoinHandle<()> {
+    let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = if is_coloured { Color::Ansi } else { Color::Plain };
+    let is_json = log.is_json();
+    let show = move |record: &reload::Reload| if is_json { record_json(record) } else { draw(&record.render(color)) };
+    let show_gate = move |record: &reload::Reload| {
+        let text = record.render_gate(if is_json { Color::Plain } else { color });
+        if is_json { tracing::info!(workflow = &*record.workflow, "{}", text.trim_end()) } else { draw(&text) }
     };
     let (first, mut later) = reloads.follow();
     let mut gates = reloads.follow_gates();
-    for record in first.iter().filter(|record| !record.diagnostics.is_empty()) {
-        draw(&record.render(color));
-    }
+    first.iter().filter(|record| !record.diagnostics.is_empty()).for_each(show);
     tokio::spawn(async move {
         loop {
             let shown = tokio::select! {
-                record = later.recv() => record.map(|record| record.render(color)),
-                record = gates.recv() => record.map(|record| record.render_gate(color)),
+                record = later.recv() => record.map(|record| show(&record)),
+                record = gates.recv() => record.map(|record| show_gate(&record)),
             };
-            match shown {
-                Ok(text) => draw(&text),
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
+            if matches!(shown, Err(RecvError::Closed)) {
+                return;
             }
         }
     })
+}
+
+/// What came of a save, as a line of the log.
+fn record_json(record: &reload::Reload) {
+    let (workflow, status, file) = (&*record.workflow, record.status.name(), &*record.file);
+    let text = record.render(Color::Plain);
+    if record.status == reload::Status::Broken {
+        tracing::error!(workflow, status, file, "{}", text.trim_end());
+    } else {
+        tracing::info!(workflow, status, file, "{}", text.trim_end());
+    }
 }
 
 /// Resolves when the engine has stopped by itself.

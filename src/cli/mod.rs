@@ -19,6 +19,7 @@ mod graph;
 mod hand;
 mod ids;
 mod input;
+mod log;
 mod new;
 mod notify;
 mod output;
@@ -148,7 +149,7 @@ panta runs durable workflows that are Rhai scripts.
 
 impl Common {
     fn flags(&self, listen: Option<String>) -> Flags {
-        Flags { config: self.config.clone(), data: self.data.clone(), listen }
+        Flags { config: self.config.clone(), data: self.data.clone(), listen, log_format: None }
     }
 
     /// The configuration that belongs to a scripts folder.
@@ -174,7 +175,6 @@ impl Common {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    logging();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(understood()),
@@ -214,6 +214,10 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         line(WELCOME);
         return Ok(Exit::Done);
     };
+    // The daemon's is as its configuration says.
+    if !matches!(verb, Verb::Daemon(_)) {
+        logging();
+    }
     match verb {
         Verb::Run(run) => run.execute(common).await,
         Verb::Daemon(daemon) => daemon.execute(common).await,

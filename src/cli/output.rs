@@ -4,11 +4,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
 use crate::diag::{Color, Diagnostic};
 use crate::store::Status;
+use crate::time::{Clock as _, SystemClock};
 
 /// How a command ended. The numbers are a promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +81,12 @@ impl Fault {
 
     /// Tells the one at the terminal.
     pub(super) fn show(&self) {
+        if AS_JSON.load(Ordering::Relaxed) {
+            let all = self.diagnostics.iter().map(|diagnostic| diagnostic.render(Color::Plain));
+            let message = all.chain([self.text.clone()]).collect::<String>();
+            note(&serde_json::json!({ "time": SystemClock.now(), "level": "error", "message": message }).to_string());
+            return;
+        }
         self.diagnostics.iter().for_each(diagnostic);
         if self.text.is_empty() {
             return;
@@ -130,6 +138,13 @@ impl From<crate::engine::Error> for Fault {
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }
+}
+
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on a fault that ends the process is a line of JSON: stderr is a log that a program reads.
+pub(super) fn faults_as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
 }
 
 /// Where something is written.

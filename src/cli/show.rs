@@ -37,6 +37,7 @@ impl Show {
         line(&format!("{}  {}", text(&row, "workflow"), Paint::of_status(status).on(Stream::Out, status)));
         line(&format!("run      {}", text(&row, "run")));
         line(&format!("version  {}", short(text(&row, "version"), 13)));
+        line(&format!("trace    {}", text(&row, "trace")));
         line(&format!("created  {}", text(&row, "created_at")));
         let total = between(&row, "started_at", "ended_at").map(lasted);
         if let Some(total) = total {

@@ -11,7 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::Limits;
 use super::channels::Notify;
+use super::log::LogSettings;
 use super::mail::Mail;
+use super::otlp::Otlp;
 use super::secrets::Secrets;
 use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
@@ -32,9 +34,11 @@ pub(super) struct Read {
     pub(super) secrets: Secrets,
     pub(super) channels: BTreeMap<Arc<str>, Channel>,
     pub(super) notify: Notify,
+    pub(super) log: LogSettings,
+    pub(super) otlp: Option<Otlp>,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "data",
     "listen",
     "url",
@@ -47,6 +51,8 @@ const KEYS: [&str; 12] = [
     "secrets",
     "channels",
     "notify",
+    "log",
+    "otlp",
 ];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
@@ -97,6 +103,8 @@ impl Reader<'_> {
                     read.channels = self.channels(value);
                 }
                 "notify" => read.notify = self.notify(value),
+                "log" => read.log = self.log(value),
+                "otlp" => read.otlp = self.otlp(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

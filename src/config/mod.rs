@@ -7,7 +7,9 @@
 mod calendars;
 mod channels;
 mod file;
+mod log;
 mod mail;
+mod otlp;
 mod people;
 mod secrets;
 
@@ -24,6 +26,8 @@ use crate::engine::links::Links;
 use crate::engine::people::Directory;
 use crate::payload::Payload;
 use crate::vault::{self, KeySource, Vault};
+pub use log::{LogFormat, LogSettings};
+pub use otlp::Otlp;
 
 /// Where the daemon listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:7262";
@@ -41,6 +45,8 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
 }
 
 /// How scripts and runs are bounded; `None` leaves the engine's default.
@@ -79,6 +85,10 @@ pub struct Config {
     pub outlets: Outlets,
     /// Where the key of the secrets is, and what secrets of the environment are for.
     pub secrets: secrets::Secrets,
+    /// The daemon's own log.
+    pub log: LogSettings,
+    /// The collector that gets spans of runs.
+    pub otlp: Option<Otlp>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -107,6 +117,9 @@ impl Config {
             default: read.notify.default.map(|(name, _)| name.into()),
             repeat: read.notify.repeat.unwrap_or(courier::REPEAT),
         };
+        // A level that is given for one start comes before the one that is written down.
+        let level = variable("PANTA_LOG").filter(|level| !level.is_empty()).or(read.log.level);
+        let log = LogSettings { format: flags.log_format.or(read.log.format), level };
         let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
         Ok(Self {
             data,
@@ -119,6 +132,8 @@ impl Config {
             mail: read.mail,
             outlets,
             secrets: read.secrets,
+            log,
+            otlp: read.otlp,
             file: path,
         })
     }

@@ -39,6 +39,27 @@ fn a_flag_comes_before_a_variable_and_that_before_the_file() {
 }
 
 #[test]
+fn the_log_is_set_by_flag_variable_and_file() {
+    let text = "[log]\nformat = \"json\"\nlevel = \"warn\"";
+    let (_folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    assert_eq!((config.log.format, config.log.level.as_deref()), (Some(LogFormat::Json), Some("warn")));
+    let flags = Flags { log_format: Some(LogFormat::People), ..Flags::default() };
+    let (_folder, config) = load(text, &flags, &[("PANTA_LOG", "debug")]).unwrap();
+    assert_eq!((config.log.format, config.log.level.as_deref()), (Some(LogFormat::People), Some("debug")));
+    let fault = load("[log]\nformat = \"xml\"", &Flags::default(), &[]).unwrap_err();
+    assert!(fault.contains("`xml` is no format of the log") && fault.contains("panta.toml:2:10"), "{fault}");
+}
+
+#[test]
+fn a_collector_has_an_address_and_headers_that_are_secrets() {
+    let text = "[otlp]\nendpoint = \"http://localhost:4318\"\nheaders = { authorization = \"otlp\" }";
+    let (_folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    let otlp = config.otlp.unwrap();
+    assert_eq!((otlp.endpoint.as_str(), otlp.headers["authorization"].as_str()), ("http://localhost:4318", "otlp"));
+    assert!(load("[otlp]", &Flags::default(), &[]).unwrap_err().contains("needs `endpoint`"));
+}
+
+#[test]
 fn settings_keep_their_types() {
     let text = "[config]\na = [1, 1.0, true, inf]\nb = { \"$x\" = 2026-01-02 }";
     let (_folder, config) = load(text, &Flags::default(), &[]).unwrap();

@@ -160,7 +160,15 @@ impl Sender {
     }
 
     async fn perform(&self, request: &Request, allow: &Allow, id: &str) -> Result<(), String> {
-        let attempt = Attempt { number: 1, idempotency_key: id, undo: None, again: false, allow, secrets: &NoSecrets };
+        let attempt = Attempt {
+            number: 1,
+            idempotency_key: id,
+            undo: None,
+            again: false,
+            allow,
+            secrets: &NoSecrets,
+            trace: None,
+        };
         self.performer.perform(request, attempt).await.map(drop).map_err(|failure| failure.message)
     }
 }

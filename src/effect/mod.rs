@@ -22,7 +22,7 @@ pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};
 pub use mail::{MailRequest, MailServer};
-pub use performer::{Attempt, Limits, Performer};
+pub use performer::{Attempt, Limits, Performer, TraceHeaders};
 pub use secrets::{NoSecrets, Secrets, Target};
 
 /// A command to the outside world, with all its arguments.

@@ -71,6 +71,17 @@ pub struct Attempt<'a> {
     pub allow: &'a Allow,
     /// Where secrets come from.
     pub secrets: &'a dyn Secrets,
+    /// The trace to which the command belongs: sent with HTTP requests that name none themselves.
+    pub trace: Option<&'a TraceHeaders>,
+}
+
+/// The headers by which a trace is handed on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TraceHeaders {
+    /// `traceparent`.
+    pub parent: String,
+    /// `tracestate`.
+    pub state: Option<String>,
 }
 
 impl Performer {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::causes::{depth_of, ended_payload};
+use super::causes::{depth_of, ended_payload, inherit};
 use super::handle::new_run;
+use super::lines::{self, Line, Lines};
 use super::log::Item;
 use super::shared::{Shared, held};
 use super::terms::{OnFailure, Terms};
@@ -15,29 +16,66 @@ use crate::host::chain::Continuation;
 use crate::host::mailbox::Mailbox;
 use crate::id::RunId;
 use crate::payload::Payload;
-use crate::store::{Change, Dedupe, End, EventFilter, Rollback, Run, Status};
+use crate::store::{Applied, Change, Dedupe, End, EventFilter, Rollback, Run, Status};
 use crate::time::Timestamp;
+use crate::trace::TraceId;
 
 /// How far back it is looked for what led to a run. A handler that stands further back is cut off, too.
 const FAR_BACK: usize = 32;
 
 /// A run that ends.
 pub(super) struct Ending<'a> {
-    pub(super) shared: &'a Shared,
+    pub(super) shared: &'a Arc<Shared>,
     pub(super) run: RunId,
     pub(super) workflow: &'a Arc<str>,
     pub(super) terms: &'a Terms,
+    pub(super) trace: TraceId,
+}
+
+/// What is counted and shown of an end, once that is durable.
+pub(super) struct Told {
+    shared: std::sync::Weak<Shared>,
+    workflow: Arc<str>,
+    status: Status,
+    line: Option<Line>,
+}
+
+impl Told {
+    pub(super) fn of(shared: &Arc<Shared>, run: RunId, workflow: &Arc<str>, trace: TraceId, end: &End) -> Self {
+        let line = lines::ended(run, workflow, trace, end);
+        let wants = |sink: &Arc<dyn Lines>| sink.wants(line.writer, line.level);
+        let is_wanted = shared.options.lines.as_ref().is_some_and(wants);
+        let (workflow, status) = (Arc::clone(workflow), end.status);
+        Self { shared: Arc::downgrade(shared), workflow, status, line: is_wanted.then_some(line) }
+    }
+
+    /// Tells where the end counts.
+    pub(super) fn tell(self, applied: &[Applied]) {
+        let (Some(Applied::Ended { .. }), Some(shared)) = (applied.last(), self.shared.upgrade()) else { return };
+        shared.metrics.runs_ended.one(&(self.workflow, self.status));
+        if let (Some(sink), Some(line)) = (&shared.options.lines, self.line) {
+            sink.take(vec![line]);
+        }
+    }
 }
 
 impl Ending<'_> {
-    /// Writes the end, with all that follows from it, behind these changes.
-    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, mut end: End) {
+    /// Writes the end, with all that follows from it, behind these changes. The lines are shown then.
+    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, lines: Vec<Line>, mut end: End) {
         end.expires_at = self.expiry(&end);
         let handler = self.starts(&end);
-        let told = self.told(epoch, &end, handler.is_some());
+        let to_people = self.told(epoch, &end, handler.is_some());
         changes.extend(handler);
-        changes.push(self.shared.telling(Change::Finish { run: self.run, epoch, end }, told));
-        self.shared.log.send(Item { changes, done: None });
+        let told = Told::of(self.shared, self.run, self.workflow, self.trace, &end);
+        let sink = self.shared.options.lines.clone().filter(|_| !lines.is_empty());
+        changes.push(self.shared.telling(Change::Finish { run: self.run, epoch, end }, to_people));
+        let tell = move |applied: &[Applied]| {
+            if let (Some(Applied::Ended { .. }), Some(sink)) = (applied.last(), sink) {
+                sink.take(lines);
+            }
+            told.tell(applied);
+        };
+        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) });
     }
 
     /// From when on the run may be pruned.
@@ -62,9 +100,8 @@ impl Ending<'_> {
     fn handler(&self, handler: &Arc<str>, end: &End) -> Option<Change> {
         let refuse = |why: &str| {
             tracing::warn!(
-                "`{handler}`, the `on_failure` of `{}`, is not started for run {}: {why}",
-                self.workflow,
-                self.run
+                run = %self.run, workflow = %self.workflow, trace = %self.trace,
+                "`{handler}`, the `on_failure` of the workflow, is not started: {why}"
             );
         };
         let row = self.shared.store.run(self.run).ok().flatten();
@@ -84,8 +121,9 @@ impl Ending<'_> {
                 return None;
             }
         };
-        let trigger =
+        let mut trigger =
             json!({ "kind": "failure", "run": self.run, "workflow": &**self.workflow, "status": end.status.name() });
+        inherit(row.as_ref(), &mut trigger);
         let run = new_run(self.shared, &deployed, RunId::new(), input, &trigger, None);
         let until = Some(run.created_at.plus(EVENT_REPEATS));
         let dedupe =
@@ -125,6 +163,7 @@ impl Ending<'_> {
         if let depth @ 1.. = depth_of(&row.trigger) {
             trigger["depth"] = depth.into();
         }
+        inherit(Some(&row), &mut trigger);
         let run = Run {
             id: next.run,
             version,

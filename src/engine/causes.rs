@@ -15,8 +15,9 @@ use crate::host::declare::TriggerKind;
 use crate::id::RunId;
 use crate::pattern::Pattern;
 use crate::payload::Payload;
-use crate::store::{Change, Dedupe, End, Event};
+use crate::store::{Change, Dedupe, End, Event, Run};
 use crate::time::Timestamp;
+use crate::trace::{SpanId, Trace};
 
 /// A run that was started by a run that was started by a run …: so many links at most. No workflow that somebody draws is
 /// so deep, and a loop that nobody meant ends within moments.
@@ -87,15 +88,18 @@ pub(super) fn asks_closures(shared: &Shared, event: &str) -> bool {
 }
 
 /// What an event writes: itself first, with what is gathered of it, then the runs that it starts, with keys so that a
-/// repeat of the event starts none. `depth` is that of these runs.
-pub(super) fn emission(shared: &Shared, event: Event, depth: u32) -> Vec<Change> {
+/// repeat of the event starts none. `depth` is that of these runs, `trace` the one that they belong to.
+pub(super) fn emission(shared: &Shared, event: Event, depth: u32, trace: Option<&Trace>) -> Vec<Change> {
     let now = shared.now();
     let (mut gathered, mut starts) = (Vec::new(), Vec::new());
     if event.run.is_none() {
         let payload = event.payload.to_json();
-        let info = json!({
+        let mut info = json!({
             "kind": "event", "event": &*event.id, "name": &*event.name, "key": event.key.as_deref(), "received_at": event.at,
         });
+        if let Some(trace) = trace {
+            trace.keep_in(&mut info);
+        }
         let cause = Cause { kind: TriggerKind::Event, payload: &payload, info, key: &event.id, depth };
         for (deployed, spec) in fitting(shared, cause.kind, on_event(&event.name)) {
             if spec.gathering().is_none() {
@@ -103,7 +107,7 @@ pub(super) fn emission(shared: &Shared, event: Event, depth: u32) -> Vec<Change>
             } else if may_start(&deployed, &spec, depth)
                 && told(&deployed, &spec, decide::wants(&deployed, &spec, &payload)).unwrap_or(false)
             {
-                gathered.push(gather::entry(&deployed.name, &spec, &event, depth));
+                gathered.push(gather::entry(&deployed.name, &spec, &event, depth, trace));
             }
         }
     }
@@ -130,13 +134,21 @@ pub(super) fn starts_after(
         return (Vec::new(), None);
     }
     let refused = too_deep(depth, &format!("the start of `{}`", found[0].0.name));
-    let input = shared.store.run(run).ok().flatten().map(|row| row.input);
-    let payload = ended_payload(run, workflow, end, input.as_ref());
-    let info = json!({ "kind": "run", "run": run, "workflow": workflow, "status": status });
+    let row = shared.store.run(run).ok().flatten();
+    let payload = ended_payload(run, workflow, end, row.as_ref().map(|row| &row.input));
+    let mut info = json!({ "kind": "run", "run": run, "workflow": workflow, "status": status });
+    inherit(row.as_ref(), &mut info);
     let cause = Cause { kind: TriggerKind::Run, payload: &payload, info, key: &run.to_string(), depth };
     let now = shared.now();
     let starts = found.iter().filter_map(|(deployed, spec)| start(shared, deployed, spec, &cause, now));
     (starts.collect(), refused)
+}
+
+/// Has what follows from a run belong to its trace.
+pub(super) fn inherit(row: Option<&Run>, trigger: &mut Value) {
+    if let Some(row) = row {
+        Trace::of(row.id, &row.trigger).under(SpanId::of_run(row.id)).keep_in(trigger);
+    }
 }
 
 /// What the end of a run tells those that it starts.
@@ -176,7 +188,7 @@ pub(super) fn run_for(
     input: &Value,
     mut info: Value,
     depth: u32,
-) -> Option<crate::store::Run> {
+) -> Option<Run> {
     let fault = |faults: Vec<crate::host::schema::Fault>| {
         let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
         format!("the payload does not fit its input: {first}")

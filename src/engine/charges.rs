@@ -68,11 +68,12 @@ fn quarantine(row: &Run, charged: u32, Charge { run, cause }: &Charge, clock: &d
 }
 
 /// What follows from a quarantine, as from any failure: once the workflows are known.
-pub(super) fn follow_up(shared: &Shared) -> Result<(), Error> {
+pub(super) fn follow_up(shared: &Arc<Shared>) -> Result<(), Error> {
     for (key, _) in shared.store.states(SCOPE, "")? {
         let Some(row) = key.parse().ok().map(|run| shared.store.run(run)).transpose()?.flatten() else { continue };
         let terms = shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
-        let ending = Ending { shared, run: row.id, workflow: &row.workflow, terms: &terms };
+        let trace = crate::trace::Trace::of(row.id, &row.trigger).id;
+        let ending = Ending { shared, run: row.id, workflow: &row.workflow, terms: &terms, trace };
         let end = End {
             status: row.status,
             output: None,

@@ -20,6 +20,7 @@ use super::world::EVENT_REPEATS;
 use crate::payload::Payload;
 use crate::store::{Change, Error, Event, Gather, Store};
 use crate::time::{Timestamp, parse_time};
+use crate::trace::Trace;
 
 /// Where the store keeps what is gathered.
 pub(super) const SCOPE: &str = "$gather";
@@ -97,12 +98,15 @@ fn parts(prefix: &str) -> Option<(&str, &str, Option<&str>)> {
 }
 
 /// What an event leaves for a trigger that gathers.
-pub(super) fn entry(workflow: &str, spec: &TriggerSpec, event: &Event, depth: u32) -> Gather {
+pub(super) fn entry(workflow: &str, spec: &TriggerSpec, event: &Event, depth: u32, trace: Option<&Trace>) -> Gather {
     let key = event.key.as_deref().filter(|_| matches!(spec.gathering(), Some(Gathering::Debounce(_))));
-    let value = json!({
+    let mut value = json!({
         "event": &*event.id, "name": &*event.name, "key": event.key.as_deref(), "received_at": event.at,
         "depth": depth, "payload": event.payload.to_json(),
     });
+    if let Some(trace) = trace {
+        trace.keep_in(&mut value);
+    }
     Gather { scope: SCOPE.into(), prefix: prefix(workflow, &spec.id, key), value: Payload::from_json(&value) }
 }
 
@@ -338,7 +342,11 @@ fn starts(
     };
     let one = |event: &Value| {
         let (name, key, at) = (&event["name"], &event["key"], &event["received_at"]);
-        json!({ "kind": "event", "event": event["event"], "name": name, "key": key, "received_at": at })
+        let mut info = json!({ "kind": "event", "event": event["event"], "name": name, "key": key, "received_at": at });
+        if let Some(trace) = Trace::of_trigger(event) {
+            trace.keep_in(&mut info);
+        }
+        info
     };
     match rule {
         None => events.iter().filter_map(|event| start(event["payload"].clone(), one(event))).collect(),

@@ -22,6 +22,7 @@ use super::channels::Channels;
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
+use super::lines::Lines;
 use super::links::Links;
 use super::log::{Item, Log};
 use super::notification::{LogNotifier, Notifier};
@@ -29,7 +30,7 @@ use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
 use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{NoSettings, Settings};
+use super::surroundings::{Follower, NoSettings, Settings};
 use super::witness::Witness;
 use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
@@ -43,6 +44,7 @@ use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::{Clock, SystemClock};
+use crate::trace::Trace;
 use crate::vault::Vault;
 
 pub use acts::verify_audit;
@@ -94,6 +96,10 @@ pub struct Options {
     pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// Who shows what runs write to their logs.
+    pub lines: Option<Arc<dyn Lines>>,
+    /// Who follows what runs do, as spans of traces.
+    pub follower: Option<Arc<dyn Follower>>,
     /// What scripts mean.
     pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
@@ -135,6 +141,8 @@ impl Options {
             limits: effect::Limits::default(),
             mail: None,
             reach: Reach::All,
+            lines: None,
+            follower: None,
             semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
             witness: None,
@@ -321,7 +329,7 @@ pub struct Engine {
 /// What others hold of an engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Engine {
@@ -522,13 +530,18 @@ impl Handle {
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
     pub async fn emit(&self, event: Event) -> Result<Emitted, Error> {
+        self.emit_traced(event, None).await
+    }
+
+    /// The same; what it starts belongs to this trace.
+    pub async fn emit_traced(&self, event: Event, trace: Option<Trace>) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
-            let work = move || causes::emission(&shared, event, 0);
+            let work = move || causes::emission(&shared, event, 0, trace.as_ref());
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
         } else {
-            causes::emission(&shared, event, 0)
+            causes::emission(&shared, event, 0, trace.as_ref())
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;

@@ -110,7 +110,7 @@ impl Hands {
     pub(super) fn remove_temp(&self, run: RunId, performer: Performer) {
         let remove = move || {
             if let Err(failure) = performer.remove_temp(&run.to_string()) {
-                tracing::debug!("the folder of run {run} is left: {failure}");
+                tracing::debug!(%run, "the folder of the run is left: {failure}");
             }
         };
         if self.mocks.is_some() {
@@ -122,9 +122,10 @@ impl Hands {
 }
 
 async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {
-    let What::Effect { request, attempt, key, undo, again, .. } = ask.what else {
+    let What::Effect { request, attempt, position, key, undo, again, .. } = ask.what else {
         unreachable!("only effects are performed")
     };
+    let trace = world.trace_headers(position.as_ref(), attempt);
     let secrets = RunSecrets { vault: &world.shared.options.secrets, run, allow: &world.allow };
     let attempt = Attempt {
         number: attempt,
@@ -133,6 +134,7 @@ async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {
         again,
         allow: &world.allow,
         secrets: &secrets,
+        trace: Some(&trace),
     };
     world.performer.perform(&request, attempt).await
 }

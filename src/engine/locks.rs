@@ -68,7 +68,7 @@ pub(super) fn slot_answer(shared: &Shared, run: RunId, ticket: &str) -> Option<A
             slots.iter().any(held).then_some(Answer::Lock(true))
         }
         Err(error) => {
-            tracing::warn!("the slots of run {run} cannot be read: {error}");
+            tracing::warn!(%run, "the slots of the run cannot be read: {error}");
             None
         }
     }

@@ -35,6 +35,10 @@ pub(super) struct Log {
 
 /// What the log tells the engine.
 pub(super) trait Listener: Send {
+    /// Time as it passes, for measuring.
+    fn elapsed(&self) -> Duration;
+    /// A commit of so many changes took so long.
+    fn committed(&self, changes: usize, took: Duration);
     /// These changes are durable, with these answers.
     fn applied(&self, changes: &[Change], applied: &[Applied]);
     /// Everything up to this number is durable.
@@ -161,6 +165,7 @@ impl Writer {
         {
             take(item, &mut changes);
         }
+        let began = self.listener.elapsed();
         let applied = match commit(&*self.store, &changes, &*self.listener) {
             Ok(applied) => applied,
             Err(error) => {
@@ -168,6 +173,7 @@ impl Writer {
                 return false;
             }
         };
+        self.listener.committed(changes.len(), self.listener.elapsed().saturating_sub(began));
         self.number += counts.len() as u64;
         self.log.durable.store(self.number, Ordering::Release);
         self.listener.applied(&changes, &applied);

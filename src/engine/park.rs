@@ -42,11 +42,11 @@ impl Timeline {
         held(&self.soon).due.first().map(|(at, _)| *at)
     }
 
-    /// Takes what is due.
-    pub(super) fn take(&self, now: Timestamp) -> Vec<RunId> {
+    /// Takes what is due, with when it was.
+    pub(super) fn take(&self, now: Timestamp) -> Vec<(Timestamp, RunId)> {
         let mut soon = held(&self.soon);
         let later = soon.due.split_off(&(Timestamp(now.0 + 1), RunId(uuid::Uuid::nil())));
-        std::mem::replace(&mut soon.due, later).into_iter().map(|(_, run)| run).collect()
+        std::mem::replace(&mut soon.due, later).into_iter().collect()
     }
 
     /// Waits until the first one is due, something was added since the last wait, or `most` has passed.
@@ -76,7 +76,7 @@ mod tests {
         timeline.add(Timestamp(20), runs[0]);
         timeline.add(Timestamp(10), runs[1]);
         timeline.add(Timestamp(21), runs[2]);
-        assert_eq!(timeline.take(Timestamp(20)), [runs[1], runs[0]]);
+        assert_eq!(timeline.take(Timestamp(20)), [(Timestamp(10), runs[1]), (Timestamp(20), runs[0])]);
         assert_eq!(timeline.take(Timestamp(20)), []);
     }
 }

@@ -205,7 +205,7 @@ pub(super) fn child_answer(shared: &Shared, child: RunId) -> Option<Answer> {
     let row = match shared.store.newest(child) {
         Ok(row) => row,
         Err(error) => {
-            tracing::warn!("run {child} cannot be read: {error}");
+            tracing::warn!(run = %child, "the run cannot be read: {error}");
             return None;
         }
     };

@@ -55,7 +55,7 @@ pub(super) fn tell(shared: &Shared) {
         match shared.store.run(run) {
             Ok(Some(row)) => remind(shared, &row, now),
             Ok(None) => {}
-            Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
+            Err(error) => tracing::warn!(%run, "the run cannot be read: {error}"),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::shared::{Shared, held};
 use crate::id::{RunId, Version};
 use crate::journal::Entry;
 use crate::store::{Change, Run, RunFilter, Status};
+use crate::trace::Trace;
 
 /// Runs looked at in one go: a few milliseconds of reading.
 const PAGE: usize = 256;
@@ -71,14 +72,16 @@ pub(super) fn renew(shared: &Shared, row: &Run, journal: &[Entry]) -> Option<Run
             let moved =
                 Change::Upgrade { run: row.id, epoch: row.epoch, version: version.clone(), settings: settings.clone() };
             shared.log.send(Item { changes: vec![moved], done: None });
-            tracing::info!("run {} of `{}` goes on with version {version}", row.id, row.workflow);
+            let trace = Trace::of(row.id, &row.trigger).id;
+            tracing::info!(run = %row.id, workflow = %row.workflow, %trace, "the run goes on with version {version}");
             return Some(Run { version, settings, ..row.clone() });
         }
         Verdict::Diverges(divergence) => divergence.to_string(),
         Verdict::Unknown(problem) => problem,
     };
     shared.renewals.note(row.id, &version);
-    tracing::info!("run {} of `{}` stays on version {}: {why}", row.id, row.workflow, row.version);
+    let trace = Trace::of(row.id, &row.trigger).id;
+    tracing::info!(run = %row.id, workflow = %row.workflow, %trace, "the run stays on version {}: {why}", row.version);
     None
 }
 

@@ -11,6 +11,7 @@ use super::gather::Gathered;
 use super::handle::{Options, Reach};
 use super::holds::Holds;
 use super::log::{Item, Listener, Log};
+use super::metrics::Metrics;
 use super::park::Timeline;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
@@ -97,6 +98,8 @@ pub(super) struct Shared {
     pub(super) failed: Mutex<Option<String>>,
     pub(super) closing: AtomicBool,
     pub(super) activations: AtomicU64,
+    pub(super) metrics: Metrics,
+    pub(super) started_at: crate::time::Timestamp,
     /// Counts changes of the registry.
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
     /// Runs whose start is on its way to the disk.
@@ -125,6 +128,8 @@ impl Shared {
         Arc::new(Self {
             store,
             log,
+            metrics: Metrics::default(),
+            started_at: options.clock.now(),
             options,
             overlay: Mutex::default(),
             registry: RwLock::default(),
@@ -330,7 +335,10 @@ impl AfterCommit {
                 }
                 self.any(change, applied);
             }
-            other => self.one(other, applied),
+            other => {
+                self.follow(other, applied);
+                self.one(other, applied);
+            }
         }
     }
 
@@ -341,6 +349,7 @@ impl AfterCommit {
         }
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
+                shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(sla) = run.sla.as_ref().filter(|sla| super::timekeeper::is_soon(shared, sla.at)) {
                     shared.reminders.add(sla.at, run.id);
@@ -354,6 +363,7 @@ impl AfterCommit {
                 shared.notify(Notice::Changed(run.id));
             }
             (Change::Start { run, .. }, Applied::Queued { wake_at, cancelled }) => {
+                shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(at) = wake_at {
                     shared.timeline.add(*at, run.id);
@@ -437,6 +447,15 @@ impl AfterCommit {
         }
     }
 
+    fn follow(&self, change: &Change, applied: &Applied) {
+        let Some(follower) = &self.0.options.follower else { return };
+        match (change, applied) {
+            (Change::Park { run, .. }, Applied::Done | Applied::Ready) => follower.parked(*run),
+            (Change::Finish { run, .. }, Applied::Ended { .. }) => follower.ended(*run),
+            _ => {}
+        }
+    }
+
     /// Another run goes on in a run's place: who waits for the one waits for the other.
     fn go_on(&self, run: RunId, next: RunId) {
         let shared = &self.0;
@@ -462,6 +481,15 @@ impl AfterCommit {
 }
 
 impl Listener for AfterCommit {
+    fn elapsed(&self) -> std::time::Duration {
+        self.0.options.clock.elapsed()
+    }
+
+    fn committed(&self, changes: usize, took: std::time::Duration) {
+        self.0.metrics.commit_seconds.time(took);
+        self.0.metrics.commit_changes.value(changes as u64);
+    }
+
     fn applied(&self, changes: &[Change], applied: &[Applied]) {
         for (change, applied) in changes.iter().zip(applied) {
             self.any(change, applied);

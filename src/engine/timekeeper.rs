@@ -49,7 +49,12 @@ pub(super) fn is_soon(shared: &Shared, at: Timestamp) -> bool {
 /// Puts runs in motion that are due, and tells of those that are open for too long.
 pub(super) fn wake_due(shared: &Shared) {
     let mut due = Vec::new();
-    for run in shared.timeline.take(shared.now()) {
+    let now = shared.now();
+    for (at, run) in shared.timeline.take(now) {
+        // What fell due while nobody was there is made up for: it says nothing about how late this engine is.
+        if at >= shared.started_at {
+            shared.metrics.schedule_lag.time(now.since(at));
+        }
         if super::shared::held(&shared.routes).contains_key(&run) { shared.wake(run) } else { due.push(run) }
     }
     for batch in due.chunks(BATCH) {

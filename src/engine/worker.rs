@@ -284,6 +284,7 @@ impl Worker {
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
         let History { entries: journal, numbered, .. } = self.history(row.id)?;
+        self.shared.metrics.activated(journal.len());
         let moved = super::renewal::renew(&self.shared, row, &journal);
         let row = moved.as_ref().unwrap_or(row);
         let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
@@ -300,6 +301,7 @@ impl Worker {
             performer: self.hands.performer().at(folder),
             allow: Rc::clone(&allow),
             depth: (super::causes::depth_of(&row.trigger), row.created_at),
+            trace: crate::trace::Trace::of(row.id, &row.trigger),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
             halted: std::cell::Cell::new(false),
@@ -354,7 +356,7 @@ impl Worker {
             }
             Ok(Some(row)) => self.follow_pause(run, row.status),
             Ok(None) => {}
-            Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
+            Err(error) => motion.world.warn(&format!("the run cannot be read: {error}")),
         }
         let Some(motion) = self.motions.get(&run).filter(|motion| !motion.is_halted()) else {
             return self.maybe_park(run);
@@ -392,8 +394,9 @@ impl Worker {
         {
             // Dropping it may be what kills.
             let _watched = self.shared.watched(self.number, run, standing);
-            self.motions.remove(&run);
-            tracing::warn!("run {run} belongs to another node now");
+            if let Some(motion) = self.motions.remove(&run) {
+                motion.world.warn("the run belongs to another node now");
+            }
             held(&self.shared.routes).remove(&run);
         }
     }

@@ -16,11 +16,12 @@ use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
 use crate::host::session::{Act, Batch, ChildStart, Reservation, Reserved, World};
 use crate::id::RunId;
-use crate::journal::encode_segment;
+use crate::journal::{Position, encode_segment};
 use crate::payload::Payload;
 use crate::script::memory;
 use crate::store::{Change, Dedupe, Event, PROGRESS, Rollback, Run, Status};
 use crate::time::Timestamp;
+use crate::trace::{SpanId, Trace};
 
 /// Repeats of an event's id are dropped that long.
 pub(super) const EVENT_REPEATS: std::time::Duration = std::time::Duration::from_hours(7 * 24);
@@ -37,6 +38,8 @@ pub(super) struct RunWorld {
     pub(super) allow: Rc<Allow>,
     /// How many runs started each other until this one, and when it was accepted.
     pub(super) depth: (u32, Timestamp),
+    /// The trace to which it belongs.
+    pub(super) trace: Trace,
     /// What answers in place of the outside, in tests.
     pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
@@ -80,8 +83,9 @@ impl World for RunWorld {
     fn append(&self, batch: Batch) {
         // The bytes leave the run: they are freed by the log.
         let number = memory::uncounted(|| {
+            let done = self.shown(&batch);
             let changes = self.changes(&batch);
-            self.shared.log.send(Item { changes, done: None })
+            self.shared.log.send(Item { changes, done })
         });
         self.written.set(number);
     }
@@ -174,14 +178,34 @@ impl RunWorld {
         causes::deeper(self.depth.0, self.depth.1, at)
     }
 
+    /// The trace of what this run starts.
+    pub(super) fn inherited(&self) -> Trace {
+        self.trace.under(SpanId::of_run(self.run))
+    }
+
+    /// What requests of this run bear: the same on every replay.
+    pub(super) fn trace_headers(&self, position: Option<&Position>, attempt: u32) -> effect::TraceHeaders {
+        let span = match position {
+            Some(position) => SpanId::of_attempt(self.run, &position.to_string(), attempt),
+            None => SpanId::of_run(self.run),
+        };
+        effect::TraceHeaders { parent: self.trace.header(span), state: self.trace.state.clone() }
+    }
+
+    /// Says something in the daemon's log.
+    pub(super) fn warn(&self, what: &str) {
+        tracing::warn!(run = %self.run, workflow = %self.workflow, trace = %self.trace.id, "{what}");
+    }
+
     /// The error of a start that would make the chain too long; said in the log, too.
     fn refused(&self, problem: &str) -> Payload {
-        tracing::error!("run {} of workflow `{}`: {problem}", self.run, self.workflow);
+        tracing::error!(run = %self.run, workflow = %self.workflow, trace = %self.trace.id, "{problem}");
         error("limit", problem, &json!(null))
     }
 
     /// What a batch of this run writes.
     pub(super) fn changes(&self, batch: &Batch) -> Vec<Change> {
+        self.shared.metrics.appended(&batch.entries);
         let mut changes = Vec::with_capacity(1 + batch.acts.len());
         if !batch.entries.is_empty() {
             let segment = encode_segment(batch.first, &batch.entries);
@@ -228,7 +252,7 @@ impl RunWorld {
             Act::Emit { id, name, key, payload } => {
                 let now = self.shared.now();
                 let event = Event { seq: 0, id, name, key, payload, run: None, at: now };
-                changes.extend(causes::emission(&self.shared, event, self.deeper(now)));
+                changes.extend(causes::emission(&self.shared, event, self.deeper(now), Some(&self.inherited())));
             }
             Act::Unlock { ticket } => {
                 changes.push(Change::ReleaseSlot { run: self.run, epoch: self.epoch, ticket });
@@ -255,7 +279,10 @@ impl RunWorld {
         let deployed = self.shared.deployed(&start.workflow)?;
         let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
         let gate = deployed.gate.of(&deployed, &input).unwrap_or_else(|problem| {
-            tracing::warn!("run {} starts without what its workflow declares: {problem}", start.run);
+            tracing::warn!(
+                run = %start.run, workflow = %start.workflow, trace = %self.trace.id,
+                "the run starts without what its workflow declares: {problem}"
+            );
             None
         });
         let now = self.shared.now();
@@ -265,6 +292,7 @@ impl RunWorld {
         if depth > 0 {
             trigger["depth"] = depth.into();
         }
+        self.inherited().keep_in(&mut trigger);
         let run = Run {
             id: start.run,
             workflow: Arc::clone(&start.workflow),

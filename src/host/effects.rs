@@ -139,7 +139,8 @@ impl Performance<'_> {
     fn perform(&self, entry: &Entry, key: &str, undo: Option<String>, again: bool) -> Result<Outcome, Failure> {
         let request = Box::new(self.plan.request.clone());
         let called = called(self.call, self.session, Some(entry));
-        let what = What::Effect { request, attempt: entry.attempt, key: key.to_owned(), undo, again, called };
+        let position = Some(entry.position.clone());
+        let what = What::Effect { request, attempt: entry.attempt, position, key: key.to_owned(), undo, again, called };
         match self.session.wait(self.strand, self.call.line(), what) {
             Answer::Effect(outcome) => {
                 let value = encode(self.call.function.name, &(self.plan.shape)(outcome?));
@@ -217,6 +218,7 @@ fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan:
     let what = What::Effect {
         request: Box::new(plan.request.clone()),
         attempt: 1,
+        position: None,
         key: String::new(),
         undo: None,
         again: false,

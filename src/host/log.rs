@@ -87,6 +87,7 @@ pub(super) fn line(
     let entry = Entry { line, detail: fields, ..Entry::opened(Kind::Log, position, level.into(), session.now.get()) };
     let text = Payload::from_json(&serde_json::Value::from(cut));
     replay.append(Entry { phase: Phase::Closed, outcome: Some(Ok(text)), ..entry });
+    session.steps.borrow_mut().push(strand.step.borrow().clone());
 }
 
 /// `print` and `debug` go to the log.

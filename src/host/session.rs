@@ -129,6 +129,8 @@ pub struct Session {
     pub halted: RefCell<Vec<StrandId>>,
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
+    /// The step around each line that is not flushed yet.
+    pub steps: RefCell<Vec<Option<Rc<str>>>>,
     next: Cell<u64>,
 }
 
@@ -192,6 +194,7 @@ impl Session {
             open_steps: RefCell::default(),
             halted: RefCell::default(),
             logged: Cell::new(0),
+            steps: RefCell::default(),
             next: Cell::new(1),
         })
     }
@@ -380,7 +383,7 @@ impl Session {
             return;
         }
         let (first, entries) = fresh.unwrap_or_default();
-        self.world.append(Batch { first, entries, acts });
+        self.world.append(Batch { first, entries, acts, steps: self.steps.take() });
     }
 
     /// A number that depends on the run, a place and an attempt alone: spreads retries.

@@ -268,6 +268,7 @@ impl Follower {
             self.gates.forget(&outcome.workflow);
             self.note(&outcome.workflow, None);
         }
+        self.handle.metrics().reloads.one(&outcome.status.name());
         let gate = tried.as_ref().map(|deployed| Report::new(&deployed.name, deployed.version()));
         self.board.tell(Reload {
             version: outcome.live.as_ref().map(|live| live.version().clone()),
@@ -300,6 +301,7 @@ impl Follower {
                 continue;
             };
             let live = self.handle.workflow(&workflow).ok();
+            self.handle.metrics().reloads.one(&Status::Broken.name());
             self.board.tell(Reload {
                 version: live.map(|live| live.version().clone()),
                 file: one.path.clone(),

@@ -34,6 +34,7 @@ use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::Task;
 use crate::time::Timestamp;
+use crate::trace::Trace;
 
 pub use control::{PAUSED, Reopen};
 pub use event::{Event, Gather};
@@ -245,6 +246,7 @@ impl Run {
             "run": self.id, "workflow": &*self.workflow, "version": self.version, "status": self.status,
             "input": self.input.to_json(), "output": self.output.as_ref().map(Payload::to_json),
             "error": self.error.as_ref().map(Payload::to_json), "trigger": self.trigger.to_json(), "parent": self.parent,
+            "trace": Trace::of(self.id, &self.trigger).id.to_string(),
             "key": self.key.as_deref(),
             "created_at": self.created_at, "started_at": self.started_at, "ended_at": self.ended_at,
             "attempts": self.epoch.max(1), "waiting_for": (!self.waiting_for.is_empty()).then_some(&*self.waiting_for),
@@ -710,6 +712,12 @@ pub trait Store: Send + Sync {
 
     /// Tasks, newest first.
     fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>>;
+
+    /// How many tasks are open.
+    fn open_tasks(&self) -> Result<u64> {
+        let open = TaskFilter { status: Some(crate::task::Status::Open), limit: usize::MAX, ..TaskFilter::default() };
+        Ok(self.tasks(&open)?.len() as u64)
+    }
 
     /// A durable value.
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>>;

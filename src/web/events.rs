@@ -10,12 +10,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{self, header};
-use super::{Problem, Shared, content, runs};
+use super::{Problem, Shared, content, runs, trace};
 use crate::engine::Error;
 use crate::id::RunId;
 use crate::pattern::validate_name;
 use crate::payload::Payload;
 use crate::store;
+use crate::trace::Trace;
 
 /// Characters of an id or a key: they are stored and compared, not data.
 const TEXT_MAX: usize = 500;
@@ -30,6 +31,9 @@ struct Sent {
     #[serde(default)]
     payload: Value,
     id: Option<String>,
+    /// Of a `CloudEvent`: the trace that its extensions name.
+    #[serde(skip)]
+    trace: Option<Trace>,
 }
 
 /// `POST /api/v1/events`
@@ -37,7 +41,9 @@ pub(super) async fn emit(State(shared): State<Shared>, request: Request) -> Resu
     let (parts, body) = request.into_parts();
     let body = request::body(&parts.headers, body).await?;
     let sent = read(&parts.headers, &body)?;
-    accept(&shared, sent, None).await
+    // What the event itself says is where it was made; the request may be a broker's.
+    let trace = sent.trace.clone().or_else(|| trace::of_request(&parts.headers));
+    accept(&shared, Sent { trace, ..sent }, None).await
 }
 
 /// `POST /api/v1/runs/{id}/events`: for this run alone.
@@ -74,7 +80,7 @@ async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Respo
         run,
         at: handle.clock().now(),
     };
-    let emitted = request::durable(handle, handle.emit(event)).await?;
+    let emitted = request::durable(handle, handle.emit_traced(event, sent.trace)).await?;
     let mut answer = json!({ "event": id, "started": emitted.started, "delivered_to": emitted.woken });
     if !emitted.fresh {
         answer["repeated"] = true.into();
@@ -106,7 +112,8 @@ fn cloud_event(attribute: impl Fn(&str) -> Option<String>, payload: Value) -> Re
     }
     let id = format!("{} {}", required("source")?, required("id")?);
     let key = attribute("subject").filter(|subject| !subject.is_empty());
-    Ok(Sent { name: required("type")?, key, payload, id: Some(id) })
+    let trace = trace::of_event(&attribute);
+    Ok(Sent { name: required("type")?, key, payload, id: Some(id), trace })
 }
 
 fn structured(body: &[u8]) -> Result<Sent, Problem> {

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::guard::{self, Asked};
-use super::{Problem, Shared, content, request, workflows};
+use super::{Problem, Shared, content, request, trace, workflows};
 use crate::engine::tokens::Role;
 use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
@@ -64,9 +64,9 @@ pub(super) async fn hook(
     if hook.option("respond").is_some_and(|respond| respond == "output")
         && let Some(run) = request::ended(&shared, started.run, OUTPUT_WAIT).await?
     {
-        return respond::with_output(&run);
+        return trace::answered(&shared, started, respond::with_output(&run)?).await;
     }
-    Ok(workflows::accepted(started))
+    trace::answered(&shared, started, workflows::accepted(started)).await
 }
 
 /// What is told of a hook that is not there: to those who may look, so; to others the same as with a wrong signature.

@@ -19,6 +19,7 @@ mod html;
 mod links;
 mod locks;
 mod login;
+mod metrics;
 mod problem;
 mod replay;
 mod request;
@@ -30,6 +31,7 @@ mod stream;
 mod system;
 mod tasks;
 mod tokens;
+mod trace;
 mod upkeep;
 mod workflows;
 

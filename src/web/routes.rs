@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, control, events, gate, guard, hooks, links, locks, login, replay, runs, secrets, stream, system,
-    tasks, tokens, upkeep, workflows,
+    Shared, audit, control, events, gate, guard, hooks, links, locks, login, metrics, replay, runs, secrets, stream,
+    system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -108,7 +108,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/tokens", ADMIN, |method| on(method, tokens::list)),
     post("/api/v1/tokens", ADMIN, |method| on(method, tokens::create)),
     delete("/api/v1/tokens/{name}", ADMIN, |method| on(method, tokens::revoke)),
-    get("/metrics", READ, |method| on(method, system::metrics)),
+    get("/metrics", READ, |method| on(method, metrics::metrics)),
     get("/openapi.json", READ, |method| on(method, system::openapi)),
     get("/readyz", READ, |method| on(method, system::readyz)),
     get("/", Need::Page(Role::Read), |method| on(method, system::root)),
@@ -142,6 +142,7 @@ pub(super) fn router(shared: Shared) -> Router {
         // That there is nothing is told to those who may look.
         .fallback(system::nothing_here.layer(guarded(READ)))
         .method_not_allowed_fallback(system::not_this_method.layer(guarded(READ)))
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)
 }

@@ -1,16 +1,12 @@
-//! Health, metrics, and what can be asked for.
-
-use std::fmt::Write as _;
+//! Health, and what can be asked for.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request};
-use crate::courier::Backlog;
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -61,31 +57,6 @@ pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, 
 /// That a run which cannot be there is not there: the store answered.
 fn absent(error: crate::engine::Error) -> Result<(), crate::engine::Error> {
     if matches!(error, crate::engine::Error::UnknownRun(_)) { Ok(()) } else { Err(error) }
-}
-
-/// `GET /metrics`: in the text format of Prometheus.
-pub(super) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
-    let counts = request::read(&shared, crate::engine::Handle::counts).await?;
-    let backlog = request::read(&shared, |handle| Ok(Backlog::read(&**handle.store())?)).await?;
-    let (in_motion, activations) = shared.app.handle.in_motion();
-    let mut text =
-        String::from("# HELP panta_runs Runs that are kept, by workflow and status.\n# TYPE panta_runs gauge\n");
-    for (workflow, status, count) in counts {
-        let workflow = workflow.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let _ = writeln!(text, "panta_runs{{workflow=\"{workflow}\",status=\"{}\"}} {count}", status.name());
-    }
-    let workflows = shared.app.handle.workflows().len();
-    for (name, kind, help, value) in [
-        ("panta_runs_in_motion", "gauge", "Runs in memory.", in_motion as u64),
-        ("panta_activations_total", "counter", "How often a run was put in motion.", activations),
-        ("panta_workflows", "gauge", "Workflows that can be started.", workflows as u64),
-        ("panta_notifications_waiting", "gauge", "Messages that no channel has taken yet.", backlog.waiting as u64),
-        ("panta_notifications_lost_total", "counter", "Messages that were given up.", backlog.lost()),
-        ("panta_up", "gauge", "Whether the engine works.", u64::from(shared.app.handle.trouble().is_none())),
-    ] {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-    }
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
 }
 
 /// No such address.

@@ -8,8 +8,10 @@ mod events;
 mod gate;
 mod hooks;
 mod locks;
+mod metrics;
 mod streams;
 mod tasks;
+mod trace;
 
 use std::sync::Arc;
 

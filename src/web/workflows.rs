@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Problem, Shared, request};
+use super::{Problem, Shared, request, trace};
 use crate::audit::Actor;
 use crate::engine::{Deployed, Error, Start, Started, Waiting};
 use crate::script::flow::edges;
@@ -120,14 +120,17 @@ pub(super) async fn start(
     let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     handle.workflow(&name).map_err(|error| absent(&shared, error))?;
-    let start = Start { input, key, by: Some(by), ..Start::default() };
+    let start = Start { input, key, trigger: trace::by_hand(&parts.headers), by: Some(by), ..Start::default() };
     let started = request::durable(handle, handle.start(&name, start)).await?;
-    if let Some(wait) = wait
-        && let Some(run) = request::ended(&shared, started.run, wait).await?
-    {
-        return Ok(Json(request::read(&shared, move |handle| handle.run_json(&run)).await?).into_response());
-    }
-    Ok(accepted(started))
+    let answer = match wait {
+        Some(wait) => request::ended(&shared, started.run, wait).await?,
+        None => None,
+    };
+    let answer = match answer {
+        Some(run) => Json(request::read(&shared, move |handle| handle.run_json(&run)).await?).into_response(),
+        None => accepted(started),
+    };
+    trace::answered(&shared, started, answer).await
 }
 
 /// 202 with the run that was started, now or by the first request with the same key.

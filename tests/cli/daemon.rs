@@ -13,7 +13,11 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) fn start(place: &Place) -> Self {
-        let mut command = place.command(&["daemon", "scripts", "--listen", "127.0.0.1:0"]);
+        Self::of(place.command(&["daemon", "scripts", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// By this command.
+    pub(super) fn of(mut command: std::process::Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();

@@ -7,6 +7,7 @@ mod errors;
 mod gate;
 mod graph;
 mod locks;
+mod logs;
 mod look;
 mod new;
 mod newcomers;

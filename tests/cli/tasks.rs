@@ -24,13 +24,24 @@ fn open(place: &Place) -> serde_json::Value {
     panic!("no task opens")
 }
 
+/// Why the run waits, once it says so: its task is there a moment before.
+fn waits(place: &Place, run: &str) -> String {
+    for _ in 0..2_000 {
+        let why = place.panta(&["why", run]).expect(0).out;
+        if why.contains("waits for") {
+            return why;
+        }
+    }
+    panic!("run {run} does not wait")
+}
+
 #[test]
 fn a_task_is_listed_explained_and_answered() {
     let place = Place::new(&[("scripts/w.rhai", ASK), ("panta.toml", PEOPLE)]);
     let _daemon = daemon(&place);
     let run = place.panta(&["start", "w"]).expect(0).out.trim().to_owned();
     let task = open(&place)["task"].as_str().unwrap().to_owned();
-    let why = place.panta(&["why", &run]).expect(0).out;
+    let why = waits(&place, &run);
     assert!(why.contains("waits for ann (finance) to answer `Pay R1?`, due "), "{why}");
     assert!(why.contains(&format!("answer {task} --choice 'yes'")), "{why}");
     assert!(place.panta(&["tasks", "--to", "ann"]).expect(0).out.contains("Pay R1?"));

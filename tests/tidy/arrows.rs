@@ -25,8 +25,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("task", &["id", "payload", "time"]),
     // Acts of people as data: what the store keeps and faces show.
     ("audit", &["payload", "time"]),
+    // To which trace a run belongs, as its trigger tells.
+    ("trace", &["id", "payload"]),
     // Rows are bytes to it: it knows no entry of the journal.
-    ("store", &["audit", "id", "payload", "task", "time"]),
+    ("store", &["audit", "id", "payload", "task", "time", "trace"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
     ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
     // Names and patterns of events.
@@ -48,7 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task",
             "time", "vault", "audit", "diag", "effect", "host", "id", "journal", "payload", "replay", "script",
-            "pattern", "store", "task", "time",
+            "pattern", "store", "task", "time", "trace",
         ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
@@ -67,6 +69,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("config", &["courier", "diag", "effect", "engine", "payload", "time", "vault"]),
     // The parent of the engine's process runs no script and opens no store: of the engine it knows the witness.
     ("supervise", &["engine", "id", "time"]),
+    // Spans of runs, from the store to a collector; requests are those of `effect`.
+    ("otlp", &["effect", "engine", "id", "journal", "payload", "script", "store", "time", "trace"]),
     ("web", FACE),
     (
         "cli",
@@ -82,6 +86,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "host",
             "id",
             "journal",
+            "otlp",
             "payload",
             "reload",
             "script",
@@ -90,6 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "supervise",
             "task",
             "time",
+            "trace",
             "trigger",
             "vault",
         ],
@@ -102,8 +108,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
     "courier", "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script",
-    "store", "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host",
-    "id", "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
+    "store", "task", "time", "trace", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine",
+    "host", "id", "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

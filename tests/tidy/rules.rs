@@ -3,7 +3,7 @@
 use super::source::{Source, sources};
 
 /// Modules that compute: what they get is all that they know of the world.
-const PURE: &[&str] = &["journal", "replay", "payload", "id", "diag", "task", "audit"];
+const PURE: &[&str] = &["journal", "replay", "payload", "id", "diag", "task", "audit", "trace"];
 
 /// What a pure module must not name.
 const WORLD: &[&str] =

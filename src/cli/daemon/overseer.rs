@@ -155,8 +155,7 @@ impl Daemon {
 
 /// The parent's process.
 #[cfg(target_os = "linux")]
-pub(super) async fn supervise(listener: TcpListener, drain: Duration) -> Result<Exit, Fault> {
-    use super::super::output::note;
+pub(super) async fn supervise(listener: TcpListener, drain: Duration, tell: fn(&str)) -> Result<Exit, Fault> {
     use crate::supervise::{Ended, Parent};
     let failed = |error| Fault::unreachable(format!("the engine cannot be started: {error}; hint: `--no-supervise`"));
     let parent = Parent {
@@ -165,7 +164,7 @@ pub(super) async fn supervise(listener: TcpListener, drain: Duration) -> Result<
         option: crate::store::lock::PARENT,
         drain,
     };
-    match parent.run(note).await.map_err(failed)? {
+    match parent.run(tell).await.map_err(failed)? {
         Ended::Exit(code) => Ok(Exit::of_code(code)),
         Ended::GivenUp(why) => Err(Fault::unreachable(format!("{why}; hint: `--no-supervise` shows how it dies"))),
     }
@@ -173,6 +172,6 @@ pub(super) async fn supervise(listener: TcpListener, drain: Duration) -> Result<
 
 /// There is none here.
 #[cfg(not(target_os = "linux"))]
-pub(super) async fn supervise(_: TcpListener, _: Duration) -> Result<Exit, Fault> {
+pub(super) async fn supervise(_: TcpListener, _: Duration, _: fn(&str)) -> Result<Exit, Fault> {
     Err(Fault::usage("this system cannot supervise; hint: `--no-supervise`"))
 }

@@ -64,6 +64,7 @@ impl Bench {
             again,
             allow: &self.allow,
             secrets: &NoSecrets,
+            trace: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         match runtime.block_on(self.performer.perform(&request, attempt))? {

@@ -95,6 +95,14 @@ impl<'a> Exchange<'a> {
         if !hop.method.is_safe() && !self.headers.iter().any(|header| header.name == "idempotency-key") {
             builder = builder.header("idempotency-key", self.attempt.idempotency_key);
         }
+        if let Some(trace) = self.attempt.trace
+            && !self.headers.iter().any(|header| header.name == "traceparent")
+        {
+            builder = builder.header("traceparent", &trace.parent);
+            if let Some(state) = trace.state.as_ref().filter(|_| !self.has_state()) {
+                builder = builder.header("tracestate", state);
+            }
+        }
         if hop.has_body
             && let Some((bytes, content_type)) = message::body(&self.request.body, &hop.url, self.attempt.secrets)?
         {
@@ -104,6 +112,11 @@ impl<'a> Exchange<'a> {
             builder = builder.body(bytes);
         }
         builder.send().await.map_err(|error| fault::sending(&error, &hop.url, self.attempt.allow))
+    }
+
+    /// Whether the script has set `tracestate`.
+    fn has_state(&self) -> bool {
+        self.headers.iter().any(|header| header.name == "tracestate")
     }
 
     /// Where the response sends us, unless its status is accepted as an answer.

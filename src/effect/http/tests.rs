@@ -31,8 +31,15 @@ impl Bench {
     }
 
     async fn call(&self, request: HttpRequest, secrets: &dyn Secrets) -> Result<HttpReply, Failure> {
-        let attempt =
-            Attempt { number: 1, idempotency_key: "run-3", undo: None, again: false, allow: &self.allow, secrets };
+        let attempt = Attempt {
+            number: 1,
+            idempotency_key: "run-3",
+            undo: None,
+            again: false,
+            allow: &self.allow,
+            secrets,
+            trace: None,
+        };
         match self.performer.perform(&Request::Http(request), attempt).await? {
             Reply::Http(reply) => Ok(reply),
             Reply::File(_) | Reply::Mail(_) => unreachable!("an HTTP request has an HTTP reply"),

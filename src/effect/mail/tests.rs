@@ -65,7 +65,15 @@ async fn send(request: MailRequest, port: u16, allow: &Allow) -> Result<String, 
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.pdf"), "file").expect("writes");
     let performer = Performer::new(Limits::default()).at(folder.path()).with_mail(Some(Arc::new(server)));
-    let attempt = Attempt { number: 1, idempotency_key: "run-3", undo: None, again: false, allow, secrets: &NoSecrets };
+    let attempt = Attempt {
+        number: 1,
+        idempotency_key: "run-3",
+        undo: None,
+        again: false,
+        allow,
+        secrets: &NoSecrets,
+        trace: None,
+    };
     match performer.perform(&Request::Mail(Box::new(request)), attempt).await? {
         Reply::Mail(id) => Ok(id),
         other => panic!("{other:?}"),

@@ -22,6 +22,7 @@ use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::script::rewrite;
 use crate::store::{Applied, Change, End, Rollback, Run, RunFilter, Status};
+use crate::trace::Trace;
 
 /// Where the store notes under which semantics its open runs are known to fit: one version, or several behind commas, where
 /// runs of different ones may be open.
@@ -36,7 +37,7 @@ const KEPT: usize = 64;
 
 /// Brings the store to this engine's semantics, before anything is claimed. Takes as long as replaying all open runs, where
 /// the semantics are others; otherwise a moment.
-pub(in crate::engine) fn settle(shared: &Shared) {
+pub(in crate::engine) fn settle(shared: &Arc<Shared>) {
     let now = shared.options.semantics.version();
     let noted = match shared.store.state(SCOPE, KEY) {
         Ok(noted) => noted.and_then(|noted| noted.to_json().as_str().map(str::to_owned)),
@@ -65,7 +66,7 @@ pub(in crate::engine) fn settle(shared: &Shared) {
 }
 
 /// The same for runs that an engine with [`Reach::Own`] takes up.
-pub(in crate::engine) fn settle_family(shared: &Shared, runs: &[RunId]) -> crate::store::Result<()> {
+pub(in crate::engine) fn settle_family(shared: &Arc<Shared>, runs: &[RunId]) -> crate::store::Result<()> {
     let noted = shared.store.state(SCOPE, KEY)?;
     if noted.is_some_and(|noted| noted.to_json() == json!(shared.options.semantics.version())) {
         return Ok(());
@@ -79,12 +80,12 @@ pub(in crate::engine) fn settle_family(shared: &Shared, runs: &[RunId]) -> crate
     Ok(())
 }
 
-fn note(shared: &Shared, version: &str) {
+fn note(shared: &Arc<Shared>, version: &str) {
     shared.log.send(Item { changes: vec![noting(version)], done: None });
 }
 
 /// With all that stands before it in the log: what follows reads the store.
-fn note_durably(shared: &Shared, version: &str) {
+fn note_durably(shared: &Arc<Shared>, version: &str) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let done = move |_: &[Applied]| {
         let _ = sender.send(());
@@ -104,7 +105,7 @@ fn concerns(status: Status) -> bool {
 }
 
 struct Settlement<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     engine: Rc<rhai::Engine>,
     candidates: HashMap<(Version, Payload), Tried>,
     tried: usize,
@@ -120,7 +121,7 @@ struct Tried {
 }
 
 impl<'a> Settlement<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Arc<Shared>) -> Self {
         let engine = Rc::new(shared.options.semantics.engine());
         Self { shared, engine, candidates: HashMap::new(), tried: 0, diverged: 0, revived: 0 }
     }
@@ -209,10 +210,11 @@ impl<'a> Settlement<'a> {
 }
 
 /// The change that holds a run, with what people are told of it.
-fn telling_of(shared: &Shared, run: &Run, change: Change) -> Change {
+fn telling_of(shared: &Arc<Shared>, run: &Run, change: Change) -> Change {
     let Change::Finish { end, epoch, .. } = &change else { return change };
     let terms = shared.deployed(&run.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
-    let told = Ending { shared, run: run.id, workflow: &run.workflow, terms: &terms }.told(*epoch, end, false);
+    let trace = Trace::of(run.id, &run.trigger).id;
+    let told = Ending { shared, run: run.id, workflow: &run.workflow, terms: &terms, trace }.told(*epoch, end, false);
     shared.telling(change, told)
 }
 

@@ -143,7 +143,9 @@ fn the_end_of_a_run_starts_what_its_closures_say() {
     let job = world.bench().run("job", json!({ "n": 2 }));
     assert_eq!(world.inputs(1), [json!({ "n": 2 })]);
     world.until(|| world.runs("w")[0].status == Status::Completed);
-    let info = world.runs("w")[0].output.clone().expect("an output").to_json();
+    let mut info = world.runs("w")[0].output.clone().expect("an output").to_json();
+    let parent = info.as_object_mut().expect("a map").remove("traceparent").expect("the trace of the run");
+    assert!(parent.as_str().is_some_and(|parent| parent[3..35] == job.id.0.simple().to_string()), "{parent}");
     let (id, trigger) = (json!(job.id), json!("run:job"));
     assert_eq!(
         info,

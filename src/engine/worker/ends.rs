@@ -10,6 +10,7 @@ use crate::id::RunId;
 use crate::journal::Entry;
 use crate::payload::Payload;
 use crate::store::{End, Rollback, Run, Status};
+use crate::trace::Trace;
 
 impl Worker {
     /// A run that cannot be evaluated at all: its sources or journal cannot be read.
@@ -23,8 +24,9 @@ impl Worker {
         let end = self.stopped(status, error);
         // What its own version lays down is not known; what the workflow does now is nearest to it.
         let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
-        let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms };
-        ending.write(row.epoch, Vec::new(), end);
+        let trace = Trace::of(row.id, &row.trigger).id;
+        let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms, trace };
+        ending.write(row.epoch, Vec::new(), Vec::new(), end);
         held(&self.shared.routes).remove(&row.id);
     }
 
@@ -52,21 +54,24 @@ impl Worker {
         }
         let acts = session.take_acts();
         let (first, entries) = session.replay.borrow_mut().take_fresh().unwrap_or_default();
-        let mut changes = motion.world.changes(&crate::host::session::Batch { first, entries, acts });
+        let batch = crate::host::session::Batch { first, entries, acts, steps: session.steps.take() };
+        let lines = motion.world.lines(&batch);
+        let mut changes = motion.world.changes(&batch);
         changes.extend(starts);
-        let ending = Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms };
+        let (workflow, trace) = (&motion.world.workflow, motion.world.trace.id);
+        let ending = Ending { shared: &self.shared, run, workflow, terms: &motion.terms, trace };
         if let Some(next) = session.continuing.take().filter(|next| end.continued_as == Some(next.run)) {
             match ending.continuation(&next, session.mailbox.borrow().clone()) {
                 Ok(start) => changes.push(start),
                 // The store cannot be read. Nothing of the end is written: it is made again after the restart.
                 Err(problem) => {
-                    tracing::error!("run {run} cannot go on as another: {problem}");
+                    tracing::error!(%run, %workflow, %trace, "the run cannot go on as another: {problem}");
                     return;
                 }
             }
         }
         // From here on a wake-up claims the run; the claim stands behind the end in the log.
-        ending.write(motion.world.epoch, changes, end);
+        ending.write(motion.world.epoch, changes, lines, end);
         held(&self.shared.routes).remove(&run);
         self.hands.remove_temp(run, motion.world.performer.clone());
     }
@@ -96,8 +101,10 @@ impl Worker {
         let Some(motion) = self.motions.remove(&run) else { return };
         self.unsubscribe(run, &motion);
         let end = self.stopped(status, Payload::from_json(error));
-        let ending = Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms };
-        ending.write(motion.world.epoch, Vec::new(), end);
+        let trace = motion.world.trace.id;
+        let ending =
+            Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms, trace };
+        ending.write(motion.world.epoch, Vec::new(), Vec::new(), end);
         held(&self.shared.routes).remove(&run);
     }
 }

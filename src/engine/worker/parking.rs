@@ -94,6 +94,7 @@ impl Worker {
         // Dropping it may be what kills.
         let _watched = shared.watched(self.number, run, standing);
         let Some(motion) = self.motions.remove(&run) else { return };
+        self.shared.metrics.evictions.one();
         let wake_at = motion.wake_at();
         // From here on a wake-up claims the run; the claim stands behind the release in the log.
         self.shared.log.send(Item { changes: vec![Change::Release { run, epoch: motion.world.epoch }], done: None });

@@ -143,7 +143,7 @@ impl Worker {
     pub(super) fn fire_timers(&mut self) {
         let elapsed = self.shared.options.clock.elapsed();
         while self.timers.peek().is_some_and(|Reverse((due, ..))| *due <= elapsed) {
-            let Some(Reverse((_, run, wait))) = self.timers.pop() else { return };
+            let Some(Reverse((due, run, wait))) = self.timers.pop() else { return };
             let Some(motion) = self.motions.get_mut(&run) else { continue };
             if motion.is_halted() && !motion.is_of_something_begun(wait) {
                 // It is due again when the run goes on.
@@ -166,7 +166,10 @@ impl Worker {
                     self.fire_task(run, wait);
                     continue;
                 }
-                Some(Pending::Until { .. }) => Answer::Due,
+                Some(Pending::Until { .. }) => {
+                    self.shared.metrics.schedule_lag.time(elapsed.saturating_sub(due));
+                    Answer::Due
+                }
                 Some(Pending::Lock { .. }) => Answer::Lock(false),
                 Some(Pending::Event { filter, due, .. }) => {
                     event_answer(&self.shared, filter, *due).unwrap_or(Answer::Event(None))

@@ -21,6 +21,8 @@ pub enum What {
         request: Box<effect::Request>,
         /// From 1.
         attempt: u32,
+        /// The place of its entry; none inside of `wait_until`, which records no calls.
+        position: Option<crate::journal::Position>,
         /// The same on every attempt and replay.
         key: String,
         /// What the recorded intent holds for undoing a half-done one.

@@ -1,5 +1,6 @@
 //! What host functions ask of their surroundings at once, and what becomes durable with it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::asks::ChildStart;
@@ -83,6 +84,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// Acts that belong to them.
     pub acts: Vec<Act>,
+    /// The step around each line of the log among the entries, in order.
+    pub steps: Vec<Option<Rc<str>>>,
 }
 
 /// A moment of a rate that a run asks for.

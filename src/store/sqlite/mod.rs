@@ -243,6 +243,10 @@ impl Store for Sqlite {
         self.read(|conn| tasks::list(conn, filter))
     }
 
+    fn open_tasks(&self) -> Result<u64> {
+        self.read(tasks::count_open)
+    }
+
     fn state(&self, scope: &str, key: &str) -> Result<Option<Payload>> {
         self.read(|conn| read::state(conn, scope, key))
     }

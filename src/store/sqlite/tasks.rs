@@ -103,6 +103,12 @@ pub(super) fn list(conn: &Connection, filter: &TaskFilter) -> Result<Vec<Task>> 
     conn.prepare_cached(&sql)?.query_map(values, task)?.collect()
 }
 
+/// How many are open.
+pub(super) fn count_open(conn: &Connection) -> Result<u64> {
+    let sql = "SELECT count(*) FROM task WHERE status = ?1";
+    conn.prepare_cached(sql)?.query_row([code(Status::Open)], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
+
 impl Batch<'_> {
     pub(super) fn open_task(&mut self, epoch: u64, task: &Task) -> Result<Applied> {
         if self.claimed(task.run, epoch)?.is_none() {

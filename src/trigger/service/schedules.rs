@@ -253,6 +253,7 @@ impl Timed {
                     Begun::NotNow => return Some(AGAIN),
                 }
                 if now.since(fires) <= GAP {
+                    handle.metrics().schedule_lag.time(now.since(fires));
                     gauge.lag_ms.fetch_max(now.since(fires).as_millis() as u64, Ordering::Relaxed);
                 }
             }

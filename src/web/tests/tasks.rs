@@ -22,7 +22,7 @@ fn asked() -> (Bench, Value) {
 
 impl Bench {
     /// Looks after each change until there is something.
-    fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    pub(super) fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         let mut notices = self.engine.handle().watch();
         let began = crate::time::elapsed();
         loop {
