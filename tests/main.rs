@@ -4,8 +4,10 @@
 mod check;
 mod cli;
 mod docs;
+mod flood;
 mod hostile;
 mod kill;
+mod reload;
 mod scripts;
 mod store;
 mod support;

@@ -5,6 +5,7 @@
 mod access;
 mod act;
 mod audit;
+mod backfill;
 mod check;
 mod client;
 mod daemon;
@@ -86,6 +87,7 @@ enum Verb {
     Test(test::Test),
     Simulate(simulate::Simulate),
     Start(act::Start),
+    Backfill(backfill::Backfill),
     Emit(act::Emit),
     Cancel(act::Cancel),
     Unlock(unlock::Unlock),
@@ -189,6 +191,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Test(test) => test.execute(common),
         Verb::Simulate(simulate) => simulate.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
+        Verb::Backfill(backfill) => backfill.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Common;
 use super::access::{Access, statuses};
-use super::output::{Exit, Fault, json, note, short, table, text};
+use super::client::escaped;
+use super::output::{Exit, Fault, json, line, note, short, table, text};
 use crate::store::RunFilter;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -26,9 +27,12 @@ pub(super) struct Runs {
     limit: u16,
 }
 
-/// Lists the workflows of the daemon
+/// Lists the workflows of the daemon, or shows one with its triggers
 #[derive(Args, Debug)]
-pub(super) struct Workflows {}
+pub(super) struct Workflows {
+    /// Only this one, with what is known of each of its triggers
+    name: Option<String>,
+}
 
 impl Runs {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
@@ -78,7 +82,17 @@ pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {
 
 impl Workflows {
     pub(super) async fn execute(&self, common: &Common, access: Access) -> Result<Exit, Fault> {
-        let answer = access.daemon()?.get("/api/v1/workflows").await?;
+        let client = access.daemon()?;
+        if let Some(name) = &self.name {
+            let workflow = client.get(&format!("/api/v1/workflows/{}", escaped(name))).await?;
+            if common.json {
+                json(&workflow);
+            } else {
+                show(&workflow);
+            }
+            return Ok(Exit::Done);
+        }
+        let answer = client.get("/api/v1/workflows").await?;
         let workflows = answer["workflows"].as_array().cloned().unwrap_or_default();
         if common.json {
             workflows.iter().for_each(json);
@@ -92,5 +106,27 @@ impl Workflows {
         };
         table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
         Ok(Exit::Done)
+    }
+}
+
+fn show(workflow: &Value) {
+    let about = text(workflow, "doc").lines().next().unwrap_or_default();
+    line(&format!("{}  version {}", text(workflow, "name"), text(workflow, "version").get(..8).unwrap_or_default()));
+    if !about.is_empty() {
+        line(about);
+    }
+    for trigger in workflow["triggers"].as_array().into_iter().flatten() {
+        line(&format!("\n{}", text(trigger, "id")));
+        let next: Vec<_> = trigger["next"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !next.is_empty() {
+            line(&format!("  next          {}", next.join(", ")));
+        }
+        let (start, refusal) = (&trigger["last_start"], &trigger["last_refusal"]);
+        if start.is_object() {
+            line(&format!("  last start    {}  {} ({})", text(start, "at"), text(start, "run"), text(start, "status")));
+        }
+        if refusal.is_object() {
+            line(&format!("  last refusal  {}  {}", text(refusal, "at"), text(refusal, "reason")));
+        }
     }
 }

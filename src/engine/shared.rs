@@ -12,6 +12,7 @@ use super::gather::Gathered;
 use super::handle::{Options, Reach};
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
+use super::refusals::Refusals;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
 use super::worker::Message;
@@ -89,6 +90,7 @@ pub(super) struct Shared {
     /// Closures of triggers that are asked beside the workers: each may take a second of a core.
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
+    pub(super) refusals: Refusals,
     pub(super) renewals: Renewals,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
@@ -134,6 +136,7 @@ impl Shared {
             gathered: Gathered::default(),
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
+            refusals: Refusals::default(),
             renewals: Renewals::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),

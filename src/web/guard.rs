@@ -58,6 +58,11 @@ pub(super) fn authorized(access: &Access, headers: &HeaderMap) -> Result<(), Pro
     Err(problem.header(WWW_AUTHENTICATE, "Bearer"))
 }
 
+/// Whether the request comes from this machine, and says so: not through a tunnel or a proxy under another name.
+pub(super) fn is_local(access: &Access, uri: &Uri, headers: &HeaderMap) -> bool {
+    matches!(access, Access::Loopback) && host(uri, headers).is_some_and(is_this_machine)
+}
+
 /// What the client takes this server for; `None` where it does not say, or says it twice.
 fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
     let mut all = headers.get_all(HOST).iter();

@@ -2,23 +2,27 @@
 //!
 //! The order matters: which hook, how large, from whom; only then is the body looked into.
 
+mod body;
 mod respond;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::{Problem, Shared, content, guard, request, workflows};
-use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, Started, TriggerSpec};
+use super::{Problem, Shared, content, flood, guard, request, workflows};
+use crate::engine::{Decision, Deployed, Error, Handle, Received, SAID_NO, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::parse_duration;
 use crate::trigger::receive::{self, Unverified};
-use crate::trigger::webhook::{self, HookPath};
+use crate::trigger::webhook::{self, Checking, HookPath, Refused};
 
 /// How long a delivery is told from a new one, unless `within` says otherwise: senders repeat for some days.
 const REPEATS: Duration = Duration::from_hours(7 * 24);
@@ -31,6 +35,19 @@ struct Hook {
     trigger: TriggerSpec,
 }
 
+/// Why a request was not taken.
+enum Turned {
+    /// Strangers are told nothing of it, not even whether there is such a webhook.
+    Unknown(Problem),
+    Refused(Problem),
+}
+
+impl From<Problem> for Turned {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
 /// `ANY /hooks/{path}`
 pub(super) async fn hook(
     State(shared): State<Shared>,
@@ -38,35 +55,44 @@ pub(super) async fn hook(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let handle = &shared.app.handle;
-    let hook = find(handle, &path, &parts.method)?;
-    let raw = request::body(&parts.headers, body).await?;
-    let headers = plain(&parts.headers);
-    let delivery = match hook.option("verify") {
-        Some(verify) => verified(handle, verify, &headers, &raw)?,
-        None => guard::authorized(&shared.app.access, &parts.headers).map(|()| None)?,
-    };
-    let request = webhook::envelope(webhook::Request {
-        method: parts.method.as_str(),
-        path: &hook.trigger.subject,
-        query: content::pairs(parts.uri.query().unwrap_or_default()),
-        headers: &headers,
-        body: content::value(&content::kind(&parts.headers), &raw)?,
-    });
-    let Decision::Start { input, key } = hook.decide(handle, &request).await? else {
-        return Ok(axum::Json(json!({ "run": null, "skipped": "when" })).into_response());
-    };
-    let start = hook.start(input, key.or(delivery), request)?;
-    let started = request::durable(handle, hook.once(handle, start)).await?;
-    if hook.option("respond").is_some_and(|respond| respond == "output")
-        && let Some(run) = request::ended(&shared, started.run, OUTPUT_WAIT).await?
-    {
-        return respond::with_output(&run);
+    flood::calm(&shared.app.handle)?;
+    let mut body = Some(body);
+    match answered(&shared, &path, &parts, &mut body).await {
+        Ok(response) => Ok(response),
+        Err(Turned::Refused(problem)) => Err(problem),
+        Err(Turned::Unknown(problem)) if guard::is_local(&shared.app.access, &parts.uri, &parts.headers) => {
+            Err(problem)
+        }
+        Err(Turned::Unknown(_)) => {
+            if let Some(body) = body {
+                // As long as it takes where the signature is looked at.
+                let raw = request::body(&parts.headers, body).await?;
+                std::hint::black_box(Sha256::digest(&raw));
+            }
+            Err(stranger())
+        }
     }
-    Ok(workflows::accepted(started))
 }
 
-fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {
+/// The same for a webhook that is not there, for another method, and for what is not from whom it says.
+fn stranger() -> Problem {
+    let detail = "there is no such webhook, or the request does not prove that it may use it; hint: the daemon tells why in \
+                  `GET /api/v1/workflows/NAME`, and on its own machine";
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+    problem.header(WWW_AUTHENTICATE, "Bearer, Basic realm=\"hooks\"")
+}
+
+async fn answered(shared: &Shared, path: &str, parts: &Parts, body: &mut Option<Body>) -> Result<Response, Turned> {
+    let handle = &shared.app.handle;
+    let hook = find(handle, path, &parts.method)?;
+    let done = hook.answered(shared, parts, body).await;
+    if let Err(Turned::Unknown(problem) | Turned::Refused(problem)) = &done {
+        handle.refuse(&hook.workflow.name, &hook.trigger.id, problem.detail());
+    }
+    done
+}
+
+fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Turned> {
     let mut hooks = Vec::new();
     for workflow in handle.workflows() {
         for trigger in workflow.triggers.iter().filter(|trigger| trigger.kind == TriggerKind::Webhook) {
@@ -77,17 +103,64 @@ fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {
     }
     if hooks.is_empty() {
         let detail = format!("no workflow has the webhook `{path}`; hint: `trigger::webhook(\"{path}\")` declares it");
-        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        return Err(Turned::Unknown(Problem::new(StatusCode::NOT_FOUND, detail)));
     }
     let allowed: Vec<String> = hooks.iter().flat_map(Hook::methods).collect();
     hooks.into_iter().find(|hook| hook.methods().iter().any(|known| known == method.as_str())).ok_or_else(|| {
         let detail =
             format!("the webhook `{path}` does not take {method}; hint: its option `methods` lists what it takes");
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).header_text(ALLOW, &allowed.join(", "))
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+        Turned::Unknown(problem.header_text(ALLOW, &allowed.join(", ")))
     })
 }
 
 impl Hook {
+    async fn answered(&self, shared: &Shared, parts: &Parts, body: &mut Option<Body>) -> Result<Response, Turned> {
+        let handle = &shared.app.handle;
+        let headers = plain(&parts.headers);
+        let checking = match self.option("verify") {
+            Some(verify) => Some(checking(handle, verify, &headers)?),
+            None => guard::authorized(&shared.app.access, &parts.headers).map(|()| None).map_err(Turned::Unknown)?,
+        };
+        let raw = body.take().unwrap_or_default();
+        let taken = body::take(self, handle.workspace(), &shared.flood, &parts.headers, raw, checking).await?;
+        let request = webhook::envelope(webhook::Request {
+            method: parts.method.as_str(),
+            path: &self.trigger.subject,
+            query: content::pairs(parts.uri.query().unwrap_or_default()),
+            headers: &headers,
+            body: taken.body,
+        });
+        let started = self.started(handle, request, taken.delivery).await;
+        if let Some(file) = taken.file.filter(|_| is_without_run(&started)) {
+            file.remove();
+        }
+        let Some(started) = started? else {
+            return Ok(axum::Json(json!({ "run": null, "skipped": "when" })).into_response());
+        };
+        if self.option("respond").is_some_and(|respond| respond == "output")
+            && let Some(run) = request::ended(shared, started.run, OUTPUT_WAIT).await?
+        {
+            return Ok(respond::with_output(&run)?);
+        }
+        Ok(workflows::accepted(started))
+    }
+
+    /// The run; `None` where `when` said no.
+    async fn started(
+        &self,
+        handle: &Handle,
+        request: Value,
+        delivery: Option<String>,
+    ) -> Result<Option<Started>, Problem> {
+        let Decision::Start { input, key } = self.decide(handle, &request).await? else {
+            handle.refuse(&self.workflow.name, &self.trigger.id, SAID_NO);
+            return Ok(None);
+        };
+        let start = self.start(input, key.or(delivery), request)?;
+        request::durable(handle, self.once(handle, start)).await.map(Some)
+    }
+
     fn option(&self, name: &str) -> Option<&Value> {
         self.trigger.options.get(name).filter(|value| !value.is_null())
     }
@@ -134,6 +207,7 @@ impl Hook {
             within: Some(within.unwrap_or(REPEATS)),
             trigger: request,
             run: None,
+            priority: None,
             by: None,
         })
     }
@@ -153,24 +227,32 @@ fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
-/// The delivery's id, where the scheme has one.
-fn verified(
-    handle: &Handle,
-    declared: &Value,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Result<Option<String>, Problem> {
-    match receive::verified(handle.secrets(), handle.clock().now(), declared, headers, body) {
-        Ok(delivery) => Ok(delivery),
-        Err(Unverified::Unusable(fault)) => {
+/// Whether nothing refers to what was sent. What failed on this side may yet have been written.
+fn is_without_run(started: &Result<Option<Started>, Problem>) -> bool {
+    match started {
+        Ok(started) => started.is_none_or(|started| !started.fresh),
+        Err(problem) => problem.status().is_client_error(),
+    }
+}
+
+impl Turned {
+    /// It is not from whom it says.
+    fn refused(refused: &Refused, challenge: &'static str) -> Self {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, refused.to_string());
+        Self::Unknown(problem.header(WWW_AUTHENTICATE, challenge))
+    }
+}
+
+/// What the signature of the body has to be.
+fn checking(handle: &Handle, declared: &Value, headers: &[(String, String)]) -> Result<Checking, Turned> {
+    receive::begin(handle.secrets(), handle.clock().now(), declared, headers).map_err(|unverified| match unverified {
+        Unverified::Unusable(fault) => {
             tracing::error!("a webhook cannot verify requests: {fault}");
             let detail = "the webhook cannot verify requests; hint: see the daemon's log";
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+            Turned::Refused(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
         }
-        Err(Unverified::Refused(refused)) => {
-            let challenge = if declared["scheme"] == "basic" { "Basic" } else { "Bearer" };
-            let problem = Problem::new(StatusCode::UNAUTHORIZED, refused.to_string());
-            Err(problem.header(WWW_AUTHENTICATE, challenge))
+        Unverified::Refused(refused) => {
+            Turned::refused(&refused, if declared["scheme"] == "basic" { "Basic" } else { "Bearer" })
         }
-    }
+    })
 }

@@ -6,8 +6,10 @@
 //! It must not know the store's tables, nor what a script means.
 
 mod audit;
+mod backfill;
 mod content;
 mod events;
+mod flood;
 mod guard;
 mod hooks;
 mod links;
@@ -83,12 +85,13 @@ struct Shared {
     app: App,
     /// True once the server is to stop: streams and waits end.
     closing: watch::Receiver<bool>,
+    flood: flood::Flood,
 }
 
 /// All routes, for a server of the caller's own; [`serve`] is the usual way.
 pub fn router(app: App) -> Router {
     let (_, closing) = watch::channel(false);
-    routes(Shared { app, closing })
+    routes(Shared { app, closing, flood: flood::Flood::new() })
 }
 
 fn routes(shared: Shared) -> Router {
@@ -96,6 +99,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/workflows", get(workflows::list))
         .route("/api/v1/workflows/{name}", get(workflows::one))
         .route("/api/v1/workflows/{name}/runs", post(workflows::start))
+        .route("/api/v1/workflows/{name}/backfill", post(backfill::backfill))
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::one))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))

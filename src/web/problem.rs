@@ -50,6 +50,16 @@ impl Problem {
         self
     }
 
+    /// As it is answered.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What is wrong.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The store has no space: asking again later is right, with the same key.
     pub(super) fn full(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, detail).header(RETRY_AFTER, "30")

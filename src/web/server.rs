@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::flood::Flood;
 use super::{App, Shared, routes};
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// for up to 10 s, and returns.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let service = TowerToHyperService::new(routes(Shared { app, closing }));
+    let service = TowerToHyperService::new(routes(Shared { app, closing, flood: Flood::new() }));
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
     let graceful = GracefulShutdown::new();

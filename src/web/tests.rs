@@ -2,11 +2,13 @@
 
 mod api;
 mod audit;
+mod backfill;
 mod events;
 mod hooks;
 mod locks;
 mod streams;
 mod tasks;
+mod uploads;
 
 use std::sync::Arc;
 

@@ -56,6 +56,24 @@ impl Daemon {
         self.child.wait().expect("it ends").code()
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The most memory that it has taken so far, in MiB; `None` where the system does not tell.
+    pub(crate) fn memory_peak_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().split(' ').next()?.parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
+    /// Sends it a signal, such as `STOP` or `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(done.expect("kill runs").success());
+    }
+
     /// A request; `None` when the connection broke.
     pub(crate) fn request(
         &self,

@@ -12,6 +12,9 @@ use super::Problem;
 use crate::payload::Payload;
 use crate::store::{Run, Status};
 
+/// Headers by which an answer would act on the pages of this server, and on other workflows.
+const FOR_ALL: [&str; 4] = ["set-cookie", "clear-site-data", "service-worker-allowed", "strict-transport-security"];
+
 /// The output: `#{ status, headers, body }` is taken as the response, anything else is its body.
 pub(super) fn with_output(run: &Run) -> Result<Response, Problem> {
     if run.status != Status::Completed {
@@ -76,6 +79,9 @@ fn headers(given: Option<&Value>) -> Result<HeaderMap, String> {
         let bad = || format!("the header `{name}` cannot be sent");
         let name: HeaderName = name.parse().map_err(|_| bad())?;
         // The length and the framing are the server's.
+        if FOR_ALL.contains(&name.as_str()) {
+            return Err(format!("the header `{name}` acts on the whole server, and a workflow is not that"));
+        }
         if name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
             continue;
         }
