@@ -6,6 +6,7 @@ mod cli;
 mod docs;
 mod flood;
 mod hostile;
+mod journals;
 mod kill;
 mod reload;
 mod scripts;

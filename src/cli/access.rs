@@ -62,6 +62,7 @@ impl Access {
                 query.extend(filter.workflow.as_deref().map(|name| format!("workflow={}", escaped(name))));
                 query.extend(filter.since.map(|since| format!("since={}", escaped(&since.to_string()))));
                 let statuses: Vec<_> = filter.statuses.iter().map(|status| status.name()).collect();
+                query.extend(filter.before.map(|before| format!("cursor={before}")));
                 query.extend((!statuses.is_empty()).then(|| format!("status={}", statuses.join(","))));
                 let answer = client.get(&format!("/api/v1/runs?{}", query.join("&"))).await?;
                 Ok(answer["runs"].as_array().cloned().unwrap_or_default())
@@ -278,8 +279,11 @@ fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Faul
         at: now,
     };
     let applied = store.commit(&[Change::Emit { event, dedupe_until: now.plus(REPEATS), gather: Vec::new() }])?;
-    let fresh = matches!(applied.first(), Some(Applied::Emitted { fresh: true, .. }));
-    Ok(json!({ "event": id, "started": [], "repeated": !fresh }))
+    let (fresh, woken) = match applied.into_iter().next() {
+        Some(Applied::Emitted { fresh, woken, .. }) => (fresh, woken),
+        _ => (false, Vec::new()),
+    };
+    Ok(json!({ "event": id, "started": [], "delivered_to": woken, "repeated": !fresh }))
 }
 
 /// A run as the API shows it.

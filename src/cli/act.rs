@@ -86,8 +86,14 @@ impl Emit {
         }
         let repeated = if answer["repeated"] == true { " (a repeat, dropped)" } else { "" };
         line(&format!("event {}{repeated}", text(&answer, "event")));
-        for run in answer["started"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            line(&format!("started {run}"));
+        for (what, field) in [("started", "started"), ("woke", "delivered_to")] {
+            for run in answer[field].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                line(&format!("{what} {run}"));
+            }
+        }
+        let nobody = ["started", "delivered_to"].iter().all(|field| answer[field].as_array().is_none_or(Vec::is_empty));
+        if nobody && repeated.is_empty() {
+            note("nobody waits for it now, and it starts nothing; it is kept for runs that are open");
         }
         Ok(Exit::Done)
     }

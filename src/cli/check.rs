@@ -13,10 +13,10 @@ use super::Common;
 use super::output::{Exit, Fault, diagnostic, json, line, note};
 use crate::diag::{Diagnostic, codes, suggest};
 use crate::engine::{self, Deployed, Settings};
-use crate::reload::STDLIB;
+use crate::reload::{self, STDLIB};
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
 use crate::script::source::Source;
-use crate::trigger::{cycles, verify};
+use crate::trigger::cycles;
 
 /// Finds mistakes in scripts without running them
 #[derive(Args, Debug)]
@@ -49,7 +49,9 @@ impl Check {
         for path in paths {
             let (folder, files) = files(path)?;
             let settings = Arc::clone(&common.config(folder.root())?.settings) as Arc<dyn Settings>;
-            let mut scripts = Scripts { folder, files, settings, edited: BTreeMap::new() };
+            let above =
+                if path.is_file() && path.starts_with(&default) { names(&Folder::new(&default)) } else { Vec::new() };
+            let mut scripts = Scripts { folder, files, above, settings, edited: BTreeMap::new() };
             if self.fix {
                 mend::mend(&mut scripts, common.json)?;
             }
@@ -89,6 +91,13 @@ impl Check {
     }
 }
 
+/// How many workflows a folder has, and how many errors are in them.
+pub(super) fn count(path: &Path, settings: Arc<dyn Settings>) -> Result<(usize, usize), Fault> {
+    let (folder, files) = files(path)?;
+    let checked = Scripts { folder, files, above: Vec::new(), settings, edited: BTreeMap::new() }.check();
+    Ok((checked.scripts, checked.findings.iter().filter(|finding| finding.is_error()).count()))
+}
+
 /// The folder that paths of imports start at, and the workflows to look at.
 fn files(path: &Path) -> Result<(Folder, Vec<String>), Fault> {
     if path.is_dir() {
@@ -97,6 +106,15 @@ fn files(path: &Path) -> Result<(Folder, Vec<String>), Fault> {
         return Ok((folder, files));
     }
     super::scripts::located(path).map(|(folder, file)| (folder, vec![file]))
+}
+
+/// Names of the workflows of a folder.
+fn names(folder: &Folder) -> Vec<String> {
+    let name = |path: String| match classify(&path) {
+        Kind::Workflow(name) => Some(name),
+        _ => None,
+    };
+    folder.list().into_iter().filter_map(name).collect()
 }
 
 /// A workflow without errors.
@@ -125,6 +143,8 @@ impl Checked {
 struct Scripts {
     folder: Folder,
     files: Vec<String>,
+    /// Names of workflows beside those of the folder: of the scripts folder that a single file lies in.
+    above: Vec<String>,
     settings: Arc<dyn Settings>,
     /// Texts that take the place of those on disk, by path.
     edited: BTreeMap<String, String>,
@@ -147,8 +167,10 @@ impl Scripts {
     /// All findings, each once.
     fn check(&self) -> Checked {
         let mut checked = Checked { scripts: self.files.len(), ..Checked::default() };
+        let names = names(&self.folder);
+        let names: Vec<&str> = names.iter().chain(&self.above).map(String::as_str).collect();
         for file in &self.files {
-            self.check_file(file, &mut checked);
+            self.check_file(file, &names, &mut checked);
         }
         let graph: Vec<_> = checked.workflows.iter().map(|it| (&it.deployed, &it.touches)).collect();
         let circles = cycles::diagnose(&graph);
@@ -157,17 +179,15 @@ impl Scripts {
         checked
     }
 
-    fn check_file(&self, file: &str, checked: &mut Checked) {
+    /// One workflow; `names` are those of all in the folder.
+    fn check_file(&self, file: &str, names: &[&str], checked: &mut Checked) {
         match Bundle::load(file, self, STDLIB) {
             Ok(bundle) => {
+                checked.findings.extend(engine::unknown_workflows(&bundle, names));
                 let touches = engine::touches(&bundle);
-                let (deployed, mut findings) = engine::survey(bundle, &self.settings);
-                if let Some(deployed) = deployed {
-                    findings.extend(verify::diagnose(&deployed));
-                    if !findings.iter().any(Diagnostic::is_error) {
-                        checked.workflows.push(Workflow { deployed, touches });
-                    }
-                }
+                let (deployed, mut findings) = reload::surveyed(bundle, &self.settings);
+                let is_fine = !findings.iter().any(Diagnostic::is_error);
+                checked.workflows.extend(deployed.filter(|_| is_fine).map(|deployed| Workflow { deployed, touches }));
                 checked.findings.append(&mut findings);
             }
             Err(faults) => {

@@ -1,5 +1,6 @@
 //! A daemon over HTTP.
 
+use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use super::output::{Exit, Fault, text};
 
 /// A request of a person is answered within this, or not at all: `wait` is at most a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// All of a store over a slow line.
+const DOWNLOAD: Duration = Duration::from_hours(6);
 
 /// A daemon.
 pub(super) struct Client {
@@ -88,6 +92,31 @@ impl Client {
         self.send(Method::POST, path, Some(body), headers).await?.success()
     }
 
+    /// Has something sent that is written to a file, which is there only when it is whole. Answers its length.
+    pub(super) async fn download(&self, path: &str, file: &Path) -> Result<u64, Fault> {
+        let mut request = self.http.post(format!("{}{path}", self.base)).timeout(DOWNLOAD);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            return Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() }.success().map(|_| 0);
+        }
+        let failed = |error: std::io::Error| Fault::usage(format!("`{}` cannot be written: {error}", file.display()));
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        let mut length = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            std::io::Write::write_all(&mut part, &chunk).map_err(failed)?;
+            length += chunk.len() as u64;
+        }
+        part.as_file().sync_all().map_err(failed)?;
+        part.persist_noclobber(file).map_err(|error| failed(error.error))?;
+        Ok(length)
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> Fault {
         let mut why = error.to_string();
         let mut source = std::error::Error::source(error);
@@ -112,9 +141,11 @@ impl Answer {
         let (detail, title) = (text(&self.body, "detail"), text(&self.body, "title"));
         let what = if detail.is_empty() { title } else { detail };
         let what = if what.is_empty() { format!("the daemon answered {}", self.status) } else { what.to_owned() };
-        // Every fault has its path; the sentence names a few.
+        // Every fault has its path, so that the sentence need not name some of them.
         let faults = self.body["errors"].as_array().into_iter().flatten();
         let faults: Vec<_> = faults.map(|f| format!("\n  {}: {}", text(f, "path"), text(f, "message"))).collect();
+        let named = what.split_once(": ").map_or(what.as_str(), |(what, _)| what);
+        let what = if faults.is_empty() { what.clone() } else { format!("{named}:") };
         Err(Fault::new(exit, format!("{what}{}", faults.concat())))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use super::Common;
@@ -58,6 +59,10 @@ impl web::Reloads for Records {
     fn broken(&self, workflow: &str) -> Option<Value> {
         serde_json::to_value(self.0.broken(workflow)?).ok()
     }
+
+    fn gate(&self, workflow: &str) -> Option<Value> {
+        serde_json::to_value(self.0.gate(workflow)?).ok()
+    }
 }
 
 impl Daemon {
@@ -68,9 +73,7 @@ impl Daemon {
         }
         let config = common.config_with(&scripts, self.listen.clone())?;
         // Bound before anything else: a second daemon must not touch the store.
-        let listener = TcpListener::bind(&config.listen)
-            .await
-            .map_err(|error| Fault::unreachable(format!("cannot listen on `{}`: {error}", config.listen)))?;
+        let listener = TcpListener::bind(&config.listen).await.map_err(|error| cannot_listen(&config, &error))?;
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
@@ -112,7 +115,8 @@ impl Daemon {
             folder.trim_end_matches('/')
         ));
         if taken_up > 0 {
-            note(&format!("{taken_up} open runs of {} go on", config.data.display()));
+            let go_on = if taken_up == 1 { "run of {} goes on" } else { "runs of {} go on" };
+            note(&format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
         }
         let trouble = tokio::select! {
             () = interrupted() => None,
@@ -166,6 +170,22 @@ fn busy(handle: &Handle) -> usize {
     running.sum::<usize>().min(handle.in_motion().0)
 }
 
+/// Why not, and where the port is taken, by whom as far as that is known.
+fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
+    let listen = &config.listen;
+    if error.kind() != std::io::ErrorKind::AddrInUse {
+        return Fault::unreachable(format!("cannot listen on `{listen}`: {error}"));
+    }
+    let port = listen.rsplit(':').next().unwrap_or(listen);
+    let who = match lock::holder(&config.data).filter(|holder| holder.listen.as_deref() == Some(listen)) {
+        Some(holder) => format!("{holder}, which holds this data folder, too"),
+        None => "another program".to_owned(),
+    };
+    Fault::unreachable(format!(
+        "cannot listen on `{listen}`: port {port} is in use by {who}; hint: stop it, or listen elsewhere: `--listen 127.0.0.1:0` takes a free port"
+    ))
+}
+
 fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> {
     match token {
         Some(token) => Ok(web::Access::Token(token.into())),
@@ -184,12 +204,21 @@ fn tell(reloads: &reload::Service) -> tokio::task::JoinHandle<()> {
         Color::Plain
     };
     let (first, mut later) = reloads.follow();
+    let mut gates = reloads.follow_gates();
     for record in first.iter().filter(|record| !record.diagnostics.is_empty()) {
         draw(&record.render(color));
     }
     tokio::spawn(async move {
-        while let Ok(record) = later.recv().await {
-            draw(&record.render(color));
+        loop {
+            let shown = tokio::select! {
+                record = later.recv() => record.map(|record| record.render(color)),
+                record = gates.recv() => record.map(|record| record.render_gate(color)),
+            };
+            match shown {
+                Ok(text) => draw(&text),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
         }
     })
 }

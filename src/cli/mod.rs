@@ -9,11 +9,14 @@ mod backfill;
 mod check;
 mod client;
 mod daemon;
+mod doctor;
 mod envelope;
 mod fault;
 mod follow;
 mod functions;
+mod gate;
 mod graph;
+mod ids;
 mod input;
 mod new;
 mod output;
@@ -30,8 +33,12 @@ mod tasks;
 mod templates;
 mod test;
 mod tree;
+mod trigger;
 mod unlock;
+mod upgrade;
+mod upkeep;
 mod why;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,6 +65,7 @@ struct Cli {
 
 /// What every command takes.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
 struct Common {
     /// Where state lives
     #[arg(long, global = true, env = "PANTA_DATA", value_name = "DIR")]
@@ -90,8 +98,14 @@ enum Verb {
     Backfill(backfill::Backfill),
     Emit(act::Emit),
     Cancel(act::Cancel),
+    Upgrade(upgrade::Upgrade),
+    Gate(gate::Gate),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
+    Backup(upkeep::Backup),
+    Restore(upkeep::Restore),
+    Prune(upkeep::Prune),
+    Doctor(doctor::Doctor),
     Audit(audit::Audit),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
@@ -101,7 +115,7 @@ enum Verb {
     Why(why::Why),
     Replay(replay::Replay),
     Record(record::Record),
-    Workflows(runs::Workflows),
+    Workflows(workflows::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
     Completions(shell::Completions),
@@ -147,17 +161,10 @@ impl Common {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
-        }
-    };
     logging();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(execute(&cli)),
+        Ok(runtime) => runtime.block_on(understood()),
         Err(error) => Err(Fault::unreachable(format!("the system gives no event loop: {error}"))),
     };
     match done {
@@ -165,6 +172,16 @@ pub fn main() -> ExitCode {
         Err(fault) => {
             fault.show();
             fault.exit.into()
+        }
+    }
+}
+
+async fn understood() -> Result<Exit, Fault> {
+    match ids::parsed(std::env::args_os().collect()).await? {
+        Ok(cli) => execute(&cli).await,
+        Err(error) => {
+            let _ = error.print();
+            Ok(if error.use_stderr() { Exit::Usage } else { Exit::Done })
         }
     }
 }
@@ -194,9 +211,15 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Backfill(backfill) => backfill.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
+        Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Backup(backup) => backup.execute(common, &access()?).await,
+        Verb::Restore(restore) => restore.execute(common, &config()?),
+        Verb::Prune(prune) => prune.execute(common, &access()?).await,
+        Verb::Doctor(doctor) => doctor.execute(common).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

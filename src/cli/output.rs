@@ -104,9 +104,11 @@ impl From<crate::engine::Error> for Fault {
                 let all: Vec<_> = faults.iter().map(|fault| format!("\n  {}: {}", fault.path, fault.message)).collect();
                 Self::usage(format!("the answer does not fit the task:{}", all.concat()))
             }
-            Error::Ended(..) | Error::TaskOver(_) | Error::Skipped { .. } | Error::LockInUse { .. } => {
-                Self::new(Exit::Failed, error.to_string())
-            }
+            Error::Ended(..)
+            | Error::Busy(_)
+            | Error::TaskOver(_)
+            | Error::Skipped { .. }
+            | Error::LockInUse { .. } => Self::new(Exit::Failed, error.to_string()),
             Error::UnknownWorkflow { .. }
             | Error::KeyConflict { .. }
             | Error::UnknownRun(_)

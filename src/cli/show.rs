@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Common;
 use super::access::Access;
-use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, short, table, text};
+use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, note, short, table, text};
 use crate::id::RunId;
 
 /// Shows a run and its journal
@@ -93,7 +93,12 @@ fn entry(entry: &Value) -> Vec<String> {
 impl Logs {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
         access.run(self.run).await?;
-        for entry in access.journal(self.run).await?.iter().filter(|entry| entry["kind"] == "log") {
+        let journal = access.journal(self.run).await?;
+        let lines: Vec<_> = journal.iter().filter(|entry| entry["kind"] == "log").collect();
+        if lines.is_empty() {
+            note("the run has written no log line; hint: `print(text)` and `log::info(message)` write some");
+        }
+        for entry in lines {
             let message = entry["value"].as_str().map_or_else(|| entry["value"].to_string(), str::to_owned);
             if common.json {
                 json(&serde_json::json!({

@@ -72,6 +72,9 @@ impl Why {
         match text(row, "status") {
             "failed" | "diverged" | "quarantined" | "timed_out" => {
                 commands.push(format!("{} show {}", program(), self.run));
+                if text(row, "status") == "diverged" {
+                    commands.push(format!("{} upgrade {} --dry-run", program(), self.run));
+                }
             }
             "queued" | "running" => {
                 commands.push(format!("{} run --resume {}   (where no daemon runs)", program(), self.run));

@@ -332,6 +332,12 @@ pub const CODES: &[Code] = &[
         "workflow(#{ allow: #{ http: [\"billing.example.com\"], files: [\"/srv/inbox/*.csv\"] } });",
     ),
     row(
+        "E0515",
+        "a recorded run does not fit",
+        "A run goes on by evaluating its script again, with each recorded outcome from its journal. What the script does there must be what is recorded: the same kind, name and arguments, in the same order. Here it does something else, since the script was changed before a point that the run has passed, or since a release gives a function another meaning. Open runs stay on their version unless somebody moves them; `panta gate FILE` tells before a save, and `panta upgrade --dry-run RUN` of one run. Steps that are added behind what has happened fit.",
+        "",
+    ),
+    row(
         "E0601",
         "configuration cannot be read",
         "The configuration file is not valid TOML, or a value in it is of the wrong kind. Every key is in the annotated example `panta.example.toml`.",
@@ -364,7 +370,7 @@ pub const CODES: &[Code] = &[
     row(
         "E0704",
         "a test uses the test object in a way that makes no sense",
-        "Such as an output before anything was started, a duration that cannot be read, or a setting after the workflow has begun.",
+        "Such as an output before anything was started, a duration that cannot be read, a setting after the workflow has begun, or the name of a function, a step, a trigger or a workflow that there is not.",
         "",
     ),
     row(
@@ -432,6 +438,12 @@ pub const CODES: &[Code] = &[
         "workflows start each other in a circle",
         "What one workflow emits (or its end) starts another, and that one starts the first again: without a condition they never stop.",
         "trigger::event(\"order.placed\", #{ when: |order| order.total > 0 });",
+    ),
+    row(
+        "W0413",
+        "no such workflow",
+        "A name that is written out is that of no workflow in the folder that is checked: what it would start fails with the kind `not_found`, and what waits for its end never starts. A workflow that comes later is fine when it is there by then, so this is a warning; `panta check --strict` fails on it.",
+        "trigger::run(\"orders/*\", #{ on: \"failed\" });\nfn main(end) { workflow::start(end.workflow, end.input); }",
     ),
 ];
 

@@ -171,56 +171,128 @@ pub(super) fn declare_with(
     rewrite: fn(rhai::AST) -> rhai::AST,
 ) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
     let program = Program::compile_with(engine, bundle, rewrite)?;
-    let settings = Arc::clone(settings);
-    let (constants, mut declaration) =
-        crate::host::declare::collect(Rc::new(move |name| settings.get(name)), || program.declare(engine));
-    let constants = constants.map_err(|fault| vec![fault])?;
-    if declaration.std {
-        for path in bundle.sources.keys().filter(|path| path.starts_with("std/")) {
-            let needs = constants.get(path, "ALLOW").and_then(rhai::Dynamic::read_lock::<rhai::Map>);
-            needs.map_or(Ok(()), |needs| declaration.inherit(&needs)).map_err(|problem| {
-                let place = bundle.sources[path].place(1, 1, 1);
-                vec![Diagnostic::new("E0301", format!("`ALLOW` of `{path}`: {problem}"), place)]
-            })?;
-        }
+    let (constants, declaration, faults) = evaluated(engine, &program, settings);
+    match constants {
+        Some(constants) if faults.is_empty() => Ok((program, constants, declaration)),
+        _ => Err(faults),
     }
-    Ok((program, constants, declaration))
+}
+
+/// Evaluates the declaration: what it says, and all that is wrong with it. Constants only where it came to its end.
+fn evaluated(
+    engine: &rhai::Engine,
+    program: &Program,
+    settings: &Arc<dyn Settings>,
+) -> (Option<crate::script::program::Constants>, Declaration, Vec<Diagnostic>) {
+    let mut stopped = Vec::new();
+    let mut rest: Option<Program> = None;
+    let (constants, mut declaration) = loop {
+        let settings = Arc::clone(settings);
+        let at_hand = rest.as_ref().unwrap_or(program);
+        let declare = || at_hand.declare(engine);
+        let (constants, declaration) = crate::host::declare::collect(Rc::new(move |name| settings.get(name)), declare);
+        let Err(fault) = constants else { break (constants.ok(), declaration) };
+        let next = behind(at_hand, &fault).filter(|_| stopped.len() < MOST_STOPS);
+        stopped.push(fault);
+        match next {
+            Some(next) => rest = Some(next),
+            None => break (None, declaration),
+        }
+    };
+    let mut faults: Vec<Diagnostic> = std::mem::take(&mut declaration.faults)
+        .iter()
+        .map(|fault| program.diagnose_in(&fault.file, engine, &fault.to_error()))
+        // What was left out is nothing where something is needed.
+        .filter(|fault| stopped.is_empty() || !fault.title.ends_with("`()`"))
+        .collect();
+    if let Some(constants) = constants.as_ref().filter(|_| stopped.is_empty()) {
+        faults.extend(inherited(program.bundle(), constants, &mut declaration));
+    }
+    faults.splice(0..0, stopped);
+    (constants, declaration, faults)
+}
+
+/// A declaration that stops at more places than this is looked at no further.
+const MOST_STOPS: usize = 50;
+
+/// The program without what stopped the evaluation of its main file.
+fn behind(program: &Program, fault: &Diagnostic) -> Option<Program> {
+    let (file, line, column) = match fault.calls.last() {
+        Some(call) => (&call.file, call.line, call.column),
+        None => (&fault.place.file, fault.place.line, fault.place.column),
+    };
+    if file == program.bundle().main() { program.without(line, column) } else { None }
+}
+
+/// Takes over what modules of the standard library need.
+fn inherited(
+    bundle: &Bundle,
+    constants: &crate::script::program::Constants,
+    declaration: &mut Declaration,
+) -> Option<Diagnostic> {
+    if !declaration.std {
+        return None;
+    }
+    let mut modules = bundle.sources.iter().filter(|(path, _)| path.starts_with("std/"));
+    modules.find_map(|(path, source)| {
+        let needs = constants.get(path, "ALLOW").and_then(rhai::Dynamic::read_lock::<rhai::Map>)?;
+        let problem = declaration.inherit(&needs).err()?;
+        Some(Diagnostic::new("E0301", format!("`ALLOW` of `{path}`: {problem}"), source.place(1, 1, 1)))
+    })
 }
 
 /// Everything that can be said of a bundle without running it: errors, and warnings with the workflow where there is none.
 pub fn examine(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
-    let (deployed, found) = survey(bundle, settings);
+    let Survey { deployed, found, .. } = survey(bundle, settings);
     (deployed.filter(|_| !found.iter().any(Diagnostic::is_error)), found)
 }
 
-/// The same, with what is declared also where there are errors, as long as the declaration itself has none.
-pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
+/// What is known of a bundle without running it.
+pub struct Survey {
+    /// What it declares, also where there are errors, as far as it could be evaluated.
+    pub deployed: Option<Deployed>,
+    /// Whether the declaration by itself is in order: else parts of it are left out.
+    pub is_whole: bool,
+    /// Errors and warnings, sorted.
+    pub found: Vec<Diagnostic>,
+}
+
+/// The same, with what is declared also where there are errors.
+pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
     with_engine(|engine| {
-        let (declared, faults) = match declare(engine, &bundle, settings) {
-            Ok((program, _, declaration)) => (Some((program, declaration)), Vec::new()),
+        let (program, mut faults) = match Program::compile_with(engine, &bundle, rewrite::rewrite) {
+            Ok(program) => (Some(program), Vec::new()),
             Err(faults) => (None, faults),
         };
-        let mut found = checked(engine, &bundle, declared.as_ref().map(|(_, declaration)| declaration));
+        let declared = program.map(|program| {
+            let (_, declaration, found) = evaluated(engine, &program, settings);
+            faults = found;
+            (program, declaration)
+        });
+        let is_whole = faults.is_empty();
+        let known = declared.as_ref().map(|(_, declaration)| declaration);
+        let mut found = checked(engine, &bundle, known, is_whole);
         // What the checks find stands beside what the declaration stumbles over: both at once help more than one.
         for fault in faults.into_iter().map(|fault| check::locate(&bundle, fault)) {
             if !check::is_told(&bundle, &found, &fault) {
-                found.push(fault);
+                found.push(fault.diagnostic);
             }
         }
         if let Some((program, declaration)) = &declared {
             found.extend(arities(program, declaration));
         }
         crate::diag::sort(&mut found);
-        (declared.map(|(program, declaration)| deployed(bundle, &program, &declaration)), found)
+        let deployed = declared.map(|(program, declaration)| deployed(bundle, &program, &declaration));
+        Survey { deployed, is_whole, found }
     })
 }
 
 /// What the checks find, with what is known of the declaration.
-fn checked(engine: &rhai::Engine, bundle: &Bundle, declared: Option<&Declaration>) -> Vec<Diagnostic> {
-    let keys = declared.and_then(|declared| declared.input.as_ref()?.keys());
-    let input = keys.map(|keys| keys.into_iter().map(str::to_owned).collect());
+fn checked(engine: &rhai::Engine, bundle: &Bundle, declared: Option<&Declaration>, is_whole: bool) -> Vec<Diagnostic> {
+    let input = declared.and_then(|declared| declared.input.as_ref()).map(Schema::shape);
     let allowed = |function: &str, index: usize, text: &str| {
-        declared.and_then(|declared| super::allowed::missing(declared, function, index, text))
+        // What a faulty declaration allows is not known.
+        declared.filter(|_| is_whole).and_then(|declared| super::allowed::missing(declared, function, index, text))
     };
     let literal = &crate::host::catalog::literal_fault;
     let options = check::Options { input: input.as_ref(), literal, allowed: &allowed };
@@ -235,6 +307,11 @@ pub fn syntax(source: &crate::script::source::Source) -> Vec<Diagnostic> {
 /// What a bundle touches, read from its source.
 pub fn touches(bundle: &Bundle) -> check::touches::Touches {
     with_engine(|engine| check::touches::touches(engine, bundle, &crate::host::catalog::catalog()))
+}
+
+/// Names of workflows in the files of a bundle that are none of these.
+pub fn unknown_workflows(bundle: &Bundle, workflows: &[&str]) -> Vec<Diagnostic> {
+    with_engine(|engine| check::starts::unknown(engine, bundle, &crate::host::catalog::catalog(), workflows))
 }
 
 fn with_engine<R>(act: impl FnOnce(&rhai::Engine) -> R) -> R {

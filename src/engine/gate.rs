@@ -1,7 +1,12 @@
 //! A recorded run, tried on another version: would its journal replay there?
 //!
 //! Every outcome comes from the journal. Nothing is performed, nothing is appended: what the script would do beyond the
-//! journal is not evaluated. The reload gate and upgrades stand on it.
+//! journal is not evaluated. The reload gate and upgrades stand on it: [`survey`] tries all runs of a workflow and gives a
+//! [`Report`].
+
+mod parting;
+mod report;
+mod survey;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +14,7 @@ use std::time::Duration;
 
 use super::activation::{Activation, Explain, Progress};
 use super::deploy;
+use super::semantics::Semantics;
 use super::surroundings::Settings;
 use crate::effect::{self, Allow};
 use crate::host::mailbox::Mailbox;
@@ -25,6 +31,11 @@ use crate::script::program::Prepared;
 use crate::script::rewrite;
 use crate::store::{End, Run};
 use crate::time::{Timestamp, elapsed};
+
+pub use parting::{Line, Parting};
+pub use report::{Changed, Finished, Group, NoVerdict, Open, Report, State};
+pub use survey::{Scope, survey};
+pub(super) use survey::{entries, try_stored};
 
 /// A trial that computes for longer has no verdict: it is done beside the runs that are really there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,8 +67,19 @@ impl Verdict {
 /// Tries a run on another version. `settings` are what its declaration reads; the call takes as long as the script
 /// computes, at most some seconds, and no fiber may be running on this thread.
 pub fn try_on(run: &Run, journal: Vec<Entry>, bundle: &Bundle, settings: &Arc<dyn Settings>) -> Verdict {
-    match candidate(bundle, settings) {
-        Ok(candidate) => candidate.play(run, journal),
+    try_with(run, journal, bundle, settings, &Semantics::current())
+}
+
+/// The same under other semantics than those of this release.
+pub(super) fn try_with(
+    run: &Run,
+    journal: Vec<Entry>,
+    bundle: &Bundle,
+    settings: &Arc<dyn Settings>,
+    semantics: &Semantics,
+) -> Verdict {
+    match candidate(bundle, settings, semantics) {
+        Ok(candidate) => candidate.play(run, journal, PATIENCE),
         Err(problem) => Verdict::Unknown(problem),
     }
 }
@@ -68,7 +90,7 @@ pub(super) fn try_rewritten(run: &Run, journal: Vec<Entry>, bundle: &Bundle, set
     let mut engine = deploy::script_engine();
     super::retrace::install(&mut engine);
     let candidate = Candidate::compile(Rc::new(engine), bundle, settings, rewrite::trace::rewrite_traced);
-    candidate.map_or_else(Verdict::Unknown, |candidate| candidate.play(run, journal))
+    candidate.map_or_else(Verdict::Unknown, |candidate| candidate.play(run, journal, PATIENCE))
 }
 
 /// A version that runs are tried on.
@@ -80,28 +102,36 @@ pub(super) struct Candidate {
     reads_settings: bool,
 }
 
+/// What trials of a thread have in common: a script engine, and versions that are compiled for it.
+struct Bench {
+    semantics: Semantics,
+    engine: Rc<rhai::Engine>,
+    candidates: Vec<(Version, Rc<Candidate>)>,
+}
+
 thread_local! {
-    static ENGINE: Rc<rhai::Engine> = Rc::new(deploy::script_engine());
-    static CANDIDATES: std::cell::RefCell<Vec<(Version, Rc<Candidate>)>> = const { std::cell::RefCell::new(Vec::new()) };
+    static BENCH: std::cell::RefCell<Option<Bench>> = const { std::cell::RefCell::new(None) };
 }
 
 /// Compiles a version, or takes the one of the trial before: many runs are tried on the same. Values of the declaration
 /// that were read from settings do not belong to the version, so one that reads any is evaluated anew.
-fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>) -> Result<Rc<Candidate>, String> {
-    let known = CANDIDATES.with_borrow(|all| {
-        all.iter().find(|(version, _)| *version == bundle.version).map(|(_, candidate)| Rc::clone(candidate))
-    });
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let candidate = Rc::new(Candidate::compile(ENGINE.with(Rc::clone), bundle, settings, rewrite::rewrite)?);
-    if !candidate.reads_settings {
-        CANDIDATES.with_borrow_mut(|all| {
-            all.truncate(KEPT - 1);
-            all.insert(0, (bundle.version.clone(), Rc::clone(&candidate)));
-        });
-    }
-    Ok(candidate)
+fn candidate(bundle: &Bundle, settings: &Arc<dyn Settings>, semantics: &Semantics) -> Result<Rc<Candidate>, String> {
+    BENCH.with_borrow_mut(|bench| {
+        if bench.as_ref().is_none_or(|bench| bench.semantics != *semantics) {
+            let (semantics, engine) = (semantics.clone(), Rc::new(semantics.engine()));
+            *bench = Some(Bench { semantics, engine, candidates: Vec::new() });
+        }
+        let bench = bench.as_mut().expect("it was just made");
+        if let Some((_, known)) = bench.candidates.iter().find(|(version, _)| *version == bundle.version) {
+            return Ok(Rc::clone(known));
+        }
+        let candidate = Rc::new(Candidate::compile(Rc::clone(&bench.engine), bundle, settings, rewrite::rewrite)?);
+        if !candidate.reads_settings {
+            bench.candidates.truncate(KEPT - 1);
+            bench.candidates.insert(0, (bundle.version.clone(), Rc::clone(&candidate)));
+        }
+        Ok(candidate)
+    })
 }
 
 impl Candidate {
@@ -123,12 +153,13 @@ impl Candidate {
         Ok(Self { engine, prepared, allow: Rc::new(declaration.allow), rules, reads_settings })
     }
 
-    fn play(&self, run: &Run, journal: Vec<Entry>) -> Verdict {
+    /// Tries a run that has this journal, and computes for so long at most.
+    pub(super) fn play(&self, run: &Run, journal: Vec<Entry>, patience: Duration) -> Verdict {
         let recorded = journal.iter().find(|entry| entry.kind == Kind::End).and_then(|entry| entry.outcome.clone());
         let now = journal.iter().map(|entry| entry.ended_at).max().unwrap_or(run.created_at);
         let mut activation = self.activation(run, journal, Nothing::default());
         let session = Rc::clone(activation.session());
-        match drive(&mut activation, now) {
+        match drive_within(&mut activation, now, patience) {
             Err(problem) => Verdict::Unknown(problem),
             Ok(Progress::Diverged(divergence)) => Verdict::Diverges(divergence),
             Ok(Progress::Ended(end)) => judge(&session, recorded.as_ref(), Some(&end)),
@@ -162,11 +193,15 @@ impl Candidate {
 
 /// Evaluates until the journal is used up and every strand waits.
 pub(super) fn drive(activation: &mut Activation, now: Timestamp) -> Result<Progress, String> {
+    drive_within(activation, now, PATIENCE)
+}
+
+fn drive_within(activation: &mut Activation, now: Timestamp, patience: Duration) -> Result<Progress, String> {
     let began = elapsed();
     loop {
         match activation.advance(now) {
-            Progress::Sliced if elapsed().saturating_sub(began) < PATIENCE => {}
-            Progress::Sliced => return Err(format!("it computes for more than {} s", PATIENCE.as_secs())),
+            Progress::Sliced if elapsed().saturating_sub(began) < patience => {}
+            Progress::Sliced => return Err(format!("it computes for more than {} s", patience.as_secs())),
             progress => return Ok(progress),
         }
     }

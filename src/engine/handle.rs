@@ -18,6 +18,7 @@ use super::links::Links;
 use super::log::{Item, Log};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
+use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
 use super::{causes, gather, timekeeper, worker};
@@ -81,6 +82,8 @@ pub struct Options {
     pub mail: Option<Arc<effect::MailServer>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
+    /// What scripts mean.
+    pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
 }
@@ -117,6 +120,7 @@ impl Options {
             limits: effect::Limits::default(),
             mail: None,
             reach: Reach::All,
+            semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
         }
     }
@@ -177,6 +181,9 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It does not come to rest.
+    #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
+    Busy(RunId),
     /// No such task.
     #[error("there is no task {0}")]
     UnknownTask(TaskId),
@@ -235,6 +242,17 @@ pub struct Start {
     pub by: Option<Actor>,
 }
 
+/// What came of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// It was not emitted before.
+    pub fresh: bool,
+    /// Runs that it started.
+    pub started: Vec<RunId>,
+    /// Runs that waited for such an event, and look at it now.
+    pub woken: Vec<RunId>,
+}
+
 /// What came of a start. It is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Started {
@@ -265,6 +283,8 @@ impl Engine {
             (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared::new(store, log, options, inboxes.clone());
         let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
+        // Before any thread that claims runs.
+        settle(&shared);
         let mut threads = Vec::new();
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
@@ -321,6 +341,10 @@ impl Handle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
@@ -342,6 +366,7 @@ impl Handle {
                 family.push(row.id);
             }
         }
+        settle_family(&self.shared, &family)?;
         family.iter().for_each(|run| self.shared.own(*run));
         self.shared.claim(family);
         Ok(())
@@ -446,7 +471,7 @@ impl Handle {
 
     /// Emits an event: wakes what waits for it, starts what it triggers. Durable when this returns.
     /// Answers its place in the order, and the runs that it started; a repeated id starts none.
-    pub async fn emit(&self, event: Event) -> Result<(u64, bool, Vec<RunId>), Error> {
+    pub async fn emit(&self, event: Event) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
         let changes = if causes::asks_closures(&shared, &event.name) {
@@ -457,9 +482,9 @@ impl Handle {
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
-        let Some(Applied::Emitted { seq, fresh, .. }) = applied.first() else { return Err(self.stopped()) };
+        let Some(Applied::Emitted { fresh, woken, .. }) = applied.first() else { return Err(self.stopped()) };
         let started = applied[1..].iter().zip(ids).filter(|(a, _)| is_accepted(a)).map(|(_, id)| id).collect();
-        Ok((*seq, *fresh, started))
+        Ok(Emitted { fresh: *fresh, started, woken: woken.clone() })
     }
 
     /// What the closures of a trigger make of what it received, without holding up this thread; see [`decide`].
@@ -478,7 +503,7 @@ impl Handle {
     }
 
     /// Does what asks closures on another thread; `None`: it panicked.
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub(super) async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if tokio::runtime::Handle::try_current().is_err() {
             // Driven inline, where there is one thread.
             return Some(work());
@@ -514,10 +539,10 @@ impl Handle {
         self.shared.store.newest(run)?.ok_or(Error::UnknownRun(run))
     }
 
-    /// Removes finished runs that have expired, and versions that nothing uses any more. Returns how many runs. Waits for
-    /// the disk: call it where blocking is allowed.
-    pub fn prune(&self) -> usize {
-        super::retention::prune(&self.shared, super::retention::Versions::Go)
+    /// Removes finished runs that have expired, and versions that nothing uses any more; with `keep` also runs that ended
+    /// longer ago. Returns how many runs. Waits for the disk: call it where blocking is allowed.
+    pub fn prune(&self, keep: Option<Duration>) -> usize {
+        super::retention::prune(&self.shared, super::retention::Versions::Go, keep)
     }
 
     /// Writes changes of the daemon's own (trigger states and the like). Durable when this returns.

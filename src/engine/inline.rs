@@ -68,7 +68,12 @@ pub struct Tools {
 impl Tools {
     /// A script engine and stacks of their own.
     pub fn new() -> Self {
-        Self { engine: Rc::new(deploy::script_engine()), pool: Rc::new(StackPool::new()), programs: Rc::default() }
+        Self::over(deploy::script_engine())
+    }
+
+    /// With this script engine.
+    pub(super) fn over(engine: rhai::Engine) -> Self {
+        Self { engine: Rc::new(engine), pool: Rc::new(StackPool::new()), programs: Rc::default() }
     }
 }
 

@@ -36,28 +36,35 @@ mod renewal;
 mod retention;
 pub mod retrace;
 mod secrets;
+mod semantics;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+mod upgrade;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
 pub use decide::{Decision, Received, SAID_NO, decide};
-pub use deploy::{Deployed, Gathering, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches};
+pub use deploy::{
+    Deployed, Gathering, Survey, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches,
+    unknown_workflows,
+};
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
+pub use handle::{Emitted, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;
 pub use refusals::Refusal;
+pub use semantics::Semantics;
 pub use shared::{Begun, Notice};
 pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
+pub use upgrade::{Mode, Upgraded};
 
 #[cfg(test)]
 mod tests;

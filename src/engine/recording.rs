@@ -6,11 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+use super::gate::{self, Verdict};
+use super::programs;
 use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, decode_segment, encode_segment};
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Run, Status};
+use crate::store::{Rollback, Run, Status};
 use crate::time::Timestamp;
 
 /// Runs of one recording at most: more than any test is worth.
@@ -73,6 +75,51 @@ impl Recorded {
     pub fn children(&self) -> impl Iterator<Item = RunId> {
         let children = self.journal.iter().filter(|entry| entry.kind == Kind::Child);
         children.filter_map(|entry| entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok())
+    }
+
+    /// Evaluates it again from its journal, on the sources and settings that it was recorded with: whether it still does
+    /// what it did, and ends as it did. Takes as long as the script computes; no fiber may be running on this thread.
+    pub fn replays(&self) -> Verdict {
+        gate::try_on(&self.row(), self.journal.clone(), &self.bundle, &programs::fixed(&self.settings))
+    }
+
+    /// The row, as far as an evaluation sees it.
+    fn row(&self) -> Run {
+        let (output, error) = match self.outcome.clone() {
+            Some(Ok(output)) => (Some(output), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        Run {
+            id: self.run,
+            workflow: Arc::clone(&self.workflow),
+            version: self.version.clone(),
+            settings: self.settings.clone(),
+            status: self.status,
+            input: self.input.clone(),
+            output,
+            error,
+            trigger: self.trigger.clone(),
+            parent: None,
+            key: None,
+            priority: 0,
+            created_at: self.created_at,
+            started_at: Some(self.created_at),
+            ended_at: None,
+            waiting_for: "".into(),
+            wake_at: None,
+            cancel: None,
+            ready: false,
+            rollback: Rollback::None,
+            charged: 0,
+            owner: None,
+            epoch: 1,
+            chain: None,
+            continued_as: self.continued_as,
+            mailbox: None,
+            sla: None,
+            expires_at: None,
+        }
     }
 
     fn to_json(&self) -> Value {

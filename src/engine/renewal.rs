@@ -63,7 +63,8 @@ pub(super) fn target(shared: &Shared, workflow: &str, run: RunId, version: &Vers
 pub(super) fn renew(shared: &Shared, row: &Run, journal: &[Entry]) -> Option<Run> {
     let deployed = target(shared, &row.workflow, row.id, &row.version)?;
     let version = deployed.version().clone();
-    let verdict = gate::try_on(row, journal.to_vec(), &deployed.bundle, &shared.options.settings);
+    let options = &shared.options;
+    let verdict = gate::try_with(row, journal.to_vec(), &deployed.bundle, &options.settings, &options.semantics);
     let why = match verdict {
         Verdict::Compatible { .. } => {
             let settings = deployed.settings_payload();

@@ -26,7 +26,8 @@ pub(super) enum Versions {
 }
 
 /// Removes all that has expired; waits for each commit. The engine of a single run leaves others' runs alone.
-pub(super) fn prune(shared: &Shared, versions: Versions) -> usize {
+/// With `keep`, runs that ended longer ago go too, whatever they say.
+pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>) -> usize {
     if shared.options.reach == Reach::Own {
         return 0;
     }
@@ -37,7 +38,7 @@ pub(super) fn prune(shared: &Shared, versions: Versions) -> usize {
             // Nobody waits any more when the engine is closing.
             let _ = sender.send(applied.first().cloned());
         };
-        send(shared, versions, Box::new(done));
+        send(shared, versions, keep, Box::new(done));
         let Ok(Some(Applied::Pruned { runs })) = receiver.recv() else { return gone };
         gone += runs;
         if runs < BATCH {
@@ -46,12 +47,12 @@ pub(super) fn prune(shared: &Shared, versions: Versions) -> usize {
     }
 }
 
-fn send(shared: &Shared, versions: Versions, done: super::log::Done) {
+fn send(shared: &Shared, versions: Versions, keep: Option<Duration>, done: super::log::Done) {
     // Held until the change is in the log: a version that is deployed is there before it, or its sources come after.
     let registry = shared.registry.read().unwrap_or_else(PoisonError::into_inner);
     let live = || registry.values().map(|deployed| deployed.version().clone()).collect::<Vec<Version>>();
     let change = Change::Prune {
-        before: Timestamp(i64::MIN),
+        before: keep.map_or(Timestamp(i64::MIN), |keep| shared.now().minus(keep)),
         expired: shared.now(),
         // An open run may still want an old event.
         events_before: Timestamp(i64::MIN),

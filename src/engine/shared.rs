@@ -220,6 +220,12 @@ impl Shared {
         }
     }
 
+    /// Puts a run in motion that a person has repaired.
+    pub(super) fn claim_live(&self, run: RunId) {
+        self.own(run);
+        self.claim(vec![run]);
+    }
+
     /// This run may be put in motion by this engine.
     pub(super) fn own(&self, run: RunId) {
         if self.options.reach == Reach::Own {

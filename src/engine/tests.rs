@@ -18,6 +18,9 @@ use crate::store::{Run, Status, Store};
 mod gate;
 mod options;
 mod retrace;
+mod semantics;
+mod survey;
+mod upgrades;
 
 /// An engine with one script, over a store.
 struct Bench {

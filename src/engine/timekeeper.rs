@@ -31,7 +31,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         }
         if pruned.is_none_or(|at| elapsed.saturating_sub(at) >= retention::PERIOD) {
             // The scripts are loaded after the start.
-            retention::prune(shared, if pruned.is_none() { Versions::Stay } else { Versions::Go });
+            retention::prune(shared, if pruned.is_none() { Versions::Stay } else { Versions::Go }, None);
             pruned = Some(elapsed);
         }
         wake_due(shared);

@@ -50,6 +50,8 @@ pub(super) enum Message {
     Durable(u64),
     /// The claim with this epoch is lost: another node owns the run now.
     Lost(RunId, u64),
+    /// It is to leave memory as soon as it rests.
+    Leave(RunId),
     /// Drop everything and end.
     Close,
 }
@@ -115,7 +117,8 @@ pub(super) fn run(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
-    let mut worker = Worker::new(number, shared, inbox, hands, Tools::new());
+    let tools = Tools::over(shared.options.semantics.engine());
+    let mut worker = Worker::new(number, shared, inbox, hands, tools);
     LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
 }
 
@@ -228,6 +231,7 @@ impl Worker {
             Message::InLine(run, wait) => self.stand_in_line(run, wait),
             Message::Durable(number) => self.release(number),
             Message::Lost(run, epoch) => self.lose(run, epoch),
+            Message::Leave(run) => self.leave(run),
             Message::Close => {}
         }
     }

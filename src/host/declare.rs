@@ -6,6 +6,7 @@
 //! paths, patterns), which this module must not know.
 
 mod describe;
+mod faults;
 mod show;
 mod triggers;
 mod workflow;
@@ -25,6 +26,8 @@ use crate::effect::Allow;
 use crate::payload::Payload;
 use crate::script::value;
 
+pub use faults::Fault;
+pub(super) use faults::{kept, noted};
 pub(crate) use triggers::BATCH_MOST;
 pub use triggers::{Trigger, TriggerKind};
 
@@ -75,6 +78,8 @@ pub struct Declaration {
     pub triggers: Vec<Trigger>,
     /// Settings that were read, by name; defaults are not among them.
     pub settings: BTreeMap<String, Payload>,
+    /// What is wrong with it, in the order of evaluation. Where there is anything, the rest is for finding more faults alone.
+    pub faults: Vec<Fault>,
 }
 
 impl Declaration {
@@ -484,7 +489,11 @@ pub(crate) mod testing {
     pub(crate) fn declared(script: &str) -> Result<Declaration, String> {
         let settings = |name: &str| (name == "base").then(|| Payload::from_text("\"x\""));
         let (result, declaration) = collect(Rc::new(settings), || run(script));
-        result.map(|_| declaration)
+        let first = declaration.faults.first().map(|fault| {
+            let map = crate::host::fail::error_map(&fault.to_error());
+            map.get("message").map(ToString::to_string).unwrap_or_default()
+        });
+        first.map_or(result.map(|_| declaration), Err)
     }
 }
 

@@ -176,13 +176,19 @@ impl Call<'_> {
 
     /// The map of options; empty if not given. A key that the function does not list is an error.
     pub fn options(&self, n: usize) -> Result<Options, Fail> {
+        let (options, unknown) = self.sifted(n)?;
+        unknown.into_iter().next().map_or(Ok(options), Err)
+    }
+
+    /// The map of options, without the keys that the function does not list: each is an error of its own.
+    pub(super) fn sifted(&self, n: usize) -> Result<(Options, Vec<Fail>), Fail> {
         let map = match self.args.get(n) {
             None => Map::new(),
             Some(value) => {
                 value.clone().try_cast::<Map>().ok_or_else(|| self.wrong(n, "a map of options such as `#{ … }`"))?
             }
         };
-        Options::checked(map, self.function.name, &self.function.keys(None))
+        Ok(Options::sifted(map, self.function.name, &self.function.keys(None)))
     }
 
     /// The map below an option, if given. A key that the function does not list there is an error.
@@ -207,15 +213,24 @@ pub struct Options {
 impl Options {
     /// Options of a function; a key that is not in `known` is an error that names the nearest.
     pub fn checked(map: Map, function: impl Into<Cow<'static, str>>, known: &[&str]) -> Result<Self, Fail> {
+        let (options, unknown) = Self::sifted(map, function, known);
+        unknown.into_iter().next().map_or(Ok(options), Err)
+    }
+
+    /// Those that are known, and an error for each of the others.
+    pub(super) fn sifted(mut map: Map, function: impl Into<Cow<'static, str>>, known: &[&str]) -> (Self, Vec<Fail>) {
         let function = function.into();
-        for key in map.keys() {
-            if !known.contains(&key.as_str()) {
+        let mut unknown = Vec::new();
+        map.retain(|key, _| {
+            let is_known = known.contains(&key.as_str());
+            if !is_known {
                 let hint = crate::diag::suggest::nearest(key, known.iter().copied())
                     .map_or_else(|| format!("known: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-                return Err(Fail::error("invalid", format!("`{function}`: has no option `{key}`; hint: {hint}")));
+                unknown.push(Fail::error("invalid", format!("`{function}`: has no option `{key}`; hint: {hint}")));
             }
-        }
-        Ok(Self { map, function })
+            is_known
+        });
+        (Self { map, function }, unknown)
     }
 
     fn wrong(&self, key: &str, expected: &str) -> Fail {
@@ -352,7 +367,9 @@ fn set(module: &mut Module, name: &str, function: &'static Function, count: usiz
         let context = context.expect("host functions are registered with a context");
         let position = context.call_position();
         let args = args.iter_mut().map(|arg| std::mem::take(*arg).flatten()).collect();
-        (function.call)(&mut Call { context, function, args }).map_err(|fail| fail.into_error(position))
+        let mut call = Call { context, function, args };
+        let returned = (function.call)(&mut call);
+        returned.or_else(|fail| super::declare::noted(&call, fail)).map_err(|fail| fail.into_error(position))
     };
     let func =
         rhai::RhaiFunc::Pure { func: rhai::Shared::new(native), has_context: true, is_pure: false, is_volatile: true };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rhai::{Dynamic, FnPtr, Map};
 
+use super::declare::kept;
 use super::fail::{Fail, is_worth_a_retry};
 use super::function::{Call, Choice, Options};
 use crate::time::Timestamp;
@@ -76,21 +77,21 @@ impl Policy {
 
     fn from_map(call: &Call<'_>, map: Map) -> Result<Self, Fail> {
         let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-        let options = Options::checked(map, call.function.name, &known)?;
-        let mut policy = Self::times(options.int("attempts")?.map_or(Ok(5), |count| attempts(call, count))?);
-        if let Some(delay) = options.duration("delay")? {
-            policy.delay = delay;
+        let (options, unknown) = Options::sifted(map, call.function.name, &known);
+        unknown.into_iter().try_for_each(|fail| kept::<()>(call, Err(fail)).map(drop))?;
+        let mut policy = Self::times(5);
+        if let Some(count) = kept(call, options.int("attempts"))? {
+            policy.attempts = kept(call, attempts(call, count).map(Some))?.unwrap_or(policy.attempts);
         }
-        if let Some(factor) = options.number("factor")? {
-            if !(1.0..=100.0).contains(&factor) {
-                return Err(call.invalid(format!("option `factor` must lie between 1 and 100, not {factor}")));
-            }
-            policy.factor = factor;
+        policy.delay = kept(call, options.duration("delay"))?.unwrap_or(policy.delay);
+        if let Some(factor) = kept(call, options.number("factor"))? {
+            policy.factor = kept(call, growth(call, factor).map(Some))?.unwrap_or(policy.factor);
         }
-        policy.max_delay = options.duration("max_delay")?.unwrap_or(policy.max_delay.max(policy.delay));
-        policy.jitter = options.get("jitter").is_none() || options.flag("jitter")?;
-        policy.within = options.duration("within")?;
-        policy.when = options.closure("when")?;
+        policy.max_delay = kept(call, options.duration("max_delay"))?.unwrap_or(policy.max_delay.max(policy.delay));
+        let jitter = kept(call, options.flag("jitter").map(Some))?.unwrap_or_default();
+        policy.jitter = options.get("jitter").is_none() || jitter;
+        policy.within = kept(call, options.duration("within"))?;
+        policy.when = kept(call, options.closure("when"))?;
         Ok(policy)
     }
 
@@ -129,10 +130,16 @@ impl Policy {
     }
 }
 
+fn growth(call: &Call<'_>, factor: f64) -> Result<f64, Fail> {
+    if (1.0..=100.0).contains(&factor) {
+        return Ok(factor);
+    }
+    Err(call.invalid(format!("option `factor` must lie between 1 and 100, not {factor}")))
+}
+
 fn attempts(call: &Call<'_>, count: i64) -> Result<u32, Fail> {
-    u32::try_from(count).map_err(|_| {
-        call.invalid(format!("a count of attempts lies between 0 (without end) and {}, not {count}", u32::MAX))
-    })
+    u32::try_from(count)
+        .map_err(|_| call.invalid(format!("`attempts` lies between 0 (without end) and {}, not {count}", u32::MAX)))
 }
 
 /// What the other side asked to wait, from an error's map.

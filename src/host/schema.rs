@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
 use crate::payload::Payload;
+use crate::script::check::Shape;
 use crate::script::value;
 
 /// The types of the shorthand.
@@ -136,13 +137,18 @@ enum Extra {
 impl Schema {
     /// From the shorthand, or a JSON Schema under `schema`. The error says where and what to write instead.
     pub fn from_dynamic(schema: &Dynamic) -> Result<Self, String> {
+        Self::read(schema).map_err(|mut faults| faults.swap_remove(0))
+    }
+
+    /// The same; each fault is an error of its own, and there is at least one where there is no schema.
+    pub fn read(schema: &Dynamic) -> Result<Self, Vec<String>> {
         read::shorthand(schema).map(Self)
     }
 
     /// From JSON Schema: `type`, `properties`, `required`, `items`, `enum`, `const`, bounds, `additionalProperties`, `format`.
     /// `default` and other notes are kept for forms and change no value.
     pub fn from_json_schema(schema: &Value) -> Result<Self, String> {
-        read::json_schema(schema).map(Self)
+        read::json_schema(schema).map(Self).map_err(|mut faults| faults.swap_remove(0))
     }
 
     /// The schema as JSON Schema.
@@ -183,7 +189,26 @@ impl Schema {
     }
 }
 
+impl Schema {
+    /// What checks know of values that fit: lists, and maps whose keys are all named.
+    pub fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+}
+
 impl Node {
+    fn shape(&self) -> Shape {
+        if let (Some(item), [Kind::List]) = (&self.items, self.kinds.as_slice()) {
+            return Shape::List(Box::new(item.shape()));
+        }
+        let named = !self.fields.is_empty() && !matches!(self.extra, Extra::Of(_));
+        if named && matches!(self.kinds.as_slice(), [Kind::Map] | []) {
+            let fields = self.fields.iter().map(|field| (field.name.clone(), field.node.shape()));
+            return Shape::Map(fields.collect());
+        }
+        Shape::Any
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kinds: vec![kind], ..Self::default() }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::folder::{Source as Content, is_script};
 use crate::diag::{self, Diagnostic, Place};
-use crate::engine::{self, Deployed, Handle, Settings};
+use crate::engine::{self, Deployed, Handle, Settings, Survey};
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
 use crate::script::source::Source;
 use crate::trigger::verify;
@@ -36,12 +36,22 @@ pub fn load(main: &str, sources: &dyn Sources, settings: &Arc<dyn Settings>) -> 
 
 /// Compiles a bundle and checks it. The one place that decides whether a script may go live.
 pub(super) fn checked(bundle: Bundle, settings: &Arc<dyn Settings>) -> Result<Loaded, Vec<Diagnostic>> {
-    let (deployed, mut findings) = engine::examine(bundle, settings);
-    let Some(deployed) = deployed else { return Err(findings) };
-    findings.extend(verify::diagnose(&deployed));
-    diag::sort(&mut findings);
+    let (deployed, findings) = surveyed(bundle, settings);
     let (faults, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(Diagnostic::is_error);
-    if faults.is_empty() { Ok(Loaded { deployed, warnings }) } else { Err(faults) }
+    match deployed {
+        Some(deployed) if faults.is_empty() => Ok(Loaded { deployed, warnings }),
+        _ => Err(faults),
+    }
+}
+
+/// All that can be said of a bundle by itself, sorted, and what it declares as far as that is known.
+pub fn surveyed(bundle: Bundle, settings: &Arc<dyn Settings>) -> (Option<Deployed>, Vec<Diagnostic>) {
+    let Survey { deployed, is_whole, mut found } = engine::survey(bundle, settings);
+    if let Some(deployed) = &deployed {
+        found.extend(verify::diagnose(deployed, is_whole));
+    }
+    diag::sort(&mut found);
+    (deployed, found)
 }
 
 /// The settled contents of the folder: what is being written just now is not read.

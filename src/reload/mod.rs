@@ -6,6 +6,7 @@
 //! [`load`] makes a workflow of a file or says what is wrong with it; [`Service`] follows the folder and tells the engine.
 
 mod folder;
+mod gates;
 mod load;
 mod record;
 mod scripts;
@@ -15,7 +16,7 @@ mod watch;
 mod workflows;
 
 pub use folder::{Listing, SOURCE_MAX, Skipped, Source, is_script};
-pub use load::{Loaded, STDLIB, load, one};
+pub use load::{Loaded, STDLIB, load, one, surveyed};
 pub use record::{Reload, Status};
 pub use scripts::{Scripts, Update};
 pub use service::Service;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::diag::{Color, Diagnostic};
+use crate::engine::gate::{Report, State};
 use crate::id::Version;
 use crate::time::Timestamp;
 
@@ -46,6 +47,8 @@ pub struct Reload {
     pub diagnostics: Vec<Diagnostic>,
     /// When.
     pub at: Timestamp,
+    /// What recorded runs make of the version: of one that has gone live.
+    pub gate: Option<Report>,
 }
 
 impl Reload {
@@ -53,8 +56,23 @@ impl Reload {
     pub fn to_json(&self) -> Value {
         json!({
             "file": self.file, "workflow": self.workflow, "version": self.version, "status": self.status.name(),
-            "diagnostics": self.diagnostics.iter().map(shown).collect::<Vec<_>>(), "gate": null, "at": self.at,
+            "diagnostics": self.diagnostics.iter().map(shown).collect::<Vec<_>>(), "gate": self.gate, "at": self.at,
         })
+    }
+
+    /// What the gate found, for a terminal; empty where there was nothing to try, or it is not done.
+    pub fn render_gate(&self, color: Color) -> String {
+        let done = |report: &&Report| report.state == State::Done && !report.is_empty();
+        let Some(report) = self.gate.as_ref().filter(done) else { return String::new() };
+        let mut text = String::new();
+        for (n, line) in report.lines().iter().enumerate() {
+            let who = if n == 0 { format!("{}: gate: ", self.file) } else { "  ".to_owned() };
+            text.push_str(&format!("{who}{line}\n"));
+        }
+        for group in &report.divergences {
+            text.push_str(&group.diagnostic().render(color));
+        }
+        text
     }
 
     /// For a terminal: a line, and what is wrong below it. Ends with a line end.
@@ -97,8 +115,15 @@ mod tests {
         let fault = Diagnostic::new("E0201", "syntax error", Place::file("a.rhai"));
         let (file, workflow) = ("a.rhai".to_owned(), "a".to_owned());
         let version = Some(Version("0123456789".into()));
-        let reload =
-            Reload { file, workflow, version, status: Status::Broken, diagnostics: vec![fault], at: Timestamp(0) };
+        let reload = Reload {
+            file,
+            workflow,
+            version,
+            status: Status::Broken,
+            diagnostics: vec![fault],
+            at: Timestamp(0),
+            gate: None,
+        };
         let json = reload.to_json();
         let first = json["diagnostics"][0].as_object().unwrap();
         for field in ["code", "severity", "title", "line", "column", "width", "hint"] {

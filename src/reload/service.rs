@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 
 use super::folder::Skipped;
+use super::gates::Gates;
 use super::load::{checked, load};
 use super::record::{Reload, Status};
 use super::scripts::{Scripts, Update};
@@ -23,6 +24,7 @@ use super::watch::Options;
 use super::workflows::{Outcome, Workflows};
 use super::{Error, folder};
 use crate::diag::{Diagnostic, Place};
+use crate::engine::gate::{Report, State};
 use crate::engine::{Deployed, Handle};
 use crate::id::Version;
 use crate::payload::Payload;
@@ -46,6 +48,7 @@ pub struct Service {
 struct Board {
     told: Mutex<Told>,
     sender: broadcast::Sender<Reload>,
+    gates: broadcast::Sender<Reload>,
     is_closing: AtomicBool,
 }
 
@@ -62,6 +65,7 @@ impl Service {
         let board = Arc::new(Board {
             told: Mutex::default(),
             sender: broadcast::channel(RECORDS_MAX).0,
+            gates: broadcast::channel(RECORDS_MAX).0,
             is_closing: AtomicBool::new(false),
         });
         let (ready, opened) = mpsc::channel();
@@ -81,6 +85,18 @@ impl Service {
     pub fn follow(&self) -> (Vec<Reload>, broadcast::Receiver<Reload>) {
         let told = self.board.told();
         (told.records.iter().cloned().collect(), self.board.sender.subscribe())
+    }
+
+    /// What the gate found of the version of a workflow that went live last.
+    pub fn gate(&self, workflow: &str) -> Option<Report> {
+        let told = self.board.told();
+        let of_this = |record: &&Reload| record.workflow == workflow && record.gate.is_some();
+        told.records.iter().rev().find(of_this).and_then(|record| record.gate.clone())
+    }
+
+    /// Records that come once more, when the gate is done with their version.
+    pub fn follow_gates(&self) -> broadcast::Receiver<Reload> {
+        self.board.gates.subscribe()
     }
 
     /// What is wrong with the file of a workflow; nothing where it is good, or not known.
@@ -125,19 +141,41 @@ impl Board {
     }
 }
 
+impl Board {
+    /// Enters what the gate found so far with the save that it is of; once done, that is told.
+    fn gated(&self, report: &Report) {
+        let mut told = self.told();
+        let of_this = |record: &&mut Reload| {
+            record.workflow == report.workflow
+                && record.version.as_ref() == Some(&report.version)
+                && record.gate.is_some()
+        };
+        let Some(record) = told.records.iter_mut().rev().find(of_this) else { return };
+        record.gate = Some(report.clone());
+        if report.state == State::Done {
+            // Nobody needs to listen.
+            let _ = self.gates.send(record.clone());
+        }
+    }
+}
+
 fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<Result<(), Error>>) {
-    let opened = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(Error::Start)
-        .and_then(|runtime| Ok((runtime, Scripts::open(root, Options::default())?)));
-    let (runtime, (mut scripts, update)) = match opened {
+    let open = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Start)?;
+        let teller = Arc::clone(&board);
+        let tell = Box::new(move |report: &Report| teller.gated(report));
+        let gates = Gates::start(handle.clone(), tell).map_err(Error::Start)?;
+        Ok((runtime, gates, Scripts::open(root, Options::default())?))
+    };
+    let (runtime, gates, (mut scripts, update)) = match open() {
         Ok(opened) => opened,
         Err(error) => {
             let _ = ready.send(Err(error));
             return;
         }
     };
-    let mut follower = Follower { handle, board, runtime, workflows: Workflows::default(), skipped: Vec::new() };
+    let (workflows, skipped) = (Workflows::default(), Vec::new());
+    let mut follower = Follower { handle, board, runtime, gates, workflows, skipped };
     follower.take(&scripts, update);
     let _ = ready.send(Ok(()));
     while !follower.board.is_closing.load(Ordering::Relaxed) {
@@ -151,6 +189,7 @@ struct Follower {
     board: Arc<Board>,
     /// For writes to the store alone.
     runtime: Runtime,
+    gates: Gates,
     workflows: Workflows,
     skipped: Vec<Skipped>,
 }
@@ -178,13 +217,19 @@ impl Follower {
     }
 
     fn perform(&self, outcome: Outcome) {
+        // A version that was live when the daemon ended is no news.
+        let is_new =
+            |deployed: &&Arc<Deployed>| noted(&self.handle, &outcome.workflow).as_ref() != Some(deployed.version());
+        let tried = outcome.deploy.clone().filter(|deployed| outcome.status == Status::Live && is_new(&deployed));
         if let Some(deployed) = &outcome.deploy {
             self.handle.deploy((**deployed).clone());
             self.note(&outcome.workflow, Some(deployed.version()));
         } else if outcome.status == Status::Removed {
             self.handle.withdraw(&outcome.workflow);
+            self.gates.forget(&outcome.workflow);
             self.note(&outcome.workflow, None);
         }
+        let gate = tried.as_ref().map(|deployed| Report::new(&deployed.name, deployed.version()));
         self.board.tell(Reload {
             version: outcome.live.as_ref().map(|live| live.version().clone()),
             file: outcome.file,
@@ -192,7 +237,11 @@ impl Follower {
             status: outcome.status,
             diagnostics: outcome.diagnostics,
             at: self.handle.clock().now(),
+            gate,
         });
+        if let Some(deployed) = tried {
+            self.gates.add(deployed);
+        }
     }
 
     /// Notes which version is live. Without the note a restart only lacks the last good version of a file that is broken then.
@@ -232,7 +281,7 @@ impl Follower {
     fn tell_file(&self, file: &str, workflow: String, status: Status, diagnostics: Vec<Diagnostic>) {
         let version = self.handle.workflow(&workflow).ok().map(|live| live.version().clone());
         let (file, at) = (file.to_owned(), self.handle.clock().now());
-        self.board.tell(Reload { file, workflow, version, status, diagnostics, at });
+        self.board.tell(Reload { file, workflow, version, status, diagnostics, at, gate: None });
     }
 }
 
@@ -244,10 +293,15 @@ fn skipped_fault(skipped: &folder::Skipped) -> Diagnostic {
     )
 }
 
+/// Which version was live last, as the store has it.
+fn noted(handle: &Handle, workflow: &str) -> Option<Version> {
+    let version = handle.store().state(SCOPE, workflow).ok()??;
+    serde_json::from_value(version.to_json()).ok()
+}
+
 /// The version that was live when the daemon ended, from the store.
 fn recall(handle: &Handle, workflow: &str) -> Option<Deployed> {
-    let version = handle.store().state(SCOPE, workflow).ok()??;
-    let version: Version = serde_json::from_value(version.to_json()).ok()?;
+    let version = noted(handle, workflow)?;
     let bundle = Bundle::from_stored(&handle.store().bundle(&version).ok()??).ok()?;
     checked(bundle, handle.settings()).ok().map(|loaded| loaded.deployed)
 }

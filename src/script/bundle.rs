@@ -171,6 +171,12 @@ impl Bundle {
         Self::load(main, &BTreeMap::from([(main.to_owned(), text.to_owned())]), &[])
     }
 
+    /// The same sources as of the workflow with that name.
+    #[must_use]
+    pub fn named(self, workflow: String) -> Self {
+        Self { workflow, ..self }
+    }
+
     /// The path of the main file.
     pub fn main(&self) -> &str {
         &self.main

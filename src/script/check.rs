@@ -10,19 +10,24 @@ mod effects;
 mod known;
 mod literals;
 mod locate;
+mod shape;
+pub mod starts;
 #[cfg(test)]
 mod tests;
 mod texts;
 pub mod touches;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rhai::{ASTFlags, Engine, Stmt};
 
-pub use self::locate::{is_told, locate};
+pub use self::locate::{Located, is_told, locate};
+
+pub use self::shape::Shape;
 
 use self::known::{Function, Known};
+use self::shape::Changed;
 use self::walk::{Level, Walker};
 use super::bundle::{self, Bundle, Kind, classify};
 use super::catalog::Catalog;
@@ -45,8 +50,8 @@ pub struct Missing {
 /// What the caller knows beside the bundle.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// The properties of the declared `input`, if it is a map that allows no others.
-    pub input: Option<&'a BTreeSet<String>>,
+    /// The declared `input`.
+    pub input: Option<&'a Shape>,
     /// Says what is wrong with a literal text given to a host function: its name, the index of the argument, the text.
     /// For a text in a map of options the name has the key: `wait_for.timeout`.
     pub literal: &'a dyn Fn(&str, usize, &str) -> Option<String>,
@@ -110,7 +115,8 @@ impl File<'_> {
         }
         let level = if declares { Level::Declaration } else { Level::Script };
         let statements = self.read.ast.statements();
-        let mut walker = Walker::new(self.known, self.source, self.options, level);
+        let changed = Changed::in_file(&self.read.ast);
+        let mut walker = Walker::new(self.known, self.source, self.options, &changed, level);
         if !declares {
             walker.input("input");
             effects::check(self.source, self.catalog, statements, findings);
@@ -120,13 +126,13 @@ impl File<'_> {
         for function in self.known.functions(&self.source.path) {
             effects::check(self.source, self.catalog, &function.body, findings);
             if !function.is_closure() {
-                self.function(function, is_main, findings);
+                self.function(function, is_main, &changed, findings);
             }
         }
     }
 
-    fn function(&self, function: &Function, is_main: bool, findings: &mut Vec<Diagnostic>) {
-        let mut walker = Walker::new(self.known, self.source, self.options, Level::Function);
+    fn function(&self, function: &Function, is_main: bool, changed: &Changed, findings: &mut Vec<Diagnostic>) {
+        let mut walker = Walker::new(self.known, self.source, self.options, changed, Level::Function);
         walker.locals(function.params.iter().cloned());
         if is_main
             && function.name == "main"

@@ -7,6 +7,8 @@
 //! in a hidden constant, and the file whose code is running says whose constants are meant. No state outside of the
 //! evaluation is involved, so evaluations on several coroutines never mix.
 
+mod without;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
@@ -208,6 +210,11 @@ impl Program {
     /// An error of a run as a diagnostic; the catalog serves "did you mean".
     pub fn diagnose(&self, engine: &Engine, error: &EvalAltResult, catalog: &Catalog) -> Diagnostic {
         errors::from_eval(error, self.bundle.main(), Context { program: self, engine, catalog })
+    }
+
+    /// An error of the evaluation of a file's top level.
+    pub fn diagnose_in(&self, path: &str, engine: &Engine, error: &EvalAltResult) -> Diagnostic {
+        self.explain(error, engine, path)
     }
 
     fn explain(&self, error: &EvalAltResult, engine: &Engine, path: &str) -> Diagnostic {

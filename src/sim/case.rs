@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::START;
 use super::book::Book;
 use super::broken::{Broken, MISUSE};
+use super::named::Names;
 use super::people::Nobody;
 use super::site::{Site, Workflows};
 use crate::engine::links::Links;
@@ -100,6 +101,11 @@ impl Case {
             before: Cell::new(0),
             crashes: Cell::new(0),
         }
+    }
+
+    /// The names that tests can use.
+    pub(super) fn names(&self) -> &Names {
+        self.site.names()
     }
 
     fn before_all(&self, what: &str) -> Did<()> {

@@ -61,7 +61,10 @@ impl Case {
                 let all = triggers.iter().map(|spec| format!("`{}`", spec.id)).collect::<Vec<_>>().join(", ");
                 let how = if first.is_some() { "more than one trigger" } else { "no trigger" };
                 let broken = Broken::new(MISUSE, format!("`{}` has {how} `{name}`", self.workflow));
-                Err(broken.hint(if all.is_empty() { "it declares none".to_owned() } else { format!("it has {all}") }))
+                let known = triggers.iter().flat_map(|spec| [spec.kind.name(), &*spec.subject, &*spec.id]);
+                let near = if first.is_some() { None } else { crate::diag::suggest::did_you_mean(name, known) };
+                let listed = if all.is_empty() { "it declares none".to_owned() } else { format!("it has {all}") };
+                Err(broken.hint(near.unwrap_or(listed)))
             }
         }
     }

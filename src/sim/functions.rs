@@ -34,7 +34,11 @@ pub(super) fn register(engine: &mut Engine, slot: &Rc<Slot>) {
 fn namespace(engine: &mut Engine, slot: &Rc<Slot>) {
     let mut module = Module::new();
     let at_hand = Rc::clone(slot);
-    module.set_native_fn("workflow", move |name: ImmutableString| Ok(Test(at_hand.stage()?.workflow(&name))));
+    module.set_native_fn("workflow", move |name: ImmutableString| {
+        let stage = at_hand.stage()?;
+        stage.site.names().workflow(&name)?;
+        Ok(Test(stage.workflow(&name)))
+    });
     module.set_native_fn("response", |status: i64| response(status, Dynamic::UNIT, Map::new()));
     module.set_native_fn("response", |status: i64, body: Dynamic| response(status, body, Map::new()));
     module.set_native_fn("response", response);
@@ -67,11 +71,21 @@ fn mock_of(answer: Dynamic) -> Mock {
 
 /// What is said before the workflow begins; mocks can be changed later, too.
 fn before(engine: &mut Engine) {
-    engine.register_fn("mock", |t: &mut Test, function: &str, answer: Dynamic| t.0.book.set(function, mock_of(answer)));
-    engine.register_fn("mock_step", |t: &mut Test, name: &str, answer: Dynamic| {
-        t.0.book.set_step(name, mock_of(answer));
+    engine.register_fn("mock", |t: &mut Test, function: &str, answer: Dynamic| -> Res<()> {
+        t.0.names().function("mock", function)?;
+        t.0.book.set(function, mock_of(answer));
+        Ok(())
     });
-    engine.register_fn("hang", |t: &mut Test, function: &str| t.0.book.set(function, Mock::Hang));
+    engine.register_fn("mock_step", |t: &mut Test, name: &str, answer: Dynamic| -> Res<()> {
+        t.0.names().step(name)?;
+        t.0.book.set_step(name, mock_of(answer));
+        Ok(())
+    });
+    engine.register_fn("hang", |t: &mut Test, function: &str| -> Res<()> {
+        t.0.names().function("hang", function)?;
+        t.0.book.set(function, Mock::Hang);
+        Ok(())
+    });
     engine
         .register_fn("config", |t: &mut Test, name: &str, value: Dynamic| -> Res<()> { Ok(t.0.config(name, &value)?) });
     engine.register_fn("secret", |t: &mut Test, name: &str, value: &str| -> Res<()> { Ok(t.0.secret(name, value)?) });
@@ -120,7 +134,10 @@ fn looks(engine: &mut Engine) {
     engine.register_fn("error", move |t: &mut Test| -> Res<Dynamic> { Ok(decoded(t.0.need_run()?.error.as_ref())) });
     engine.register_fn("waiting_for", |t: &mut Test| -> Res<String> { Ok(t.0.need_run()?.waiting_for.to_string()) });
     engine.register_fn("calls", |t: &mut Test| calls(t, None));
-    engine.register_fn("calls", |t: &mut Test, function: &str| calls(t, Some(function)));
+    engine.register_fn("calls", |t: &mut Test, function: &str| -> Res<Array> {
+        t.0.names().called(function)?;
+        Ok(calls(t, Some(function)))
+    });
     engine.register_fn("logs", |t: &mut Test| -> Res<Array> {
         Ok(t.0.logs()?.into_iter().map(Dynamic::from_map).collect())
     });

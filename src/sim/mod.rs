@@ -12,6 +12,7 @@ mod crash;
 pub mod dry;
 mod fire;
 mod functions;
+mod named;
 mod people;
 mod raised;
 mod record;

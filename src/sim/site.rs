@@ -1,10 +1,11 @@
 //! What the tests of a scripts folder share: its workflows, compiled.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::named::Names;
 use crate::diag::Diagnostic;
 use crate::engine::{self, Deployed, Settings, Tools};
 use crate::payload::Payload;
@@ -29,18 +30,24 @@ pub(super) struct Site {
     folder: Arc<Folder>,
     pub(super) tools: Tools,
     compiled: RefCell<BTreeMap<String, Rc<Workflows>>>,
+    names: OnceCell<Names>,
     /// Steps that the tests came to.
     pub(super) begun: RefCell<BTreeSet<(String, String)>>,
 }
 
 impl Site {
     pub(super) fn new(folder: Arc<Folder>, tools: Tools) -> Self {
-        Self { folder, tools, compiled: RefCell::default(), begun: RefCell::default() }
+        Self { folder, tools, compiled: RefCell::default(), names: OnceCell::new(), begun: RefCell::default() }
     }
 
     /// The sources of a file, with all that it imports.
     pub(super) fn bundle(&self, path: &str) -> Result<Bundle, Vec<Diagnostic>> {
         Bundle::load(path, &*self.folder.sources, self.folder.stdlib)
+    }
+
+    /// The names that tests can use.
+    pub(super) fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::of(&self.folder.sources.list(), |path| self.bundle(path).ok()))
     }
 
     /// All workflows, their declarations evaluated with these settings.

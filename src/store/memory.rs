@@ -295,6 +295,9 @@ impl State {
                 let Some(run) = self.claimed(*run, *epoch) else { return Applied::Refused };
                 run.version = version.clone();
                 run.settings = settings.clone();
+                if run.status == Status::Diverged {
+                    (run.status, run.ready, run.error) = (Status::Waiting, true, None);
+                }
                 Applied::Done
             }
             Change::Remind { run, at } => {

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod slot;
 pub mod sqlite;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,17 @@ pub enum Error {
     /// The store did not answer, or answered with an error: the outcome of a commit is unknown.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+/// What a store takes, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Size {
+    /// All of the database.
+    pub database: u64,
+    /// What of it is free for use again.
+    pub free: u64,
+    /// The write-ahead log.
+    pub log: u64,
 }
 
 /// What the store did, or why not.
@@ -541,7 +553,8 @@ pub enum Change {
         /// As made by the bundle.
         bytes: Vec<u8>,
     },
-    /// Moves a run to another version. Answer: `Done` or `Refused`.
+    /// Moves a run to another version. One that had diverged is waiting and ready from then on, without an error.
+    /// Answer: `Done` or `Refused`.
     Upgrade {
         /// Which.
         run: RunId,
@@ -720,6 +733,21 @@ pub struct TaskFilter {
 
 /// The durable truth. See the module for what survives.
 pub trait Store: Send + Sync {
+    /// Copies all, as of the last commit, to a new file, from which the store can be restored.
+    fn backup(&self, target: &Path) -> Result<()> {
+        Err(Error::Failed(format!("this store cannot be copied to `{}`", target.display())))
+    }
+
+    /// What it takes.
+    fn size(&self) -> Result<Size> {
+        Ok(Size::default())
+    }
+
+    /// Reads through all of it: what is damaged, if anything is.
+    fn check(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// One transaction. One answer a change, in order.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>>;
 

@@ -8,6 +8,7 @@ mod duration;
 mod error;
 mod moment;
 mod parse;
+mod zones;
 
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use duration::{MAX_DURATION, format_duration, parse_duration};
 pub use error::Error;
 pub use moment::{Moment, UNITS, names_a_zone, parse_written};
 pub use parse::{parse_time, zone};
+pub use zones::zone_changes;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -38,6 +40,12 @@ impl Timestamp {
     /// The time that such a text means, as [`Timestamp`] is shown.
     pub fn from_text(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+
+    /// So much earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// How long it is from `earlier` to this time; zero when it is not later.

@@ -68,9 +68,11 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
     checked.err().map(|error| fault(&error, subject))
 }
 
-/// What is wrong with the triggers of a workflow, in the order of the file.
-pub fn diagnose(deployed: &Deployed) -> Vec<Diagnostic> {
-    let fault = |spec: &TriggerSpec| faults(spec).or_else(|| outside(deployed, spec)).map(|it| it.at(deployed, spec));
+/// What is wrong with the triggers of a workflow, in the order of the file. Where the declaration is not whole, what it allows
+/// is not known.
+pub fn diagnose(deployed: &Deployed, is_whole: bool) -> Vec<Diagnostic> {
+    let outside = |spec: &TriggerSpec| if is_whole { outside(deployed, spec) } else { None };
+    let fault = |spec: &TriggerSpec| faults(spec).or_else(|| outside(spec)).map(|it| it.at(deployed, spec));
     deployed.triggers.iter().filter_map(fault).collect()
 }
 
@@ -115,7 +117,7 @@ mod tests {
     fn diagnosed(trigger: &str) -> Vec<(Severity, usize, usize)> {
         let bundle = Bundle::of_text("w.rhai", &format!("{trigger}\nfn main() {{ 1 }}")).unwrap();
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
-        let found = diagnose(&compile(bundle, &settings).unwrap());
+        let found = diagnose(&compile(bundle, &settings).unwrap(), true);
         found.iter().map(|one| (one.severity, one.place.column, one.place.width)).collect()
     }
 

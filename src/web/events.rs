@@ -77,9 +77,9 @@ async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Respo
         run,
         at: handle.clock().now(),
     };
-    let (_, fresh, started) = request::durable(handle, handle.emit(event)).await?;
-    let mut answer = json!({ "event": id, "started": started });
-    if !fresh {
+    let emitted = request::durable(handle, handle.emit(event)).await?;
+    let mut answer = json!({ "event": id, "started": emitted.started, "delivered_to": emitted.woken });
+    if !emitted.fresh {
         answer["repeated"] = true.into();
     }
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())

@@ -108,9 +108,9 @@ pub(super) async fn emit(
         run: None,
         at: now,
     };
-    let (_, fresh, started) = request::durable(handle, handle.emit(event)).await?;
-    let mut answer = json!({ "event": id, "started": started });
-    if !fresh {
+    let emitted = request::durable(handle, handle.emit(event)).await?;
+    let mut answer = json!({ "event": id, "started": emitted.started });
+    if !emitted.fresh {
         answer["repeated"] = true.into();
     }
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())

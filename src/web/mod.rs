@@ -10,6 +10,7 @@ mod backfill;
 mod content;
 mod events;
 mod flood;
+mod gate;
 mod guard;
 mod hooks;
 mod links;
@@ -23,6 +24,7 @@ mod server;
 mod stream;
 mod system;
 mod tasks;
+mod upkeep;
 mod workflows;
 
 use std::sync::Arc;
@@ -43,6 +45,10 @@ pub trait Reloads: Send + Sync {
     fn reloads(&self) -> Value;
     /// The diagnostics of a workflow whose file does not compile now.
     fn broken(&self, workflow: &str) -> Option<Value>;
+    /// What recorded runs made of the version of a workflow that went live last; `None` where nothing was tried.
+    fn gate(&self, _workflow: &str) -> Option<Value> {
+        None
+    }
 }
 
 /// No scripts folder: nothing is reloaded.
@@ -100,6 +106,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/workflows/{name}", get(workflows::one))
         .route("/api/v1/workflows/{name}/runs", post(workflows::start))
         .route("/api/v1/workflows/{name}/backfill", post(backfill::backfill))
+        .route("/api/v1/workflows/{name}/gate", post(gate::attempt))
         .route("/api/v1/runs", get(runs::list))
         .route("/api/v1/runs/{id}", get(runs::one))
         .route("/api/v1/runs/{id}/journal", get(runs::journal))
@@ -109,6 +116,7 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}/logs", get(runs::logs))
         .route("/api/v1/runs/{id}/stream", get(stream::stream))
         .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/api/v1/runs/{id}/upgrade", post(gate::upgrade))
         .route("/api/v1/runs/{id}/events", post(events::emit_to))
         .route("/api/v1/runs/{id}/locks", get(locks::of_run))
         .route("/api/v1/locks/{name}", get(locks::one))
@@ -121,6 +129,8 @@ fn routes(shared: Shared) -> Router {
         .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/verify", get(audit::verify))
+        .route("/api/v1/backup", post(upkeep::backup))
+        .route("/api/v1/prune", post(upkeep::prune))
         .route("/api/v1/reloads", get(system::reloads))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))

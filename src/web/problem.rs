@@ -76,7 +76,9 @@ impl From<Error> for Problem {
             Error::Input(faults) | Error::Answer(faults) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults))
             }
-            Error::KeyConflict { run, .. } => Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)),
+            Error::KeyConflict { run, .. } | Error::Busy(run) => {
+                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run))
+            }
             Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
             }

@@ -73,7 +73,39 @@ pub(super) fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Prob
 /// The parameters after the question mark.
 pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     let read = Query::<T>::try_from_uri(uri);
-    read.map(|Query(found)| found).map_err(|error| Problem::bad(error.body_text()))
+    read.map(|Query(found)| found).map_err(|error| Problem::bad(explained(&error.body_text())))
+}
+
+/// What is wrong with a parameter, from the words of the reader: `…: limit: invalid digit found in string`.
+fn explained(said: &str) -> String {
+    let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(said);
+    let number = ["invalid digit", "cannot parse integer", "number too"];
+    if let Some(rest) = said.rsplit_once("unknown field `").map(|(_, rest)| rest) {
+        let (name, known) = rest.split_once('`').unwrap_or((rest, ""));
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        let hint = crate::diag::suggest::did_you_mean(name, known.iter().copied())
+            .unwrap_or_else(|| format!("known: {}", known.join(", ")));
+        return format!("there is no parameter `{name}`; hint: {hint}");
+    }
+    match said.split_once(": ") {
+        Some((name, why)) if number.iter().any(|words| why.contains(words)) => {
+            format!("`{name}` is not a whole number; hint: write `{name}=50`, or leave it out")
+        }
+        Some((name, why)) => format!("`{name}`: {why}"),
+        None => said.to_owned(),
+    }
+}
+
+/// What a `cursor` says that `next` of a page gave.
+pub(super) fn cursor<T>(given: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    if given.is_empty() {
+        return Err(Problem::bad(
+            "`cursor` is empty; hint: leave it out for the first page, then give what `next` said",
+        ));
+    }
+    let hint = "hint: give it as it is, with the same other parameters, or leave it out for the first page";
+    read(given).map(Some).ok_or_else(|| Problem::bad(format!("`cursor` is not what `next` of a page said; {hint}")))
 }
 
 /// A header as text; `None` where it is absent, or no text.

@@ -50,13 +50,12 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
 
 fn filter(given: Parameters, now: Timestamp) -> Result<RunFilter, Problem> {
     let statuses = given.status.iter().flat_map(|list| list.split(',')).map(status).collect::<Result<_, _>>()?;
-    let before = given.cursor.map(|cursor| cursor.parse());
     Ok(RunFilter {
         workflow: given.workflow,
         statuses,
         since: given.since.map(|since| earlier(&since, now)).transpose()?,
         limit: limit(given.limit)?,
-        before: before.transpose().map_err(|_| Problem::bad("`cursor` is not what `next` of a page said"))?,
+        before: request::cursor(given.cursor.as_deref(), |cursor| cursor.parse().ok())?,
     })
 }
 

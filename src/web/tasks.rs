@@ -38,7 +38,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
         run: given.run.as_deref().map(request::run_id).transpose()?,
         // One more tells whether there is a next page.
         limit: limit + 1,
-        before: given.cursor.as_deref().map(before).transpose()?,
+        before: request::cursor(given.cursor.as_deref(), before)?,
     };
     let read = move |handle: &crate::engine::Handle| {
         let mut tasks = handle.tasks(&filter)?;
@@ -55,10 +55,9 @@ fn cursor(task: &Task) -> String {
     format!("{}-{}", task.opened_at.0, task.id)
 }
 
-fn before(cursor: &str) -> Result<(Timestamp, TaskId), Problem> {
-    let parts = cursor.split_once('-');
-    let read = parts.and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id.parse().ok()?)));
-    read.ok_or_else(|| Problem::bad("`cursor` is not what `next` of a page said"))
+fn before(cursor: &str) -> Option<(Timestamp, TaskId)> {
+    let (at, id) = cursor.split_once('-')?;
+    Some((Timestamp(at.parse().ok()?), id.parse().ok()?))
 }
 
 fn status(name: &str) -> Result<Status, Problem> {

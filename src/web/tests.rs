@@ -4,6 +4,7 @@ mod api;
 mod audit;
 mod backfill;
 mod events;
+mod gate;
 mod hooks;
 mod locks;
 mod streams;

@@ -29,7 +29,12 @@ type Counts = BTreeMap<String, Map<String, Value>>;
 /// `GET /api/v1/workflows`
 pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     let counts = counts(&shared).await?;
-    let shown: Vec<_> = shared.app.handle.workflows().iter().map(|workflow| summary(workflow, &counts)).collect();
+    let shown = |workflow: &Deployed| {
+        let mut shown = summary(workflow, &counts);
+        shown["gate"] = shared.app.reloads.gate(&workflow.name).unwrap_or_default();
+        shown
+    };
+    let shown: Vec<_> = shared.app.handle.workflows().iter().map(|workflow| shown(workflow)).collect();
     Ok(Json(json!({ "workflows": shown, "next": null })))
 }
 
@@ -43,6 +48,7 @@ pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) 
     let gathered = shared.app.handle.gathered(&workflow);
     shown["gathered"] = gathered.iter().map(gathering).collect();
     shown["graph"] = crate::engine::flow(&workflow.bundle).map_or(Value::Null, |graph| edges::json(&graph));
+    shown["gate"] = shared.app.reloads.gate(&name).unwrap_or_default();
     shown["broken"] = shared.app.reloads.broken(&name).unwrap_or_default();
     Ok(Json(shown))
 }

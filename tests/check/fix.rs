@@ -45,6 +45,47 @@ fn habits_of_other_languages() {
 }
 
 #[test]
+fn near_names_of_texts_properties_and_workflows() {
+    for (before, after) in [
+        (
+            "trigger::cron(\"@daily\", #{ overlap: \"skp\", catch_up: \"al\" });\n1",
+            "trigger::cron(\"@daily\", #{ overlap: \"skip\", catch_up: \"all\" });\n1",
+        ),
+        (
+            "workflow(#{ input: #{ id: \"strng\" }, upgrade: \"pined\" });\ninput.id",
+            "workflow(#{ input: #{ id: \"string\" }, upgrade: \"pinned\" });\ninput.id",
+        ),
+        (
+            "workflow(#{ input: #{ lines: [#{ price: \"int\" }] } });\nfor line in input.lines { line.prise; line[\"pricee\"]; }",
+            "workflow(#{ input: #{ lines: [#{ price: \"int\" }] } });\nfor line in input.lines { line.price; line[\"price\"]; }",
+        ),
+    ] {
+        assert_eq!(fixed(before), after);
+    }
+    let place = Place::new(&[
+        ("s/a.rhai", "workflow::run(\"orders\", 1);\nworkflow::start(\"ordrs\", 1)"),
+        ("s/orders.rhai", "1"),
+    ]);
+    place.panta(&["check", "s", "--fix"]).expect(0);
+    let mended = std::fs::read_to_string(place.path().join("s/a.rhai")).unwrap();
+    assert_eq!(mended, "workflow::run(\"orders\", 1);\nworkflow::start(\"orders\", 1)");
+}
+
+#[test]
+fn a_single_file_knows_the_workflows_of_the_scripts_folder() {
+    let files = [
+        ("scripts/a/b.rhai", "workflow::run(\"c\", 1);\nworkflow::run(\"a/d\", 1)"),
+        ("scripts/c.rhai", "1"),
+        ("scripts/a/d.rhai", "1"),
+    ];
+    let place = Place::new(&files);
+    assert_eq!(place.panta(&["check", "scripts/a/b.rhai", "--strict"]).expect(0).err, "");
+    place.write("scripts/a/b.rhai", "workflow::run(\"cc\", 1)");
+    assert!(place.panta(&["check", "scripts/a/b.rhai", "--strict"]).expect(1).err.contains("W0413"));
+    place.panta(&["check", "scripts/a/b.rhai"]).expect(0);
+}
+
+#[test]
 fn what_must_be_allowed_is_declared() {
     let script = "http::get(\"http://127.0.0.1:8080/x\");\nhttp::get(\"http://localhost/\", #{ auth: bearer(secret(\"t\")) });\nfile::read(\"/etc/hosts\")";
     let declared = fixed(script);

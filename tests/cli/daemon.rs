@@ -6,13 +6,13 @@ use std::process::{Child, Stdio};
 use super::Place;
 
 /// A daemon on a free port; killed when dropped.
-struct Daemon {
+pub(super) struct Daemon {
     child: Child,
-    first: String,
+    pub(super) first: String,
 }
 
 impl Daemon {
-    fn start(place: &Place) -> Self {
+    pub(super) fn start(place: &Place) -> Self {
         let mut command = place.command(&["daemon", "scripts", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();

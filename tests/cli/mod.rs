@@ -2,16 +2,19 @@
 
 mod audit;
 mod daemon;
+mod gate;
 mod graph;
 mod locks;
 mod look;
 mod new;
+mod newcomers;
 mod replay;
 mod run;
 mod secrets;
 mod simulate;
 mod tasks;
 mod tested;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

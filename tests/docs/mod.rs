@@ -108,7 +108,8 @@ fn the_examples_of_triggers_compile() {
     for example in &examples {
         let bundle = panta::script::bundle::Bundle::of_text("w.rhai", example).expect("a bundle");
         let (deployed, found) = panta::engine::examine(bundle, &settings);
-        let faults = panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")));
+        let faults =
+            panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")), true);
         assert!(found.is_empty() && faults.is_empty(), "{example}: {found:?} {faults:?}");
     }
     assert_eq!(examples.len(), 3);

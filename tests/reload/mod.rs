@@ -7,8 +7,9 @@ mod folder;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use panta::time::elapsed;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
@@ -103,9 +104,9 @@ impl Site {
 
     /// Waits until this holds.
     fn until(what: &str, holds: impl Fn() -> bool) {
-        let begun = Instant::now();
+        let begun = elapsed();
         while !holds() {
-            assert!(begun.elapsed() < BOUND, "not in time: {what}");
+            assert!(elapsed().saturating_sub(begun) < BOUND, "not in time: {what}");
             std::thread::park_timeout(LOOK);
         }
     }
@@ -130,11 +131,11 @@ impl Site {
 
 /// Waits so long, as somebody who saves does; answers how long it was.
 fn pause(length: Duration) -> Duration {
-    let begun = Instant::now();
-    while begun.elapsed() < length {
-        std::thread::park_timeout(length.saturating_sub(begun.elapsed()));
+    let begun = elapsed();
+    while elapsed().saturating_sub(begun) < length {
+        std::thread::park_timeout(length.saturating_sub(elapsed().saturating_sub(begun)));
     }
-    begun.elapsed()
+    elapsed().saturating_sub(begun)
 }
 
 fn is_there(program: &str) -> bool {

@@ -27,8 +27,8 @@ fn act(n: u64, what: &str, change: Option<Change>) -> Change {
 }
 
 /// Numbers and acts, newest first.
-fn shown(store: &dyn Store, filter: AuditFilter) -> Vec<(u64, String)> {
-    let records = store.audit(&AuditFilter { limit: 10, ..filter }).expect("a read");
+fn shown(store: &dyn Store, filter: &AuditFilter) -> Vec<(u64, String)> {
+    let records = store.audit(&AuditFilter { limit: 10, ..filter.clone() }).expect("a read");
     records.into_iter().map(|record| (record.seq, record.act.act.to_string())).collect()
 }
 
@@ -54,7 +54,7 @@ fn what_came_to_nothing_leaves_no_record(store: &dyn Store) {
     for change in again {
         apply(store, act(3, "again", Some(change)));
     }
-    assert_eq!(shown(store, AuditFilter::default()), [(1, "task.answer".to_owned())]);
+    assert_eq!(shown(store, &AuditFilter::default()), [(1, "task.answer".to_owned())]);
 }
 
 fn a_change_answers_as_without_a_record(store: &dyn Store) {
@@ -63,12 +63,12 @@ fn a_change_answers_as_without_a_record(store: &dyn Store) {
     let free = Change::FreeSlots { name: "till".into() };
     assert_eq!(apply(store, act(3, "lock.unlock", Some(free))), taken);
     assert_eq!(apply(store, act(4, "secret.set", None)), Applied::Done);
-    assert_eq!(shown(store, AuditFilter::default()), [(2, "secret.set".to_owned()), (1, "lock.unlock".to_owned())]);
+    assert_eq!(shown(store, &AuditFilter::default()), [(2, "secret.set".to_owned()), (1, "lock.unlock".to_owned())]);
 }
 
 fn the_log_is_listed_newest_first(store: &dyn Store) {
     given(store, (1..=4).map(|n| act(n, &n.to_string(), None)));
-    let seen = |filter| shown(store, filter).into_iter().map(|(seq, _)| seq).collect::<Vec<_>>();
+    let seen = |filter| shown(store, &filter).into_iter().map(|(seq, _)| seq).collect::<Vec<_>>();
     assert_eq!(seen(AuditFilter { before: Some(3), ..AuditFilter::default() }), [2, 1]);
     assert_eq!(seen(AuditFilter { since: Some(at(3)), ..AuditFilter::default() }), [4, 3]);
     let limited = store.audit(&AuditFilter { limit: 1, ..AuditFilter::default() }).expect("a read");

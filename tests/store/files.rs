@@ -5,7 +5,7 @@ use std::path::Path;
 
 use panta::store::lock;
 use panta::store::memory::{Fault, Memory};
-use panta::store::sqlite::{Options, Sqlite};
+use panta::store::sqlite::{Options, Sqlite, restore};
 use panta::store::{Error, Run, Store};
 use rusqlite::Connection;
 
@@ -231,6 +231,46 @@ fn a_backup_is_a_store() {
     let copy = tempfile::tempdir().unwrap();
     store.backup(&copy.path().join("panta.db")).unwrap();
     assert_eq!(get(&open(copy.path()).unwrap(), 1), running(1));
+}
+
+#[test]
+fn a_backup_takes_the_place_of_a_store_which_stays_beside() {
+    let (store, folder) = sqlite();
+    fs::write(folder.path().join("secrets"), "sealed").unwrap();
+    given(&store, [start(running(1))]);
+    let backup = tempfile::tempdir().unwrap().path().join("b.db");
+    fs::create_dir_all(backup.parent().unwrap()).unwrap();
+    store.backup(&backup).unwrap();
+    given(&store, [start(running(2))]);
+    assert!(matches!(restore(folder.path(), &backup, "x"), Err(Error::Held { .. })));
+    drop(store);
+    fs::remove_file(folder.path().join("secrets")).unwrap();
+    let restored = restore(folder.path(), &backup, "x").unwrap();
+    assert_eq!((restored.runs, restored.open), (1, 1));
+    let store = open(folder.path()).unwrap();
+    assert!(get(&store, 1) == running(1) && store.run(id(2)).unwrap().is_none());
+    assert_eq!(fs::read_to_string(folder.path().join("secrets")).unwrap(), "sealed");
+    drop(store);
+    fs::copy(restored.before.unwrap(), folder.path().join("panta.db")).unwrap();
+    fs::rename(folder.path().join("panta.db.before-x-wal"), folder.path().join("panta.db-wal")).unwrap();
+    assert!(open(folder.path()).unwrap().run(id(2)).unwrap().is_some(), "nothing of the old one is lost");
+}
+
+#[test]
+fn what_is_no_backup_is_refused_and_changes_nothing() {
+    let (store, folder) = sqlite();
+    given(&store, [start(running(1))]);
+    let file = folder.path().join("no.db");
+    store.backup(&file).unwrap();
+    drop(store);
+    let whole = fs::read(&file).unwrap();
+    let torn = [&whole[..4096], &vec![7; whole.len() - 4096]].concat();
+    for bytes in [Vec::new(), b"hello".to_vec(), torn] {
+        fs::write(&file, bytes).unwrap();
+        assert!(restore(folder.path(), &file, "x").is_err());
+    }
+    assert!(restore(folder.path(), &folder.path().join("none"), "x").is_err());
+    assert_eq!(get(&open(folder.path()).unwrap(), 1), running(1));
 }
 
 #[test]

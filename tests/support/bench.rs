@@ -104,7 +104,7 @@ impl Bench {
             run: None,
             at: self.handle().clock().now(),
         };
-        self.block(self.handle().emit(event)).expect("emits").2
+        self.block(self.handle().emit(event)).expect("emits").started
     }
 
     /// Payloads of the events of a name, so far.

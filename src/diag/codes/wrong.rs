@@ -48,4 +48,5 @@ pub(super) const WRONG: &[(&str, &str)] = &[
         "fn main(order) {\n    http::post(\"https://stock.example.com\", order);\n    http::post(\"https://billing.example.com\", order);\n}",
     ),
     ("W0412", "trigger::event(\"order.*\");\nfn main(order) { event::emit(\"order.placed\", order) }"),
+    ("W0413", "workflow::start(\"invoic\", #{ id: 1 });"),
 ];

@@ -68,7 +68,7 @@ impl World {
         let handle = self.bench().engine.handle();
         let (id, key, payload) = (id.into(), key.map(Into::into), Payload::from_json(payload));
         let event = Event { seq: 0, id, name: "paid".into(), key, payload, run: None, at: handle.clock().now() };
-        self.bench().block(async { handle.emit(event).await.expect("emits").2.len() })
+        self.bench().block(async { handle.emit(event).await.expect("emits").started.len() })
     }
 
     fn runs(&self, workflow: &str) -> Vec<Run> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Worker;
 use crate::engine::after::Ending;
+use crate::engine::gate::Parting;
 use crate::engine::log::Item;
 use crate::engine::shared::held;
 use crate::id::RunId;
@@ -72,10 +73,16 @@ impl Worker {
     }
 
     pub(super) fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
-        let message = format!("{divergence}; hint: `panta show {run}` shows the journal");
-        let position = divergence.position.to_string();
-        let error =
-            serde_json::json!({ "kind": "script", "message": message, "position": position, "retryable": false });
+        let Some(motion) = self.motions.get(&run) else { return };
+        let version = &motion.activation.session().facts.version;
+        let hint = format!("`panta show {run}` shows the journal");
+        let error = match self.shared.bundle(version) {
+            Ok(bundle) => Parting::new(divergence, Some(&bundle), &bundle).to_error(&hint),
+            Err(_) => serde_json::json!({
+                "kind": "script", "message": format!("{divergence}; hint: {hint}"), "retryable": false,
+                "position": divergence.position.to_string(),
+            }),
+        };
         self.hold(run, Status::Diverged, &error);
     }
 

@@ -56,10 +56,7 @@ impl Worker {
             return;
         }
         self.swept = elapsed;
-        let durable = self.shared.log.durable();
-        let idle = |motion: &Motion| {
-            motion.parked && motion.world.written.get() <= durable && !motion.activation.can_advance()
-        };
+        let idle = |motion: &Motion| self.rests(motion);
         let gone: Vec<_> = self
             .motions
             .iter()
@@ -67,6 +64,18 @@ impl Worker {
             .map(|(run, _)| *run)
             .collect();
         for run in gone {
+            self.evict(run);
+        }
+    }
+
+    /// It waits, its row says so, and all that it wrote is durable.
+    fn rests(&self, motion: &Motion) -> bool {
+        motion.parked && motion.world.written.get() <= self.shared.log.durable() && !motion.activation.can_advance()
+    }
+
+    /// Somebody wants the run out of memory: it goes where it rests, and stays where it does not.
+    pub(super) fn leave(&mut self, run: RunId) {
+        if self.motions.get(&run).is_some_and(|motion| self.rests(motion)) {
             self.evict(run);
         }
     }

@@ -3,6 +3,7 @@
 use rhai::{Dynamic, Map};
 
 use super::describe::{choice, verification};
+use super::faults::{self, kept, passed};
 use super::{change, only_at_top};
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Options};
@@ -75,32 +76,34 @@ impl Trigger {
 
 pub(super) fn declare(call: &mut Call<'_>, kind: TriggerKind) -> Result<Dynamic, Fail> {
     only_at_top(call)?;
-    let subject = subject(call, kind)?;
+    let subject = kept(call, subject(call, kind).map(Some))?;
     let at = match kind {
         TriggerKind::Startup => 0,
         TriggerKind::Sql => 2,
         _ => 1,
     };
-    let options = call.options(at)?;
+    let options = faults::options(call, at)?;
     let mut checked = options.map.clone();
-    common(call, kind, &options)?;
+    passed(call, common(call, kind, &options))?;
     match kind {
-        TriggerKind::Cron | TriggerKind::Every => schedule(call, &options)?,
+        TriggerKind::Cron | TriggerKind::Every => schedule(call, &options, &mut checked)?,
         TriggerKind::Webhook => webhook(call, &options, &mut checked)?,
         TriggerKind::File => {
-            choice(call, &options, "on", &["any", "create", "change"])?;
-            options.duration("settle")?;
+            kept(call, choice(call, &options, "on", &["any", "create", "change"]))?;
+            kept(call, options.duration("settle"))?;
         }
         TriggerKind::Event => event(call, &options)?,
         TriggerKind::Run => statuses(call, &options, &mut checked)?,
         TriggerKind::Sql => {
-            options.duration("every")?;
-            options.text("cursor")?;
+            kept(call, options.duration("every"))?;
+            kept(call, options.text("cursor"))?;
             checked.insert("query".into(), call.text(1)?.into());
         }
         TriggerKind::Startup | TriggerKind::Mail | TriggerKind::Message => {}
     }
-    add(Trigger { kind, subject, options: checked, line: call.line(), number: 1 });
+    if let Some(subject) = subject {
+        add(Trigger { kind, subject, options: checked, line: call.line(), number: 1 });
+    }
     Ok(Dynamic::UNIT)
 }
 
@@ -130,7 +133,7 @@ fn subject(call: &Call<'_>, kind: TriggerKind) -> Result<String, Fail> {
 }
 
 fn common(call: &Call<'_>, kind: TriggerKind, options: &Options) -> Result<(), Fail> {
-    options.closure("when")?;
+    kept(call, options.closure("when"))?;
     let Some(input) = options.get("input").filter(|input| !input.is_fnptr()) else { return Ok(()) };
     if !kind.has_no_payload() {
         options.closure("input")?;
@@ -138,30 +141,39 @@ fn common(call: &Call<'_>, kind: TriggerKind, options: &Options) -> Result<(), F
     crate::script::value::encode(input).map(drop).map_err(|e| call.invalid(e.within("input")))
 }
 
-fn schedule(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
-    if let Some(name) = options.text("tz")? {
-        crate::time::zone(&name).map_err(|e| call.invalid(format!("option `tz`: {e}; hint: {}", e.hint())))?;
+fn schedule(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(), Fail> {
+    if let Some(name) = kept(call, options.text("tz"))? {
+        let known = crate::time::zone(&name).map(drop);
+        let known = known.map_err(|e| call.invalid(format!("option `tz`: {e}; hint: {}", e.hint())));
+        if !passed(call, known)? {
+            checked.remove("tz");
+        }
     }
-    choice(call, options, "catch_up", &["last", "none", "all"])?;
-    choice(call, options, "overlap", &["skip", "queue", "allow"])?;
-    options.duration("jitter").map(drop)
+    kept(call, choice(call, options, "catch_up", &["last", "none", "all"]))?;
+    kept(call, choice(call, options, "overlap", &["skip", "queue", "allow"]))?;
+    kept(call, options.duration("jitter")).map(drop)
 }
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 
 fn webhook(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(), Fail> {
-    choice(call, options, "respond", &["accepted", "output"])?;
-    options.duration("within")?;
-    body(call, options)?;
+    kept(call, choice(call, options, "respond", &["accepted", "output"]))?;
+    kept(call, options.duration("within"))?;
+    kept(call, body(call, options).map(Some))?;
     if options.get("dedupe").is_some_and(|dedupe| !dedupe.is_string()) {
-        options.closure("dedupe")?;
+        kept(call, options.closure("dedupe"))?;
     }
-    if let Some(methods) = options.list("methods")? {
-        let methods = methods.iter().map(|method| upper(call, method)).collect::<Result<Vec<_>, _>>()?;
-        checked.insert("methods".into(), Dynamic::from_array(methods));
+    if let Some(methods) = kept(call, options.list("methods"))? {
+        let mut known = Vec::with_capacity(methods.len());
+        for method in &methods {
+            known.extend(kept(call, upper(call, method).map(Some))?);
+        }
+        checked.insert("methods".into(), Dynamic::from_array(known));
     }
-    if let Some(verify) = options.map("verify")? {
-        checked.insert("verify".into(), Dynamic::from_map(verification(call, verify)?));
+    if let Some(verify) = kept(call, options.map("verify"))?
+        && let Some(verify) = kept(call, verification(call, verify).map(Some))?
+    {
+        checked.insert("verify".into(), Dynamic::from_map(verify));
     }
     Ok(())
 }
@@ -202,18 +214,18 @@ fn upper(call: &Call<'_>, method: &Dynamic) -> Result<Dynamic, Fail> {
 pub(crate) const BATCH_MOST: i64 = 10_000;
 
 fn event(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
-    let debounce = options.duration("debounce")?;
-    let Some(batch) = call.nested(options, "batch")? else { return Ok(()) };
-    if debounce.is_some() {
+    kept(call, options.duration("debounce"))?;
+    let Some(batch) = faults::nested(call, options, "batch")? else { return Ok(()) };
+    if options.get("debounce").is_some() {
         return Err(call.invalid(
             "`debounce` and `batch` exclude each other; hint: a batch of what comes `within` a time waits no longer than that",
         ));
     }
-    let size = batch.int("size")?;
-    if size.is_some_and(|size| !(1..=BATCH_MOST).contains(&size)) {
-        return Err(call.invalid(format!("option `batch.size` is from 1 to {BATCH_MOST}")));
+    if kept(call, batch.int("size"))?.is_some_and(|size| !(1..=BATCH_MOST).contains(&size)) {
+        passed(call, Err(call.invalid(format!("option `batch.size` is from 1 to {BATCH_MOST}"))))?;
     }
-    if batch.duration("within")?.is_none() && size.is_none() {
+    kept(call, batch.duration("within"))?;
+    if batch.get("within").or(batch.get("size")).is_none() {
         return Err(call.invalid("option `batch` needs `size`, `within` or both"));
     }
     Ok(())
@@ -227,7 +239,7 @@ fn statuses(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(),
     let list = on.clone().into_array().unwrap_or_else(|_| vec![on.clone()]);
     for status in &list {
         let one = Options::checked([("on".into(), status.clone())].into_iter().collect(), call.function.name, &["on"])?;
-        choice(call, &one, "on", &STATUSES)?;
+        kept(call, choice(call, &one, "on", &STATUSES))?;
     }
     checked.insert("on".into(), Dynamic::from_array(list));
     Ok(())

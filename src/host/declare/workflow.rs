@@ -3,6 +3,7 @@
 use rhai::{Array, Dynamic};
 
 use super::describe::choice;
+use super::faults::{self, kept, passed};
 use super::{COLLECTOR, Declaration, Upgrade, change, only_at_top};
 use crate::effect::Allow;
 use crate::host::fail::Fail;
@@ -23,7 +24,7 @@ pub(super) fn workflow(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
             call.invalid(format!("a file declares one workflow, and line {before} has done so; hint: join the two"))
         );
     }
-    let options = call.options(0)?;
+    let options = faults::options(call, 0)?;
     let mut declaration = Declaration { line: call.line().max(1), ..Declaration::default() };
     describe(call, &options, &mut declaration)?;
     allow(call, &options, &mut declaration)?;
@@ -32,25 +33,32 @@ pub(super) fn workflow(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     change(|collected| {
         declaration.triggers = std::mem::take(&mut collected.triggers);
         declaration.settings = std::mem::take(&mut collected.settings);
+        declaration.faults = std::mem::take(&mut collected.faults);
         *collected = declaration;
     });
     Ok(Dynamic::UNIT)
 }
 
 fn describe(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
-    declaration.title = options.text("title")?;
-    declaration.tags = match options.list("tags")? {
-        Some(tags) => texts(call, "tags", &tags)?,
-        None => Vec::new(),
-    };
+    declaration.title = kept(call, options.text("title"))?;
+    if let Some(tags) = kept(call, options.list("tags"))? {
+        declaration.tags = kept(call, texts(call, "tags", &tags).map(Some))?.unwrap_or_default();
+    }
     declaration.input = schema(call, options, "input")?;
     declaration.output = schema(call, options, "output")?;
     Ok(())
 }
 
 fn schema(call: &Call<'_>, options: &Options, key: &str) -> Result<Option<Schema>, Fail> {
-    let read = |value| Schema::from_dynamic(value).map_err(|e| call.invalid(format!("option `{key}`: {e}")));
-    options.get(key).map(read).transpose()
+    let Some(given) = options.get(key) else { return Ok(None) };
+    match Schema::read(given) {
+        Ok(schema) => Ok(Some(schema)),
+        Err(faults) => {
+            let told = |fault: String| call.invalid(format!("option `{key}`: {fault}"));
+            faults.into_iter().try_for_each(|fault| passed(call, Err(told(fault))).map(drop))?;
+            Ok(None)
+        }
+    }
 }
 
 fn texts(call: &Call<'_>, key: &str, list: &Array) -> Result<Vec<String>, Fail> {
@@ -62,35 +70,60 @@ fn texts(call: &Call<'_>, key: &str, list: &Array) -> Result<Vec<String>, Fail> 
 }
 
 fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
-    let Some(allow) = call.nested(options, "allow")? else { return Ok(()) };
-    let list = |key: &str| allow.list(key)?.map(|list| texts(call, &format!("allow.{key}"), &list)).transpose();
+    let Some(allow) = faults::nested(call, options, "allow")? else { return Ok(()) };
+    let list = |key: &str| {
+        let Some(list) = kept(call, allow.list(key))? else { return Ok(None) };
+        kept(call, texts(call, &format!("allow.{key}"), &list).map(Some))
+    };
     let http = list("http")?.unwrap_or_default();
     let files = list("files")?.unwrap_or_default();
-    declaration.allow = Allow::parse(Some(&http), &files).map_err(|e| call.invalid(format!("option `allow`: {e}")))?;
-    declaration.secrets = list("secrets")?;
-    declaration.allow.secrets = declaration.secrets.clone().unwrap_or_default();
+    let secrets = list("secrets")?;
     list("shell")?;
     list("sql")?;
-    declaration.allow.mail = allow.flag("mail")?;
-    declaration.std = allow.flag("std")?;
+    let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
+    let (mail, std) = (flag("mail")?, flag("std")?);
     for key in ["message", "ai"] {
-        if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { allow.flag(key).map(drop)? }
+        if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { flag(key).map(drop)? }
     }
+    declaration.allow = patterns(call, http, files)?;
+    declaration.allow.mail = mail;
+    declaration.allow.secrets = secrets.clone().unwrap_or_default();
+    (declaration.secrets, declaration.std) = (secrets, std);
     declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(allow.map)));
     Ok(())
 }
 
+/// Hosts and files that are allowed; each that is no pattern is a fault of its own.
+fn patterns(call: &Call<'_>, http: Vec<String>, files: Vec<String>) -> Result<Allow, Fail> {
+    let pattern = |http: &[String], files: &[String]| {
+        let parsed = Allow::parse(Some(http), files).map_err(|e| call.invalid(format!("option `allow`: {e}")));
+        kept(call, parsed.map(Some))
+    };
+    let mut allowed = Allow { http: Some(Vec::new()), ..Allow::default() };
+    for host in http {
+        let host = pattern(&[host], &[])?.and_then(|one| one.http).unwrap_or_default();
+        allowed.http.get_or_insert_default().extend(host);
+    }
+    for glob in files {
+        allowed.files.extend(pattern(&[], &[glob])?.map(|one| one.files).unwrap_or_default());
+    }
+    Ok(allowed)
+}
+
 fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
     if let Some(retry) = options.get("retry") {
-        declaration.policy = Some(Policy::parse(call, retry)?);
+        declaration.policy = kept(call, Policy::parse(call, retry).map(Some))?;
         declaration.retry = Some(retry.clone());
     }
-    declaration.timeout = options.duration("timeout")?;
-    declaration.deadline = options.duration("deadline")?;
-    declaration.keep = options.duration("keep")?;
-    if let Some(sla) = call.nested(options, "sla")? {
-        if sla.duration("after")?.is_none() || sla.text("notify")?.is_none() {
-            return Err(call.invalid("option `sla` needs both, such as `#{ after: \"4h\", notify: \"ops\" }`"));
+    declaration.timeout = kept(call, options.duration("timeout"))?;
+    declaration.deadline = kept(call, options.duration("deadline"))?;
+    declaration.keep = kept(call, options.duration("keep"))?;
+    if let Some(sla) = faults::nested(call, options, "sla")? {
+        kept(call, sla.duration("after"))?;
+        kept(call, sla.text("notify"))?;
+        if sla.get("after").is_none() || sla.get("notify").is_none() {
+            let problem = "option `sla` needs both, such as `#{ after: \"4h\", notify: \"ops\" }`";
+            passed(call, Err(call.invalid(problem)))?;
         }
         declaration.sla = Some(sla.map);
     }
@@ -98,38 +131,50 @@ fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
 }
 
 fn flow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
-    let priority = options.int("priority")?.unwrap_or_default();
-    declaration.priority = i32::try_from(priority).map_err(|_| {
-        call.invalid(format!("option `priority` lies between {} and {}, not {priority}", i32::MIN, i32::MAX))
-    })?;
-    declaration.upgrade = match choice(call, options, "upgrade", &["pinned", "when_compatible"])?.as_deref() {
+    declaration.priority = kept(call, priority(call, options).map(Some))?.unwrap_or_default();
+    let upgrade = kept(call, choice(call, options, "upgrade", &["pinned", "when_compatible"]))?;
+    declaration.upgrade = match upgrade.as_deref() {
         Some("when_compatible") => Upgrade::WhenCompatible,
         _ => Upgrade::Pinned,
     };
-    declaration.rate = options.text("rate")?;
-    if let Some(rate) = declaration.rate.as_deref().filter(|rate| interval_us(rate).is_none()) {
-        return Err(call.invalid(format!("option `rate`: {}", no_rate(rate))));
-    }
-    if let Some(map) = call.nested(options, "concurrency")? {
+    declaration.rate = kept(call, rate(call, options))?;
+    if let Some(map) = faults::nested(call, options, "concurrency")? {
         concurrency(call, &map)?;
         declaration.concurrency = Some(map.map);
     }
-    if let Some(target) = options.get("on_failure") {
-        on_failure(call, options, target)?;
-        declaration.on_failure = Some(value::encode(target).map_err(|e| call.invalid(e.within("on_failure")))?);
+    if let Some(target) = options.get("on_failure")
+        && passed(call, on_failure(call, options, target))?
+    {
+        let encoded = value::encode(target).map_err(|e| call.invalid(e.within("on_failure")));
+        declaration.on_failure = kept(call, encoded.map(Some))?;
     }
     Ok(())
 }
 
-fn concurrency(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
-    options.closure("key")?;
-    choice(call, options, "on_conflict", &["queue", "skip", "cancel_running"])?;
-    match options.int("limit")? {
-        Some(limit) if !(1..=MOST_AT_A_TIME).contains(&limit) => {
-            Err(call.invalid(format!("option `concurrency.limit` lies between 1 and {MOST_AT_A_TIME}, not {limit}")))
-        }
-        _ => Ok(()),
+fn priority(call: &Call<'_>, options: &Options) -> Result<i32, Fail> {
+    let priority = options.int("priority")?.unwrap_or_default();
+    i32::try_from(priority).map_err(|_| {
+        call.invalid(format!("option `priority` lies between {} and {}, not {priority}", i32::MIN, i32::MAX))
+    })
+}
+
+fn rate(call: &Call<'_>, options: &Options) -> Result<Option<String>, Fail> {
+    let rate = options.text("rate")?;
+    match rate.as_deref().filter(|rate| interval_us(rate).is_none()) {
+        Some(bad) => Err(call.invalid(format!("option `rate`: {}", no_rate(bad)))),
+        None => Ok(rate),
     }
+}
+
+fn concurrency(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+    kept(call, options.closure("key"))?;
+    kept(call, choice(call, options, "on_conflict", &["queue", "skip", "cancel_running"]))?;
+    let limit = kept(call, options.int("limit"))?;
+    if let Some(limit) = limit.filter(|limit| !(1..=MOST_AT_A_TIME).contains(limit)) {
+        let problem = format!("option `concurrency.limit` lies between 1 and {MOST_AT_A_TIME}, not {limit}");
+        passed(call, Err(call.invalid(problem)))?;
+    }
+    Ok(())
 }
 
 fn on_failure(call: &Call<'_>, options: &Options, target: &Dynamic) -> Result<(), Fail> {

@@ -46,20 +46,47 @@ const KEYWORDS: [&str; 17] = [
     "default",
 ];
 
-pub(super) fn shorthand(schema: &Dynamic) -> Result<Node, String> {
-    Reader { path: String::new(), depth: 0 }.short(schema)
+pub(super) fn shorthand(schema: &Dynamic) -> Result<Node, Vec<String>> {
+    Reader::read(|reader| reader.short(schema))
 }
 
-pub(super) fn json_schema(schema: &Value) -> Result<Node, String> {
-    Reader { path: String::new(), depth: 0 }.json(schema)
+pub(super) fn json_schema(schema: &Value) -> Result<Node, Vec<String>> {
+    Reader::read(|reader| reader.json(schema))
 }
 
+#[derive(Default)]
 struct Reader {
     path: String,
     depth: usize,
+    /// Of parts; what is beside them is read all the same.
+    faults: Vec<String>,
 }
 
 impl Reader {
+    /// Reads the whole, or says all that is wrong with it.
+    fn read(act: impl FnOnce(&mut Self) -> Result<Node, String>) -> Result<Node, Vec<String>> {
+        let mut reader = Self::default();
+        let read = act(&mut reader);
+        match read {
+            Ok(node) if reader.faults.is_empty() => Ok(node),
+            read => {
+                reader.faults.extend(read.err());
+                Err(reader.faults)
+            }
+        }
+    }
+
+    /// A part; its fault is noted, so that those of its neighbours are found, too.
+    fn part(&mut self, name: &str, act: impl FnOnce(&mut Self) -> Result<Node, String>) -> Node {
+        match self.within(|path| push_key(path, name), act) {
+            Ok(node) => node,
+            Err(fault) => {
+                self.faults.push(fault);
+                Node::default()
+            }
+        }
+    }
+
     fn fault<T>(&self, problem: impl std::fmt::Display) -> Result<T, String> {
         if self.path.is_empty() { Err(problem.to_string()) } else { Err(format!("`{}`: {problem}", self.path)) }
     }
@@ -97,7 +124,7 @@ impl Reader {
         match map.iter().next() {
             Some((key, values)) if map.len() == 1 && key == ONE_OF => self.one_of(values),
             Some((key, whole)) if map.len() == 1 && key == "schema" && whole.is_map() => self.whole(whole),
-            _ => self.map_of(&map),
+            _ => Ok(self.map_of(&map)),
         }
     }
 
@@ -144,14 +171,14 @@ impl Reader {
         self.json(&json)
     }
 
-    fn map_of(&mut self, map: &Script) -> Result<Node, String> {
+    fn map_of(&mut self, map: &Script) -> Node {
         let mut fields = Vec::with_capacity(map.len());
         for (key, schema) in map {
             let (name, optional) = key.strip_suffix('?').map_or((key.as_str(), false), |name| (name, true));
-            let node = self.within(|path| push_key(path, name), |reader| reader.short(schema))?;
+            let node = self.part(name, |reader| reader.short(schema));
             fields.push(Field { name: name.to_owned(), required: !optional && !node.nullable, node });
         }
-        Ok(Node { fields, ..Node::of(Kind::Map) })
+        Node { fields, ..Node::of(Kind::Map) }
     }
 
     fn json(&mut self, schema: &Value) -> Result<Node, String> {
@@ -267,7 +294,7 @@ impl Reader {
             None => {}
             Some(Value::Object(properties)) => {
                 for (name, schema) in properties {
-                    let node = self.within(|path| push_key(path, name), |reader| reader.json(schema))?;
+                    let node = self.part(name, |reader| reader.json(schema));
                     fields.push(Field { name: name.clone(), required: required.contains(&name.as_str()), node });
                 }
             }

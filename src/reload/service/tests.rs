@@ -188,3 +188,88 @@ fn a_folder_that_is_not_there_is_an_error() {
     let engine = Engine::start(Arc::new(Memory::default()), engine::Options::new(data.path()));
     assert!(matches!(Service::start(engine.handle(), Path::new("/nowhere/scripts")), Err(Error::Read { .. })));
 }
+
+/// Waits until the gate has tried what went live last of a workflow, other than what it has tried before.
+fn gated(bench: &Bench, workflow: &str, act: impl FnOnce()) -> Report {
+    let before = bench.service.gate(workflow);
+    let mut gates = bench.service.follow_gates();
+    act();
+    block(async {
+        loop {
+            let record = gates.recv().await.unwrap();
+            if record.workflow == workflow && record.gate != before {
+                return record.gate.expect("the gate is done");
+            }
+        }
+    })
+}
+
+fn started(bench: &Bench, workflow: &str) -> crate::id::RunId {
+    block(async {
+        let run = bench.handle.start(workflow, Start::default()).await.unwrap().run;
+        while bench.handle.run(run).unwrap().status != RunStatus::Waiting {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        run
+    })
+}
+
+const GATED: &str = "let a = step(\"a\", || 1);\nwait_for(\"done\");\na";
+
+#[test]
+fn a_save_is_tried_on_the_runs_that_are_open() {
+    let bench = Bench::new(&[("a.rhai", GATED), ("b.rhai", "1")]);
+    let runs = [started(&bench, "a"), started(&bench, "a")];
+    let fits = gated(&bench, "a", || write(bench.scripts.path(), "a.rhai", &GATED.replace("\na", "\na + 1")));
+    assert_eq!((fits.open.total, fits.open.compatible, fits.divergences.len()), (2, 2, 0));
+    let other = format!("// another\n{}", GATED.replace("\"a\"", "\"b\""));
+    let report = gated(&bench, "a", || write(bench.scripts.path(), "a.rhai", &other));
+    assert_eq!((report.open.diverging, report.divergences[0].count), (2, 2));
+    assert!(runs.iter().all(|run| report.divergences[0].runs.contains(run)));
+    let record = bench.service.reloads().pop().unwrap();
+    assert_eq!(record.gate.as_ref(), Some(&report));
+    let shown = record.render_gate(crate::diag::Color::Plain);
+    assert!(shown.starts_with("a.rhai: gate: 2 open runs: 0 compatible, 2 would diverge\n"), "{shown}");
+    assert!(shown.contains("--> a.rhai:2:15") && shown.contains("step `a` (line 1 of a.rhai)"), "{shown}");
+    assert_eq!(bench.service.gate("b").map(|report| report.is_empty()), Some(true));
+}
+
+/// What `git revert` and a save do.
+#[test]
+fn the_content_of_before_is_the_version_of_before_and_both_versions_finish() {
+    let bench = Bench::new(&[("a.rhai", GATED)]);
+    let old = started(&bench, "a");
+    let first = bench.handle.workflow("a").unwrap().version().clone();
+    let later = GATED.replace("\"a\"", "\"b\"").replace("\na", "\na + 1");
+    gated(&bench, "a", || write(bench.scripts.path(), "a.rhai", &later));
+    let new = started(&bench, "a");
+    let report = gated(&bench, "a", || write(bench.scripts.path(), "a.rhai", GATED));
+    assert_eq!(bench.handle.workflow("a").unwrap().version(), &first);
+    assert_eq!(
+        (report.version, report.open.total, report.open.diverging),
+        (first, 1, 1),
+        "the one on the later version"
+    );
+    let (payload, at) = (Payload::unit(), bench.handle.clock().now());
+    let event = Event { seq: 0, id: "e".into(), name: "done".into(), key: None, payload, run: None, at };
+    block(async {
+        bench.handle.emit(event).await.unwrap();
+        for (run, output) in [(old, 1), (new, 2)] {
+            assert_eq!(bench.handle.ended(run).await.unwrap().output.unwrap().to_json(), output);
+        }
+    });
+}
+
+#[test]
+fn what_was_live_when_the_daemon_ended_is_not_tried_again() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let first = Bench::over(Arc::clone(&store), &[("a.rhai", GATED)]);
+    started(&first, "a");
+    drop(first);
+    let second = Bench::over(Arc::clone(&store), &[("a.rhai", GATED)]);
+    assert_eq!(second.service.reloads()[0].gate, None);
+    drop(second);
+    let third = Bench::over(store, &[("a.rhai", "1")]);
+    let first = &third.service.reloads()[0];
+    assert!(first.gate.is_some(), "it was saved while no daemon ran");
+}

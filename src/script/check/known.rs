@@ -12,8 +12,10 @@ use super::super::recover::Recovered;
 use crate::diag::suggest;
 
 /// Functions that the evaluator itself provides, with any number of arguments.
-const BUILT_IN: &[&str] =
-    &["Fn", "call", "curry", "type_of", "is_shared", "is_def_var", "is_def_fn", "eval", "print", "debug"];
+const BUILT_IN: &[&str] = &["Fn", "call", "curry", "type_of", "is_shared", "is_def_var", "is_def_fn", "print", "debug"];
+
+/// What the engine knows only to refuse it.
+const NOT_HERE: &[&str] = &["timestamp", "eval"];
 
 /// A function of a script, with a copy of its body.
 pub(super) struct Function {
@@ -76,7 +78,10 @@ impl<'a> Known<'a> {
                 lost.extend(file.lost.iter().cloned());
             }
         }
-        Self { catalog, natives: errors::natives(engine), files, keys, lost }
+        let mut natives = errors::natives(engine);
+        // They are there only to say so at run time, where the name is computed.
+        natives.retain(|name, _| !NOT_HERE.contains(&name.as_str()));
+        Self { catalog, natives, files, keys, lost }
     }
 
     /// The text of a constant of a file, where it is a plain one.

@@ -1,6 +1,6 @@
 //! What `check` finds, and what it leaves in peace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use insta::assert_snapshot;
 
@@ -8,6 +8,7 @@ use super::super::bundle::{Bundle, Stdlib};
 use super::super::catalog::{Catalog, Choice, Kind, Literal, Signature};
 use super::super::program::install;
 use super::super::sandbox;
+use super::Shape;
 use super::{Options, check};
 use crate::diag::Color;
 
@@ -50,7 +51,7 @@ fn found_in(files: &[(&str, &str)]) -> String {
     let bundle = Bundle::load("main.rhai", &files, STD).unwrap();
     let mut engine = sandbox::engine();
     install(&mut engine);
-    let input: BTreeSet<String> = ["order_id", "email", "total"].map(str::to_owned).into();
+    let input = Shape::Map(["order_id", "email", "total"].map(|name| (name.to_owned(), Shape::Any)).into());
     let options = Options { input: Some(&input), literal: &literal, ..Options::default() };
     check(&engine, &bundle, &catalog(), options).iter().map(|finding| finding.render(Color::Plain)).collect()
 }

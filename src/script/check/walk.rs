@@ -1,6 +1,6 @@
 //! The walk over one body: the top level of a file, or a function with the closures in it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
 
@@ -10,7 +10,8 @@ use super::super::program::full_name;
 use super::super::source::Source;
 use super::Options;
 use super::known::{Function, Known, Verdict};
-use crate::diag::{Diagnostic, suggest};
+use super::shape::{Changed, Shape, Tracked};
+use crate::diag::Diagnostic;
 
 /// Deepest nesting that is looked at; the parser's own limit is lower.
 const MAX_DEPTH: usize = 200;
@@ -33,23 +34,33 @@ pub(super) struct Walker<'a> {
     level: Level,
     /// Names in reach, for suggestions.
     locals: Vec<String>,
-    /// Variables that hold the input.
-    inputs: BTreeSet<String>,
-    /// Properties that the script itself gives to the input.
-    added: BTreeSet<String>,
+    /// Variables that hold the input, or a part of it.
+    pub(super) shapes: BTreeMap<String, Tracked>,
+    /// What the file changes, under whatever name.
+    pub(super) changed: &'a Changed,
+    /// What the parameters of the closure at hand are.
+    pub(super) given: Vec<Tracked>,
     depth: usize,
     pub(super) findings: Vec<Diagnostic>,
 }
 
 impl<'a> Walker<'a> {
-    pub(super) fn new(known: &'a Known<'a>, source: &'a Source, options: Options<'a>, level: Level) -> Self {
-        let (locals, inputs, added) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        Self { known, source, options, level, locals, inputs, added, depth: 0, findings: Vec::new() }
+    pub(super) fn new(
+        known: &'a Known<'a>,
+        source: &'a Source,
+        options: Options<'a>,
+        changed: &'a Changed,
+        level: Level,
+    ) -> Self {
+        let (locals, shapes, given) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Self { known, source, options, level, locals, shapes, changed, given, depth: 0, findings: Vec::new() }
     }
 
     /// Names this variable as the input.
     pub(super) fn input(&mut self, name: &str) {
-        self.inputs.insert(name.to_owned());
+        if let Some(shape) = self.options.input {
+            self.shapes.insert(name.to_owned(), Tracked::input(shape));
+        }
         self.locals.push(name.to_owned());
     }
 
@@ -76,9 +87,10 @@ impl<'a> Walker<'a> {
     }
 
     fn nested(&mut self, block: &StmtBlock) {
-        let locals = self.locals.len();
+        let (locals, shapes) = (self.locals.len(), self.shapes.clone());
         self.block(block.statements());
         self.locals.truncate(locals);
+        self.shapes = shapes;
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
@@ -91,7 +103,10 @@ impl<'a> Walker<'a> {
             Stmt::FnCall(call, pos) => self.call(call, *pos),
             Stmt::Block(block) => self.nested(block),
             Stmt::Var(parts, ..) => self.variable_defined(&parts.0.name, &parts.1),
-            Stmt::Assignment(parts) => self.assignment(&parts.1.lhs, &parts.1.rhs),
+            Stmt::Assignment(parts) => {
+                self.expr(&parts.1.rhs);
+                self.expr(&parts.1.lhs);
+            }
             Stmt::Return(value, ..) | Stmt::BreakLoop(value, ..) => {
                 if let Some(value) = value {
                     self.expr(value);
@@ -124,10 +139,16 @@ impl<'a> Walker<'a> {
             Stmt::For(parts, _) => {
                 let (variable, counter, flow) = &**parts;
                 self.expr(&flow.expr);
-                let locals = self.locals.len();
+                let item = self.tracked(&flow.expr).item();
+                let (locals, shapes) = (self.locals.len(), self.shapes.clone());
                 self.locals(std::iter::once(variable).chain(counter).map(|name| name.name.to_string()));
+                self.hold(&variable.name, item);
+                if let Some(counter) = counter {
+                    self.hold(&counter.name, Tracked::default());
+                }
                 self.nested(&flow.body);
                 self.locals.truncate(locals);
+                self.shapes = shapes;
             }
             Stmt::Switch(parts, _) => {
                 self.expr(&parts.0);
@@ -142,27 +163,21 @@ impl<'a> Walker<'a> {
 
     fn variable_defined(&mut self, name: &str, value: &Expr) {
         self.expr(value);
+        let tracked = self.tracked(value);
         self.locals.push(name.to_owned());
-        self.inputs.remove(name);
+        self.hold(name, tracked);
     }
 
-    fn assignment(&mut self, target: &Expr, value: &Expr) {
-        self.expr(value);
-        match target {
-            Expr::Variable(parts, ..) => {
-                self.inputs.remove(&*parts.1);
-            }
-            Expr::Dot(parts, ..) => {
-                if let (Some(_), Some((name, _))) = (self.input_of(&parts.lhs), first_property(&parts.rhs)) {
-                    self.added.insert(name.to_owned());
-                }
-            }
-            _ => {}
+    /// From here on a variable holds this.
+    fn hold(&mut self, name: &str, tracked: Tracked) {
+        if tracked.shape == Shape::Any {
+            self.shapes.remove(name);
+        } else {
+            self.shapes.insert(name.to_owned(), tracked);
         }
-        self.expr(target);
     }
 
-    fn expr(&mut self, expr: &Expr) {
+    pub(super) fn expr(&mut self, expr: &Expr) {
         if self.depth > MAX_DEPTH {
             return;
         }
@@ -170,12 +185,8 @@ impl<'a> Walker<'a> {
         match expr {
             Expr::Variable(parts, short, pos) => self.variable(parts.as_ref(), short.is_some(), *pos),
             Expr::FnCall(call, pos) => self.call(call, *pos),
-            Expr::MethodCall(call, pos) => self.method(call, *pos),
-            Expr::Dot(parts, ..) | Expr::Index(parts, ..) => {
-                self.property(expr);
-                self.expr(&parts.lhs);
-                self.expr(&parts.rhs);
-            }
+            Expr::MethodCall(call, pos) => self.method(call, *pos, &Tracked::default()),
+            Expr::Dot(..) | Expr::Index(..) => self.chain(expr),
             Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
             Expr::Map(parts, _) => parts.0.iter().for_each(|(_, value)| self.expr(value)),
             Expr::InterpolatedString(parts, _) => parts.iter().for_each(|part| self.expr(part)),
@@ -221,14 +232,15 @@ impl<'a> Walker<'a> {
     fn closure(&mut self, name: &str, captured: &[&str]) {
         let known = self.known;
         let Some(function) = known.closure(&self.source.path, name) else { return };
-        let inputs = self.inputs.clone();
+        let (shapes, given) = (self.shapes.clone(), std::mem::take(&mut self.given));
         let own = function.params.get(captured.len()..).unwrap_or_default();
-        self.inputs.retain(|input| captured.contains(&input.as_str()) && !own.contains(input));
+        self.shapes.retain(|name, _| captured.contains(&name.as_str()) && !own.contains(name));
+        own.iter().zip(given).for_each(|(name, tracked)| self.hold(name, tracked));
         let (level, locals) = (std::mem::replace(&mut self.level, Level::Function), self.locals.len());
         self.locals.extend(own.iter().cloned());
         self.body(function);
         self.locals.truncate(locals);
-        (self.level, self.inputs) = (level, inputs);
+        (self.level, self.shapes) = (level, shapes);
     }
 
     fn body(&mut self, function: &Function) {
@@ -293,7 +305,9 @@ impl<'a> Walker<'a> {
         if call.op_token.is_none() && call.name != "curry" {
             self.called(call, pos);
         }
-        call.args.iter().for_each(|arg| self.expr(arg));
+        let list = call.args.first().map(|first| self.tracked(first)).unwrap_or_default();
+        let given = list.items_for(&call.name);
+        call.args.iter().for_each(|arg| self.argument(arg, &given));
     }
 
     fn called(&mut self, call: &FnCallExpr, pos: Position) {
@@ -326,55 +340,12 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn method(&mut self, call: &FnCallExpr, pos: Position) {
+    /// A method of a value, of which this is known.
+    pub(super) fn method(&mut self, call: &FnCallExpr, pos: Position, of: &Tracked) {
         let verdict = self.known.method(&self.source.path, &call.name, call.args.len());
         self.report(verdict, "E0301", &format!("unknown method `{}`", call.name), "", pos);
-        call.args.iter().for_each(|arg| self.expr(arg));
-    }
-
-    /// Properties of the input that its declaration does not have.
-    fn property(&mut self, expr: &Expr) {
-        let (Some(declared), Expr::Dot(parts, ..) | Expr::Index(parts, ..)) = (self.options.input, expr) else {
-            return;
-        };
-        let found = match expr {
-            Expr::Dot(..) => first_property(&parts.rhs),
-            _ => first_index(&parts.rhs),
-        };
-        let (Some(input), Some((name, pos))) = (self.input_of(&parts.lhs), found) else { return };
-        if declared.contains(name) || self.added.contains(name) {
-            return;
-        }
-        let title = format!("the declared input has no property `{name}`");
-        let near = suggest::nearest(name, declared.iter().map(String::as_str));
-        let hint = near.map_or_else(
-            || format!("declare it: `input: #{{ {name}: ... }}`"),
-            |near| format!("did you mean `{input}.{near}`?"),
-        );
-        self.find("W0404", title, pos, Some(hint));
-    }
-
-    fn input_of(&self, expr: &Expr) -> Option<String> {
-        let Expr::Variable(parts, ..) = expr else { return None };
-        self.inputs.get(&*parts.1).cloned()
-    }
-}
-
-/// The property directly behind the dot.
-fn first_property(expr: &Expr) -> Option<(&str, Position)> {
-    match expr {
-        Expr::Property(parts, pos) => Some((parts.2.as_str(), *pos)),
-        Expr::Dot(parts, ..) | Expr::Index(parts, ..) => first_property(&parts.lhs),
-        _ => None,
-    }
-}
-
-/// The literal key directly in the brackets.
-fn first_index(expr: &Expr) -> Option<(&str, Position)> {
-    match expr {
-        Expr::StringConstant(name, pos) => Some((name.as_str(), *pos)),
-        Expr::Dot(parts, ..) | Expr::Index(parts, ..) => first_index(&parts.lhs),
-        _ => None,
+        let given = of.items_for(&call.name);
+        call.args.iter().for_each(|arg| self.argument(arg, &given));
     }
 }
 

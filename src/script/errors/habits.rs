@@ -49,6 +49,17 @@ pub fn of_function(name: &str) -> Option<String> {
         "dict" | "Map" | "Object" => "a map is written `#{ a: 1 }`",
         "list" | "Array" => "an array is written `[1, 2]`",
         "format" | "sprintf" => "write a text in backticks: `` `order ${id}` ``",
+        "timestamp" | "time" | "date" | "datetime" | "Date" => {
+            "write `now()`: the time of the run, which is the same on every replay"
+        }
+        "elapsed" => "write `time::diff(now(), earlier)`: the seconds between two times",
+        "eval" => "scripts are known before they run; use functions and `switch`",
+        "exit" | "quit" | "die" | "abort" => "end with `return value`, or fail with `throw \"why\"`",
+        "rand" | "randint" | "randrange" => "write `random_int(1, 6)`, or `random()` for a number between 0 and 1",
+        "parse_json" | "from_json" => "write `json::parse(text)`",
+        "to_json" => "write `json::encode(value)`",
+        "call_fn" => "write `Fn(\"name\").call(value)`",
+        "input" => "the input is the parameter of `main`, and the variable `input` of a script without `fn main`",
         _ => return None,
     };
     Some(write.to_owned())

@@ -335,7 +335,7 @@ fn a_test_that_does_not_end_is_stopped_at_its_line() {
     let limits = Limits { cpu: Duration::from_millis(200), ..Limits::default() };
     let told = |test: &str| {
         let sources = [
-            ("w.rhai".to_owned(), "input".to_owned()),
+            ("w.rhai".to_owned(), "step(\"a\", || input)".to_owned()),
             ("w.test.rhai".to_owned(), format!("fn test_it() {{\n{test} }}")),
         ];
         let sources: BTreeMap<_, _> = sources.into();
@@ -352,4 +352,25 @@ fn a_test_that_does_not_end_is_stopped_at_its_line() {
     assert!((code.as_str(), said) == ("E0510", title) && [1, 3].contains(&line), "{line}");
     let acts = told("let t = test::workflow(\"w\");\nloop { t.emit(\"x\") }");
     assert_eq!((acts.0.as_str(), acts.2), ("E0510", 3));
+}
+
+#[test]
+fn names_that_there_are_not_are_told_where_they_stand() {
+    let workflow = "import \"std/chat\" as chat;\nconst PAY = \"pay\";\nstep(\"pack\", || 1); step(PAY, || 2); chat::post(\"a\", \"b\")";
+    for (test, parts) in [
+        ("t.mock(\"htp::post\", 1);", ["`t.mock`: there is no function `htp::post`", "did you mean `http::post`?"]),
+        ("t.mock(\"chat::pots\", 1);", ["there is no function `chat::pots`", "did you mean `chat::post`?"]),
+        ("t.mock(\"sleep\", 1);", ["`sleep` touches nothing outside", "as it does in a run"]),
+        ("t.hang(\"htp::get\");", ["`t.hang`: there is no function `htp::get`", "did you mean `http::get`?"]),
+        ("t.calls(\"htp::post\");", ["`t.calls`: there is no function", "did you mean `http::post`?"]),
+        ("t.mock_step(\"pakc\", 1);", ["no workflow has a step `pakc`", "did you mean `pack`?"]),
+        ("t.mock_step(\"nothing\", 1);", ["no workflow has a step `nothing`", "steps are `pack`, `pay`"]),
+        ("test::workflow(\"ww\");", ["there is no workflow `ww`", "did you mean `w`?"]),
+        ("t.fire(\"webook\");", ["`w` has no trigger `webook`", "it declares none"]),
+    ] {
+        fails(workflow, test, &["E0704", "w.test.rhai:1:", parts[0], parts[1]]);
+    }
+    fails("trigger::webhook(\"a\"); 1", "t.fire(\"webook\");", &["E0704", "did you mean `webhook`?"]);
+    passes(workflow, "t.mock_step(\"pay\", 3); t.mock(\"chat::post\", 1); t.start(); t.calls(\"pay\");");
+    passes("step(`a${input}`, || 1)", "t.mock_step(\"a5\", 3); t.start(5); assert_eq(t.output(), 3);");
 }

@@ -89,6 +89,18 @@ pub(super) fn list(conn: &Connection, filter: &AuditFilter) -> Result<Vec<Record
     conn.prepare_cached(&sql)?.query_map(params![before, filter.since, rows(filter.limit)], record)?.collect()
 }
 
+/// Makes the head beside a database what its rows say: somebody has put another database in place.
+pub(super) fn restore_head(conn: &Connection, folder: &Path) -> Result<()> {
+    let has_log: Option<i64> =
+        conn.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'audit'", [], |row| row.get(0)).optional()?;
+    if has_log.is_some() {
+        let last = conn.query_row(&format!("{RECORD} ORDER BY seq DESC LIMIT 1"), [], record).optional()?;
+        let head = last.map_or(Head::default(), |last| Head { seq: last.seq, hash: last.hash });
+        HeadFile::in_folder(folder).write(head);
+    }
+    Ok(())
+}
+
 fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }

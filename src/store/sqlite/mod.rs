@@ -8,6 +8,7 @@
 //! would find may differ. It is to be opened again.
 
 mod audit;
+mod backup;
 mod batch;
 mod error;
 mod prune;
@@ -26,7 +27,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
 use super::{
-    Applied, AuditFilter, Change, Error, Event, EventFilter, Result, Run, RunFilter, Slot, Status, Store, TaskFilter,
+    Applied, AuditFilter, Change, Error, Event, EventFilter, Result, Run, RunFilter, Size, Slot, Status, Store,
+    TaskFilter,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -53,6 +55,8 @@ impl Default for Options {
         Self { wal_bytes: 8 << 20, readers: 8, listen: None, max_pages: None }
     }
 }
+
+pub use backup::{Restored, restore};
 
 /// The store in a data folder.
 #[derive(Debug)]
@@ -95,17 +99,6 @@ impl Sqlite {
     /// Says where this process listens, once that is known.
     pub fn announce(&self, listen: &str) -> Result<()> {
         self.lock.announce(&Holder::this_process(Some(listen.to_owned())))
-    }
-
-    /// Copies the store, as of the last commit, to a new file, for its owner alone.
-    pub fn backup(&self, target: &Path) -> Result<()> {
-        let failed = |error| Error::Failed(format!("`{}`: {error}", target.display()));
-        owned().create_new(true).open(target).map_err(failed)?;
-        // One read transaction: a copy page by page would begin again at each commit.
-        let conn = schema::open_reader(&self.folder)?;
-        conn.execute_batch("PRAGMA query_only = OFF")?;
-        conn.execute("VACUUM INTO ?1", [&*target.to_string_lossy()])?;
-        std::fs::File::open(target).and_then(|file| file.sync_all()).map_err(failed)
     }
 
     /// Reads in one transaction, on a connection of the pool.
@@ -276,6 +269,26 @@ impl Store for Sqlite {
 
     fn bundle(&self, version: &Version) -> Result<Option<Vec<u8>>> {
         self.read(|conn| read::bundle(conn, version))
+    }
+
+    fn backup(&self, target: &Path) -> Result<()> {
+        backup::copy(&self.folder, target)
+    }
+
+    fn size(&self) -> Result<Size> {
+        let bytes = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |found| found.len());
+        let log = bytes(&format!("{}-wal", schema::FILE));
+        self.read(|conn| {
+            let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned);
+            let page = number("PRAGMA page_size")?;
+            let (pages, free) = (number("PRAGMA page_count")?, number("PRAGMA freelist_count")?);
+            Ok(Size { database: pages * page, free: free * page, log })
+        })
+    }
+
+    fn check(&self) -> Result<Option<String>> {
+        let found = self.read(|conn| conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)))?;
+        Ok((found != "ok").then_some(found))
     }
 }
 

@@ -74,6 +74,11 @@ fn shared_settings(conn: &Connection) -> Result<()> {
     Ok(conn.busy_timeout(Duration::from_secs(5))?)
 }
 
+/// Refuses a file that is not a store of ours, or is of a later release.
+pub(super) fn check_file(path: &Path) -> Result<()> {
+    if is_fresh(path)? { Err(Error::Damaged(format!("`{}` is empty", path.display()))) } else { Ok(()) }
+}
+
 /// Looks at the bytes alone before the database is opened, so that a file that is not ours stays as it is.
 /// True where there is nothing yet.
 fn is_fresh(path: &Path) -> Result<bool> {

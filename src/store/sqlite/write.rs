@@ -333,8 +333,13 @@ impl Batch<'_> {
         self.execute("UPDATE run SET version = ?2 WHERE id = ?1", params![run, version])?;
         self.execute("UPDATE run_data SET settings = ?2 WHERE id = ?1", params![run, settings])?;
         self.count(hot.workflow, hot.version, status_code(hot.status), -1);
-        self.count(hot.workflow, version, status_code(hot.status), 1);
-        self.remember(run, Hot { version, ..hot });
+        let status = if hot.status == Status::Diverged { Status::Waiting } else { hot.status };
+        if status != hot.status {
+            self.execute("UPDATE run SET status = ?2, ready = 1 WHERE id = ?1", params![run, status_code(status)])?;
+            self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+        }
+        self.count(hot.workflow, version, status_code(status), 1);
+        self.remember(run, Hot { version, status, ..hot });
         Ok(Applied::Done)
     }
 

@@ -237,3 +237,20 @@ fn a_stopped_engine_takes_nothing() {
     let refused = runtime.block_on(answer(router, start)).expect(503);
     assert_eq!(refused.headers["retry-after"], "5");
 }
+
+#[test]
+fn what_is_wrong_with_a_parameter_is_said_in_plain_words() {
+    let bench = Bench::new(&[]);
+    for (path, said) in [
+        ("/api/v1/runs?limit=abc", "`limit` is not a whole number"),
+        ("/api/v1/runs?limit=0", "`limit` is from 1 to 1000"),
+        ("/api/v1/runs?cursor=", "`cursor` is empty; hint: leave it out"),
+        ("/api/v1/runs?cursor=x", "`cursor` is not what `next` of a page said"),
+        ("/api/v1/runs?limt=5", "there is no parameter `limt`; hint: did you mean `limit`?"),
+        ("/api/v1/tasks?cursor=", "`cursor` is empty"),
+        ("/api/v1/events?after=", "`after` is not a whole number"),
+    ] {
+        let problem = bench.get(path).expect(400).json();
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{path}: {problem}");
+    }
+}

@@ -11,7 +11,7 @@ fn an_event_starts_what_is_triggered_by_it_once() {
     let first = bench.post("/api/v1/events", &event).expect(202).json();
     assert_eq!((&first["event"], first["started"].as_array().map(Vec::len)), (&json!("e1"), Some(1)));
     let again = bench.post("/api/v1/events", &event).expect(202).json();
-    assert_eq!(again, json!({ "event": "e1", "started": [], "repeated": true }));
+    assert_eq!(again, json!({ "event": "e1", "started": [], "delivered_to": [], "repeated": true }));
     let listed = bench.get("/api/v1/events").expect(200).json();
     let shown = &listed["events"][0];
     assert_eq!((&shown["event"], &shown["key"], &shown["payload"]), (&json!("e1"), &json!("k"), &json!({"n": 1})));

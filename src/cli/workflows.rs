@@ -1,0 +1,89 @@
+//! `panta workflows`: what the daemon has live, and the files that are broken.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::access::Access;
+use super::client::escaped;
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, short, table, text};
+use super::{Common, trigger};
+use crate::diag::Diagnostic;
+
+/// Lists the workflows of the daemon, and what is wrong with files that are broken
+#[derive(Args, Debug)]
+pub(super) struct Workflows {
+    /// Only this one, with what is known of each of its triggers
+    name: Option<String>,
+}
+
+impl Workflows {
+    pub(super) async fn execute(&self, common: &Common, access: Access) -> Result<Exit, Fault> {
+        let client = access.daemon()?;
+        if let Some(name) = &self.name {
+            let workflow = client.get(&format!("/api/v1/workflows/{}", escaped(name))).await?;
+            if common.json {
+                print_json(&workflow);
+            } else {
+                trigger::show(&workflow);
+            }
+            return Ok(Exit::Done);
+        }
+        let answer = client.get("/api/v1/workflows").await?;
+        let mut workflows = answer["workflows"].as_array().cloned().unwrap_or_default();
+        let broken = broken(&client.get("/api/v1/reloads").await?);
+        for reload in &broken {
+            let live = workflows.iter_mut().find(|workflow| workflow["name"] == reload["workflow"]);
+            match live {
+                Some(live) => live["broken"] = reload["diagnostics"].clone(),
+                None => workflows.push(json!({ "name": reload["workflow"], "broken": reload["diagnostics"] })),
+            }
+        }
+        if common.json {
+            workflows.iter().for_each(print_json);
+            return Ok(Exit::Done);
+        }
+        if workflows.is_empty() {
+            note("no workflows: the scripts folder has no `.rhai` file outside of `lib` folders");
+            return Ok(Exit::Done);
+        }
+        table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
+        for workflow in &workflows {
+            let diverging = workflow["gate"]["open"]["diverging"].as_u64().unwrap_or(0);
+            if diverging > 0 {
+                let name = text(workflow, "name");
+                note(&format!(
+                    "{name}: when its live version was saved, {diverging} open runs did not fit it, and stay on theirs"
+                ));
+            }
+        }
+        for fault in broken.iter().flat_map(|reload| reload["diagnostics"].as_array().into_iter().flatten()) {
+            if let Ok(fault) = serde_json::from_value::<Diagnostic>(fault.clone()) {
+                diagnostic(&fault);
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Files whose newest save is broken.
+fn broken(reloads: &Value) -> Vec<Value> {
+    let mut seen = std::collections::BTreeSet::new();
+    let newest_first = reloads["reloads"].as_array().into_iter().flatten();
+    let newest = newest_first.filter(|reload| seen.insert(text(reload, "workflow").to_owned()));
+    let mut broken: Vec<Value> = newest.filter(|reload| reload["status"] == "broken").cloned().collect();
+    broken.sort_by(|a, b| text(a, "file").cmp(text(b, "file")));
+    broken
+}
+
+fn row(workflow: &Value) -> Vec<String> {
+    let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
+    let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
+    let about = short(text(workflow, "doc").lines().next().unwrap_or_default(), 60);
+    let label = Paint::of_status("failed").on(Stream::Out, "broken");
+    let about = match (workflow["broken"].is_null(), workflow["version"].is_null()) {
+        (true, _) => about,
+        (false, true) => label,
+        (false, false) => format!("{label}; the version before it stays live"),
+    };
+    vec![text(workflow, "name").to_owned(), triggers.join(", "), about]
+}
