@@ -11,5 +11,7 @@ mod kill;
 mod reload;
 mod scripts;
 mod store;
+#[cfg(target_os = "linux")]
+mod supervise;
 mod support;
 mod tidy;

@@ -26,6 +26,7 @@ mod run;
 mod runs;
 mod scripts;
 mod secret;
+mod service;
 mod shell;
 mod show;
 mod simulate;
@@ -118,6 +119,7 @@ enum Verb {
     Workflows(workflows::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
+    Service(service::Service),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -231,6 +233,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
         Verb::Functions(functions) => Ok(functions.execute(common)),
+        Verb::Service(service) => service.execute(common),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
         Verb::Completions(completions) => Ok(completions.execute()),

@@ -21,7 +21,8 @@ use super::secrets::{event_from_outside, from_outside};
 use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
-use super::{causes, gather, timekeeper, worker};
+use super::witness::Witness;
+use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
@@ -86,6 +87,8 @@ pub struct Options {
     pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
+    /// Who is told what is evaluated; nobody, where the process stands alone.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -122,6 +125,7 @@ impl Options {
             reach: Reach::All,
             semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
+            witness: None,
         }
     }
 }
@@ -290,7 +294,7 @@ impl Engine {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(
-                thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
+                thread.spawn(move || worker::run(number, &shared, inbox, messages)).expect("the system gives a thread"),
             );
         }
         let gatherer = Arc::clone(&shared);
@@ -348,6 +352,7 @@ impl Handle {
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
+        charges::follow_up(&self.shared)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());

@@ -12,6 +12,7 @@ mod after;
 mod allowed;
 mod announce;
 mod causes;
+mod charges;
 mod closures;
 mod decide;
 mod deploy;
@@ -43,10 +44,12 @@ mod surroundings;
 mod terms;
 mod timekeeper;
 mod upgrade;
+mod witness;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
+pub use charges::charge;
 pub use decide::{Decision, Received, SAID_NO, decide};
 pub use deploy::{
     Deployed, Gathering, Survey, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches,
@@ -65,6 +68,7 @@ pub use shared::{Begun, Notice};
 pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
 pub use upgrade::{Mode, Upgraded};
+pub use witness::{Charge, Witness};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::park::Timeline;
 use super::refusals::Refusals;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
+use super::witness::Suspicion;
 use super::worker::Message;
 use crate::id::{RunId, Version};
 use crate::journal::Position;
@@ -106,6 +107,7 @@ pub(super) struct Shared {
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
     next_worker: AtomicUsize,
+    pub(super) suspicion: Suspicion,
 }
 
 /// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
@@ -148,6 +150,7 @@ impl Shared {
             claiming: Mutex::default(),
             own: Mutex::default(),
             next_worker: AtomicUsize::new(0),
+            suspicion: Suspicion::default(),
         })
     }
 
@@ -285,6 +288,17 @@ impl Shared {
                 overlay.cleared = overlay.cleared.max(set.number);
                 overlay.values.remove(&id);
             }
+        }
+    }
+
+    /// The engine stops by itself.
+    pub(super) fn fail(&self, why: &str) {
+        *held(&self.failed) = Some(why.to_owned());
+        held(&self.waiters).clear();
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = self.notices.send(Notice::Trouble(why.into()));
+        for worker in &self.workers {
+            let _ = worker.send(Message::Close);
         }
     }
 
@@ -429,13 +443,7 @@ impl Listener for AfterCommit {
     }
 
     fn failed(&self, error: &Error) {
-        *held(&self.0.failed) = Some(error.to_string());
-        held(&self.0.waiters).clear();
-        self.0.closing.store(true, Ordering::Relaxed);
-        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
-        for worker in &self.0.workers {
-            let _ = worker.send(Message::Close);
-        }
+        self.0.fail(&error.to_string());
     }
 
     fn full(&self, error: &Error) {

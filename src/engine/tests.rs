@@ -15,6 +15,7 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod deaths;
 mod gate;
 mod options;
 mod retrace;

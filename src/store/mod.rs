@@ -13,6 +13,7 @@
 //!
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
+mod event;
 pub mod lock;
 pub mod memory;
 pub mod slot;
@@ -30,6 +31,7 @@ use crate::payload::Payload;
 use crate::task::{self, Task};
 use crate::time::Timestamp;
 
+pub use event::{Event, Gather};
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
 /// Why the store did not do what was asked.
@@ -290,44 +292,6 @@ pub struct Dedupe {
     pub until: Option<Timestamp>,
 }
 
-/// An event as the store keeps it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// Place in the order of all events; 0 until stored.
-    pub seq: u64,
-    /// Its identity: a repeat within seven days is dropped.
-    pub id: Arc<str>,
-    /// Name.
-    pub name: Arc<str>,
-    /// Correlation key.
-    pub key: Option<Arc<str>>,
-    /// What it says.
-    pub payload: Payload,
-    /// Meant for this run alone; kept as meant for the first of its chain.
-    pub run: Option<RunId>,
-    /// When it was accepted.
-    pub at: Timestamp,
-}
-
-/// A durable value that an event leaves, to be read with [`Store::states`] and removed with [`Change::SetState`]. Its key ends
-/// in the event's place in the order, so that keys that begin alike are in that order: see [`Gather::key_at`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gather {
-    /// A scope of the engine's own: begins with `$`.
-    pub scope: Arc<str>,
-    /// The beginning of the key.
-    pub prefix: Arc<str>,
-    /// The value.
-    pub value: Payload,
-}
-
-impl Gather {
-    /// The key under which the event at this place leaves its value: twenty digits after the prefix.
-    pub fn key_at(prefix: &str, seq: u64) -> Arc<str> {
-        format!("{prefix}{seq:020}").into()
-    }
-}
-
 /// What a parked run waits to hear of: the very event that [`Store::next_event`] would give it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subscription {
@@ -375,6 +339,10 @@ pub struct End {
 
 /// The scope of the state in which the progress of each run is kept, by its id; it goes with the run.
 pub const PROGRESS: &str = "$progress";
+
+/// The scope of the state in which it is kept how far each run had come when its interpreter died last, by its id; it goes
+/// with the run.
+pub const CHARGED: &str = "$charged";
 
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
@@ -564,6 +532,15 @@ pub enum Change {
         version: Version,
         /// Config values that its declaration read; `null` where there are none.
         settings: Payload,
+    },
+    /// The interpreter of a run died. Answer: `Done` or `Refused`.
+    Charge {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// How often by now, without durable progress in between.
+        charged: u32,
     },
     /// Somebody is told that a run is open for too long: its `sla` is `None` from then on. Answer: `Done`, or `Refused`
     /// where it has ended, was told of before, or is not due.

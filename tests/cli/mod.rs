@@ -11,6 +11,7 @@ mod newcomers;
 mod replay;
 mod run;
 mod secrets;
+mod service;
 mod simulate;
 mod tasks;
 mod tested;

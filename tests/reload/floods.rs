@@ -11,7 +11,7 @@ use super::Site;
 fn after_40_000_events_while_it_was_stopped_all_is_as_the_folder_says() {
     let site = Site::new(&[("a.rhai", "1"), ("b.rhai", "1"), ("gone.rhai", "1")]);
     let before = site.story("a.rhai");
-    site.daemon.signal("STOP");
+    assert!(site.daemon.signal_engine("STOP").is_some());
     for n in 0..10_000 {
         // Made, written, closed and touched: four notices, and names so that no two are one.
         site.write(&format!("noise{}.rhai", n % 100), format!("{n}"));
@@ -26,7 +26,7 @@ fn after_40_000_events_while_it_was_stopped_all_is_as_the_folder_says() {
     site.write("a.rhai", "2");
     site.write("c.rhai", "3");
     fs::remove_file(site.at("gone.rhai")).expect("removed");
-    site.daemon.signal("CONT");
+    assert!(site.daemon.signal_engine("CONT").is_some());
     site.is_live_once("a", &before, &json!(2));
     assert_eq!(site.output("c"), json!(3));
     assert_eq!(site.story("b.rhai"), ["live"], "it was only touched");
