@@ -92,8 +92,6 @@ impl Daemon {
         }
         // Bound before anything else: a second daemon must not touch the store.
         let listener = bind(&config).await?;
-        let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
-        access(address.ip().is_loopback(), common.token.as_deref())?;
         if self.no_supervise || !overseer::SUPERVISES {
             return self.drive(common, &scripts, &config, listener, Overseer::systemd()).await;
         }
@@ -110,13 +108,14 @@ impl Daemon {
         overseer: Overseer,
     ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
-        let access = access(address.ip().is_loopback(), common.token.as_deref())?;
         let options = sqlite::Options {
             listen: Some(address.to_string()),
             parent: overseer.parent(),
             ..sqlite::Options::default()
         };
-        let store = Arc::new(open(&config.data, &options).await?);
+        let store = open(&config.data, &options).await?;
+        let access = super::token::access(&store, config, address, common.token.as_deref())?;
+        let store = Arc::new(store);
         let options = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
@@ -240,16 +239,6 @@ fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
     Fault::unreachable(format!(
         "cannot listen on `{listen}`: port {port} is in use by {who}; hint: stop it, or listen elsewhere: `--listen 127.0.0.1:0` takes a free port"
     ))
-}
-
-fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> {
-    match token {
-        Some(token) => Ok(web::Access::Token(token.into())),
-        None if is_loopback => Ok(web::Access::Loopback),
-        None => Err(Fault::usage(
-            "others can reach this address, and there is no token; hint: set `PANTA_TOKEN`, or listen on 127.0.0.1",
-        )),
-    }
 }
 
 /// Shows what came of each save.

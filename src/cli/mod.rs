@@ -8,6 +8,7 @@ mod audit;
 mod backfill;
 mod check;
 mod client;
+mod control;
 mod daemon;
 mod doctor;
 mod envelope;
@@ -16,6 +17,7 @@ mod follow;
 mod functions;
 mod gate;
 mod graph;
+mod hand;
 mod ids;
 mod input;
 mod new;
@@ -33,6 +35,7 @@ mod simulate;
 mod tasks;
 mod templates;
 mod test;
+mod token;
 mod tree;
 mod trigger;
 mod unlock;
@@ -48,6 +51,7 @@ use clap::{Args, Parser, Subcommand};
 
 use access::Access;
 use client::Client;
+use hand::Hand;
 pub use output::Exit;
 use output::{Fault, line};
 
@@ -98,7 +102,13 @@ enum Verb {
     Start(act::Start),
     Backfill(backfill::Backfill),
     Emit(act::Emit),
-    Cancel(act::Cancel),
+    Cancel(control::Cancel),
+    Pause(control::Pause),
+    Resume(control::Resume),
+    Retry(control::Retry),
+    Skip(control::Skip),
+    SetResult(control::SetResult),
+    Fork(control::Fork),
     Upgrade(upgrade::Upgrade),
     Gate(gate::Gate),
     Unlock(unlock::Unlock),
@@ -108,6 +118,8 @@ enum Verb {
     Prune(upkeep::Prune),
     Doctor(doctor::Doctor),
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Token(token::Token),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -198,6 +210,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
     output::set_program(given, common.server.as_deref());
     let config = || common.config(&default_scripts());
     let access = || Access::open(common, &config()?);
+    let hand = || Hand::open(common, &config()?);
     let Some(verb) = &cli.verb else {
         line(WELCOME);
         return Ok(Exit::Done);
@@ -212,10 +225,17 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Backfill(backfill) => backfill.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
-        Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Cancel(cancel) => cancel.execute(common, &hand()?).await,
+        Verb::Pause(pause) => pause.execute(common, &hand()?).await,
+        Verb::Resume(resume) => resume.execute(common, &hand()?).await,
+        Verb::Retry(retry) => retry.execute(common, &hand()?).await,
+        Verb::Skip(skip) => skip.execute(common, &hand()?).await,
+        Verb::SetResult(set) => set.execute(common, &hand()?).await,
+        Verb::Fork(fork) => fork.execute(common, &hand()?).await,
         Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
         Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,

@@ -49,7 +49,8 @@ impl Runs {
 }
 
 fn row(run: &Value) -> Vec<String> {
-    let remark = match text(run, "waiting_for") {
+    let held = held(&run["paused"]);
+    let remark = match held.as_deref().unwrap_or_else(|| text(run, "waiting_for")) {
         "" => text(&run["error"], "message"),
         waiting => waiting,
     };
@@ -61,6 +62,18 @@ fn row(run: &Value) -> Vec<String> {
         created,
         short(remark, 60),
     ]
+}
+
+/// By what something is held, in words: `paused with its workflow by local:ann: too many errors`.
+pub(super) fn held(paused: &Value) -> Option<String> {
+    let by = paused["by"].as_str().map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = paused["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let scope = match paused["scope"].as_str()? {
+        "workflow" => " with its workflow",
+        "all" => " with everything",
+        _ => "",
+    };
+    Some(format!("paused{scope}{by}{why}"))
 }
 
 pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::access::Access;
 use super::client::escaped;
 use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, short, table, text};
+use super::runs::held;
 use super::{Common, trigger};
 use crate::diag::Diagnostic;
 
@@ -78,7 +79,9 @@ fn broken(reloads: &Value) -> Vec<Value> {
 fn row(workflow: &Value) -> Vec<String> {
     let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
     let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
-    let about = short(text(workflow, "doc").lines().next().unwrap_or_default(), 60);
+    let held = held(&workflow["paused"]);
+    let doc = text(workflow, "doc").lines().next().unwrap_or_default();
+    let about = short(held.as_deref().unwrap_or(doc), 60);
     let label = Paint::of_status("failed").on(Stream::Out, "broken");
     let about = match (workflow["broken"].is_null(), workflow["version"].is_null()) {
         (true, _) => about,

@@ -1,7 +1,14 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod actions;
 mod acts;
+mod holding;
+mod repairs;
 mod tasks;
+
+pub use actions::{Action, Chosen};
+pub use holding::Deed;
+pub use repairs::Retry;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +35,7 @@ use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
-use crate::journal::{Entry, decode_segment};
+use crate::journal::Entry;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
@@ -185,6 +192,35 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It is in a state in which that cannot be done.
+    #[error("run {run} is {status}: {why}", status = .status.name())]
+    NotNow {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        status: Status,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Steps would be done once more that were undone: it has to be confirmed.
+    #[error("these steps were undone, and would be done again, with new idempotency keys: {}; hint: confirm it with `--yes`, or `\"confirm\": true`", .steps.iter().map(|step| format!("`{step}`")).collect::<Vec<_>>().join(", "))]
+    Confirm {
+        /// The run.
+        run: RunId,
+        /// Names of the steps.
+        steps: Vec<String>,
+    },
+    /// What is recorded does not fit the version that it is to go on with.
+    #[error("run {run} cannot go on so: {divergence}")]
+    Diverges {
+        /// The run.
+        run: RunId,
+        /// Both sides with their lines.
+        divergence: String,
+    },
+    /// The run has no such step: what it has.
+    #[error("{0}")]
+    UnknownStep(String),
     /// It does not come to rest.
     #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
     Busy(RunId),
@@ -197,6 +233,12 @@ pub enum Error {
     /// The answer does not fit: the faults, by their paths.
     #[error("the answer does not fit the task: {}", crate::host::schema::sentence(.0))]
     Answer(Vec<Fault>),
+    /// No such token.
+    #[error("there is no token `{0}`; hint: `panta token list` shows them")]
+    UnknownToken(String),
+    /// A token that cannot be made: why.
+    #[error("{0}")]
+    BadToken(String),
     /// This person may not answer.
     #[error("{0}")]
     MayNotAnswer(String),
@@ -353,6 +395,7 @@ impl Handle {
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
         charges::follow_up(&self.shared)?;
+        self.shared.holds.load(&*self.shared.store)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());
@@ -590,13 +633,9 @@ impl Handle {
         Ok(self.shared.store.counts()?)
     }
 
-    /// The journal of a run.
+    /// The journal of a run, as it counts now.
     pub fn journal(&self, run: RunId) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for segment in self.shared.store.journal(run)? {
-            entries.append(&mut decode_segment(&segment)?.1);
-        }
-        Ok(entries)
+        Ok(self.history(run)?.into_entries())
     }
 
     /// The sources that a run is pinned to.

@@ -21,6 +21,7 @@ pub mod gate;
 mod gather;
 mod handle;
 mod hands;
+mod holds;
 mod inline;
 pub mod links;
 mod locks;
@@ -34,15 +35,18 @@ pub mod recording;
 mod refusals;
 mod reminders;
 mod renewal;
+mod repair;
 mod retention;
 pub mod retrace;
 mod secrets;
 mod semantics;
+pub mod sessions;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+pub mod tokens;
 mod upgrade;
 mod witness;
 mod worker;
@@ -57,8 +61,12 @@ pub use deploy::{
 };
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Emitted, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
+pub use handle::{
+    Action, Chosen, Deed, Emitted, Engine, Error, Handle, KEEP, Options, Reach, Retry, Start, Started, Watch,
+    verify_audit,
+};
 pub use hands::{Mocked, Mocks};
+pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use passage::GateSpec;

@@ -10,6 +10,7 @@ use super::announce::announce;
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::handle::{Options, Reach};
+use super::holds::Holds;
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
 use super::refusals::Refusals;
@@ -21,7 +22,7 @@ use crate::id::{RunId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, End, Error, PROGRESS, Run, Status, Store};
+use crate::store::{Applied, Change, End, Error, PAUSED, PROGRESS, Run, Status, Store};
 
 /// A step that has begun: for those who watch; nothing is durable of it.
 #[derive(Clone, Debug)]
@@ -93,6 +94,7 @@ pub(super) struct Shared {
     pub(super) reminders: Reminders,
     pub(super) refusals: Refusals,
     pub(super) renewals: Renewals,
+    pub(super) holds: Holds,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -106,6 +108,7 @@ pub(super) struct Shared {
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
+    pub(super) tokens: super::tokens::Tokens,
     next_worker: AtomicUsize,
     pub(super) suspicion: Suspicion,
 }
@@ -140,6 +143,7 @@ impl Shared {
             reminders: Reminders::default(),
             refusals: Refusals::default(),
             renewals: Renewals::default(),
+            holds: Holds::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -149,6 +153,7 @@ impl Shared {
             starting: Mutex::default(),
             claiming: Mutex::default(),
             own: Mutex::default(),
+            tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
             suspicion: Suspicion::default(),
         })
@@ -194,6 +199,13 @@ impl Shared {
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         held(&self.routes).insert(row.id, worker);
         let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+    }
+
+    /// Something is to be known of a run; nothing where it is not in motion.
+    pub(super) fn tell(&self, run: RunId) {
+        if let Some(worker) = held(&self.routes).get(&run) {
+            let _ = self.workers[*worker].send(Message::Wake(run));
+        }
     }
 
     /// Something happened that a run may wait for.
@@ -377,6 +389,24 @@ impl AfterCommit {
                 shared.wake(newest.map_or(*run, |newest| newest.id));
             }
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
+            (Change::Pause { run, .. }, Applied::Done) => {
+                shared.tell(*run);
+                shared.notify(Notice::Changed(*run));
+            }
+            (Change::Resume { run, .. }, Applied::Done) => {
+                super::holds::resumed(shared, *run);
+                shared.notify(Notice::Changed(*run));
+            }
+            (Change::Reopen(reopen), Applied::Done) => {
+                super::holds::resumed(shared, reopen.run);
+                shared.notify(Notice::Changed(reopen.run));
+            }
+            (Change::SetState { scope, key, value }, Applied::Done) if **scope == *PAUSED => {
+                shared.holds.set(key, value.is_some());
+                for worker in &shared.workers {
+                    let _ = worker.send(Message::Holds);
+                }
+            }
             (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
             (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
                 announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));

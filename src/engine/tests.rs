@@ -1,7 +1,9 @@
 //! Whole runs through the engine, on the memory store.
 
+mod holding;
 mod slots;
 mod tasks;
+mod tokens;
 mod triggers;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::store::{Run, Status, Store};
 mod deaths;
 mod gate;
 mod options;
+mod repairs;
 mod retrace;
 mod semantics;
 mod survey;

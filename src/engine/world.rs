@@ -39,6 +39,8 @@ pub(super) struct RunWorld {
     pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
     pub(super) written: Cell<u64>,
+    /// Nothing new is begun.
+    pub(super) halted: Cell<bool>,
 }
 
 impl World for RunWorld {
@@ -141,6 +143,10 @@ impl World for RunWorld {
 
     fn new_run(&self) -> RunId {
         (self.shared.options.new_run)()
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.get()
     }
 
     fn watches_calls(&self) -> bool {

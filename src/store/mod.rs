@@ -13,9 +13,12 @@
 //!
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
+mod control;
 mod event;
+mod filter;
 pub mod lock;
 pub mod memory;
+mod rollback;
 pub mod slot;
 pub mod sqlite;
 
@@ -28,10 +31,13 @@ use serde_json::{Value, json};
 use crate::audit;
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
-use crate::task::{self, Task};
+use crate::task::Task;
 use crate::time::Timestamp;
 
+pub use control::{PAUSED, Reopen};
 pub use event::{Event, Gather};
+pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
+pub use rollback::Rollback;
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
 /// Why the store did not do what was asked.
@@ -225,39 +231,6 @@ pub struct Sla {
     pub notify: Arc<str>,
 }
 
-/// What became of a run's compensations.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rollback {
-    /// None ran.
-    #[default]
-    None,
-    /// All succeeded.
-    Complete,
-    /// At least one failed for good.
-    Incomplete,
-}
-
-impl Rollback {
-    /// The name that is shown and stored.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-        }
-    }
-
-    /// The value with this name; `None` for any other text.
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "complete" => Self::Complete,
-            "incomplete" => Self::Incomplete,
-            _ => Self::None,
-        }
-    }
-}
-
 impl Run {
     /// Whose mailbox it reads: its chain's, which bears the id of the first run, or its own.
     pub fn mailbox_of(&self) -> RunId {
@@ -428,6 +401,25 @@ pub enum Change {
         /// `#{ kind, message }`.
         reason: Payload,
     },
+    /// Holds a live run: it is `Paused` from then on, and a claim does not take it. Whoever owns it may write what has begun
+    /// to its end; parking it leaves it paused. Answer: `Done`, or `Refused` where it is not live.
+    Pause {
+        /// Which.
+        run: RunId,
+        /// Appended to its journal.
+        segment: Vec<u8>,
+    },
+    /// A run that is held goes on (paused, quarantined, diverged): queued where it had not begun, else running and ready.
+    /// Nothing is held against it any more: no error, no interpreter that died. Answer: `Done`, or `Refused`.
+    Resume {
+        /// Which.
+        run: RunId,
+        /// Appended to its journal.
+        segment: Vec<u8>,
+    },
+    /// Opens a run again that has ended, or is held, with what its journal says from then on.
+    /// Answer: `Done`; `Skipped` where a lock that it needs is taken; `Refused` where it is not as it was seen.
+    Reopen(Box<Reopen>),
     /// Accepts an event; makes the runs ready that subscribed to it. Answer: `Emitted`.
     Emit {
         /// `seq` is given by the store.
@@ -648,64 +640,6 @@ impl Applied {
             _ => true,
         }
     }
-}
-
-/// Which records of the audit log to list. Newest first.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Of acts at or after.
-    pub since: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only records before this one (the last of the page before).
-    pub before: Option<u64>,
-}
-
-/// Which runs to list. Newest first: by id.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Of this workflow.
-    pub workflow: Option<String>,
-    /// In one of these; empty: any.
-    pub statuses: Vec<Status>,
-    /// Accepted at or after. The id of a run bears its time of acceptance, to ten minutes.
-    pub since: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only runs older than this one (the last of the page before).
-    pub before: Option<RunId>,
-}
-
-/// Which events a wait may take.
-#[derive(Clone, Debug)]
-pub struct EventFilter {
-    /// Name.
-    pub name: Arc<str>,
-    /// Only with this key; `None`: any.
-    pub key: Option<Arc<str>>,
-    /// Meant for all, or for the run or chain whose mailbox this is.
-    pub run: Option<RunId>,
-    /// Later in the order than this.
-    pub after: u64,
-    /// Accepted at or after.
-    pub since: Timestamp,
-}
-
-/// Which tasks to list. Newest first: by the time at which they opened.
-#[derive(Clone, Debug, Default)]
-pub struct TaskFilter {
-    /// In this status.
-    pub status: Option<task::Status>,
-    /// That are for one of these people and groups, or for anybody; empty: all.
-    pub to: Vec<Arc<str>>,
-    /// Of this workflow.
-    pub workflow: Option<String>,
-    /// Of this run.
-    pub run: Option<RunId>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only tasks older than this one (the last of the page before).
-    pub before: Option<(Timestamp, TaskId)>,
 }
 
 /// The durable truth. See the module for what survives.

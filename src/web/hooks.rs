@@ -17,7 +17,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Problem, Shared, content, flood, guard, request, workflows};
+use super::guard::{self, Asked};
+use super::{Problem, Shared, content, flood, request, workflows};
+use crate::engine::tokens::Role;
 use crate::engine::{Decision, Deployed, Error, Handle, Received, SAID_NO, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::parse_duration;
@@ -60,9 +62,7 @@ pub(super) async fn hook(
     match answered(&shared, &path, &parts, &mut body).await {
         Ok(response) => Ok(response),
         Err(Turned::Refused(problem)) => Err(problem),
-        Err(Turned::Unknown(problem)) if guard::is_local(&shared.app.access, &parts.uri, &parts.headers) => {
-            Err(problem)
-        }
+        Err(Turned::Unknown(problem)) if may_look(&shared, &parts) => Err(problem),
         Err(Turned::Unknown(_)) => {
             if let Some(body) = body {
                 // As long as it takes where the signature is looked at.
@@ -74,11 +74,14 @@ pub(super) async fn hook(
     }
 }
 
+/// Whether who asks may see which webhooks there are.
+fn may_look(shared: &Shared, parts: &Parts) -> bool {
+    guard::admit(shared, &Asked::of_parts(parts), Role::Read).is_ok()
+}
+
 /// The same for a webhook that is not there, for another method, and for what is not from whom it says.
 fn stranger() -> Problem {
-    let detail = "there is no such webhook, or the request does not prove that it may use it; hint: the daemon tells why in \
-                  `GET /api/v1/workflows/NAME`, and on its own machine";
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "the request is not verified");
     problem.header(WWW_AUTHENTICATE, "Bearer, Basic realm=\"hooks\"")
 }
 
@@ -118,9 +121,11 @@ impl Hook {
     async fn answered(&self, shared: &Shared, parts: &Parts, body: &mut Option<Body>) -> Result<Response, Turned> {
         let handle = &shared.app.handle;
         let headers = plain(&parts.headers);
-        let checking = match self.option("verify") {
-            Some(verify) => Some(checking(handle, verify, &headers)?),
-            None => guard::authorized(&shared.app.access, &parts.headers).map(|()| None).map_err(Turned::Unknown)?,
+        let checking = if let Some(verify) = self.option("verify") {
+            Some(checking(handle, verify, &headers)?)
+        } else {
+            guard::admit(shared, &Asked::of_parts(parts), Role::Run).map_err(Turned::of_caller)?;
+            None
         };
         let raw = body.take().unwrap_or_default();
         let taken = body::take(self, handle.workspace(), &shared.flood, &parts.headers, raw, checking).await?;
@@ -236,6 +241,11 @@ fn is_without_run(started: &Result<Option<Started>, Problem>) -> bool {
 }
 
 impl Turned {
+    /// Whoever shows no token is a stranger; others are told what they may not.
+    fn of_caller(problem: Problem) -> Self {
+        if problem.status() == StatusCode::UNAUTHORIZED { Self::Unknown(problem) } else { Self::Refused(problem) }
+    }
+
     /// It is not from whom it says.
     fn refused(refused: &Refused, challenge: &'static str) -> Self {
         let problem = Problem::new(StatusCode::UNAUTHORIZED, refused.to_string());

@@ -20,6 +20,7 @@ use super::request::{self, closed, header};
 use super::{Problem, Shared};
 use crate::engine::{Handle, Notice, Watch};
 use crate::id::RunId;
+use crate::journal::Kind;
 use crate::store::{Run, Status};
 use crate::time::elapsed;
 
@@ -107,6 +108,10 @@ impl Follower {
             };
             let (shown, row, entries) = request::read(&self.shared, read).await?;
             self.pause = Some((elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
+            if entries.len() < self.from {
+                // A repair has cut what was seen: it and what follows is new.
+                self.from = entries.iter().rposition(|entry| entry.kind == Kind::Repair).unwrap_or(0);
+            }
             let new = entries.iter().enumerate().skip(self.from);
             let mut events: Vec<_> =
                 new.map(|(n, entry)| Event::default().id(n.to_string()).data(entry.to_json(n).to_string())).collect();

@@ -24,13 +24,15 @@ const WAIT_MAX: Duration = Duration::from_mins(5);
 /// Characters of a key: it is an id, not data.
 const KEY_MAX: usize = 255;
 
+type Held = BTreeMap<String, Value>;
 type Counts = BTreeMap<String, Map<String, Value>>;
 
 /// `GET /api/v1/workflows`
 pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     let counts = counts(&shared).await?;
+    let held = held(&shared).await?;
     let shown = |workflow: &Deployed| {
-        let mut shown = summary(workflow, &counts);
+        let mut shown = summary(workflow, &counts, &held);
         shown["gate"] = shared.app.reloads.gate(&workflow.name).unwrap_or_default();
         shown
     };
@@ -41,7 +43,7 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Pr
 /// `GET /api/v1/workflows/{name}`
 pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
     let workflow = shared.app.handle.workflow(&name).map_err(|error| absent(&shared, error))?;
-    let mut shown = summary(&workflow, &counts(&shared).await?);
+    let mut shown = summary(&workflow, &counts(&shared).await?, &held(&shared).await?);
     let (handle, looked_at) = (shared.app.handle.clone(), Arc::clone(&workflow));
     shown["triggers"] = request::read(&shared, move |_| outlook(&handle, &looked_at)).await?;
     shown["declaration"] = workflow.declared.clone();
@@ -61,11 +63,22 @@ async fn counts(shared: &Shared) -> Result<Counts, Problem> {
     Ok(counts)
 }
 
-fn summary(workflow: &Deployed, counts: &Counts) -> Value {
+/// What is held: workflows by their names, everything by the empty one.
+async fn held(shared: &Shared) -> Result<Held, Problem> {
+    let shown = |(key, value): (std::sync::Arc<str>, crate::payload::Payload)| {
+        let mut shown = value.to_json();
+        shown["scope"] = if key.is_empty() { "all" } else { "workflow" }.into();
+        (key.to_string(), shown)
+    };
+    Ok(request::read(shared, crate::engine::Handle::holds).await?.into_iter().map(shown).collect())
+}
+
+fn summary(workflow: &Deployed, counts: &Counts, held: &Held) -> Value {
     json!({
         "name": &*workflow.name, "version": workflow.version(), "title": workflow.declared["title"],
         "tags": workflow.declared["tags"], "doc": workflow.doc, "triggers": workflow.declared["triggers"],
         "counts": counts.get(&*workflow.name).cloned().unwrap_or_default(),
+        "paused": held.get("").or_else(|| held.get(&*workflow.name)),
     })
 }
 

@@ -75,6 +75,7 @@ impl Handle {
     pub fn run_json(&self, run: &Run) -> Result<Value, Error> {
         let mut shown = run.to_json();
         shown["progress"] = self.progress(run.id)?.unwrap_or_default();
+        shown["paused"] = crate::engine::holds::held_by(&*self.shared.store, run)?;
         Ok(shown)
     }
 }

@@ -132,6 +132,10 @@ pub trait World {
     fn is_frozen(&self) -> bool {
         false
     }
+    /// Nothing new is to be begun: what has begun goes on to its outcome.
+    fn is_halted(&self) -> bool {
+        false
+    }
     /// Whether effects are told by which call they came: the surroundings answer calls, not requests.
     fn watches_calls(&self) -> bool {
         false

@@ -1,19 +1,22 @@
 //! A run's output as the answer to the request that started it.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use axum::http::header::{
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::super::login::COOKIE_NAME;
 use super::Problem;
 use crate::payload::Payload;
 use crate::store::{Run, Status};
 
 /// Headers by which an answer would act on the pages of this server, and on other workflows.
-const FOR_ALL: [&str; 4] = ["set-cookie", "clear-site-data", "service-worker-allowed", "strict-transport-security"];
+const FOR_ALL: [&str; 3] = ["clear-site-data", "service-worker-allowed", "strict-transport-security"];
 
 /// The output: `#{ status, headers, body }` is taken as the response, anything else is its body.
 pub(super) fn with_output(run: &Run) -> Result<Response, Problem> {
@@ -78,11 +81,12 @@ fn headers(given: Option<&Value>) -> Result<HeaderMap, String> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let bad = || format!("the header `{name}` cannot be sent");
         let name: HeaderName = name.parse().map_err(|_| bad())?;
-        // The length and the framing are the server's.
         if FOR_ALL.contains(&name.as_str()) {
             return Err(format!("the header `{name}` acts on the whole server, and a workflow is not that"));
         }
-        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
+        // The length and the framing are the server's, and so is who is signed in.
+        let is_session = name == SET_COOKIE && text.contains(COOKIE_NAME);
+        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING || is_session {
             continue;
         }
         headers.insert(name.clone(), HeaderValue::from_str(&text).map_err(|_| bad())?);
