@@ -4,10 +4,12 @@
 mod check;
 mod cli;
 mod docs;
+mod flood;
 mod hostile;
 mod journals;
 mod kill;
 mod notify;
+mod reload;
 mod scripts;
 mod store;
 #[cfg(target_os = "linux")]

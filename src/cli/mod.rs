@@ -5,6 +5,7 @@
 mod access;
 mod act;
 mod audit;
+mod backfill;
 mod check;
 mod client;
 mod control;
@@ -38,6 +39,7 @@ mod templates;
 mod test;
 mod token;
 mod tree;
+mod trigger;
 mod unlock;
 mod upgrade;
 mod upkeep;
@@ -100,6 +102,7 @@ enum Verb {
     Test(test::Test),
     Simulate(simulate::Simulate),
     Start(act::Start),
+    Backfill(backfill::Backfill),
     Emit(act::Emit),
     Cancel(control::Cancel),
     Pause(control::Pause),
@@ -226,6 +229,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Test(test) => test.execute(common),
         Verb::Simulate(simulate) => simulate.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
+        Verb::Backfill(backfill) => backfill.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
         Verb::Cancel(cancel) => cancel.execute(common, &hand()?).await,
         Verb::Pause(pause) => pause.execute(common, &hand()?).await,

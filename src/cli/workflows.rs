@@ -3,19 +3,32 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Common;
 use super::access::Access;
+use super::client::escaped;
 use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, short, table, text};
 use super::runs::held;
+use super::{Common, trigger};
 use crate::diag::Diagnostic;
 
 /// Lists the workflows of the daemon, and what is wrong with files that are broken
 #[derive(Args, Debug)]
-pub(super) struct Workflows {}
+pub(super) struct Workflows {
+    /// Only this one, with what is known of each of its triggers
+    name: Option<String>,
+}
 
 impl Workflows {
     pub(super) async fn execute(&self, common: &Common, access: Access) -> Result<Exit, Fault> {
         let client = access.daemon()?;
+        if let Some(name) = &self.name {
+            let workflow = client.get(&format!("/api/v1/workflows/{}", escaped(name))).await?;
+            if common.json {
+                print_json(&workflow);
+            } else {
+                trigger::show(&workflow);
+            }
+            return Ok(Exit::Done);
+        }
         let answer = client.get("/api/v1/workflows").await?;
         let mut workflows = answer["workflows"].as_array().cloned().unwrap_or_default();
         let broken = broken(&client.get("/api/v1/reloads").await?);

@@ -90,6 +90,18 @@ pub const CODES: &[Code] = &[
     ),
     row("E0107", "no such file", "There is no such script below the scripts folder.", ""),
     row(
+        "E0108",
+        "file is empty",
+        "There is nothing in the file. It was just created, or an editor or a copy was interrupted; the version before stays live.",
+        "",
+    ),
+    row(
+        "E0109",
+        "name cannot be a workflow's",
+        "The name of a file is the name of its workflow, which is shown, typed and part of addresses. Names are UTF-8 text without line ends and other control characters.",
+        "",
+    ),
+    row(
         "E0110",
         "import path is not a literal",
         "What a workflow consists of is known before it runs: its version is the hash of the file and of all that it imports. Therefore `import` takes a string literal, without `${...}`.",

@@ -16,6 +16,7 @@ pub mod net;
 mod performer;
 mod scrub;
 mod secrets;
+pub mod upload;
 
 pub use allow::{Allow, missing_host};
 pub use failure::{Failure, Field, Sent};

@@ -104,8 +104,8 @@ pub(super) fn emission(shared: &Shared, event: Event, depth: u32, trace: Option<
         for (deployed, spec) in fitting(shared, cause.kind, on_event(&event.name)) {
             if spec.gathering().is_none() {
                 starts.extend(start(shared, &deployed, &spec, &cause, now));
-            } else if may_start(&deployed, &spec, depth)
-                && told(&deployed, &spec, decide::wants(&deployed, &spec, &payload)).unwrap_or(false)
+            } else if may_start(shared, &deployed, &spec, depth)
+                && told(shared, &deployed, &spec, decide::wants(&deployed, &spec, &payload)).unwrap_or(false)
             {
                 gathered.push(gather::entry(&deployed.name, &spec, &event, depth, trace));
             }
@@ -168,11 +168,14 @@ fn start(
     cause: &Cause<'_>,
     now: Timestamp,
 ) -> Option<Change> {
-    if !may_start(deployed, spec, cause.depth) {
+    if !may_start(shared, deployed, spec, cause.depth) {
         return None;
     }
     let decided = decide(deployed, spec, Received::of(cause.payload.clone()));
-    let Decision::Start { input, .. } = told(deployed, spec, decided)? else { return None };
+    let Decision::Start { input, .. } = told(shared, deployed, spec, decided)? else {
+        shared.refusals.note(&deployed.name, &spec.id, now, decide::SAID_NO.to_owned());
+        return None;
+    };
     let run = run_for(shared, deployed, spec, &input, cause.info.clone(), cause.depth)?;
     let scope = format!("trigger:{}:{}", deployed.name, spec.id).into();
     let until = Some(now.plus(world::EVENT_REPEATS));
@@ -193,7 +196,7 @@ pub(super) fn run_for(
         let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
         format!("the payload does not fit its input: {first}")
     };
-    let input = told(deployed, spec, deployed.accept(input).map_err(fault))?;
+    let input = told(shared, deployed, spec, deployed.accept(input).map_err(fault))?;
     info["trigger"] = spec.id.as_str().into();
     if depth > 0 {
         info["depth"] = depth.into();
@@ -201,14 +204,20 @@ pub(super) fn run_for(
     Some(new_run(shared, deployed, (shared.options.new_run)(), input, &info, None))
 }
 
-fn may_start(deployed: &Deployed, spec: &TriggerSpec, depth: u32) -> bool {
+fn may_start(shared: &Shared, deployed: &Deployed, spec: &TriggerSpec, depth: u32) -> bool {
     let problem = too_deep(depth, "the start");
-    told(deployed, spec, problem.map_or(Ok(()), Err)).is_some()
+    told(shared, deployed, spec, problem.map_or(Ok(()), Err)).is_some()
 }
 
 /// Says in the log why a trigger starts nothing.
-pub(super) fn told<T>(deployed: &Deployed, spec: &TriggerSpec, result: Result<T, String>) -> Option<T> {
+pub(super) fn told<T>(
+    shared: &Shared,
+    deployed: &Deployed,
+    spec: &TriggerSpec,
+    result: Result<T, String>,
+) -> Option<T> {
     let say = |problem: &String| {
+        shared.refusals.note(&deployed.name, &spec.id, shared.now(), problem.clone());
         tracing::error!(
             "workflow `{}` was not started by {} ({}:{}): {problem}",
             deployed.name,

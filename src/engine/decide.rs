@@ -79,6 +79,9 @@ fn ask(deployed: &Deployed, spec: &TriggerSpec, option: &'static str, seen: &Val
         .map_err(|problem| format!("`{option}` of {} failed: {problem}", spec.id))
 }
 
+/// Why a trigger started nothing whose `when` gave `false`.
+pub const SAID_NO: &str = "its `when` gave `false`";
+
 fn wrong(spec: &TriggerSpec, option: &str, expected: &str, found: &Dynamic) -> String {
     format!("`{option}` of {} (line {}) must give {expected}, not {}", spec.id, spec.line, type_of(found))
 }

@@ -336,7 +336,7 @@ fn starts(
 ) -> Vec<Change> {
     let depth = events.iter().filter_map(|event| u32::try_from(event["depth"].as_u64()?).ok()).max().unwrap_or(0);
     let start = |payload: Value, info: Value| {
-        let decided = told(deployed, spec, decided(deployed, spec, payload))?;
+        let decided = told(shared, deployed, spec, decided(deployed, spec, payload))?;
         let run = run_for(shared, deployed, spec, &decided, info, depth)?;
         super::passage::start(deployed, run, None)
     };

@@ -295,6 +295,8 @@ pub struct Start {
     pub trigger: Value,
     /// The id to use, given by the caller so that it is known before.
     pub run: Option<RunId>,
+    /// Where it stands among others; that of the workflow unless given.
+    pub priority: Option<i32>,
     /// Who starts it by hand: shown as `by` of its trigger, and kept in the audit log. `None`: a trigger, or the engine itself.
     pub by: Option<Actor>,
 }
@@ -523,7 +525,8 @@ impl Handle {
             until: start.within.map(|within| now.plus(within)),
         });
         let gate = deployed.gate.of(deployed, &input).map_err(Error::Closure)?;
-        let run = new_run(&self.shared, deployed, id, input, &trigger, start.key.as_deref());
+        let mut run = new_run(&self.shared, deployed, id, input, &trigger, start.key.as_deref());
+        run.priority = start.priority.unwrap_or(run.priority);
         Ok(Change::Start { run: Box::new(run), dedupe, gate })
     }
 
@@ -704,6 +707,22 @@ impl Handle {
     /// Folder of the workflows' own folders.
     pub fn workspace(&self) -> &Path {
         &self.shared.options.workspace
+    }
+
+    /// So much is under way that nothing should be taken from outside: whoever asks should come again a moment later.
+    pub fn is_overrun(&self) -> bool {
+        let most = self.shared.options.most_live * self.shared.workers.len();
+        self.in_motion().0 > most || self.shared.log.is_crowded()
+    }
+
+    /// Keeps why a trigger started nothing.
+    pub fn refuse(&self, workflow: &str, trigger: &str, reason: impl Into<String>) {
+        self.shared.refusals.note(workflow, trigger, self.shared.now(), reason.into());
+    }
+
+    /// Why a trigger last started nothing since the engine's start.
+    pub fn refusal(&self, workflow: &str, trigger: &str) -> Option<super::Refusal> {
+        self.shared.refusals.last(workflow, trigger)
     }
 
     /// The clock.

@@ -37,6 +37,7 @@ mod pending;
 pub mod people;
 mod programs;
 pub mod recording;
+mod refusals;
 mod reminders;
 mod renewal;
 mod repair;
@@ -58,7 +59,7 @@ mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
 pub use charges::charge;
-pub use decide::{Decision, Received, decide};
+pub use decide::{Decision, Received, SAID_NO, decide};
 pub use deploy::{
     Deployed, Gathering, Survey, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches,
     unknown_workflows,
@@ -75,6 +76,7 @@ pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
 pub use passage::GateSpec;
+pub use refusals::Refusal;
 pub use semantics::Semantics;
 pub use shared::{Begun, Notice};
 pub use surroundings::{Follower, NoSettings, Settings};

@@ -13,6 +13,7 @@ use super::holds::Holds;
 use super::log::{Item, Listener, Log};
 use super::metrics::Metrics;
 use super::park::Timeline;
+use super::refusals::Refusals;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
 use super::witness::Suspicion;
@@ -91,6 +92,7 @@ pub(super) struct Shared {
     /// Closures of triggers that are asked beside the workers: each may take a second of a core.
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
+    pub(super) refusals: Refusals,
     pub(super) renewals: Renewals,
     pub(super) holds: Holds,
     pub(super) notices: broadcast::Sender<Notice>,
@@ -143,6 +145,7 @@ impl Shared {
             gathered: Gathered::default(),
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
+            refusals: Refusals::default(),
             renewals: Renewals::default(),
             holds: Holds::default(),
             notices: broadcast::channel(4_096).0,

@@ -294,6 +294,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 "the name of a header, or the key of a request: a repeat starts no run",
             ),
             Choice::new("within", "duration", "how long repeats are known; 7 days unless given"),
+            Choice::new(
+                "save_to",
+                "string",
+                "a folder in the workflow's own folder: the body goes to a file there, and the payload is `#{ path, name, size, sha256, content_type }`",
+            ),
+            Choice::new("max_bytes", "int", "of a body; 1 MiB unless given, 1 GiB with `save_to`"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::Error;
+use crate::script::source::open;
 
 /// The largest script that is read: a thousand times what a person writes.
 pub const SOURCE_MAX: u64 = 4 * 1024 * 1024;
+/// The code of what the system refused to show.
+const UNREADABLE: &str = "E0106";
+const DEAD: &str = "it is a link to a file that is not there";
 /// How deep folders are read: deeper nesting is a mistake or a trap.
 const DEPTH_MAX: usize = 32;
 
@@ -40,8 +44,8 @@ pub struct Skipped {
     pub path: String,
     /// Why.
     pub reason: String,
-    /// Whether there may be a good script that could not be read just now: it is not to be taken for removed.
-    pub is_unreadable: bool,
+    /// The code of the diagnostic: `E0106` where a good script may be there that could not be read just now.
+    pub code: &'static str,
 }
 
 /// All scripts of a folder, by path below it with `/` between.
@@ -74,11 +78,14 @@ impl Listing {
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
+            let Some(name) = name.to_str().filter(|name| !name.contains(char::is_control)) else {
+                self.skip_name(prefix, &name.to_string_lossy());
+                continue;
+            };
             let (path, at) = (format!("{prefix}{name}"), entry.path());
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() && is_script(name) {
-                self.skip(path, "it is a folder", false);
+                self.skip(path, "it is a folder", "E0104");
             } else if kind.is_dir() {
                 self.enter(root, &at, &path, depth);
             } else if is_script(name) {
@@ -94,11 +101,11 @@ impl Listing {
             return;
         }
         if depth == DEPTH_MAX {
-            self.skip(path.to_owned(), format!("it is more than {DEPTH_MAX} folders deep"), false);
+            self.skip(path.to_owned(), format!("it is more than {DEPTH_MAX} folders deep"), "E0104");
         } else if let Err(error) = self.read_folder(root, folder, &format!("{path}/"), depth + 1)
             && error.kind() != io::ErrorKind::NotFound
         {
-            self.skip(format!("{path}/"), error.to_string(), true);
+            self.skip(format!("{path}/"), error.to_string(), UNREADABLE);
         }
     }
 
@@ -107,37 +114,52 @@ impl Listing {
             Ok(Ok(source)) => {
                 self.files.insert(path, source);
             }
-            Ok(Err(reason)) => self.skip(path, reason, false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link => {}
-            Err(error) => self.skip(path, error.to_string(), error.kind() != io::ErrorKind::NotFound),
+            Ok(Err((reason, code))) => self.skip(path, reason, code),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => self.skip(path, DEAD, "E0107"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.skip(path, error.to_string(), UNREADABLE),
         }
     }
 
-    fn skip(&mut self, path: String, reason: impl Into<String>, is_unreadable: bool) {
-        self.skipped.push(Skipped { path, reason: reason.into(), is_unreadable });
+    /// One whose name nobody could type, shown as it can be.
+    fn skip_name(&mut self, prefix: &str, name: &str) {
+        if is_script(name) {
+            let shown = format!("{prefix}{}", name.escape_debug());
+            self.skip(shown, "its name has control characters, or is not UTF-8", "E0109");
+        }
     }
 
-    /// Whether `path`, though not listed, may be there.
+    fn skip(&mut self, path: String, reason: impl Into<String>, code: &'static str) {
+        self.skipped.push(Skipped { path, reason: reason.into(), code });
+    }
+
+    /// Whether `path`, though not listed, is there in some way: what was live under that name is not to be taken for removed.
     pub(super) fn may_have(&self, path: &str) -> bool {
-        let is_it =
-            |skipped: &Skipped| skipped.path == path || skipped.path.ends_with('/') && path.starts_with(&skipped.path);
-        self.skipped.iter().any(|skipped| skipped.is_unreadable && is_it(skipped))
+        let is_below = |skipped: &Skipped| {
+            skipped.code == UNREADABLE && skipped.path.ends_with('/') && path.starts_with(&skipped.path)
+        };
+        self.skipped.iter().any(|skipped| skipped.path == path || is_below(skipped))
     }
 }
 
 /// The content, or why it is not read.
-fn read_source(root: &Path, at: &Path, is_link: bool) -> io::Result<Result<Source, String>> {
+fn read_source(root: &Path, at: &Path, is_link: bool) -> io::Result<Result<Source, (String, &'static str)>> {
     if is_link && !at.canonicalize()?.starts_with(root) {
-        return Ok(Err("it is a link out of the folder".to_owned()));
+        return Ok(Err(("it is a link out of the folder".to_owned(), "E0105")));
     }
     let metadata = fs::metadata(at)?;
     if !metadata.is_file() {
-        return Ok(Err("it is not a regular file".to_owned()));
+        return Ok(Err(("it is not a regular file".to_owned(), "E0104")));
     }
-    if metadata.len() > SOURCE_MAX {
-        return Ok(Err(format!("it is larger than {} MiB", SOURCE_MAX / 1024 / 1024)));
+    let mut bytes = Vec::new();
+    if metadata.len() <= SOURCE_MAX {
+        // One byte beyond the limit tells of a file that grows meanwhile.
+        open(at)?.take(SOURCE_MAX + 1).read_to_end(&mut bytes)?;
     }
-    Ok(Ok(Source::new(fs::read(at)?)))
+    if metadata.len().max(bytes.len() as u64) > SOURCE_MAX {
+        return Ok(Err((format!("it is larger than {} MiB", SOURCE_MAX / 1024 / 1024), "E0103")));
+    }
+    Ok(Ok(Source::new(bytes)))
 }
 
 #[cfg(test)]

@@ -26,7 +26,12 @@ pub struct Loaded {
 
 /// Loads the workflow whose file is `main`, with all that it imports, and checks it.
 pub fn load(main: &str, sources: &dyn Sources, settings: &Arc<dyn Settings>) -> Result<Loaded, Vec<Diagnostic>> {
-    checked(Bundle::load(main, sources, STDLIB)?, settings)
+    let bundle = Bundle::load(main, sources, STDLIB)?;
+    if bundle.sources[bundle.main()].text.trim().is_empty() {
+        let fault = Diagnostic::new("E0108", format!("`{main}` is empty"), Place::file(main));
+        return Err(vec![fault.hint("one line is a workflow: write one, or remove the file")]);
+    }
+    checked(bundle, settings)
 }
 
 /// Compiles a bundle and checks it. The one place that decides whether a script may go live.

@@ -238,7 +238,7 @@ impl Follower {
             self.round(scripts, &update.changes);
         }
         if let Some(skipped) = update.skipped {
-            self.skip(skipped);
+            self.skip(scripts, skipped);
         }
     }
 
@@ -294,31 +294,44 @@ impl Follower {
     }
 
     /// Tells of what looks like a script and is none, once.
-    fn skip(&mut self, skipped: Vec<Skipped>) {
+    fn skip(&mut self, scripts: &Scripts, skipped: Vec<Skipped>) {
         for one in skipped.iter().filter(|one| !self.skipped.contains(one)) {
-            let Kind::Workflow(workflow) = classify(&one.path) else {
-                tracing::warn!("`{}` is skipped: {}", one.path, one.reason);
-                continue;
+            let workflow = match (classify(&one.path), one.path.strip_suffix(".rhai")) {
+                (Kind::Workflow(workflow), _) => workflow,
+                (Kind::Ignored, Some(name)) => name.to_owned(),
+                _ => {
+                    tracing::warn!("`{}` is skipped: {}", one.path, one.reason);
+                    continue;
+                }
             };
-            let live = self.handle.workflow(&workflow).ok();
-            self.handle.metrics().reloads.one(&Status::Broken.name());
-            self.board.tell(Reload {
-                version: live.map(|live| live.version().clone()),
-                file: one.path.clone(),
-                workflow,
-                status: Status::Broken,
-                diagnostics: vec![skipped_fault(one)],
-                at: self.handle.clock().now(),
-                gate: None,
-            });
+            self.tell_file(&one.path, workflow, Status::Broken, vec![skipped_fault(one)]);
+        }
+        let is_back = |one: &&Skipped| {
+            let is_live = scripts.snapshot().live().contains_key(&one.path);
+            is_live && !scripts.snapshot().is_settling(&one.path) && skipped.iter().all(|now| now.path != one.path)
+        };
+        for one in self.skipped.iter().filter(is_back) {
+            if let Kind::Workflow(workflow) = classify(&one.path) {
+                self.tell_file(&one.path, workflow, Status::Unchanged, Vec::new());
+            }
         }
         self.skipped = skipped;
+    }
+
+    fn tell_file(&self, file: &str, workflow: String, status: Status, diagnostics: Vec<Diagnostic>) {
+        let version = self.handle.workflow(&workflow).ok().map(|live| live.version().clone());
+        self.handle.metrics().reloads.one(&status.name());
+        let (file, at) = (file.to_owned(), self.handle.clock().now());
+        self.board.tell(Reload { file, workflow, version, status, diagnostics, at, gate: None });
     }
 }
 
 fn skipped_fault(skipped: &folder::Skipped) -> Diagnostic {
-    let code = if skipped.is_unreadable { "E0106" } else { "E0104" };
-    Diagnostic::new(code, format!("`{}` is skipped: {}", skipped.path, skipped.reason), Place::file(&*skipped.path))
+    Diagnostic::new(
+        skipped.code,
+        format!("`{}` is skipped: {}", skipped.path, skipped.reason),
+        Place::file(&*skipped.path),
+    )
 }
 
 /// Which version was live last, as the store has it.

@@ -125,6 +125,11 @@ impl Snapshot {
         self.pending.values().map(|pending| pending.since + SETTLE).min()
     }
 
+    /// Whether something about the script is not live yet.
+    pub fn is_settling(&self, path: &str) -> bool {
+        self.pending.contains_key(path)
+    }
+
     /// Since when the script has looked as it does now, live or settling.
     pub fn stable_since(&self, path: &str) -> Option<Duration> {
         self.pending.get(path).map(|pending| pending.since).or_else(|| self.since.get(path).copied())
@@ -208,8 +213,7 @@ mod tests {
         let mut looks = Looks::default();
         looks.at(0, &[("a/x", "1"), ("b", "1")]);
         looks.at(400, &[("a/x", "1"), ("b", "1")]);
-        let skipped =
-            |path: &str| super::super::Skipped { path: path.into(), reason: "denied".into(), is_unreadable: true };
+        let skipped = |path: &str| super::super::Skipped { path: path.into(), reason: "denied".into(), code: "E0106" };
         looks.0.observe(
             Listing { files: BTreeMap::new(), skipped: vec![skipped("a/"), skipped("b")] },
             Duration::from_secs(1),

@@ -191,9 +191,9 @@ fn matters(kind: EventKind) -> bool {
 
 /// Whether a notice at this path may be about scripts: one itself, or a folder that came, went or was renamed.
 fn may_hold_scripts(path: &Path, kind: EventKind) -> bool {
-    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return false };
+    let Some(name) = path.file_name().map(OsStr::to_string_lossy) else { return false };
     let is_folder = matches!(kind, EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder));
-    is_script(name) || !name.starts_with('.') && (is_folder || path.extension().is_none() || path.is_dir())
+    is_script(&name) || !name.starts_with('.') && (is_folder || path.extension().is_none() || path.is_dir())
 }
 
 #[cfg(test)]

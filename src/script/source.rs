@@ -75,7 +75,7 @@ pub fn read_file(root: &Path, path: &str) -> Result<Source, Diagnostic> {
 }
 
 /// Opens without blocking: what was a regular file a moment ago may have been replaced by a pipe.
-fn open(path: &Path) -> std::io::Result<File> {
+pub(crate) fn open(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

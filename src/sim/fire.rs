@@ -90,6 +90,7 @@ fn start(spec: &TriggerSpec, input: Value, key: Option<String>, info: Value) -> 
         within: Some(within),
         trigger: info,
         run: None,
+        priority: None,
         by: None,
     })
 }

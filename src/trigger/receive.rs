@@ -5,7 +5,7 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::webhook::{Refused, Verify};
+use super::webhook::{Checking, Refused, Verify};
 use crate::script::secret::find_placeholders;
 use crate::time::Timestamp;
 use crate::vault::Vault;
@@ -30,12 +30,23 @@ pub fn verified(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Option<String>, Unverified> {
+    let mut checking = begin(secrets, now, declared, headers)?;
+    checking.update(body);
+    checking.finish(Some(body)).map(|verified| verified.delivery_id).map_err(Unverified::Refused)
+}
+
+/// The same for a body that is still to come: what cannot be right by the headers is refused at once.
+pub fn begin(
+    secrets: &Vault,
+    now: Timestamp,
+    declared: &Value,
+    headers: &[(String, String)],
+) -> Result<Checking, Unverified> {
     let (scheme, secret) = scheme(secrets, declared).map_err(Unverified::Unusable)?;
-    match scheme.verify(headers, body, secret.as_bytes(), now) {
-        Ok(verified) => Ok(verified.delivery_id),
-        Err(refused @ Refused::Secret(_)) => Err(Unverified::Unusable(refused.to_string())),
-        Err(refused) => Err(Unverified::Refused(refused)),
-    }
+    scheme.begin(headers, secret.as_bytes(), now).map_err(|refused| match refused {
+        Refused::Secret(_) => Unverified::Unusable(refused.to_string()),
+        refused => Unverified::Refused(refused),
+    })
 }
 
 fn scheme(secrets: &Vault, declared: &Value) -> Result<(Verify, Zeroizing<String>), String> {

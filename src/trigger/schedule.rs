@@ -12,6 +12,9 @@ use crate::time::{self, Timestamp, format_duration, parse_duration};
 /// from the last one.
 pub const MISSED_MAX: usize = 10_000;
 
+/// How many missed times are made up for in all: a month of minutes. A clock that was wrong by years must not start years.
+pub const MADE_UP_MOST: usize = 50_000;
+
 /// When a trigger is due.
 #[derive(Debug, Clone)]
 pub enum Schedule {
@@ -63,6 +66,25 @@ impl Schedule {
             Self::Cron(cron) => cron.describe(),
             Self::Every(interval) => format!("every {}", format_duration(*interval)),
         }
+    }
+
+    /// The beginning of the latest stretch until `now` that has at most `most` times (and not many fewer), if `(last, now]`
+    /// has more; else `last`.
+    pub fn latest_from(&self, last: Timestamp, now: Timestamp, most: usize) -> Timestamp {
+        let has_more = |from: i64| {
+            let next = |at: Timestamp| self.next_after(at).filter(|at| *at <= now);
+            std::iter::successors(next(Timestamp(from)), |at| next(*at)).nth(most).is_some()
+        };
+        if !has_more(last.0) {
+            return last;
+        }
+        // More after `low`, not more after `high`.
+        let (mut low, mut high) = (last.0, now.0);
+        while high - low > (now.0 - low) / 1000 + 1 {
+            let middle = low + (high - low) / 2;
+            if has_more(middle) { low = middle } else { high = middle }
+        }
+        Timestamp(high)
     }
 
     /// The latest time in `(last, now]`.
@@ -177,6 +199,16 @@ mod tests {
             made_up(&cluster, "2020-01-01T00:00Z", "2026-03-01T00:00Z", CatchUp::Last),
             ["2026-01-31T23:59:59.000Z"]
         );
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_times_are_left_out() {
+        let minutes = cron("* * * * *");
+        let from = |last: &str, most| minutes.latest_from(at(last), at("2026-01-02T00:00Z"), most);
+        assert_eq!(from("2026-01-01T00:00Z", 1440), at("2026-01-01T00:00Z"));
+        let kept = missed(&minutes, from("1970-01-01T00:00Z", 1440), at("2026-01-02T00:00Z"), CatchUp::All).due;
+        assert!((1400..=1440).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept.last(), Some(&at("2026-01-02T00:00Z")));
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
 //! [`SCOPE`]) how far they came. Events and ends of runs are the engine's own matter, requests the web's.
 
+pub mod backfill;
+mod ends;
 mod inboxes;
+pub mod outlook;
 mod schedules;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +20,9 @@ use tokio::sync::watch;
 
 use self::inboxes::Inboxes;
 use self::schedules::Schedules;
-use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, TriggerSpec};
+use crate::audit::Actor;
+use crate::engine::{Decision, Deployed, Error, Handle, Received, SAID_NO, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
-use crate::id::RunId;
 use crate::payload::Payload;
 use crate::store::Change;
 use crate::time::Timestamp;
@@ -100,11 +103,11 @@ fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> JoinHan
 /// What became of a start.
 enum Begun {
     /// This run is durable; by an earlier try, perhaps.
-    Run(RunId),
-    /// It cannot be started, now or later.
-    Never,
-    /// The engine or the store cannot do it now.
-    NotNow,
+    Run(Started),
+    /// It cannot be started, now or later, for this reason.
+    Never(String),
+    /// The engine or the store cannot do it now, for this reason.
+    NotNow(String),
 }
 
 /// A start by a trigger. The key makes it happen once.
@@ -113,52 +116,76 @@ struct Cause<'a> {
     spec: &'a TriggerSpec,
     key: Option<String>,
     within: Option<Duration>,
+    priority: Option<i32>,
+    /// The person who asked for it.
+    by: Option<Actor>,
     /// The payload.
     input: Value,
     /// What `trigger::info()` shows beside the kind, and what the closures see.
     info: Value,
 }
 
+impl<'a> Cause<'a> {
+    /// One without a key, by nobody.
+    fn of(workflow: &'a Arc<str>, spec: &'a TriggerSpec) -> Self {
+        let (input, info) = (Value::Null, Value::Null);
+        Self { workflow, spec, key: None, within: None, priority: None, by: None, input, info }
+    }
+}
+
 async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
-    let Cause { workflow, spec, key, within, input, info } = cause;
+    let Cause { workflow, spec, key, within, priority, by, input, info } = cause;
+    let refused = |reason: String| {
+        handle.refuse(workflow, &spec.id, reason.as_str());
+        Begun::Never(reason)
+    };
     let received = Received { seen: info.clone(), payload: input };
-    let Some(input) = decided(handle, workflow, spec, received).await else { return Begun::Never };
+    let input = match decided(handle, workflow, spec, received).await {
+        Ok(input) => input,
+        Err(reason) => return refused(reason),
+    };
     let mut trigger = json!({ "kind": spec.kind.name(), "trigger": spec.id });
     if let (Some(trigger), Value::Object(info)) = (trigger.as_object_mut(), info) {
         trigger.extend(info);
     }
     let key_scope = Some(format!("trigger:{workflow}:{}", spec.id));
-    match handle.start(workflow, Start { input, key, key_scope, within, trigger, run: None, by: None }).await {
+    match handle.start(workflow, Start { input, key, key_scope, within, trigger, priority, run: None, by }).await {
+        Ok(started) => Begun::Run(started),
         // Another input under the same key: the declaration was edited between the start and its note.
-        Ok(crate::engine::Started { run, .. }) | Err(Error::KeyConflict { run, .. }) => Begun::Run(run),
+        Err(Error::KeyConflict { run, .. }) => Begun::Run(Started { run, fresh: false }),
         Err(error @ Error::Skipped { .. }) => {
             tracing::info!("{}: {error}", spec.id);
-            Begun::Never
+            refused(error.to_string())
         }
         Err(error @ (Error::Input(_) | Error::Closure(_) | Error::UnknownWorkflow { .. })) => {
             tracing::warn!("workflow `{workflow}` was not started by {}: {error}", spec.id);
-            Begun::Never
+            refused(error.to_string())
         }
         Err(error) => {
             tracing::warn!("workflow `{workflow}` cannot be started by {} now: {error}", spec.id);
-            Begun::NotNow
+            Begun::NotNow(error.to_string())
         }
     }
 }
 
-/// What the closures make of it; `None`: no run is to start.
-async fn decided(handle: &Handle, workflow: &Arc<str>, spec: &TriggerSpec, received: Received) -> Option<Value> {
+/// What the closures make of it, or why no run is to start.
+async fn decided(
+    handle: &Handle,
+    workflow: &Arc<str>,
+    spec: &TriggerSpec,
+    received: Received,
+) -> Result<Value, String> {
     if spec.closures.is_empty() {
-        return Some(received.payload);
+        return Ok(received.payload);
     }
-    let deployed = handle.workflow(workflow).ok()?;
+    let deployed = handle.workflow(workflow).map_err(|error| error.to_string())?;
     match handle.decide(&deployed, spec, received).await {
-        Ok(Decision::Start { input, .. }) => Some(input),
-        Ok(Decision::Skip) => None,
+        Ok(Decision::Start { input, .. }) => Ok(input),
+        Ok(Decision::Skip) => Err(SAID_NO.to_owned()),
         Err(problem) => {
             let (file, line) = (deployed.bundle.main(), spec.line);
             tracing::error!("workflow `{workflow}` was not started by {} ({file}:{line}): {problem}", spec.id);
-            None
+            Err(problem)
         }
     }
 }
@@ -168,7 +195,7 @@ async fn start_up(handle: &Handle, deployed: &[Arc<Deployed>]) {
         for spec in workflow.triggers.iter().filter(|spec| spec.kind == TriggerKind::Startup) {
             let info = json!({ "at": handle.clock().now() });
             let input = spec.options["input"].clone();
-            begin(handle, Cause { workflow: &workflow.name, spec, key: None, within: None, input, info }).await;
+            begin(handle, Cause { input, info, ..Cause::of(&workflow.name, spec) }).await;
         }
     }
 }

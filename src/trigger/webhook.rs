@@ -7,7 +7,7 @@ mod request;
 mod verify;
 
 pub use request::{Request, envelope, header};
-pub use verify::{Algorithm, Encoding, Refused, Verified, Verify, WINDOW_S};
+pub use verify::{Algorithm, Checking, Encoding, Refused, Verified, Verify, WINDOW_S};
 
 use super::Error;
 

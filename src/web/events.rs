@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{self, header};
-use super::{Problem, Shared, content, runs, trace};
+use super::{Problem, Shared, content, flood, runs, trace};
 use crate::engine::Error;
 use crate::id::RunId;
 use crate::pattern::validate_name;
@@ -70,6 +70,9 @@ async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Respo
         }
     }
     let handle = &shared.app.handle;
+    if run.is_none() {
+        flood::calm(handle)?;
+    }
     let id = sent.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let event = store::Event {
         seq: 0,

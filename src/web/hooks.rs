@@ -2,26 +2,29 @@
 //!
 //! The order matters: which hook, how large, from whom; only then is the body looked into.
 
+mod body;
 mod respond;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::guard::{self, Asked};
-use super::{Problem, Shared, content, request, trace, workflows};
+use super::{Problem, Shared, content, flood, request, trace, workflows};
 use crate::engine::tokens::Role;
-use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, Started, TriggerSpec};
+use crate::engine::{Decision, Deployed, Error, Handle, Received, SAID_NO, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::parse_duration;
 use crate::trigger::receive::{self, Unverified};
-use crate::trigger::webhook::{self, HookPath};
+use crate::trigger::webhook::{self, Checking, HookPath, Refused};
 
 /// How long a delivery is told from a new one, unless `within` says otherwise: senders repeat for some days.
 const REPEATS: Duration = Duration::from_hours(7 * 24);
@@ -34,6 +37,19 @@ struct Hook {
     trigger: TriggerSpec,
 }
 
+/// Why a request was not taken.
+enum Turned {
+    /// Strangers are told nothing of it, not even whether there is such a webhook.
+    Unknown(Problem),
+    Refused(Problem),
+}
+
+impl From<Problem> for Turned {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
 /// `ANY /hooks/{path}`
 pub(super) async fn hook(
     State(shared): State<Shared>,
@@ -41,48 +57,45 @@ pub(super) async fn hook(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    flood::calm(&shared.app.handle)?;
+    let mut body = Some(body);
+    match answered(&shared, &path, &parts, &mut body).await {
+        Ok(response) => Ok(response),
+        Err(Turned::Refused(problem)) => Err(problem),
+        Err(Turned::Unknown(problem)) if may_look(&shared, &parts) => Err(problem),
+        Err(Turned::Unknown(_)) => {
+            if let Some(body) = body {
+                // As long as it takes where the signature is looked at.
+                let raw = request::body(&parts.headers, body).await?;
+                std::hint::black_box(Sha256::digest(&raw));
+            }
+            Err(stranger())
+        }
+    }
+}
+
+/// Whether who asks may see which webhooks there are.
+fn may_look(shared: &Shared, parts: &Parts) -> bool {
+    guard::admit(shared, &Asked::of_parts(parts), Role::Read).is_ok()
+}
+
+/// The same for a webhook that is not there, for another method, and for what is not from whom it says.
+fn stranger() -> Problem {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "the request is not verified");
+    problem.header(WWW_AUTHENTICATE, "Bearer, Basic realm=\"hooks\"")
+}
+
+async fn answered(shared: &Shared, path: &str, parts: &Parts, body: &mut Option<Body>) -> Result<Response, Turned> {
     let handle = &shared.app.handle;
-    let hook = find(handle, &path, &parts.method).map_err(|absent| unknown(&shared, &parts, absent))?;
-    let raw = request::body(&parts.headers, body).await?;
-    let headers = plain(&parts.headers);
-    let delivery = match hook.option("verify") {
-        Some(verify) => verified(&shared, &parts, verify, (&headers, &raw))?,
-        None => guard::admit(&shared, &Asked::of_parts(&parts), Role::Run).map(|_| None)?,
-    };
-    let request = webhook::envelope(webhook::Request {
-        method: parts.method.as_str(),
-        path: &hook.trigger.subject,
-        query: content::pairs(parts.uri.query().unwrap_or_default()),
-        headers: &headers,
-        body: content::value(&content::kind(&parts.headers), &raw)?,
-    });
-    let Decision::Start { input, key } = hook.decide(handle, &request).await? else {
-        return Ok(axum::Json(json!({ "run": null, "skipped": "when" })).into_response());
-    };
-    let start = hook.start(input, key.or(delivery), request)?;
-    let started = request::durable(handle, hook.once(handle, start)).await?;
-    if hook.option("respond").is_some_and(|respond| respond == "output")
-        && let Some(run) = request::ended(&shared, started.run, OUTPUT_WAIT).await?
-    {
-        return trace::answered(&shared, started, respond::with_output(&run)?).await;
+    let hook = find(handle, path, &parts.method)?;
+    let done = hook.answered(shared, parts, body).await;
+    if let Err(Turned::Unknown(problem) | Turned::Refused(problem)) = &done {
+        handle.refuse(&hook.workflow.name, &hook.trigger.id, problem.detail());
     }
-    trace::answered(&shared, started, workflows::accepted(started)).await
+    done
 }
 
-/// What is told of a hook that is not there: to those who may look, so; to others the same as with a wrong signature.
-fn unknown(shared: &Shared, parts: &Parts, absent: Problem) -> Problem {
-    match guard::admit(shared, &Asked::of_parts(parts), Role::Read) {
-        Ok(_) => absent,
-        Err(_) => unverified().header(WWW_AUTHENTICATE, "Bearer"),
-    }
-}
-
-/// A request of somebody who is not known, to a hook or to none.
-fn unverified() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "the request is not verified")
-}
-
-fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {
+fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Turned> {
     let mut hooks = Vec::new();
     for workflow in handle.workflows() {
         for trigger in workflow.triggers.iter().filter(|trigger| trigger.kind == TriggerKind::Webhook) {
@@ -93,17 +106,66 @@ fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {
     }
     if hooks.is_empty() {
         let detail = format!("no workflow has the webhook `{path}`; hint: `trigger::webhook(\"{path}\")` declares it");
-        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        return Err(Turned::Unknown(Problem::new(StatusCode::NOT_FOUND, detail)));
     }
     let allowed: Vec<String> = hooks.iter().flat_map(Hook::methods).collect();
     hooks.into_iter().find(|hook| hook.methods().iter().any(|known| known == method.as_str())).ok_or_else(|| {
         let detail =
             format!("the webhook `{path}` does not take {method}; hint: its option `methods` lists what it takes");
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).header_text(ALLOW, &allowed.join(", "))
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+        Turned::Unknown(problem.header_text(ALLOW, &allowed.join(", ")))
     })
 }
 
 impl Hook {
+    async fn answered(&self, shared: &Shared, parts: &Parts, body: &mut Option<Body>) -> Result<Response, Turned> {
+        let handle = &shared.app.handle;
+        let headers = plain(&parts.headers);
+        let checking = if let Some(verify) = self.option("verify") {
+            Some(checking(handle, verify, &headers)?)
+        } else {
+            guard::admit(shared, &Asked::of_parts(parts), Role::Run).map_err(Turned::of_caller)?;
+            None
+        };
+        let raw = body.take().unwrap_or_default();
+        let taken = body::take(self, handle.workspace(), &shared.flood, &parts.headers, raw, checking).await?;
+        let request = webhook::envelope(webhook::Request {
+            method: parts.method.as_str(),
+            path: &self.trigger.subject,
+            query: content::pairs(parts.uri.query().unwrap_or_default()),
+            headers: &headers,
+            body: taken.body,
+        });
+        let started = self.started(handle, request, taken.delivery).await;
+        if let Some(file) = taken.file.filter(|_| is_without_run(&started)) {
+            file.remove();
+        }
+        let Some(started) = started? else {
+            return Ok(axum::Json(json!({ "run": null, "skipped": "when" })).into_response());
+        };
+        if self.option("respond").is_some_and(|respond| respond == "output")
+            && let Some(run) = request::ended(shared, started.run, OUTPUT_WAIT).await?
+        {
+            return Ok(trace::answered(shared, started, respond::with_output(&run)?).await?);
+        }
+        Ok(trace::answered(shared, started, workflows::accepted(started)).await?)
+    }
+
+    /// The run; `None` where `when` said no.
+    async fn started(
+        &self,
+        handle: &Handle,
+        request: Value,
+        delivery: Option<String>,
+    ) -> Result<Option<Started>, Problem> {
+        let Decision::Start { input, key } = self.decide(handle, &request).await? else {
+            handle.refuse(&self.workflow.name, &self.trigger.id, SAID_NO);
+            return Ok(None);
+        };
+        let start = self.start(input, key.or(delivery), request)?;
+        request::durable(handle, self.once(handle, start)).await.map(Some)
+    }
+
     fn option(&self, name: &str) -> Option<&Value> {
         self.trigger.options.get(name).filter(|value| !value.is_null())
     }
@@ -150,6 +212,7 @@ impl Hook {
             within: Some(within.unwrap_or(REPEATS)),
             trigger: request,
             run: None,
+            priority: None,
             by: None,
         })
     }
@@ -169,29 +232,37 @@ fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
-/// The delivery's id, where the scheme has one.
-fn verified(
-    shared: &Shared,
-    parts: &Parts,
-    declared: &Value,
-    (headers, body): (&[(String, String)], &[u8]),
-) -> Result<Option<String>, Problem> {
-    let handle = &shared.app.handle;
-    match receive::verified(handle.secrets(), handle.clock().now(), declared, headers, body) {
-        Ok(delivery) => Ok(delivery),
-        Err(Unverified::Unusable(fault)) => {
+/// Whether nothing refers to what was sent. What failed on this side may yet have been written.
+fn is_without_run(started: &Result<Option<Started>, Problem>) -> bool {
+    match started {
+        Ok(started) => started.is_none_or(|started| !started.fresh),
+        Err(problem) => problem.status().is_client_error(),
+    }
+}
+
+impl Turned {
+    /// Whoever shows no token is a stranger; others are told what they may not.
+    fn of_caller(problem: Problem) -> Self {
+        if problem.status() == StatusCode::UNAUTHORIZED { Self::Unknown(problem) } else { Self::Refused(problem) }
+    }
+
+    /// It is not from whom it says.
+    fn refused(refused: &Refused, challenge: &'static str) -> Self {
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, refused.to_string());
+        Self::Unknown(problem.header(WWW_AUTHENTICATE, challenge))
+    }
+}
+
+/// What the signature of the body has to be.
+fn checking(handle: &Handle, declared: &Value, headers: &[(String, String)]) -> Result<Checking, Turned> {
+    receive::begin(handle.secrets(), handle.clock().now(), declared, headers).map_err(|unverified| match unverified {
+        Unverified::Unusable(fault) => {
             tracing::error!("a webhook cannot verify requests: {fault}");
             let detail = "the webhook cannot verify requests; hint: see the daemon's log";
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+            Turned::Refused(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
         }
-        Err(Unverified::Refused(refused)) => {
-            let challenge = if declared["scheme"] == "basic" { "Basic" } else { "Bearer" };
-            tracing::info!("a request to a webhook was refused: {refused}");
-            let problem = match guard::admit(shared, &Asked::of_parts(parts), Role::Read) {
-                Ok(_) => Problem::new(StatusCode::UNAUTHORIZED, refused.to_string()),
-                Err(_) => unverified(),
-            };
-            Err(problem.header(WWW_AUTHENTICATE, challenge))
+        Unverified::Refused(refused) => {
+            Turned::refused(&refused, if declared["scheme"] == "basic" { "Basic" } else { "Bearer" })
         }
-    }
+    })
 }

@@ -7,10 +7,12 @@
 //! It must not know the store's tables, nor what a script means.
 
 mod audit;
+mod backfill;
 mod content;
 mod control;
 mod events;
 mod failures;
+mod flood;
 mod gate;
 mod guard;
 mod hooks;
@@ -104,13 +106,14 @@ struct Shared {
     app: App,
     /// True once the server is to stop: streams and waits end.
     closing: watch::Receiver<bool>,
+    flood: flood::Flood,
     /// Who failed to show a token.
     failures: Arc<Failures>,
 }
 
 impl Shared {
     fn new(app: App, closing: watch::Receiver<bool>) -> Self {
-        Self { app, closing, failures: Arc::default() }
+        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default() }
     }
 }
 

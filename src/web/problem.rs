@@ -55,6 +55,11 @@ impl Problem {
         self
     }
 
+    /// What is wrong.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The store has no space: asking again later is right, with the same key.
     pub(super) fn full(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, detail).header(RETRY_AFTER, "30")
@@ -71,8 +76,8 @@ impl From<Error> for Problem {
             Error::Diverges { run, divergence } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("divergence", divergence)
             }
-            Error::UnknownWorkflow { .. }
-            | Error::UnknownStep(_)
+            Error::UnknownStep(_)
+            | Error::UnknownWorkflow { .. }
             | Error::UnknownRun(_)
             | Error::UnknownTask(_)
             | Error::NotLocked(_)

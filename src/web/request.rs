@@ -22,23 +22,32 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// A commit that takes longer is not slow, it waits for space.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The whole body; refused by its announced length before anything is kept, and while it comes.
+/// The whole body, of at most [`BODY_MAX`] bytes.
 pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let detail = format!("the body is larger than {BODY_MAX} bytes; hint: send a reference to the data instead");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    };
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BODY_MAX as u64) {
-        return Err(too_large());
-    }
+    body_within(headers, body, BODY_MAX as u64).await
+}
+
+pub(super) fn too_large(most: u64) -> Problem {
+    let detail = format!("the body is larger than {most} bytes; hint: send a reference to the data instead");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+/// The length that is announced, where it is; refused where it is too large.
+pub(super) fn announced(headers: &HeaderMap, most: u64) -> Result<Option<u64>, Problem> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(length) }
+}
+
+/// The whole body; refused by its announced length before anything is kept, and while it comes.
+pub(super) async fn body_within(headers: &HeaderMap, body: Body, most: u64) -> Result<Bytes, Problem> {
+    announced(headers, most)?;
     let collect = async {
         let mut chunks = body.into_data_stream();
         let mut whole = Vec::new();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Problem::bad("the body ended before it was complete"))?;
-            if whole.len() + chunk.len() > BODY_MAX {
-                return Err(too_large());
+            if (whole.len() + chunk.len()) as u64 > most {
+                return Err(too_large(most));
             }
             whole.extend_from_slice(&chunk);
         }

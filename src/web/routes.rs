@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, control, events, gate, guard, hooks, links, locks, login, metrics, replay, runs, secrets, stream,
-    system, tasks, tokens, upkeep, workflows,
+    Shared, audit, backfill, control, events, gate, guard, hooks, links, locks, login, metrics, replay, runs, secrets,
+    stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -63,6 +63,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/workflows", READ, |method| on(method, workflows::list)),
     get("/api/v1/workflows/{name}", READ, |method| on(method, workflows::one)),
     post("/api/v1/workflows/{name}/runs", RUN, |method| on(method, workflows::start)),
+    post("/api/v1/workflows/{name}/backfill", RUN, |method| on(method, backfill::backfill)),
     post("/api/v1/workflows/{name}/gate", RUN, |method| on(method, gate::attempt)),
     get("/api/v1/runs", READ, |method| on(method, runs::list)),
     get("/api/v1/runs/{id}", READ, |method| on(method, runs::one)),

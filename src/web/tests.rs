@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod audit;
+mod backfill;
 mod control;
 mod events;
 mod gate;
@@ -12,6 +13,7 @@ mod metrics;
 mod streams;
 mod tasks;
 mod trace;
+mod uploads;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Workflows: looking at them, and starting their runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
@@ -11,11 +12,12 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Problem, Shared, request, trace};
+use super::{Problem, Shared, flood, request, trace};
 use crate::audit::Actor;
 use crate::engine::{Deployed, Error, Start, Started, Waiting};
 use crate::script::flow::edges;
 use crate::time::parse_duration;
+use crate::trigger::service::outlook::outlook;
 
 /// The longest `wait`: proxies and clients give up on an answer that takes longer.
 const WAIT_MAX: Duration = Duration::from_mins(5);
@@ -42,6 +44,8 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Pr
 pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
     let workflow = shared.app.handle.workflow(&name).map_err(|error| absent(&shared, error))?;
     let mut shown = summary(&workflow, &counts(&shared).await?, &held(&shared).await?);
+    let (handle, looked_at) = (shared.app.handle.clone(), Arc::clone(&workflow));
+    shown["triggers"] = request::read(&shared, move |_| outlook(&handle, &looked_at)).await?;
     shown["declaration"] = workflow.declared.clone();
     let gathered = shared.app.handle.gathered(&workflow);
     shown["gathered"] = gathered.iter().map(gathering).collect();
@@ -85,7 +89,7 @@ fn gathering(waiting: &Waiting) -> Value {
 }
 
 /// A workflow that is not there may be one whose file never compiled.
-fn absent(shared: &Shared, error: Error) -> Problem {
+pub(super) fn absent(shared: &Shared, error: Error) -> Problem {
     if let Error::UnknownWorkflow { name, .. } = &error
         && let Some(diagnostics) = shared.app.reloads.broken(name)
     {
@@ -120,6 +124,7 @@ pub(super) async fn start(
     let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     handle.workflow(&name).map_err(|error| absent(&shared, error))?;
+    flood::calm(handle)?;
     let start = Start { input, key, trigger: trace::by_hand(&parts.headers), by: Some(by), ..Start::default() };
     let started = request::durable(handle, handle.start(&name, start)).await?;
     let answer = match wait {
@@ -146,7 +151,7 @@ fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
     Ok(Some(wait.min(WAIT_MAX)))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {

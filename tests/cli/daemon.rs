@@ -52,3 +52,26 @@ fn a_script_is_handed_to_the_daemon_that_holds_the_folder() {
     assert_eq!(place.panta(&["run", "scripts/w.rhai", "-i", "n=1"]).expect(0).out, "2\n");
     assert!(place.panta(&["run", "other.rhai"]).expect(5).err.contains("holds the data folder"));
 }
+
+#[test]
+fn times_that_passed_are_counted_then_started_and_shown() {
+    let place =
+        Place::new(&[("scripts/w.rhai", "trigger::cron(\"0 8 * * *\");\nfn main() { trigger::info().scheduled_at }")]);
+    let _daemon = Daemon::start(&place);
+    let span = ["backfill", "w", "--from", "2026-03-01T00:00Z", "--to", "2026-03-04T00:00Z"];
+    let with = |more: &[&str]| place.panta(&[&span[..], more].concat());
+    let dry = with(&["--dry-run"]).expect(0);
+    assert_eq!(
+        dry.out.lines().collect::<Vec<_>>(),
+        (1..=3).map(|d| format!("2026-03-0{d}T08:00:00.000Z")).collect::<Vec<_>>()
+    );
+    let asked = with(&[]).expect(2).err;
+    assert!(asked.contains("3 runs of `w` for cron:0 8 * * *") && asked.contains("`--yes`"), "{asked}");
+    let done = with(&["--only-missing", "--yes", "--limit", "2", "--json"]).expect(0).json();
+    assert_eq!((&done["started"], &done["there"]), (&2.into(), &0.into()));
+    assert_eq!(with(&["--only-missing", "--yes"]).expect(0).out.lines().count(), 1);
+    assert!(with(&["--only-missing", "--yes"]).expect(0).err.contains("no time to start a run for"));
+    assert!(with(&["--dry-run"]).expect(0).out.contains("again, after"));
+    let shown = place.panta(&["workflows", "w"]).expect(0).out;
+    assert!(shown.contains("cron:0 8 * * *\n  next          ") && shown.contains("\n  last start    "), "{shown}");
+}

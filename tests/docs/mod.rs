@@ -112,5 +112,5 @@ fn the_examples_of_triggers_compile() {
             panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")), true);
         assert!(found.is_empty() && faults.is_empty(), "{example}: {found:?} {faults:?}");
     }
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
 }

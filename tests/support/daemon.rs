@@ -79,6 +79,13 @@ impl Daemon {
         &self.address
     }
 
+    /// The most memory that the engine has taken so far, in MiB; `None` where the system does not tell.
+    pub(crate) fn memory_peak_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.engine())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().split(' ').next()?.parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
     /// The process that is the engine now: the child of the one that was started. Waits until there is one.
     pub(crate) fn engine(&self) -> u32 {
         let parent = self.child.id().to_string();

@@ -57,9 +57,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
     ("trigger/receive", &["script", "time", "vault"]),
     ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
-    ("trigger/service", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
+    ("trigger/service", &["audit", "diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
-    ("reload/folder", &[]),
+    // Files are opened in the one way that never blocks.
+    ("reload/folder", &["script"]),
     ("reload/snapshot", &["time"]),
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),

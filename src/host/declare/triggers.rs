@@ -159,6 +159,7 @@ const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 fn webhook(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(), Fail> {
     kept(call, choice(call, options, "respond", &["accepted", "output"]))?;
     kept(call, options.duration("within"))?;
+    kept(call, body(call, options).map(Some))?;
     if options.get("dedupe").is_some_and(|dedupe| !dedupe.is_string()) {
         kept(call, options.closure("dedupe"))?;
     }
@@ -175,6 +176,30 @@ fn webhook(call: &Call<'_>, options: &Options, checked: &mut Map) -> Result<(), 
         checked.insert("verify".into(), Dynamic::from_map(verify));
     }
     Ok(())
+}
+
+/// A body that is not saved is a value in memory, and so are those of other senders.
+const MEMORY_MOST: i64 = 16 << 20;
+/// As much as a disk may hold.
+const FILE_MOST: i64 = 1 << 40;
+
+fn body(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+    let folder = options.text("save_to")?;
+    if let Some(folder) = &folder {
+        let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.starts_with('.');
+        if !folder.trim_end_matches('/').split('/').all(is_plain) {
+            return Err(call.invalid(format!(
+                "option `save_to` is a folder in the workflow's own folder, not `{folder}`; hint: `save_to: \"inbox\"`"
+            )));
+        }
+    }
+    let most = if folder.is_some() { FILE_MOST } else { MEMORY_MOST };
+    match options.int("max_bytes")? {
+        Some(bytes) if !(1..=most).contains(&bytes) => Err(call.invalid(format!(
+            "option `max_bytes` is from 1 to {most} here; hint: larger bodies go to a file: `save_to: \"inbox\"`"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn upper(call: &Call<'_>, method: &Dynamic) -> Result<Dynamic, Fail> {

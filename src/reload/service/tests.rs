@@ -189,15 +189,15 @@ fn a_folder_that_is_not_there_is_an_error() {
     assert!(matches!(Service::start(engine.handle(), Path::new("/nowhere/scripts")), Err(Error::Read { .. })));
 }
 
-/// Waits until the gate has tried what went live last of a workflow, other than what it has tried before.
+/// Waits until the gate has tried another version of a workflow than the one that is live before the act.
 fn gated(bench: &Bench, workflow: &str, act: impl FnOnce()) -> Report {
-    let before = bench.service.gate(workflow);
+    let before = bench.handle.workflow(workflow).unwrap().version().clone();
     let mut gates = bench.service.follow_gates();
     act();
     block(async {
         loop {
             let record = gates.recv().await.unwrap();
-            if record.workflow == workflow && record.gate != before {
+            if record.workflow == workflow && record.version.as_ref() != Some(&before) {
                 return record.gate.expect("the gate is done");
             }
         }

@@ -152,7 +152,7 @@ impl Inbox {
             due.extend(self.arrivals.hashed(&before, hash.as_deref(), after.as_ref(), elapsed()));
         }
         for version in due {
-            if let Begun::NotNow = begin(handle, self.cause(&version)).await {
+            if let Begun::NotNow(_) = begin(handle, self.cause(&version)).await {
                 self.waiting.push(version);
             }
         }
@@ -169,7 +169,7 @@ impl Inbox {
     fn cause(&self, version: &Version) -> Cause<'_> {
         let input = payload(version, &self.folder);
         let (key, info) = (Some(version.key()), input.clone());
-        Cause { workflow: &self.workflow, spec: &self.spec, key, within: None, input, info }
+        Cause { key, input, info, ..Cause::of(&self.workflow, &self.spec) }
     }
 
     /// Notes what changed since the last time, but nothing of what is still to be started for.

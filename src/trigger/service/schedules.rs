@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use super::ends::Ends;
 use super::{AGAIN, Begun, Cause, Gauge, LOOK_MAX, SCOPE, begin, note, write};
 use crate::engine::{Handle, TriggerSpec};
 use crate::host::declare::TriggerKind;
@@ -16,14 +17,14 @@ use crate::id::RunId;
 use crate::store::Status;
 use crate::time::{Timestamp, parse_duration, parse_time};
 use crate::trigger::cron::Cron;
-use crate::trigger::schedule::{CatchUp, MISSED_MAX, Missed, Schedule, missed};
+use crate::trigger::schedule::{CatchUp, MADE_UP_MOST, MISSED_MAX, Missed, Schedule, missed};
 
 /// How long the key of a start counts: a daemon that was down for longer has forgotten what it did in its last moment.
 const KEY_KEPT: Duration = Duration::from_hours(30 * 24);
 /// A longer pause between two looks at the clock was none of ours (sleep, a clock that was set): what lies in it was missed.
 const GAP: Duration = Duration::from_mins(1);
-/// How often the end of the run before is looked for.
-const POLL: Duration = Duration::from_millis(250);
+/// How often the end of the run before is looked for, beside being told of it.
+const POLL: Duration = Duration::from_secs(5);
 
 /// Times that are noted as waiting, with `overlap: "queue"`: more are made up for as `catch_up` says.
 const QUEUED_MOST: usize = 1_000;
@@ -58,6 +59,8 @@ struct Timed {
     run: Option<RunId>,
     /// When the clock was last looked at for it.
     looked: Option<Timestamp>,
+    /// A time waits for the end of what it started last.
+    awaits: bool,
 }
 
 /// All schedules of what is deployed, by workflow and trigger.
@@ -65,11 +68,12 @@ pub(super) struct Schedules {
     handle: Handle,
     gauge: Arc<Gauge>,
     timed: BTreeMap<(Arc<str>, String), Timed>,
+    ends: Ends,
 }
 
 impl Schedules {
     pub(super) fn new(handle: Handle, gauge: Arc<Gauge>) -> Self {
-        Self { handle, gauge, timed: BTreeMap::new() }
+        Self { handle, gauge, timed: BTreeMap::new(), ends: Ends::default() }
     }
 
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
@@ -84,6 +88,7 @@ impl Schedules {
             tokio::select! {
                 _ = stop.changed() => return,
                 _ = deployments.changed() => is_complete = false,
+                () = self.ends.any() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -128,6 +133,8 @@ impl Schedules {
                 next.push((timed.workflow.to_string(), timed.spec.id.clone(), at));
             }
         }
+        let awaited = self.timed.values().filter(|timed| timed.awaits).filter_map(|timed| timed.run);
+        self.ends.set(&self.handle, awaited.collect());
         next.sort_by(|a, b| a.2.cmp(&b.2).then_with(|| a.cmp(b)));
         *self.gauge.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
         wait
@@ -135,7 +142,7 @@ impl Schedules {
 }
 
 /// What a declared trigger means, if it is a schedule. It was verified before it went live.
-fn schedule(spec: &TriggerSpec) -> Option<Schedule> {
+pub(super) fn schedule(spec: &TriggerSpec) -> Option<Schedule> {
     match spec.kind {
         TriggerKind::Cron => Cron::parse(&spec.subject, spec.options["tz"].as_str()).ok().map(Schedule::Cron),
         TriggerKind::Every => Schedule::every(&spec.subject).ok(),
@@ -155,6 +162,7 @@ impl Timed {
             is_unnoted: false,
             run: None,
             looked: None,
+            awaits: false,
         };
         let known = match handle.store().state(SCOPE, &timed.state_key()) {
             Ok(known) => known.map(|known| known.to_json()),
@@ -217,8 +225,11 @@ impl Timed {
             Schedule::Cron(_) if is_missed => catch_up,
             Schedule::Cron(_) => CatchUp::All,
         };
-        let Missed { due, more } = missed(&self.schedule, self.cursor, now, mode);
         let is_made_up = is_missed && mode == CatchUp::All;
+        if is_made_up {
+            self.leave_out(now);
+        }
+        let Missed { due, more } = missed(&self.schedule, self.cursor, now, mode);
         self.cursor = match due.last() {
             Some(last) => *last,
             None if mode == CatchUp::None => now,
@@ -230,8 +241,24 @@ impl Timed {
         self.looked = if more { None } else { Some(now) };
     }
 
+    /// Leaves the oldest times out where more were missed than anybody wants to be made up for, and says so.
+    fn leave_out(&mut self, now: Timestamp) {
+        let from = self.schedule.latest_from(self.cursor, now, MADE_UP_MOST);
+        if from > self.cursor {
+            tracing::warn!(
+                "{} of `{}` missed more than {MADE_UP_MOST} times: those from {} to {from} are left out; hint: `panta backfill` \
+                 starts them",
+                self.spec.id,
+                self.workflow,
+                self.cursor
+            );
+            self.cursor = from;
+        }
+    }
+
     /// Starts what is due and allowed. Answers a pause before it is worth trying again, where that is not the next time's.
     async fn fire(&mut self, handle: &Handle, gauge: &Gauge) -> Option<Duration> {
+        self.awaits = false;
         while let Some(due) = self.due.front().copied() {
             let (now, fires) = (handle.clock().now(), due.at.plus(self.jitter(due.at)));
             if fires > now {
@@ -244,13 +271,14 @@ impl Timed {
                     let noted = self.last_done(due.at);
                     self.is_unnoted = !write(handle, vec![noted]).await;
                 }
+                self.awaits = true;
                 return Some(POLL);
             }
             if !is_open {
                 match begin(handle, self.cause(due.at)).await {
-                    Begun::Run(run) => self.run = Some(run),
-                    Begun::Never => {}
-                    Begun::NotNow => return Some(AGAIN),
+                    Begun::Run(started) => self.run = Some(started.run),
+                    Begun::Never(_) => {}
+                    Begun::NotNow(_) => return Some(AGAIN),
                 }
                 if now.since(fires) <= GAP {
                     handle.metrics().schedule_lag.time(now.since(fires));
@@ -270,12 +298,11 @@ impl Timed {
 
     fn cause(&self, at: Timestamp) -> Cause<'_> {
         Cause {
-            workflow: &self.workflow,
-            spec: &self.spec,
             key: Some(at.to_string()),
             within: Some(KEY_KEPT),
             input: self.spec.options.get("input").cloned().unwrap_or(Value::Null),
             info: json!({ "scheduled_at": at }),
+            ..Cause::of(&self.workflow, &self.spec)
         }
     }
 

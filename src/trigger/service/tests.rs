@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicI64;
 
 use super::*;
 use crate::engine::{Engine, NoSettings, Options, Settings, compile};
+use crate::id::RunId;
 use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Event, Run, RunFilter, Status, Store};
@@ -113,13 +114,17 @@ impl Bench {
     }
 
     fn until(condition: impl Fn() -> bool) {
+        Self::within(BOUND, condition);
+    }
+
+    fn within(bound: Duration, condition: impl Fn() -> bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let waiting = async {
             while !condition() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        runtime.block_on(async { tokio::time::timeout(BOUND, waiting).await }).expect("in time");
+        runtime.block_on(async { tokio::time::timeout(bound, waiting).await }).expect("in time");
     }
 
     fn noted(&self) -> usize {
@@ -209,6 +214,83 @@ fn all_that_was_missed_runs_one_after_another_where_that_is_asked_for() {
     bench.start();
     let days = Bench::scheduled(&bench.ended(3));
     assert_eq!(days.iter().map(|day| &day[8..10]).collect::<Vec<_>>(), ["02", "03", "04"]);
+}
+
+impl Bench {
+    /// A minutely schedule with these options, its daemon away from the first time to the second. The runs that it has
+    /// ended once there are so many, oldest first.
+    fn away(options: &str, until: &str, count: usize) -> (Self, Vec<Run>) {
+        let script = format!("trigger::cron(\"* * * * *\", #{{ {options} }});\nfn main() {{ 1 }}");
+        let mut bench = Self::stopped(script.leak());
+        bench.at("2026-03-01T12:00:30Z");
+        bench.start();
+        Self::until(|| bench.noted() == 1);
+        bench.stop();
+        bench.at(until);
+        bench.start();
+        // The daemon is there again: the time after those that were missed is the next.
+        let next = parse_time(until).unwrap().plus(Duration::from_secs(30));
+        Self::within(Duration::from_mins(3), || {
+            let is_next = bench.service().next_fires().first().is_some_and(|fire| fire.2 >= next);
+            is_next && bench.completed() >= count
+        });
+        let mut runs = bench.store.runs(&RunFilter { limit: 10_000, ..RunFilter::default() }).unwrap();
+        runs.reverse();
+        (bench, runs)
+    }
+
+    fn completed(&self) -> usize {
+        let counts = self.store.counts().unwrap();
+        counts.iter().filter(|(_, status, _)| *status == Status::Completed).map(|(_, _, count)| *count as usize).sum()
+    }
+}
+
+const CATCH_UPS: [&str; 3] = ["last", "none", "all"];
+
+#[test]
+fn three_days_without_a_daemon_start_what_catch_up_says() {
+    for (catch_up, missed) in CATCH_UPS.into_iter().zip([1, 0, 3 * 1440]) {
+        let (_bench, runs) = Bench::away(&format!("catch_up: \"{catch_up}\""), "2026-03-04T12:00:30Z", missed);
+        let expected = (1..=3 * 1440).map(|n| parse_time("2026-03-01T12:00Z").unwrap().plus(Duration::from_mins(n)));
+        let expected: Vec<_> = expected.map(|at| at.to_string()).collect();
+        // While it made up for them, a minute of the present may have come.
+        assert_eq!(Bench::scheduled(&runs)[..missed], expected[expected.len() - missed..], "{catch_up}");
+        assert!(runs.len() - missed < 5, "{catch_up}");
+    }
+}
+
+#[test]
+fn what_was_missed_is_the_same_for_each_overlap_and_only_allow_overlaps() {
+    for overlap in ["skip", "queue", "allow"] {
+        for (catch_up, missed) in CATCH_UPS.into_iter().zip([1, 0, 120]) {
+            let options = format!("catch_up: \"{catch_up}\", overlap: \"{overlap}\"");
+            let (_bench, runs) = Bench::away(&options, "2026-03-01T14:00:30Z", missed);
+            let scheduled = Bench::scheduled(&runs);
+            assert!(scheduled.is_sorted() && runs.len() - missed < 5, "{options}: {scheduled:?}");
+            let is_one_by_one = runs.windows(2).all(|pair| pair[0].ended_at <= Some(pair[1].created_at));
+            assert!(is_one_by_one || overlap == "allow", "{options}");
+        }
+    }
+}
+
+#[test]
+fn a_daemon_that_ends_while_it_makes_up_for_times_goes_on_where_it_was() {
+    let script = "trigger::cron(\"* * * * *\", #{ catch_up: \"all\" });\nfn main() { 1 }";
+    let mut bench = Bench::stopped(script);
+    bench.at("2026-03-01T12:00:30Z");
+    bench.start();
+    Bench::until(|| bench.noted() == 1);
+    for least in [0, 10, 40, 90, 120] {
+        bench.stop();
+        bench.at("2026-03-01T14:00:30Z");
+        bench.start();
+        Bench::within(Duration::from_mins(3), || bench.completed() >= least);
+    }
+    let runs = bench.store.runs(&RunFilter { limit: 10_000, ..RunFilter::default() }).unwrap();
+    let scheduled = Bench::scheduled(&runs);
+    let each_once: std::collections::BTreeSet<_> = scheduled.iter().collect();
+    assert_eq!((each_once.len(), scheduled.is_sorted_by(|a, b| a > b)), (scheduled.len(), true));
+    assert!(scheduled.len() - 120 < 5, "{}", scheduled.len());
 }
 
 #[test]

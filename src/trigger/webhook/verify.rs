@@ -137,7 +137,7 @@ impl Verify {
         Ok(Self::Hmac { header: header.to_owned(), algorithm, encoding, prefix: prefix.to_owned() })
     }
 
-    /// Whether the request is from someone who knows `secret`. Names of headers in either case; `body` is as it came.
+    /// Checks a request whose body is at hand. `headers` as they came, `secret` as it was set.
     pub fn verify(
         &self,
         headers: &[(String, String)],
@@ -145,22 +145,29 @@ impl Verify {
         secret: &[u8],
         now: Timestamp,
     ) -> Result<Verified, Refused> {
+        let mut checking = self.begin(headers, secret, now)?;
+        checking.update(body);
+        checking.finish(Some(body))
+    }
+
+    /// Begins to check a request by its headers, before anything of its body was read: what cannot be right by them is
+    /// refused at once. The body is handed over piece by piece.
+    pub fn begin(&self, headers: &[(String, String)], secret: &[u8], now: Timestamp) -> Result<Checking, Refused> {
         if secret.is_empty() {
             return Err(Refused::Secret("empty"));
         }
-        let request = Request { headers, body, now };
+        let request = Request { headers, now };
         match self {
             Self::Github => {
-                request.plain("X-Hub-Signature-256", "sha256=", Algorithm::Sha256, Encoding::Hex, secret)?;
-                Ok(Verified { delivery_id: request.optional("X-GitHub-Delivery") })
+                let delivery = request.delivery("X-GitHub-Delivery");
+                request.plain("X-Hub-Signature-256", "sha256=", Algorithm::Sha256, Encoding::Hex, secret, delivery)
             }
             Self::Shopify => {
-                request.plain("X-Shopify-Hmac-Sha256", "", Algorithm::Sha256, Encoding::Base64, secret)?;
-                Ok(Verified { delivery_id: request.optional("X-Shopify-Webhook-Id") })
+                let delivery = request.delivery("X-Shopify-Webhook-Id");
+                request.plain("X-Shopify-Hmac-Sha256", "", Algorithm::Sha256, Encoding::Base64, secret, delivery)
             }
             Self::Hmac { header, algorithm, encoding, prefix } => {
-                request.plain(header, prefix, *algorithm, *encoding, secret)?;
-                Ok(Verified { delivery_id: None })
+                request.plain(header, prefix, *algorithm, *encoding, secret, Delivery::None)
             }
             Self::Stripe => request.stripe(secret),
             Self::Slack => request.slack(secret),
@@ -177,8 +184,44 @@ impl Verify {
 /// What came, and when.
 struct Request<'a> {
     headers: &'a [(String, String)],
-    body: &'a [u8],
     now: Timestamp,
+}
+
+/// Where the id of a delivery is.
+enum Delivery {
+    None,
+    Is(String),
+    /// A text of the body, which is looked into only once it is known to be the sender's.
+    InBody(&'static str),
+}
+
+/// A request whose body is on its way.
+pub struct Checking {
+    /// The keyed hash so far, and the signatures of which one must be it; nothing where the headers said all.
+    hash: Option<(Keyed, Vec<Vec<u8>>)>,
+    delivery: Delivery,
+}
+
+impl Checking {
+    /// Takes the next piece of the body.
+    pub fn update(&mut self, piece: &[u8]) {
+        if let Some((hash, _)) = &mut self.hash {
+            hash.update(piece);
+        }
+    }
+
+    /// Decides. `body` is all of it where it is at hand: some schemes have the id of a delivery in it.
+    pub fn finish(self, body: Option<&[u8]>) -> Result<Verified, Refused> {
+        if let Some((hash, given)) = self.hash {
+            decide(any_matches(&hash.finish(), &given))?;
+        }
+        let delivery_id = match self.delivery {
+            Delivery::None => None,
+            Delivery::Is(id) => Some(id),
+            Delivery::InBody(key) => body.and_then(|body| text_in(body, key)),
+        };
+        Ok(Verified { delivery_id })
+    }
 }
 
 impl<'a> Request<'a> {
@@ -191,8 +234,9 @@ impl<'a> Request<'a> {
         Ok(value.trim())
     }
 
-    fn optional(&self, name: &str) -> Option<String> {
-        self.header(name).ok().filter(|value| !value.is_empty()).map(str::to_owned)
+    fn delivery(&self, name: &str) -> Delivery {
+        let id = self.header(name).ok().filter(|value| !value.is_empty());
+        id.map_or(Delivery::None, |id| Delivery::Is(id.to_owned()))
     }
 
     fn plain(
@@ -202,14 +246,15 @@ impl<'a> Request<'a> {
         algorithm: Algorithm,
         encoding: Encoding,
         secret: &[u8],
-    ) -> Result<(), Refused> {
+        delivery: Delivery,
+    ) -> Result<Checking, Refused> {
         let malformed = || Refused::Malformed(name.to_owned());
         let written = self.header(name)?.strip_prefix(prefix).ok_or_else(malformed)?;
         let given = encoding.decode(written).ok_or_else(malformed)?;
-        decide(algorithm.hash(secret, &[self.body]).ct_eq(&given))
+        Ok(Checking { hash: Some((algorithm.keyed(secret, &[]), vec![given])), delivery })
     }
 
-    fn stripe(&self, secret: &[u8]) -> Result<Verified, Refused> {
+    fn stripe(&self, secret: &[u8]) -> Result<Checking, Refused> {
         let name = "Stripe-Signature";
         let malformed = || Refused::Malformed(name.to_owned());
         let fields: Vec<(&str, &str)> =
@@ -217,42 +262,42 @@ impl<'a> Request<'a> {
         let all = |key: &'static str| fields.iter().filter(move |(name, _)| *name == key).map(|(_, value)| *value);
         let (Some(time), None) = (all("t").next(), all("t").nth(1)) else { return Err(malformed()) };
         self.within_window(time, name)?;
-        let expected = Algorithm::Sha256.hash(secret, &[time.as_bytes(), b".", self.body]);
-        decide(any_matches(&expected, all("v1").map(|signature| Encoding::Hex.decode(signature))))?;
-        Ok(Verified { delivery_id: self.text_in_body("id") })
+        let given = all("v1").filter_map(|signature| Encoding::Hex.decode(signature)).collect();
+        let hash = Algorithm::Sha256.keyed(secret, &[time.as_bytes(), b"."]);
+        Ok(Checking { hash: Some((hash, given)), delivery: Delivery::InBody("id") })
     }
 
-    fn slack(&self, secret: &[u8]) -> Result<Verified, Refused> {
+    fn slack(&self, secret: &[u8]) -> Result<Checking, Refused> {
         let (name, time_name) = ("X-Slack-Signature", "X-Slack-Request-Timestamp");
         let malformed = || Refused::Malformed(name.to_owned());
         let given =
             self.header(name)?.strip_prefix("v0=").and_then(|hex| Encoding::Hex.decode(hex)).ok_or_else(malformed)?;
         let time = self.header(time_name)?;
         self.within_window(time, time_name)?;
-        decide(Algorithm::Sha256.hash(secret, &[b"v0:", time.as_bytes(), b":", self.body]).ct_eq(&given))?;
-        Ok(Verified { delivery_id: self.text_in_body("event_id") })
+        let hash = Algorithm::Sha256.keyed(secret, &[b"v0:", time.as_bytes(), b":"]);
+        Ok(Checking { hash: Some((hash, vec![given])), delivery: Delivery::InBody("event_id") })
     }
 
-    fn standard(&self, secret: &[u8]) -> Result<Verified, Refused> {
+    fn standard(&self, secret: &[u8]) -> Result<Checking, Refused> {
         let written = secret.strip_prefix(b"whsec_").unwrap_or(secret);
         let key = STANDARD.decode(written).map_err(|_| Refused::Secret("not base64 after `whsec_`"))?;
         let (id, time) = (self.header("webhook-id")?, self.header("webhook-timestamp")?);
         let signatures = self.header("webhook-signature")?;
         self.within_window(time, "webhook-timestamp")?;
-        let expected = Algorithm::Sha256.hash(&key, &[id.as_bytes(), b".", time.as_bytes(), b".", self.body]);
         let given = signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,"));
-        decide(any_matches(&expected, given.map(|signature| Encoding::Base64.decode(signature))))?;
-        Ok(Verified { delivery_id: Some(id.to_owned()) })
+        let given = given.filter_map(|signature| Encoding::Base64.decode(signature)).collect();
+        let hash = Algorithm::Sha256.keyed(&key, &[id.as_bytes(), b".", time.as_bytes(), b"."]);
+        Ok(Checking { hash: Some((hash, given)), delivery: Delivery::Is(id.to_owned()) })
     }
 
-    fn authorization(&self, scheme: &str, check: impl Fn(&str) -> Choice) -> Result<Verified, Refused> {
+    fn authorization(&self, scheme: &str, check: impl Fn(&str) -> Choice) -> Result<Checking, Refused> {
         let malformed = || Refused::Malformed("Authorization".to_owned());
         let (given_scheme, given) = self.header("Authorization")?.split_once(' ').ok_or_else(malformed)?;
         if !given_scheme.eq_ignore_ascii_case(scheme) {
             return Err(malformed());
         }
         decide(check(given.trim()))?;
-        Ok(Verified { delivery_id: None })
+        Ok(Checking { hash: None, delivery: Delivery::None })
     }
 
     fn within_window(&self, time: &str, name: &str) -> Result<(), Refused> {
@@ -261,29 +306,47 @@ impl<'a> Request<'a> {
             digits.then(|| time.parse().ok()).flatten().ok_or_else(|| Refused::Malformed(name.to_owned()))?;
         if self.now.0.div_euclid(1000).abs_diff(signed) > WINDOW_S { Err(Refused::OutsideWindow) } else { Ok(()) }
     }
+}
 
-    /// A text of the body, which is looked into only once it is known to be the sender's.
-    fn text_in_body(&self, key: &str) -> Option<String> {
-        let body: serde_json::Value = serde_json::from_slice(self.body).ok()?;
-        body.get(key)?.as_str().map(str::to_owned)
-    }
+fn text_in(body: &[u8], key: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body.get(key)?.as_str().map(str::to_owned)
+}
+
+/// A keyed hash on its way.
+enum Keyed {
+    Sha256(Hmac<Sha256>),
+    Sha512(Hmac<Sha512>),
 }
 
 impl Algorithm {
-    fn hash(self, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-        match self {
-            Self::Sha256 => keyed::<Hmac<Sha256>>(secret, parts),
-            Self::Sha512 => keyed::<Hmac<Sha512>>(secret, parts),
+    /// The hash of these parts, to be gone on with.
+    fn keyed(self, secret: &[u8], parts: &[&[u8]]) -> Keyed {
+        let mut hash = match self {
+            Self::Sha256 => Keyed::Sha256(KeyInit::new_from_slice(secret).expect("a key of any length")),
+            Self::Sha512 => Keyed::Sha512(KeyInit::new_from_slice(secret).expect("a key of any length")),
+        };
+        for part in parts {
+            hash.update(part);
         }
+        hash
     }
 }
 
-fn keyed<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("a key of any length");
-    for part in parts {
-        mac.update(part);
+impl Keyed {
+    fn update(&mut self, part: &[u8]) {
+        match self {
+            Self::Sha256(hash) => hash.update(part),
+            Self::Sha512(hash) => hash.update(part),
+        }
     }
-    mac.finalize().into_bytes().to_vec()
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Sha256(hash) => hash.finalize().into_bytes().to_vec(),
+            Self::Sha512(hash) => hash.finalize().into_bytes().to_vec(),
+        }
+    }
 }
 
 impl Encoding {
@@ -296,8 +359,8 @@ impl Encoding {
 }
 
 /// Whether any of the signatures is the expected one; all are looked at.
-fn any_matches(expected: &[u8], given: impl Iterator<Item = Option<Vec<u8>>>) -> Choice {
-    given.flatten().fold(Choice::from(0), |found, signature| found | expected.ct_eq(&signature))
+fn any_matches(expected: &[u8], given: &[Vec<u8>]) -> Choice {
+    given.iter().fold(Choice::from(0), |found, signature| found | expected.ct_eq(signature))
 }
 
 /// Compares hashes, so that not even the length of the secret shows in the time taken.

@@ -15,6 +15,9 @@ use super::Problem;
 use crate::payload::Payload;
 use crate::store::{Run, Status};
 
+/// Headers by which an answer would act on the pages of this server, and on other workflows.
+const FOR_ALL: [&str; 3] = ["clear-site-data", "service-worker-allowed", "strict-transport-security"];
+
 /// The output: `#{ status, headers, body }` is taken as the response, anything else is its body.
 pub(super) fn with_output(run: &Run) -> Result<Response, Problem> {
     if run.status != Status::Completed {
@@ -78,6 +81,9 @@ fn headers(given: Option<&Value>) -> Result<HeaderMap, String> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let bad = || format!("the header `{name}` cannot be sent");
         let name: HeaderName = name.parse().map_err(|_| bad())?;
+        if FOR_ALL.contains(&name.as_str()) {
+            return Err(format!("the header `{name}` acts on the whole server, and a workflow is not that"));
+        }
         // The length and the framing are the server's, and so is who is signed in.
         let is_session = name == SET_COOKIE && text.contains(COOKIE_NAME);
         if name == CONTENT_LENGTH || name == TRANSFER_ENCODING || is_session {

@@ -40,6 +40,33 @@ fn a_bad_signature_starts_none() {
     assert_eq!(bench.runs(), 0);
 }
 
+/// What a stranger sees of a request, whatever it came to.
+#[test]
+fn strangers_cannot_tell_which_webhooks_there_are() {
+    let open = ("open", "trigger::webhook(\"open\", #{ verify: bearer(secret(\"pass\")) }); fn main(i) { 1 }");
+    let bench = Bench::new(&[GITHUB, open]);
+    let seen = |line: &str, host: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("host", host)], headers].concat();
+        let answer = bench.send(line, &headers, "x");
+        (answer.status, answer.headers, answer.text)
+    };
+    let unknown = seen("POST /hooks/none", "tunnel.example", &[]);
+    let wrong = [("x-hub-signature-256", SIGNATURE)];
+    for (line, headers) in [
+        ("POST /hooks/deploy", &wrong[..]),
+        ("POST /hooks/deploy", &[]),
+        ("GET /hooks/deploy", &[]),
+        ("POST /hooks/open", &[("authorization", "Bearer wrong")]),
+        ("POST /hooks/open", &[("authorization", "Basic wrong")]),
+    ] {
+        assert_eq!(seen(line, "tunnel.example", headers), unknown, "{line}");
+    }
+    assert_eq!(unknown.0, StatusCode::UNAUTHORIZED);
+    let told = |line: &str| seen(line, "localhost", &[]).0.as_u16();
+    let statuses = ["POST /hooks/none", "GET /hooks/deploy", "POST /hooks/deploy"].map(told);
+    assert_eq!((statuses, bench.runs()), ([404, 405, 401], 0), "on its own machine it says which");
+}
+
 #[test]
 fn passwords_are_checked_and_reach_no_run() {
     let script = "trigger::webhook(\"in\", #{ verify: basic(\"ann\", secret(\"pass\")), respond: \"output\" }); fn main(i) { trigger::info() }";
@@ -99,6 +126,24 @@ fn the_output_is_the_answer_where_the_workflow_says_so() {
     assert_eq!(answer.headers["content-security-policy"], "sandbox");
     assert!(bench.get("/hooks/in").expect(500).json()["run"].is_string());
     assert_eq!(bench.send("POST /hooks/in", &[], "").expect(405).headers["allow"], "GET, PUT");
+}
+
+/// A page that a workflow makes acts in nobody's name here.
+#[test]
+fn an_answer_cannot_act_for_this_server() {
+    let script = r#"trigger::webhook("in", #{ respond: "output", methods: ["GET"] });
+        fn main(i) { #{ status: 200, headers: #{ HEADER: "x" }, body: "<script>alert(1)</script>" } }"#;
+    let answer = |header: &str| Bench::new(&[("w", &script.replace("HEADER", header))]).get("/hooks/in");
+    for header in ["\"Clear-Site-Data\"", "\"Service-Worker-Allowed\""] {
+        assert!(answer(header).expect(500).json()["detail"].as_str().is_some_and(|why| why.contains("whole server")));
+    }
+    for header in ["\"Content-Security-Policy\"", "\"X-Content-Type-Options\""] {
+        let headers = answer(header).expect(200).headers;
+        let texts =
+            |name: &str| headers.get_all(name).iter().map(|text| text.to_str().expect("text")).collect::<Vec<_>>();
+        assert_eq!(texts("content-security-policy"), ["sandbox"]);
+        assert_eq!(texts("x-content-type-options"), ["nosniff"]);
+    }
 }
 
 #[test]

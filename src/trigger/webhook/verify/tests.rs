@@ -71,18 +71,18 @@ fn standard() -> Sent {
 
 fn stripe() -> Sent {
     let body = r#"{"id": "evt_1", "object": "event"}"#;
-    let mac = Algorithm::Sha256.hash(b"whsec_test", &[b"1600000000.", body.as_bytes()]);
+    let mac = Algorithm::Sha256.keyed(b"whsec_test", &[b"1600000000.", body.as_bytes()]).finish();
     let header = format!("t=1600000000,v1={},v1={},v0=00", "00".repeat(32), hex::encode(mac));
     Sent::new(Verify::Stripe, "whsec_test", body, &[("Stripe-Signature", &header)])
 }
 
 fn shopify() -> Sent {
-    let mac = STANDARD.encode(Algorithm::Sha256.hash(b"hush", &[b"{}"]));
+    let mac = STANDARD.encode(Algorithm::Sha256.keyed(b"hush", &[b"{}"]).finish());
     Sent::new(Verify::Shopify, "hush", "{}", &[("X-Shopify-Hmac-Sha256", &mac), ("X-Shopify-Webhook-Id", "w1")])
 }
 
 fn generic() -> Sent {
-    let mac = STANDARD.encode(Algorithm::Sha512.hash(b"hush", &[b"{}"]));
+    let mac = STANDARD.encode(Algorithm::Sha512.keyed(b"hush", &[b"{}"]).finish());
     let verify = Verify::hmac("X-Sign", "SHA-512", "base64", "v=").unwrap();
     Sent::new(verify, "hush", "{}", &[("X-Sign", &format!("v={mac}"))])
 }
@@ -200,4 +200,28 @@ fn a_scheme_is_read_from_its_name_or_from_data() {
         let data = serde_json::to_value(&sent.verify).unwrap();
         assert_eq!(serde_json::from_value::<Verify>(data).unwrap(), sent.verify);
     }
+}
+
+#[test]
+fn a_body_in_pieces_is_checked_like_a_whole_one() {
+    for sent in signed() {
+        let now = Timestamp(sent.now_s * 1000);
+        let pieces = |body: &[u8]| {
+            let mut checking = sent.verify.begin(&sent.headers, sent.secret.as_bytes(), now).unwrap();
+            body.chunks(3).for_each(|piece| checking.update(piece));
+            checking.finish(None).map(drop)
+        };
+        assert_eq!(pieces(&sent.body), Ok(()));
+        assert_eq!(pieces(&[&sent.body[..], b"x"].concat()), Err(Refused::Wrong), "{:?}", sent.verify);
+    }
+}
+
+#[test]
+fn what_the_headers_show_is_refused_before_the_body_came() {
+    let none = || signed().map(|sent| Sent { headers: Vec::new(), ..sent });
+    for sent in none() {
+        assert!(sent.verify.begin(&sent.headers, b"AAAA", Timestamp(0)).is_err());
+    }
+    let old = slack().at(1);
+    assert!(old.verify.begin(&old.headers, old.secret.as_bytes(), Timestamp(0)).is_err());
 }
