@@ -1,6 +1,7 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
 mod acts;
+mod repeats;
 mod tasks;
 
 use std::path::{Path, PathBuf};
@@ -245,6 +246,8 @@ pub struct Start {
 pub struct Emitted {
     /// It was not emitted before.
     pub fresh: bool,
+    /// Its place in the order of all events, or that of the first with its id.
+    pub seq: u64,
     /// Runs that it started.
     pub started: Vec<RunId>,
     /// Runs that waited for such an event, and look at it now.
@@ -479,9 +482,9 @@ impl Handle {
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
-        let Some(Applied::Emitted { fresh, woken, .. }) = applied.first() else { return Err(self.stopped()) };
+        let Some(Applied::Emitted { fresh, woken, seq }) = applied.first() else { return Err(self.stopped()) };
         let started = applied[1..].iter().zip(ids).filter(|(a, _)| is_accepted(a)).map(|(_, id)| id).collect();
-        Ok(Emitted { fresh: *fresh, started, woken: woken.clone() })
+        Ok(Emitted { fresh: *fresh, seq: *seq, started, woken: woken.clone() })
     }
 
     /// What the closures of a trigger make of what it received, without holding up this thread; see [`decide`].

@@ -8,11 +8,14 @@
 mod audit;
 mod content;
 mod events;
+mod feed;
 mod gate;
 mod guard;
 mod hooks;
 mod links;
+mod live;
 mod locks;
+mod patience;
 mod problem;
 mod replay;
 mod request;
@@ -30,7 +33,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get, post, put};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::engine::Handle;
 pub use audit::verdict_json;
@@ -45,6 +48,10 @@ pub trait Reloads: Send + Sync {
     fn broken(&self, workflow: &str) -> Option<Value>;
     /// What recorded runs made of the version of a workflow that went live last; `None` where nothing was tried.
     fn gate(&self, _workflow: &str) -> Option<Value> {
+        None
+    }
+    /// What happens to files from now on, each as an item of that list; `None` where nothing ever does.
+    fn follow(&self) -> Option<broadcast::Receiver<Value>> {
         None
     }
 }
@@ -89,16 +96,19 @@ struct Shared {
     app: App,
     /// True once the server is to stop: streams and waits end.
     closing: watch::Receiver<bool>,
+    /// What happens, for those who watch.
+    feed: Arc<feed::Feed>,
 }
 
 /// All routes, for a server of the caller's own; [`serve`] is the usual way.
 pub fn router(app: App) -> Router {
     let (_, closing) = watch::channel(false);
-    routes(Shared { app, closing })
+    routes(Shared { app, closing, feed: Arc::default() })
 }
 
 fn routes(shared: Shared) -> Router {
     let guarded = Router::new()
+        .route("/api/v1/stream", get(live::stream))
         .route("/api/v1/workflows", get(workflows::list))
         .route("/api/v1/workflows/{name}", get(workflows::one))
         .route("/api/v1/workflows/{name}/runs", post(workflows::start))
@@ -142,6 +152,7 @@ fn routes(shared: Shared) -> Router {
         .route("/readyz", get(system::readyz))
         .method_not_allowed_fallback(system::not_this_method)
         .merge(guarded)
+        .layer(axum::middleware::map_response(problem::ensure))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::patience::Patient;
 use super::{App, Shared, routes};
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
@@ -20,6 +22,8 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 const CONNECTIONS_MAX: usize = 800;
 /// How long requests that are being answered have, once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer for so long has gone, or never reads.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 /// After an error of accepting, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -27,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// for up to 10 s, and returns.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let service = TowerToHyperService::new(routes(Shared { app, closing }));
+    let service = TowerToHyperService::new(routes(Shared { app, closing, feed: Arc::default() }));
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
     let graceful = GracefulShutdown::new();
@@ -39,7 +43,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
             Some(_) = connections.join_next() => continue,
             stream = accept(&listener), if connections.len() < CONNECTIONS_MAX => stream,
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIME)), service.clone()).into_owned();
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {

@@ -28,7 +28,7 @@ const READ_SHARE: u32 = 5;
 /// A stream is behind no longer than this.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Proxies close connections that are silent for a minute.
-const ALIVE: Duration = Duration::from_secs(15);
+pub(super) const ALIVE: Duration = Duration::from_secs(15);
 
 /// `GET /api/v1/runs/{id}/stream`
 pub(super) async fn stream(
@@ -54,7 +54,7 @@ pub(super) async fn stream(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let follower = Follower { shared, run, from, notices, progress: Value::Null, pause: None };
-    let stream = Unfold { next: Some(Box::pin(follower.next())), ready: Vec::new().into_iter() };
+    let stream = Unfold::new(follower.next());
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
 
@@ -74,21 +74,21 @@ struct Follower {
     pause: Option<Duration>,
 }
 
-/// What came, and who goes on.
-type Batch = (Vec<Event>, Option<Follower>);
-
 impl Follower {
-    async fn next(mut self) -> Batch {
-        let mut closing = self.shared.closing.clone();
-        tokio::select! {
-            batch = self.batch() => match batch {
-                Ok((events, true)) => (events, None),
-                Ok((events, false)) => (events, Some(self)),
-                // The client comes back and is told what is wrong.
-                Err(_) => (Vec::new(), None),
-            },
-            () = closed(&mut closing) => (Vec::new(), None),
-        }
+    fn next(self) -> Next {
+        Next::new(async move {
+            let mut follower = self;
+            let mut closing = follower.shared.closing.clone();
+            tokio::select! {
+                batch = follower.batch() => match batch {
+                    Ok((events, true)) => (events, None),
+                    Ok((events, false)) => (events, Some(follower.next())),
+                    // The client comes back and is told what is wrong.
+                    Err(_) => (Vec::new(), None),
+                },
+                () = closed(&mut closing) => (Vec::new(), None),
+            }
+        })
     }
 
     /// New entries, and whether the run has ended.
@@ -139,10 +139,30 @@ impl Follower {
     }
 }
 
+/// Events that came, and who goes on.
+type Batch = (Vec<Event>, Option<Next>);
+
+/// Who brings the next events. The stream that it makes holds these alone: a client that does not read holds up nobody.
+pub(super) struct Next(Pin<Box<dyn Future<Output = Batch> + Send>>);
+
+impl Next {
+    /// What this future brings.
+    pub(super) fn new(future: impl Future<Output = Batch> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
 /// A stream of what one future after the other brings.
-struct Unfold {
-    next: Option<Pin<Box<dyn Future<Output = Batch> + Send>>>,
+pub(super) struct Unfold {
+    next: Option<Next>,
     ready: std::vec::IntoIter<Event>,
+}
+
+impl Unfold {
+    /// Begins with this one.
+    pub(super) fn new(next: Next) -> Self {
+        Self { next: Some(next), ready: Vec::new().into_iter() }
+    }
 }
 
 impl Stream for Unfold {
@@ -154,9 +174,9 @@ impl Stream for Unfold {
                 return Poll::Ready(Some(Ok(event)));
             }
             let Some(next) = &mut self.next else { return Poll::Ready(None) };
-            let Poll::Ready((events, follower)) = next.as_mut().poll(context) else { return Poll::Pending };
+            let Poll::Ready((events, next)) = next.0.as_mut().poll(context) else { return Poll::Pending };
             self.ready = events.into_iter();
-            self.next = follower.map(|follower| Box::pin(follower.next()) as _);
+            self.next = next;
         }
     }
 }

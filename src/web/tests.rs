@@ -5,6 +5,7 @@ mod audit;
 mod events;
 mod gate;
 mod hooks;
+mod live;
 mod locks;
 mod streams;
 mod tasks;
