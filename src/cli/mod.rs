@@ -17,6 +17,7 @@ mod gate;
 mod graph;
 mod ids;
 mod input;
+mod logs;
 mod new;
 mod output;
 mod record;
@@ -28,6 +29,8 @@ mod secret;
 mod shell;
 mod show;
 mod simulate;
+mod sse;
+mod table;
 mod tasks;
 mod templates;
 mod test;
@@ -35,6 +38,7 @@ mod tree;
 mod unlock;
 mod upgrade;
 mod upkeep;
+mod watch;
 mod why;
 mod workflows;
 
@@ -108,7 +112,8 @@ enum Verb {
     Answer(tasks::Answer),
     Runs(runs::Runs),
     Show(show::Show),
-    Logs(show::Logs),
+    Logs(logs::Logs),
+    Watch(watch::Watch),
     Why(why::Why),
     Replay(replay::Replay),
     Record(record::Record),
@@ -221,6 +226,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,
+        Verb::Watch(watch) => watch.execute(common, access()?).await,
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Replay(replay) => replay.execute(common, &access()?).await,
         Verb::Record(record) => record.execute(common, &access()?).await,
