@@ -19,6 +19,7 @@ pub mod replay;
 pub mod script;
 pub mod sim;
 pub mod store;
+pub mod supervise;
 pub mod task;
 pub mod time;
 pub mod trigger;

@@ -9,5 +9,7 @@ mod journals;
 mod kill;
 mod scripts;
 mod store;
+#[cfg(target_os = "linux")]
+mod supervise;
 mod support;
 mod tidy;

@@ -139,9 +139,7 @@ impl Access {
             event["name"] == name && at.is_some_and(|at| at >= since)
         };
         let all = match self {
-            Self::Daemon(client) => {
-                client.pages_from("/api/v1/events", &[], None, "events", usize::MAX).await?
-            }
+            Self::Daemon(client) => client.pages_from("/api/v1/events", &[], None, "events", usize::MAX).await?,
             Self::Store(store) => stored_events(store)?,
         };
         Ok(all.into_iter().filter(fits).collect())

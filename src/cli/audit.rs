@@ -7,8 +7,8 @@ use super::Common;
 use super::access::Access;
 use super::client::escaped;
 use super::output::{Exit, Fault, json as print_json, line, note, text};
-use super::table::{table, when};
 use super::runs::since;
+use super::table::{table, when};
 use crate::audit::{Act, Actor, Head, Record};
 use crate::engine::verify_audit;
 use crate::store::sqlite::Sqlite;
@@ -80,7 +80,8 @@ impl Access {
                 Ok(store.audit(&filter)?.iter().map(Record::to_json).collect())
             }
             Self::Daemon(client) => {
-                let since: Vec<_> = since.map(|since| format!("since={}", escaped(&since.to_string()))).into_iter().collect();
+                let since: Vec<_> =
+                    since.map(|since| format!("since={}", escaped(&since.to_string()))).into_iter().collect();
                 client.pages_from("/api/v1/audit", &since, None, "acts", limit as usize).await
             }
         }

@@ -1,6 +1,12 @@
 //! `panta daemon`: a folder of scripts, its triggers and the API, until it is told to end.
+//!
+//! What is here is the engine's process. On Linux its parent comes first ([`overseer`]): it binds the socket, and starts this
+//! command again with what it has.
 
-use std::io::IsTerminal;
+mod overseer;
+
+use std::io::{ErrorKind, IsTerminal};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +26,11 @@ use crate::engine::{Engine, Handle};
 use crate::reload;
 use crate::store::lock;
 use crate::store::sqlite::{self, Sqlite};
+use crate::supervise::Sign;
 use crate::time::{format_duration, parse_duration};
 use crate::trigger;
 use crate::web;
+use overseer::Overseer;
 
 /// Runs a folder of scripts: triggers, hot reload, API
 #[derive(Args, Debug)]
@@ -35,6 +43,13 @@ pub(super) struct Daemon {
     /// How long runs may go on once it is told to end
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     drain: Duration,
+    /// One process, for debuggers: what kills the engine ends the daemon
+    #[arg(long)]
+    no_supervise: bool,
+    /// Where the parent is found
+    #[cfg(target_os = "linux")]
+    #[arg(long, hide = true)]
+    engine: Option<crate::supervise::Link>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -76,18 +91,48 @@ impl Daemon {
             return Err(Fault::usage(format!("there is no folder `{}`", scripts.display())));
         }
         let config = common.config_with(&scripts, self.listen.clone())?;
+        if let Some((overseer, listener)) = self.joined()? {
+            return self.drive(common, &scripts, &config, listener, overseer).await;
+        }
         // Bound before anything else: a second daemon must not touch the store.
-        let listener = TcpListener::bind(&config.listen).await.map_err(|error| cannot_listen(&config, &error))?;
+        let listener = bind(&config).await?;
+        if self.no_supervise || !overseer::SUPERVISES {
+            return self.drive(common, &scripts, &config, listener, Overseer::systemd()).await;
+        }
+        overseer::supervise(listener, self.drain).await
+    }
+
+    /// The engine's process, with a socket that it got or has bound.
+    async fn drive(
+        &self,
+        common: &Common,
+        scripts: &Path,
+        config: &Config,
+        listener: TcpListener,
+        overseer: Overseer,
+    ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
-        let access = access(address.ip().is_loopback(), common.token.as_deref())?;
-        let options = sqlite::Options { listen: Some(address.to_string()), ..sqlite::Options::default() };
-        let engine = crate::engine::Options {
+        let options = sqlite::Options {
+            listen: Some(address.to_string()),
+            parent: overseer.parent(),
+            ..sqlite::Options::default()
+        };
+        let store = open(&config.data, &options).await?;
+        let access = super::token::access(&store, config, address, common.token.as_deref())?;
+        let store = Arc::new(store);
+        let options = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
-            ..config.engine(super::secret::vault(&config)?)
+            witness: overseer.witness(),
+            ..config.engine(super::secret::vault(config)?)
         };
-        let engine = Engine::start(Arc::new(open(&config.data, &options).await?), engine);
-        let done = self.serve(&engine.handle(), &scripts, &config, listener, access).await;
+        if let Some(witness) = &options.witness {
+            for run in crate::engine::charge(&*store, &**witness, &*options.clock)? {
+                note(&format!("run {run} is quarantined: the process died too often while it evaluated it"));
+            }
+        }
+        let engine = Engine::start(store, options);
+        let done = self.serve(&engine.handle(), scripts, config, listener, access, &overseer).await;
         engine.stop();
         done
     }
@@ -99,6 +144,7 @@ impl Daemon {
         config: &Config,
         listener: TcpListener,
         access: web::Access,
+        overseer: &Overseer,
     ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let reloads =
@@ -111,21 +157,21 @@ impl Daemon {
         let mut server = tokio::spawn(web::serve(listener, app, async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         }));
-        let count = handle.workflows().len();
-        let plural = if count == 1 { "" } else { "s" };
-        let folder = scripts.display().to_string();
-        line(&format!(
-            "panta is listening on http://{address} ({count} workflow{plural} from {}/)",
-            folder.trim_end_matches('/')
-        ));
+        if overseer.is_first() {
+            greet(handle, address, scripts);
+        }
         if taken_up > 0 {
             let go_on = if taken_up == 1 { "run of {} goes on" } else { "runs of {} go on" };
             note(&format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
         }
         let trouble = tokio::select! {
+            // In order: it says that it is ready when it can be told to end.
+            biased;
             () = interrupted() => None,
             trouble = failed(handle) => Some(trouble),
+            never = overseer.attend(&reloads) => match never {},
         };
+        overseer.tell(Sign::Stopping);
         // Nothing new is started; what is under way may end.
         blocking(move || triggers.stop()).await;
         stop.send_replace(true);
@@ -166,6 +212,15 @@ impl Daemon {
     }
 }
 
+/// The line that tells where it is.
+fn greet(handle: &Handle, address: SocketAddr, scripts: &Path) {
+    let count = handle.workflows().len();
+    let plural = if count == 1 { "" } else { "s" };
+    let folder = scripts.display().to_string();
+    let folder = folder.trim_end_matches('/');
+    line(&format!("panta is listening on http://{address} ({count} workflow{plural} from {folder}/)"));
+}
+
 /// Runs that compute or perform something: those that wait need nobody.
 fn busy(handle: &Handle) -> usize {
     use crate::store::Status;
@@ -188,16 +243,6 @@ fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
     Fault::unreachable(format!(
         "cannot listen on `{listen}`: port {port} is in use by {who}; hint: stop it, or listen elsewhere: `--listen 127.0.0.1:0` takes a free port"
     ))
-}
-
-fn access(is_loopback: bool, token: Option<&str>) -> Result<web::Access, Fault> {
-    match token {
-        Some(token) => Ok(web::Access::Token(token.into())),
-        None if is_loopback => Ok(web::Access::Loopback),
-        None => Err(Fault::usage(
-            "others can reach this address, and there is no token; hint: set `PANTA_TOKEN`, or listen on 127.0.0.1",
-        )),
-    }
 }
 
 /// Shows what came of each save.
@@ -246,13 +291,28 @@ async fn blocking(act: impl FnOnce() + Send + 'static) {
 /// Between two tries to get the data folder, and how often: a command that looks or acts holds it for a moment.
 const HELD_PAUSE: Duration = Duration::from_millis(100);
 const HELD_TRIES: usize = 30;
+/// How often where a daemon holds it. It will not let it go; but one whose parent was killed dies in a moment.
+const DAEMON_TRIES: usize = 15;
+
+async fn bind(config: &Config) -> Result<TcpListener, Fault> {
+    for _ in 0..DAEMON_TRIES {
+        match TcpListener::bind(&config.listen).await {
+            // By a daemon on this folder: it may be about to die, as above.
+            Err(error) if error.kind() == ErrorKind::AddrInUse && lock::holder(&config.data).is_some() => {
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            Ok(listener) => return Ok(listener),
+            Err(_) => break,
+        }
+    }
+    TcpListener::bind(&config.listen).await.map_err(|error| cannot_listen(config, &error))
+}
 
 async fn open(data: &Path, options: &sqlite::Options) -> Result<Sqlite, Fault> {
-    for _ in 0..HELD_TRIES {
+    for tried in 0..HELD_TRIES {
         match Sqlite::open(data, options) {
-            // Another daemon will not let it go.
             Err(crate::store::Error::Held { .. })
-                if lock::holder(data).is_none_or(|holder| holder.listen.is_none()) =>
+                if tried < DAEMON_TRIES || lock::holder(data).is_none_or(|holder| holder.listen.is_none()) =>
             {
                 tokio::time::sleep(HELD_PAUSE).await;
             }

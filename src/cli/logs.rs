@@ -181,12 +181,7 @@ impl Wanted {
     }
 
     /// The lines of a run behind those that were read.
-    async fn new_of(
-        &mut self,
-        client: &Client,
-        run: &str,
-        read: &mut BTreeMap<String, u64>,
-    ) -> Result<(), Fault> {
+    async fn new_of(&mut self, client: &Client, run: &str, read: &mut BTreeMap<String, u64>) -> Result<(), Fault> {
         let from = read.entry(run.to_owned()).or_default();
         loop {
             let page = client.get(&format!("/api/v1/runs/{run}/journal?kind=log&limit=1000&cursor={from}")).await?;

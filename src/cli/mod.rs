@@ -26,6 +26,7 @@ mod run;
 mod runs;
 mod scripts;
 mod secret;
+mod service;
 mod shell;
 mod show;
 mod simulate;
@@ -34,6 +35,7 @@ mod table;
 mod tasks;
 mod templates;
 mod test;
+mod token;
 mod tree;
 mod unlock;
 mod upgrade;
@@ -108,6 +110,8 @@ enum Verb {
     Prune(upkeep::Prune),
     Doctor(doctor::Doctor),
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Token(token::Token),
     Tasks(tasks::Tasks),
     Answer(tasks::Answer),
     Runs(runs::Runs),
@@ -120,6 +124,7 @@ enum Verb {
     Workflows(workflows::Workflows),
     Explain(check::Explain),
     Functions(functions::Functions),
+    Service(service::Service),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -215,6 +220,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
         Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
+        Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,
@@ -233,6 +239,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Workflows(workflows) => workflows.execute(common, access()?).await,
         Verb::Explain(explain) => explain.execute(common),
         Verb::Functions(functions) => Ok(functions.execute(common)),
+        Verb::Service(service) => service.execute(common),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
         Verb::Completions(completions) => Ok(completions.execute()),

@@ -34,6 +34,12 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// The one with this number, of another process of this program.
+    pub(super) fn of_code(code: u8) -> Self {
+        let all = [Self::Done, Self::Failed, Self::Usage, Self::Cancelled, Self::Waiting, Self::Unreachable];
+        all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Self::Unreachable)
+    }
+
     /// What the status of a run means for the one who waited for it.
     pub(super) fn of_status(status: &str) -> Self {
         match Status::from_name(status) {
@@ -115,6 +121,8 @@ impl From<crate::engine::Error> for Fault {
             | Error::Closure(_)
             | Error::UnknownTask(_)
             | Error::MayNotAnswer(_)
+            | Error::UnknownToken(_)
+            | Error::BadToken(_)
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::input::{self, Input};
 use super::output::{Exit, Fault, Paint, Stream, json as print_json, note, short};
-use super::table::table;
 use super::run::{self, Finished};
+use super::table::table;
 use super::{Common, scripts};
 use crate::engine::Settings;
 use crate::sim::dry::{self, Answers, By, Dry, Happening, Rehearsed, Stopped};

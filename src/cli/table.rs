@@ -121,7 +121,9 @@ fn narrow(widths: &mut [usize], most: usize) {
     let gaps = GAP * widths.len().saturating_sub(1);
     loop {
         let over = (widths.iter().sum::<usize>() + gaps).saturating_sub(most);
-        let Some(widest) = widths.iter_mut().filter(|width| **width > NARROW).max_by_key(|width| **width) else { return };
+        let Some(widest) = widths.iter_mut().filter(|width| **width > NARROW).max_by_key(|width| **width) else {
+            return;
+        };
         if over == 0 {
             return;
         }

@@ -87,7 +87,10 @@ impl Tasks {
         } else if tasks.is_empty() {
             note("no tasks");
         } else {
-            table(&["TASK", "STATUS", "TO", "DUE", "WORKFLOW", "CHOICES", ""], &tasks.iter().map(row).collect::<Vec<_>>());
+            table(
+                &["TASK", "STATUS", "TO", "DUE", "WORKFLOW", "CHOICES", ""],
+                &tasks.iter().map(row).collect::<Vec<_>>(),
+            );
         }
         Ok(Exit::Done)
     }
@@ -138,8 +141,11 @@ pub(super) fn asked(task: &Value) -> Vec<String> {
     lines.extend((!except.is_empty()).then(|| format!("except   {}", except.join(", "))));
     lines.extend(task["due"].as_str().map(|due| format!("due      {}", when(due))));
     lines.extend(task["url"].as_str().map(|url| format!("page     {url}")));
-    for (field, kind) in task["form"].as_object().into_iter().flatten() {
-        lines.push(format!("field    {field}: {}", super::table::plain(kind)));
+    let needed = names(&task["form"]["required"]);
+    for (field, schema) in fields(task) {
+        let kind = ["format", "type"].map(|name| text(schema, name)).into_iter().find(|kind| !kind.is_empty());
+        let may = if needed.contains(field) { "" } else { ", may be left out" };
+        lines.push(format!("field    {field}: {}{may}", kind.unwrap_or("any")));
     }
     if status == "open" {
         lines.extend(answers(task).into_iter().map(|command| format!("try: {command}")));
@@ -151,13 +157,18 @@ pub(super) fn asked(task: &Value) -> Vec<String> {
 
 /// The commands that answer a task, one a choice.
 pub(super) fn answers(task: &Value) -> Vec<String> {
-    let fields: Vec<_> = task["form"].as_object().into_iter().flatten().collect();
-    let fields: String = fields.iter().map(|(field, _)| format!(" -i {field}=…")).collect();
+    let needed = names(&task["form"]["required"]);
+    let fields: String = needed.iter().map(|field| format!(" -i {field}=…")).collect();
     let command = |choice: &str| format!("{} answer {}{choice}{fields}", program(), text(task, "task"));
     match names(&task["choices"]).as_slice() {
         [] => vec![command("")],
         choices => choices.iter().map(|choice| command(&format!(" --choice {}", quoted(choice)))).collect(),
     }
+}
+
+/// What the form asks for: names, and the schema of each.
+fn fields(task: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    task["form"]["properties"].as_object().into_iter().flatten()
 }
 
 /// As a shell takes it.
@@ -168,8 +179,13 @@ fn quoted(text: &str) -> String {
 
 impl Answer {
     pub(super) async fn execute(&self, common: &Common, config: &Config, access: &Access) -> Result<Exit, Fault> {
-        let given =
-            Said { choice: self.choice.clone(), data: self.data.read()?, by: self.by.clone(), note: self.note.clone() };
+        let form = if self.data.needs_schema() {
+            access.task(config, self.task).await.map(|task| task["form"].clone()).unwrap_or_default()
+        } else {
+            Value::Null
+        };
+        let data = self.data.read_as(&form)?;
+        let given = Said { choice: self.choice.clone(), data, by: self.by.clone(), note: self.note.clone() };
         let task = access.answer(config, self.task, &given).await?;
         if common.json {
             json(&task);

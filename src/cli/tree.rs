@@ -230,6 +230,7 @@ fn row(node: &Node, columns: usize) -> String {
     let attempt = if node.attempt > 1 { format!("  attempt {}", node.attempt) } else { String::new() };
     let indent = "  ".repeat(node.depth.min(16));
     let remark = if node.note.is_empty() { String::new() } else { format!("  {}", node.note) };
-    let rest = short(&format!("{}{attempt}{remark}", node.name), columns.saturating_sub(indent.len().min(columns / 2) + 2));
+    let rest =
+        short(&format!("{}{attempt}{remark}", node.name), columns.saturating_sub(indent.len().min(columns / 2) + 2));
     format!("{indent}{} {rest}", paint.on(Stream::Err, mark))
 }

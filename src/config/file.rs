@@ -24,11 +24,13 @@ pub(super) struct Read {
     pub(super) limits: Limits,
     pub(super) mail: Option<Mail>,
     pub(super) url: Option<String>,
+    pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
     pub(super) secrets: Secrets,
 }
 
-const KEYS: [&str; 9] = ["data", "listen", "url", "config", "limits", "people", "mail", "calendars", "secrets"];
+const KEYS: [&str; 10] =
+    ["data", "listen", "url", "hosts", "config", "limits", "people", "mail", "calendars", "secrets"];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -66,6 +68,7 @@ impl Reader<'_> {
                 "config" => read.settings.extend(self.settings(value)),
                 "calendars" => read.settings.extend(super::calendars::read(self, value)),
                 "url" => read.url = self.url(value),
+                "hosts" => read.hosts = self.hosts(value),
                 "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),

@@ -60,6 +60,8 @@ pub struct Config {
     pub listen: String,
     /// Where others reach the daemon, for signed addresses; where it listens unless it is said.
     pub url: Option<String>,
+    /// Further names by which the daemon may be called.
+    pub hosts: Vec<String>,
     /// Who can be asked.
     pub people: Arc<Directory>,
     /// Plain settings for scripts; the calendar `de` is the setting `calendars.de`.
@@ -98,6 +100,7 @@ impl Config {
             data,
             listen,
             url: read.url,
+            hosts: read.hosts,
             people,
             settings,
             limits,

@@ -68,6 +68,26 @@ impl Reader<'_> {
         list.iter().filter_map(|group| self.text(group).map(Into::into)).collect()
     }
 
+    /// Names by which the daemon may be called.
+    pub(super) fn hosts(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<String> {
+        let Some(list) = value.get_ref().as_array() else {
+            self.fault(
+                "a list of names is expected here; hint: `hosts = [\"panta.internal\"]`".to_owned(),
+                value.span(),
+            );
+            return Vec::new();
+        };
+        let mut hosts = Vec::new();
+        for item in list {
+            let Some(host) = self.text(item) else { continue };
+            if host.is_empty() || host.contains(['/', ' ', '*', '@']) {
+                self.fault(format!("`{host}` is no name of a host; hint: `panta.internal`"), item.span());
+            }
+            hosts.push(host);
+        }
+        hosts
+    }
+
     /// Where others reach the daemon: `https://panta.example.com`, perhaps with a path.
     pub(super) fn url(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let url = self.text(value)?;

@@ -22,6 +22,7 @@ fn the_annotated_example_holds_every_key_and_the_defaults() {
     assert_eq!((options.evict_after, options.keep), (defaults.evict_after, defaults.keep));
     assert!(config.limits.keep.is_some());
     assert_eq!(config.url.as_deref(), Some("https://panta.example.com"));
+    assert_eq!(config.hosts, ["panta.internal"]);
     let ann = &options.people.people["ann"];
     assert_eq!((ann.email.as_deref(), &*ann.groups[0]), (Some("ann@example.com"), "finance"));
     assert_eq!(ann.substitute.as_deref(), Some("bob"));

@@ -53,7 +53,7 @@ impl Ending<'_> {
     }
 
     /// The handler of its failure.
-    fn starts(&self, end: &End) -> Option<Change> {
+    pub(super) fn starts(&self, end: &End) -> Option<Change> {
         match self.failed(end)? {
             OnFailure::Start(handler) => self.handler(handler, end),
             OnFailure::Notify(_) => None,
@@ -61,11 +61,12 @@ impl Ending<'_> {
     }
 
     /// What people are told of its end.
-    fn notification(&self, end: &End) -> Option<Notification> {
+    pub(super) fn notification(&self, end: &End) -> Option<Notification> {
         let Some(OnFailure::Notify(channel)) = self.failed(end) else { return None };
         let error = end.error.as_ref().map(Payload::to_json).unwrap_or_default();
         let (about, verb) = match end.status {
             Status::TimedOut => (About::Deadline, "ran out of time"),
+            Status::Quarantined => (About::Failed, "is quarantined"),
             _ => (About::Failed, "failed"),
         };
         let message = error["message"].as_str().unwrap_or("no message");
@@ -80,7 +81,8 @@ impl Ending<'_> {
     }
 
     fn failed(&self, end: &End) -> Option<&OnFailure> {
-        self.terms.on_failure.as_ref().filter(|_| matches!(end.status, Status::Failed | Status::TimedOut))
+        let counts = matches!(end.status, Status::Failed | Status::TimedOut | Status::Quarantined);
+        self.terms.on_failure.as_ref().filter(|_| counts)
     }
 
     fn handler(&self, handler: &Arc<str>, end: &End) -> Option<Change> {

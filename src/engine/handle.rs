@@ -1,6 +1,7 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
 mod acts;
+mod growth;
 mod repeats;
 mod tasks;
 
@@ -22,7 +23,8 @@ use super::secrets::{event_from_outside, from_outside};
 use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
-use super::{causes, gather, timekeeper, worker};
+use super::witness::Witness;
+use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
 use crate::effect;
 use crate::host::schema::Fault;
@@ -37,6 +39,7 @@ use crate::time::{Clock, SystemClock};
 use crate::vault::Vault;
 
 pub use acts::verify_audit;
+pub use growth::{Growth, Reached};
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
@@ -87,6 +90,8 @@ pub struct Options {
     pub semantics: Semantics,
     /// Where the ids of runs come from that are given none.
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
+    /// Who is told what is evaluated; nobody, where the process stands alone.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// Which runs of its store an engine puts in motion.
@@ -123,6 +128,7 @@ impl Options {
             reach: Reach::All,
             semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
+            witness: None,
         }
     }
 }
@@ -194,6 +200,12 @@ pub enum Error {
     /// The answer does not fit: the faults, by their paths.
     #[error("the answer does not fit the task: {}", crate::host::schema::sentence(.0))]
     Answer(Vec<Fault>),
+    /// No such token.
+    #[error("there is no token `{0}`; hint: `panta token list` shows them")]
+    UnknownToken(String),
+    /// A token that cannot be made: why.
+    #[error("{0}")]
+    BadToken(String),
     /// This person may not answer.
     #[error("{0}")]
     MayNotAnswer(String),
@@ -291,7 +303,7 @@ impl Engine {
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(
-                thread.spawn(move || worker::run(number, shared, inbox, messages)).expect("the system gives a thread"),
+                thread.spawn(move || worker::run(number, &shared, inbox, messages)).expect("the system gives a thread"),
             );
         }
         let gatherer = Arc::clone(&shared);
@@ -349,6 +361,7 @@ impl Handle {
     /// Takes up what an earlier process left: runs that can go on. Returns how many.
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
+        charges::follow_up(&self.shared)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());

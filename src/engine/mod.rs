@@ -12,6 +12,7 @@ mod after;
 mod allowed;
 mod announce;
 mod causes;
+mod charges;
 mod closures;
 mod decide;
 mod deploy;
@@ -36,16 +37,20 @@ mod retention;
 pub mod retrace;
 mod secrets;
 mod semantics;
+pub mod sessions;
 mod shared;
 mod spent;
 mod surroundings;
 mod terms;
 mod timekeeper;
+pub mod tokens;
 mod upgrade;
+mod witness;
 mod worker;
 mod world;
 
 pub use crate::script::check::touches::{Named, Touches};
+pub use charges::charge;
 pub use decide::{Decision, Received, decide};
 pub use deploy::{
     Deployed, Gathering, Survey, TriggerSpec, compile, declare, examine, script_engine, survey, syntax, touches,
@@ -53,7 +58,9 @@ pub use deploy::{
 };
 pub use flow::flow;
 pub use gather::Waiting;
-pub use handle::{Emitted, Engine, Error, Handle, KEEP, Options, Reach, Start, Started, Watch, verify_audit};
+pub use handle::{
+    Emitted, Engine, Error, Growth, Handle, KEEP, Options, Reach, Reached, Start, Started, Watch, verify_audit,
+};
 pub use hands::{Mocked, Mocks};
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
@@ -63,6 +70,7 @@ pub use shared::{Begun, Notice};
 pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
 pub use terms::{OnFailure, Terms};
 pub use upgrade::{Mode, Upgraded};
+pub use witness::{Charge, Witness};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use super::log::{Item, Listener, Log};
 use super::park::Timeline;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
+use super::witness::Suspicion;
 use super::worker::Message;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::Position;
@@ -105,7 +106,9 @@ pub(super) struct Shared {
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
+    pub(super) tokens: super::tokens::Tokens,
     next_worker: AtomicUsize,
+    pub(super) suspicion: Suspicion,
 }
 
 /// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
@@ -146,7 +149,9 @@ impl Shared {
             starting: Mutex::default(),
             claiming: Mutex::default(),
             own: Mutex::default(),
+            tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
+            suspicion: Suspicion::default(),
         })
     }
 
@@ -284,6 +289,17 @@ impl Shared {
                 overlay.cleared = overlay.cleared.max(set.number);
                 overlay.values.remove(&id);
             }
+        }
+    }
+
+    /// The engine stops by itself.
+    pub(super) fn fail(&self, why: &str) {
+        *held(&self.failed) = Some(why.to_owned());
+        held(&self.waiters).clear();
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = self.notices.send(Notice::Trouble(why.into()));
+        for worker in &self.workers {
+            let _ = worker.send(Message::Close);
         }
     }
 
@@ -431,13 +447,7 @@ impl Listener for AfterCommit {
     }
 
     fn failed(&self, error: &Error) {
-        *held(&self.0.failed) = Some(error.to_string());
-        held(&self.0.waiters).clear();
-        self.0.closing.store(true, Ordering::Relaxed);
-        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
-        for worker in &self.0.workers {
-            let _ = worker.send(Message::Close);
-        }
+        self.0.fail(&error.to_string());
     }
 
     fn full(&self, error: &Error) {

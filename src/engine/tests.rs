@@ -2,6 +2,7 @@
 
 mod slots;
 mod tasks;
+mod tokens;
 mod triggers;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod deaths;
 mod gate;
 mod options;
 mod retrace;

@@ -24,6 +24,7 @@ use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
 use super::spent::{Meter, TIMEOUT};
 use super::terms::Terms;
+use super::witness::Standing;
 use super::world::RunWorld;
 use crate::effect::Performer;
 use crate::host::mailbox::Mailbox;
@@ -73,6 +74,7 @@ struct Motion {
     deadline: Option<Timestamp>,
     meter: Meter,
     terms: Rc<Terms>,
+    standing: Standing,
 }
 
 impl Motion {
@@ -111,15 +113,20 @@ pub(super) struct Worker {
 /// Runs a worker until it is told to close.
 pub(super) fn run(
     number: usize,
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     inbox: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let hands = Hands::real(Performer::new(shared.options.limits).with_mail(shared.options.mail.clone()));
     let tools = Tools::over(shared.options.semantics.engine());
-    let mut worker = Worker::new(number, shared, inbox, hands, tools);
-    LocalSet::new().block_on(&runtime, async move { worker.work(messages).await });
+    let mut worker = Worker::new(number, Arc::clone(shared), inbox, hands, tools);
+    let work = async move { worker.work(messages).await };
+    let worked = std::panic::AssertUnwindSafe(|| LocalSet::new().block_on(&runtime, work));
+    if std::panic::catch_unwind(worked).is_err() {
+        // What it had in motion would never go on.
+        shared.broken("a worker has stopped because of an internal error; hint: see the log");
+    }
 }
 
 impl Worker {
@@ -212,8 +219,11 @@ impl Worker {
 
     /// Each run that can go on gets a turn.
     fn turns(&mut self) {
+        let shared = Arc::clone(&self.shared);
         for _ in 0..self.ready.len() {
             let Some(run) = self.ready.pop_front() else { return };
+            let Some(standing) = self.motions.get(&run).map(|motion| motion.standing) else { continue };
+            let _watched = shared.watched(self.number, run, standing);
             // A panic in here is a fault of ours: it costs this run, not the worker and the others on it.
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.turn(run))) {
                 Ok(true) => self.ready.push_back(run),
@@ -241,6 +251,8 @@ impl Worker {
             return;
         }
         let run = row.id;
+        let shared = Arc::clone(&self.shared);
+        let _watched = shared.watched(self.number, run, Standing::of(row.charged));
         if let Some(reason) = row.cancel.clone()
             && self.shared.store.journal(run).is_ok_and(|journal| journal.is_empty())
         {
@@ -308,8 +320,8 @@ impl Worker {
         }
         let activation = Activation::new(session, Rc::clone(&self.pool), prepared, &row.input, explain);
         let deadline = terms.deadline.map(|deadline| row.created_at.plus(deadline));
-        let (waits, idle_since) = (BTreeMap::new(), Duration::ZERO);
-        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms })
+        let (waits, idle_since, standing) = (BTreeMap::new(), Duration::ZERO, Standing::of(row.charged));
+        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms, standing })
     }
 
     fn journal(&self, run: RunId) -> Result<Vec<Entry>, String> {
@@ -368,7 +380,11 @@ impl Worker {
 
     fn lose(&mut self, run: RunId, epoch: u64) {
         // A later claim of this very node is another matter.
-        if self.motions.get(&run).is_some_and(|motion| motion.world.epoch <= epoch) {
+        if let Some(standing) =
+            self.motions.get(&run).filter(|motion| motion.world.epoch <= epoch).map(|motion| motion.standing)
+        {
+            // Dropping it may be what kills.
+            let _watched = self.shared.watched(self.number, run, standing);
             self.motions.remove(&run);
             tracing::warn!("run {run} belongs to another node now");
             held(&self.shared.routes).remove(&run);

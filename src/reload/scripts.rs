@@ -72,6 +72,18 @@ impl Scripts {
         }
     }
 
+    /// Reads the folder now, although nothing was noticed.
+    pub fn reread(&mut self) -> Update {
+        let mut update = Update::default();
+        self.look(&mut update);
+        update
+    }
+
+    /// All that was seen is live, or was given up: nothing waits until it has stopped changing.
+    pub fn is_settled(&self) -> bool {
+        self.snapshot.next_check().is_none()
+    }
+
     fn look(&mut self, update: &mut Update) {
         // Of several notices one look is enough; why there are none is kept.
         for event in self.events.try_iter() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::folder::Skipped;
 use super::gates::Gates;
@@ -35,6 +35,8 @@ use crate::store;
 const RECORDS_MAX: usize = 1_000;
 /// How often the thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(200);
+/// For how many looks a file that does not stop changing holds up who asked for a reading.
+const REREAD_ROUNDS: usize = 10;
 /// Where the store notes which version of a workflow is live.
 const SCOPE: &str = "$reload";
 
@@ -52,6 +54,8 @@ struct Board {
     /// Both, as the API shows them.
     shown: broadcast::Sender<Value>,
     is_closing: AtomicBool,
+    /// Those who want the folder read at once.
+    rereads: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
 #[derive(Default)]
@@ -70,6 +74,7 @@ impl Service {
             gates: broadcast::channel(RECORDS_MAX).0,
             shown: broadcast::channel(RECORDS_MAX).0,
             is_closing: AtomicBool::new(false),
+            rereads: Mutex::default(),
         });
         let (ready, opened) = mpsc::channel();
         let (root, shared) = (folder.to_path_buf(), Arc::clone(&board));
@@ -112,6 +117,15 @@ impl Service {
         self.board.told().broken.get(workflow).cloned()
     }
 
+    /// Reads the folder although nothing was noticed in it. When this returns, what it holds is loaded; a file that does not
+    /// stop changing is not waited for.
+    pub async fn reread(&self) {
+        let (done, read) = oneshot::channel();
+        self.board.rereads.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+        // Only a service that ends does not answer.
+        let _ = read.await;
+    }
+
     /// Ends it. What is deployed stays.
     pub fn stop(&self) {
         self.board.is_closing.store(true, Ordering::Relaxed);
@@ -131,6 +145,10 @@ impl Drop for Service {
 impl Board {
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self) -> Vec<oneshot::Sender<()>> {
+        std::mem::take(&mut *self.rereads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn tell(&self, reload: Reload) {
@@ -197,7 +215,24 @@ fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<R
     while !follower.board.is_closing.load(Ordering::Relaxed) {
         let update = scripts.wait(LOOK);
         follower.take(&scripts, update);
+        let asked = follower.board.asked();
+        if !asked.is_empty() {
+            let update = scripts.reread();
+            follower.take(&scripts, update);
+            for _ in 0..REREAD_ROUNDS {
+                if scripts.is_settled() {
+                    break;
+                }
+                let update = scripts.wait(LOOK);
+                follower.take(&scripts, update);
+            }
+            for done in asked {
+                let _ = done.send(());
+            }
+        }
     }
+    // Nobody is left waiting.
+    drop(follower.board.asked());
 }
 
 struct Follower {

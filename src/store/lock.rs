@@ -14,6 +14,8 @@ use super::{Error, Result};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 const FILE: &str = "panta.lock";
+/// How the argument begins by which a daemon's parent tells the process that holds the folder where it finds it.
+pub const PARENT: &str = "--engine";
 
 /// Who holds a data folder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -31,7 +33,9 @@ pub struct Holder {
 impl Holder {
     /// This process.
     pub fn this_process(listen: Option<String>) -> Self {
-        let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        // What a parent adds means nothing to people.
+        let words: Vec<_> = words.filter(|word| !word.starts_with(PARENT)).collect();
         Self { pid: std::process::id(), command: words.join(" "), listen, since: SystemClock.now() }
     }
 }

@@ -300,6 +300,11 @@ impl State {
                 }
                 Applied::Done
             }
+            Change::Charge { run, epoch, charged } => {
+                let Some(run) = self.claimed(*run, *epoch) else { return Applied::Refused };
+                run.charged = *charged;
+                Applied::Done
+            }
             Change::Remind { run, at } => {
                 let due = |run: &&mut Run| run.sla.as_ref().is_some_and(|sla| sla.at <= *at);
                 let Some(run) = self.runs.get_mut(run).filter(due) else { return Applied::Refused };
@@ -525,7 +530,9 @@ impl State {
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
-            self.values.remove(&(super::PROGRESS.into(), run.to_string().into()));
+            for scope in [super::PROGRESS, super::CHARGED] {
+                self.values.remove(&(scope.into(), run.to_string().into()));
+            }
         }
         self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));

@@ -13,6 +13,8 @@
 //!
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
+mod event;
+mod filter;
 pub mod lock;
 pub mod memory;
 pub mod slot;
@@ -27,9 +29,11 @@ use serde_json::{Value, json};
 use crate::audit;
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
-use crate::task::{self, Task};
+use crate::task::Task;
 use crate::time::Timestamp;
 
+pub use event::{Event, Gather};
+pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 
 /// Why the store did not do what was asked.
@@ -290,44 +294,6 @@ pub struct Dedupe {
     pub until: Option<Timestamp>,
 }
 
-/// An event as the store keeps it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// Place in the order of all events; 0 until stored.
-    pub seq: u64,
-    /// Its identity: a repeat within seven days is dropped.
-    pub id: Arc<str>,
-    /// Name.
-    pub name: Arc<str>,
-    /// Correlation key.
-    pub key: Option<Arc<str>>,
-    /// What it says.
-    pub payload: Payload,
-    /// Meant for this run alone; kept as meant for the first of its chain.
-    pub run: Option<RunId>,
-    /// When it was accepted.
-    pub at: Timestamp,
-}
-
-/// A durable value that an event leaves, to be read with [`Store::states`] and removed with [`Change::SetState`]. Its key ends
-/// in the event's place in the order, so that keys that begin alike are in that order: see [`Gather::key_at`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gather {
-    /// A scope of the engine's own: begins with `$`.
-    pub scope: Arc<str>,
-    /// The beginning of the key.
-    pub prefix: Arc<str>,
-    /// The value.
-    pub value: Payload,
-}
-
-impl Gather {
-    /// The key under which the event at this place leaves its value: twenty digits after the prefix.
-    pub fn key_at(prefix: &str, seq: u64) -> Arc<str> {
-        format!("{prefix}{seq:020}").into()
-    }
-}
-
 /// What a parked run waits to hear of: the very event that [`Store::next_event`] would give it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subscription {
@@ -375,6 +341,10 @@ pub struct End {
 
 /// The scope of the state in which the progress of each run is kept, by its id; it goes with the run.
 pub const PROGRESS: &str = "$progress";
+
+/// The scope of the state in which it is kept how far each run had come when its interpreter died last, by its id; it goes
+/// with the run.
+pub const CHARGED: &str = "$charged";
 
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
@@ -565,6 +535,15 @@ pub enum Change {
         /// Config values that its declaration read; `null` where there are none.
         settings: Payload,
     },
+    /// The interpreter of a run died. Answer: `Done` or `Refused`.
+    Charge {
+        /// Which.
+        run: RunId,
+        /// The claim.
+        epoch: u64,
+        /// How often by now, without durable progress in between.
+        charged: u32,
+    },
     /// Somebody is told that a run is open for too long: its `sla` is `None` from then on. Answer: `Done`, or `Refused`
     /// where it has ended, was told of before, or is not due.
     Remind {
@@ -673,64 +652,6 @@ impl Applied {
     }
 }
 
-/// Which records of the audit log to list. Newest first.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Of acts at or after.
-    pub since: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only records before this one (the last of the page before).
-    pub before: Option<u64>,
-}
-
-/// Which runs to list. Newest first: by id.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Of this workflow.
-    pub workflow: Option<String>,
-    /// In one of these; empty: any.
-    pub statuses: Vec<Status>,
-    /// Accepted at or after. The id of a run bears its time of acceptance, to ten minutes.
-    pub since: Option<Timestamp>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only runs older than this one (the last of the page before).
-    pub before: Option<RunId>,
-}
-
-/// Which events a wait may take.
-#[derive(Clone, Debug)]
-pub struct EventFilter {
-    /// Name.
-    pub name: Arc<str>,
-    /// Only with this key; `None`: any.
-    pub key: Option<Arc<str>>,
-    /// Meant for all, or for the run or chain whose mailbox this is.
-    pub run: Option<RunId>,
-    /// Later in the order than this.
-    pub after: u64,
-    /// Accepted at or after.
-    pub since: Timestamp,
-}
-
-/// Which tasks to list. Newest first: by the time at which they opened.
-#[derive(Clone, Debug, Default)]
-pub struct TaskFilter {
-    /// In this status.
-    pub status: Option<task::Status>,
-    /// That are for one of these people and groups, or for anybody; empty: all.
-    pub to: Vec<Arc<str>>,
-    /// Of this workflow.
-    pub workflow: Option<String>,
-    /// Of this run.
-    pub run: Option<RunId>,
-    /// At most so many.
-    pub limit: usize,
-    /// Only tasks older than this one (the last of the page before).
-    pub before: Option<(Timestamp, TaskId)>,
-}
-
 /// The durable truth. See the module for what survives.
 pub trait Store: Send + Sync {
     /// Copies all, as of the last commit, to a new file, from which the store can be restored.
@@ -765,6 +686,14 @@ pub trait Store: Send + Sync {
 
     /// The segments of a run's journal, in order.
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>>;
+
+    /// Those behind a mark, in order, and the mark behind the last of them: what a journal has grown by, for the cost of that.
+    /// 0 is before the first; other marks come from this function, of this store.
+    fn journal_after(&self, id: RunId, mark: u64) -> Result<(Vec<Vec<u8>>, u64)> {
+        let all = self.journal(id)?;
+        let end = all.len() as u64;
+        Ok((all.into_iter().skip(usize::try_from(mark).unwrap_or(usize::MAX)).collect(), end))
+    }
 
     /// Runs that can go on: live and ready or `running`, or asked to end while not final; of these, the ones owned by nobody
     /// or by `node`; larger priorities first, then in the order of acceptance. What a node takes up when it starts.

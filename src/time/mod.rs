@@ -109,6 +109,19 @@ pub fn elapsed() -> Duration {
     START.get_or_init(std::time::Instant::now).elapsed()
 }
 
+/// The system's monotonic clock, whose zero is the same for all processes: for telling others when something was.
+pub fn monotonic() -> Duration {
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        elapsed()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,12 +56,7 @@ pub(super) async fn emit_to(
     accept(&shared, &parts.headers, sent, Some(run)).await
 }
 
-async fn accept(
-    shared: &Shared,
-    headers: &HeaderMap,
-    sent: Sent,
-    run: Option<RunId>,
-) -> Result<Response, Problem> {
+async fn accept(shared: &Shared, headers: &HeaderMap, sent: Sent, run: Option<RunId>) -> Result<Response, Problem> {
     let key = request::idempotency_key(headers)?;
     validate_name(&sent.name).map_err(|e| Problem::bad(format!("`name`: {e}; hint: {}", e.hint)))?;
     for (what, text) in [("key", &sent.key), ("id", &sent.id)] {

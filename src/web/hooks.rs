@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::{Problem, Shared, content, guard, request, workflows};
+use super::guard::{self, Asked};
+use super::{Problem, Shared, content, request, workflows};
+use crate::engine::tokens::Role;
 use crate::engine::{Decision, Deployed, Error, Handle, Received, Start, Started, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::parse_duration;
@@ -39,12 +42,12 @@ pub(super) async fn hook(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let handle = &shared.app.handle;
-    let hook = find(handle, &path, &parts.method)?;
+    let hook = find(handle, &path, &parts.method).map_err(|absent| unknown(&shared, &parts, absent))?;
     let raw = request::body(&parts.headers, body).await?;
     let headers = plain(&parts.headers);
     let delivery = match hook.option("verify") {
-        Some(verify) => verified(handle, verify, &headers, &raw)?,
-        None => guard::authorized(&shared.app.access, &parts.headers).map(|()| None)?,
+        Some(verify) => verified(&shared, &parts, verify, (&headers, &raw))?,
+        None => guard::admit(&shared, &Asked::of_parts(&parts), Role::Run).map(|_| None)?,
     };
     let request = webhook::envelope(webhook::Request {
         method: parts.method.as_str(),
@@ -64,6 +67,19 @@ pub(super) async fn hook(
         return respond::with_output(&run);
     }
     Ok(workflows::accepted(started))
+}
+
+/// What is told of a hook that is not there: to those who may look, so; to others the same as with a wrong signature.
+fn unknown(shared: &Shared, parts: &Parts, absent: Problem) -> Problem {
+    match guard::admit(shared, &Asked::of_parts(parts), Role::Read) {
+        Ok(_) => absent,
+        Err(_) => unverified().header(WWW_AUTHENTICATE, "Bearer"),
+    }
+}
+
+/// A request of somebody who is not known, to a hook or to none.
+fn unverified() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "the request is not verified")
 }
 
 fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Problem> {
@@ -155,11 +171,12 @@ fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
 
 /// The delivery's id, where the scheme has one.
 fn verified(
-    handle: &Handle,
+    shared: &Shared,
+    parts: &Parts,
     declared: &Value,
-    headers: &[(String, String)],
-    body: &[u8],
+    (headers, body): (&[(String, String)], &[u8]),
 ) -> Result<Option<String>, Problem> {
+    let handle = &shared.app.handle;
     match receive::verified(handle.secrets(), handle.clock().now(), declared, headers, body) {
         Ok(delivery) => Ok(delivery),
         Err(Unverified::Unusable(fault)) => {
@@ -169,7 +186,11 @@ fn verified(
         }
         Err(Unverified::Refused(refused)) => {
             let challenge = if declared["scheme"] == "basic" { "Basic" } else { "Bearer" };
-            let problem = Problem::new(StatusCode::UNAUTHORIZED, refused.to_string());
+            tracing::info!("a request to a webhook was refused: {refused}");
+            let problem = match guard::admit(shared, &Asked::of_parts(parts), Role::Read) {
+                Ok(_) => Problem::new(StatusCode::UNAUTHORIZED, refused.to_string()),
+                Err(_) => unverified(),
+            };
             Err(problem.header(WWW_AUTHENTICATE, challenge))
         }
     }

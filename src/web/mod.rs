@@ -1,42 +1,50 @@
 //! The HTTP face: the API, webhooks, health and metrics.
 //!
 //! It holds the engine's [`Handle`] and shows what that says; it owns no state but the connections that are open. Every error
-//! is a problem document (RFC 9457). On loopback, `Host` and `Origin` are checked, so that no web page reaches the daemon
-//! through the browser of its user; elsewhere, every route but health, verified webhooks and signed addresses demands a token.
+//! is a problem document (RFC 9457). `Host` and `Origin` are checked, so that no web page reaches the daemon through the browser of
+//! its user; elsewhere than on loopback, every route but health, verified webhooks and signed addresses demands a token with the
+//! role that the table of routes says.
 //! It must not know the store's tables, nor what a script means.
 
 mod audit;
 mod content;
 mod events;
+mod failures;
 mod feed;
 mod gate;
 mod guard;
 mod hooks;
+mod hosts;
+mod html;
 mod links;
 mod live;
 mod locks;
+mod login;
 mod patience;
 mod problem;
 mod replay;
 mod request;
+mod routes;
 mod runs;
 mod secrets;
 mod server;
 mod stream;
 mod system;
 mod tasks;
+mod tokens;
 mod upkeep;
 mod workflows;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{any, get, post, put};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::Handle;
 pub use audit::verdict_json;
+use failures::Failures;
+pub use hosts::Hosts;
 use problem::Problem;
 pub use server::serve;
 
@@ -70,13 +78,17 @@ impl Reloads for NoReloads {
     }
 }
 
-/// Who may ask.
+/// Who may ask, and how this server may be called.
 #[derive(Clone, Debug)]
-pub enum Access {
-    /// Only this machine reaches the listener: no token, but `Host` must be a name of this machine.
-    Loopback,
-    /// Others reach it: `Authorization: Bearer` with this token.
-    Token(Arc<str>),
+pub struct Access {
+    /// Only this machine reaches the listener: whoever asks by one of its names needs no token.
+    pub local: bool,
+    /// A token that is not in the store, with all roles.
+    pub given: Option<Arc<str>>,
+    /// Names of this server.
+    pub hosts: Hosts,
+    /// The name by which it is reached over `https`.
+    pub https: Option<String>,
 }
 
 /// What the API shows and acts on.
@@ -96,65 +108,22 @@ struct Shared {
     app: App,
     /// True once the server is to stop: streams and waits end.
     closing: watch::Receiver<bool>,
+    /// Who failed to show a token.
+    failures: Arc<Failures>,
     /// What happens, for those who watch.
     feed: Arc<feed::Feed>,
+}
+
+impl Shared {
+    fn new(app: App, closing: watch::Receiver<bool>) -> Self {
+        Self { app, closing, failures: Arc::default(), feed: Arc::default() }
+    }
 }
 
 /// All routes, for a server of the caller's own; [`serve`] is the usual way.
 pub fn router(app: App) -> Router {
     let (_, closing) = watch::channel(false);
-    routes(Shared { app, closing, feed: Arc::default() })
-}
-
-fn routes(shared: Shared) -> Router {
-    let guarded = Router::new()
-        .route("/api/v1/stream", get(live::stream))
-        .route("/api/v1/workflows", get(workflows::list))
-        .route("/api/v1/workflows/{name}", get(workflows::one))
-        .route("/api/v1/workflows/{name}/runs", post(workflows::start))
-        .route("/api/v1/workflows/{name}/gate", post(gate::attempt))
-        .route("/api/v1/runs", get(runs::list))
-        .route("/api/v1/runs/{id}", get(runs::one))
-        .route("/api/v1/runs/{id}/journal", get(runs::journal))
-        .route("/api/v1/runs/{id}/sources", get(runs::sources))
-        .route("/api/v1/runs/{id}/replay", get(replay::replay))
-        .route("/api/v1/runs/{id}/recording", get(replay::recording))
-        .route("/api/v1/runs/{id}/logs", get(runs::logs))
-        .route("/api/v1/runs/{id}/stream", get(stream::stream))
-        .route("/api/v1/runs/{id}/cancel", post(runs::cancel))
-        .route("/api/v1/runs/{id}/upgrade", post(gate::upgrade))
-        .route("/api/v1/runs/{id}/events", post(events::emit_to))
-        .route("/api/v1/runs/{id}/locks", get(locks::of_run))
-        .route("/api/v1/locks/{name}", get(locks::one))
-        .route("/api/v1/locks/{name}/unlock", post(locks::unlock))
-        .route("/api/v1/events", get(events::list).post(events::emit))
-        .route("/api/v1/tasks", get(tasks::list))
-        .route("/api/v1/tasks/{id}", get(tasks::one))
-        .route("/api/v1/tasks/{id}/answer", post(tasks::answer))
-        .route("/api/v1/secrets", get(secrets::list))
-        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
-        .route("/api/v1/audit", get(audit::list))
-        .route("/api/v1/audit/verify", get(audit::verify))
-        .route("/api/v1/backup", post(upkeep::backup))
-        .route("/api/v1/prune", post(upkeep::prune))
-        .route("/api/v1/reloads", get(system::reloads))
-        .route("/metrics", get(system::metrics))
-        .route("/openapi.json", get(system::openapi))
-        .route("/", get(system::root))
-        .fallback(system::nothing_here)
-        .method_not_allowed_fallback(system::not_this_method)
-        .layer(axum::middleware::from_fn_with_state(shared.clone(), guard::guard));
-    Router::new()
-        .route("/hooks/{*path}", any(hooks::hook))
-        .route("/t/{token}", get(links::show).post(links::decide))
-        .route("/e/{token}", post(links::emit))
-        .route("/healthz", get(system::healthz))
-        .route("/readyz", get(system::readyz))
-        .method_not_allowed_fallback(system::not_this_method)
-        .merge(guarded)
-        .layer(axum::middleware::map_response(problem::ensure))
-        .layer(axum::middleware::map_response(guard::headers))
-        .with_state(shared)
+    routes::router(Shared::new(app, closing))
 }
 
 #[cfg(test)]

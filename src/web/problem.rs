@@ -35,6 +35,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     /// With a field beside the standard ones.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.fields.insert(name.to_owned(), value.into());
@@ -82,9 +87,11 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
-            Error::UnknownWorkflow { .. } | Error::UnknownRun(_) | Error::UnknownTask(_) | Error::NotLocked(_) => {
-                Self::new(StatusCode::NOT_FOUND, detail)
-            }
+            Error::UnknownWorkflow { .. }
+            | Error::UnknownRun(_)
+            | Error::UnknownTask(_)
+            | Error::NotLocked(_)
+            | Error::UnknownToken(_) => Self::new(StatusCode::NOT_FOUND, detail),
             Error::Input(faults) | Error::Answer(faults) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", json!(faults))
             }
@@ -97,7 +104,7 @@ impl From<Error> for Problem {
             Error::Skipped { holder, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("skipped", true).with("run", json!(holder))
             }
-            Error::Closure(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
+            Error::Closure(_) | Error::BadToken(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
             Error::MayNotAnswer(_) => Self::new(StatusCode::FORBIDDEN, detail),
             Error::TaskOver(task) => Self::new(StatusCode::CONFLICT, detail)
                 .with("task", json!(task.id))
@@ -106,9 +113,16 @@ impl From<Error> for Problem {
                 .with("ended_at", json!(task.ended_at)),
             Error::Store(store::Error::Full) => Self::full(detail),
             Error::Store(store::Error::Failed(_) | store::Error::Held { .. }) | Error::Stopped(_) => {
+                // What it says of files and of the disk is for the log.
+                tracing::error!("a request was not answered: {detail}");
+                let detail = "the engine has stopped, or its store does not answer; hint: see the daemon's log";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "5")
             }
-            Error::Store(_) | Error::Journal(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            Error::Store(_) | Error::Journal(_) => {
+                tracing::error!("a request was not answered: {detail}");
+                let detail = "what is stored cannot be read; hint: see the daemon's log";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Connections: accepting them, bounding them, and ending them.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -13,11 +14,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::failures::Peer;
 use super::patience::Patient;
 use super::{App, Shared, routes};
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
 const HEADER_TIME: Duration = Duration::from_secs(30);
+/// Bytes of a request's line and headers; more is answered 431. Cookies and tokens are some hundred.
+const HEADER_MAX: usize = 16 << 10;
 /// Connections at once: below the usual limit of 1,024 open files, of which the store and scripts need some.
 const CONNECTIONS_MAX: usize = 800;
 /// How long requests that are being answered have, once the server is to stop.
@@ -31,19 +35,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// for up to 10 s, and returns.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let service = TowerToHyperService::new(routes(Shared { app, closing, feed: Arc::default() }));
+    let routes = routes::router(Shared::new(app, closing));
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_MAX);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => continue,
-            stream = accept(&listener), if connections.len() < CONNECTIONS_MAX => stream,
+            accepted = accept(&listener), if connections.len() < CONNECTIONS_MAX => accepted,
         };
-        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIME)), service.clone()).into_owned();
+        // Who asks is one layer around all routes.
+        let service = Router::new().fallback_service(routes.clone()).layer(Extension(Peer(peer)));
+        let service = TowerToHyperService::new(service);
+        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIME)), service).into_owned();
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
@@ -59,13 +66,13 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     Ok(())
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Answers are small and go out whole; waiting to fill a packet only delays them.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, peer.ip());
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");

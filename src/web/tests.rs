@@ -1,7 +1,9 @@
 //! Every route through the router, on an engine over the memory store.
 
+mod access;
 mod api;
 mod audit;
+mod described;
 mod events;
 mod gate;
 mod hooks;
@@ -83,7 +85,7 @@ impl Bench {
             let settings: Arc<dyn Settings> = Arc::new(NoSettings);
             engine.handle().deploy(compile(bundle, &settings).expect("compiles"));
         }
-        let app = App { handle: engine.handle(), reloads: Arc::new(OneBroken), access: Access::Loopback };
+        let app = App { handle: engine.handle(), reloads: Arc::new(OneBroken), access: access("127.0.0.1:7262") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { engine, router: router(app.clone()), app, runtime, _folder: folder }
     }
@@ -109,6 +111,13 @@ impl Bench {
         let limit = std::time::Duration::from_secs(20);
         self.runtime.block_on(async { tokio::time::timeout(limit, future).await.expect("in time") })
     }
+}
+
+/// Of a server that listens there and is named `panta.example.com`.
+fn access(listen: &str) -> Access {
+    let listen: std::net::SocketAddr = listen.parse().expect("an address");
+    let hosts = Hosts::new(listen, ["https://panta.example.com"]);
+    Access { local: listen.ip().is_loopback(), given: None, hosts, https: Some("panta.example.com".to_owned()) }
 }
 
 fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {

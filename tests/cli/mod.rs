@@ -11,10 +11,13 @@ mod newcomers;
 mod replay;
 mod run;
 mod secrets;
+mod service;
 mod simulate;
 mod tasks;
 mod tested;
+mod token;
 mod upkeep;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -32,7 +32,7 @@ fn a_task_is_listed_explained_and_answered() {
     let task = open(&place)["task"].as_str().unwrap().to_owned();
     let why = place.panta(&["why", &run]).expect(0).out;
     assert!(why.contains("waits for ann (finance) to answer `Pay R1?`, due "), "{why}");
-    assert!(why.contains(&format!("answer {task} --choice 'yes'")), "{why}");
+    assert!(why.contains(&format!("answer {task} --choice yes")), "{why}");
     assert!(place.panta(&["tasks", "--to", "ann"]).expect(0).out.contains("Pay R1?"));
     assert_eq!(place.panta(&["tasks", "--to", "cid"]).expect(0).out, "");
     let bad = place.panta(&["answer", &task, "--choice", "maybe", "-i", "amount=x"]).expect(2);

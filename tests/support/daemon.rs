@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Daemon {
     child: Child,
     address: String,
+    data: PathBuf,
 }
 
 impl Daemon {
@@ -40,20 +41,59 @@ impl Daemon {
             .nth(1)
             .and_then(|rest| rest.split([' ', '/', '\n']).next())
             .expect("an address in the start line");
-        Self { address: address.to_owned(), child }
+        Self { address: address.to_owned(), data: data.to_owned(), child }
     }
 
-    /// `kill -9`.
+    /// `kill -9`. The engine dies with it: when this returns, the data folder is free.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is killed");
         self.child.wait().expect("it is gone");
+        while panta::store::lock::holder(&self.data).is_some() {
+            std::thread::yield_now();
+        }
     }
 
     /// SIGTERM, and the exit code.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
-        let done = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
-        assert!(done.success());
+    pub(crate) fn terminate(self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits for its end; the exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
+    }
+
+    /// Process id of the one that was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the process that was started.
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(signal(self.child.id(), name), "{name} is sent");
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The process that is the engine now: the child of the one that was started. Waits until there is one.
+    pub(crate) fn engine(&self) -> u32 {
+        let parent = self.child.id().to_string();
+        loop {
+            let found = Command::new("pgrep").args(["-P", &parent]).output().expect("pgrep runs").stdout;
+            if let Some(engine) = String::from_utf8_lossy(&found).lines().next().and_then(|pid| pid.parse().ok()) {
+                return engine;
+            }
+        }
+    }
+
+    /// Sends a signal to the engine; answers its process id, or `None` where it was gone already.
+    pub(crate) fn signal_engine(&self, name: &str) -> Option<u32> {
+        let engine = self.engine();
+        signal(engine, name).then_some(engine)
     }
 
     /// A request; `None` when the connection broke.
@@ -73,6 +113,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn signal(pid: u32, name: &str) -> bool {
+    let done = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+    done.expect("kill runs").success()
 }
 
 fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, Value)> {

@@ -108,7 +108,11 @@ fn notes(lines: &mut Vec<String>, columns: usize, kind: &str, paint: Paint, all:
         let is_last = n + 1 == NOTES && more > 0;
         let more = if is_last { format!("   and {more} more") } else { String::new() };
         let line = Line::new(columns).add(kind, Some(paint));
-        lines.push(line.add(&format!("  {}", cut(said, columns.saturating_sub(kind.len() + 2 + more.len()))), None).add(&more, Some(Paint::Dim)).done());
+        lines.push(
+            line.add(&format!("  {}", cut(said, columns.saturating_sub(kind.len() + 2 + more.len()))), None)
+                .add(&more, Some(Paint::Dim))
+                .done(),
+        );
     }
 }
 

@@ -10,8 +10,7 @@ impl Handle {
         let event = event_from_outside(&self.shared.options.secrets, event);
         let kept = self.shared.store.events(seq.saturating_sub(1), 1)?;
         let first = kept.first().filter(|first| first.seq == seq && first.id == event.id);
-        Ok(first.is_none_or(|first| {
-            (&first.name, &first.key, &first.payload) == (&event.name, &event.key, &event.payload)
-        }))
+        Ok(first
+            .is_none_or(|first| (&first.name, &first.key, &first.payload) == (&event.name, &event.key, &event.payload)))
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 
 /// Notifications, as they come.
 #[derive(Default)]
-struct Told(Mutex<Vec<Notification>>);
+pub(super) struct Told(Mutex<Vec<Notification>>);
 
 impl Notifier for Told {
     fn notify(&self, notification: Notification) {
@@ -15,7 +15,7 @@ impl Notifier for Told {
 }
 
 impl Told {
-    fn all(&self) -> Vec<(About, String, String)> {
+    pub(super) fn all(&self) -> Vec<(About, String, String)> {
         let all = self.0.lock().expect("not poisoned");
         all.iter().map(|n| (n.about, n.channel.to_string(), n.title.clone())).collect()
     }

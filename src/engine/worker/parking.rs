@@ -1,5 +1,7 @@
 //! Runs that wait for longer: written down as waiting, and after a while given up to their journal.
 
+use std::sync::Arc;
+
 use super::{Motion, NAP, Worker};
 use crate::engine::locks::slot_answer;
 use crate::engine::log::Item;
@@ -81,6 +83,10 @@ impl Worker {
     }
 
     pub(super) fn evict(&mut self, run: RunId) {
+        let shared = Arc::clone(&self.shared);
+        let Some(standing) = self.motions.get(&run).map(|motion| motion.standing) else { return };
+        // Dropping it may be what kills.
+        let _watched = shared.watched(self.number, run, standing);
         let Some(motion) = self.motions.remove(&run) else { return };
         let wake_at = motion.wake_at();
         // From here on a wake-up claims the run; the claim stands behind the release in the log.

@@ -46,13 +46,15 @@ pub struct Options {
     pub readers: usize,
     /// Where this process listens, for those who find the folder locked.
     pub listen: Option<String>,
+    /// Process id of the one that stands for this process, where that is another: for those who find the folder locked, too.
+    pub parent: Option<u32>,
     /// The largest size of the file, in pages of 4096 bytes.
     pub max_pages: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wal_bytes: 8 << 20, readers: 8, listen: None, max_pages: None }
+        Self { wal_bytes: 8 << 20, readers: 8, listen: None, parent: None, max_pages: None }
     }
 }
 
@@ -85,7 +87,8 @@ impl Sqlite {
     /// Takes the data folder (made where it is missing) and opens the store in it.
     pub fn open(folder: &Path, options: &Options) -> Result<Self> {
         make(folder).map_err(|error| Error::Failed(format!("`{}`: {error}", folder.display())))?;
-        let lock = Lock::acquire(folder, &Holder::this_process(options.listen.clone()))?;
+        let holder = Holder::this_process(options.listen.clone());
+        let lock = Lock::acquire(folder, &Holder { pid: options.parent.unwrap_or(holder.pid), ..holder })?;
         let conn = schema::open_writer(folder, options.wal_bytes)?;
         if let Some(pages) = options.max_pages {
             conn.pragma_update(None, "max_page_count", pages)?;
@@ -200,11 +203,15 @@ impl Store for Sqlite {
     }
 
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>> {
+        Ok(self.journal_after(id, 0)?.0)
+    }
+
+    fn journal_after(&self, id: RunId, mark: u64) -> Result<(Vec<Vec<u8>>, u64)> {
         // Before the read begins: what is known then is committed, and will be seen.
         let end = self.tail.end(id);
         self.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
-            read::journal(&transaction, id, end)
+            read::journal(&transaction, id, end, mark)
         })
     }
 

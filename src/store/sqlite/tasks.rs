@@ -192,10 +192,9 @@ impl Batch<'_> {
     /// What goes with a run that is not kept any longer.
     pub(super) fn remove_tasks_of(&self, run: RunId) -> Result<()> {
         self.execute("DELETE FROM task WHERE run = ?1", [run])?;
-        self.execute(
-            "DELETE FROM state WHERE scope = ?1 AND key = ?2",
-            params![super::super::PROGRESS, run.to_string()],
-        )?;
+        for scope in [super::super::PROGRESS, super::super::CHARGED] {
+            self.execute("DELETE FROM state WHERE scope = ?1 AND key = ?2", params![scope, run.to_string()])?;
+        }
         Ok(())
     }
 }

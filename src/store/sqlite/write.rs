@@ -43,6 +43,13 @@ impl Batch<'_> {
                 Ok(Applied::Done)
             }
             Change::Upgrade { run, epoch, version, settings } => self.upgrade(*run, *epoch, version, settings),
+            Change::Charge { run, epoch, charged } => {
+                if self.claimed(*run, *epoch)?.is_none() {
+                    return Ok(Applied::Refused);
+                }
+                self.execute("UPDATE run SET charged = ?2 WHERE id = ?1", params![run, charged])?;
+                Ok(Applied::Done)
+            }
             Change::Remind { run, at } => {
                 let sql = "UPDATE run SET sla_at = NULL, sla_notify = NULL WHERE id = ?1 AND sla_at <= ?2";
                 Ok(if self.execute(sql, params![run, at])? == 0 { Applied::Refused } else { Applied::Done })

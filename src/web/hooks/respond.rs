@@ -1,13 +1,16 @@
 //! A run's output as the answer to the request that started it.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use axum::http::header::{
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::super::login::COOKIE_NAME;
 use super::Problem;
 use crate::payload::Payload;
 use crate::store::{Run, Status};
@@ -75,8 +78,9 @@ fn headers(given: Option<&Value>) -> Result<HeaderMap, String> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let bad = || format!("the header `{name}` cannot be sent");
         let name: HeaderName = name.parse().map_err(|_| bad())?;
-        // The length and the framing are the server's.
-        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
+        // The length and the framing are the server's, and so is who is signed in.
+        let is_session = name == SET_COOKIE && text.contains(COOKIE_NAME);
+        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING || is_session {
             continue;
         }
         headers.insert(name.clone(), HeaderValue::from_str(&text).map_err(|_| bad())?);

@@ -186,7 +186,8 @@ fn foreign_names_and_pages_are_turned_away() {
 #[test]
 fn elsewhere_a_token_is_needed() {
     let bench = Bench::new(&[("w", "trigger::webhook(\"open\"); fn main(i) { 1 }")]);
-    let router = router(App { access: Access::Token("t0ken".into()), ..bench.app.clone() });
+    let router =
+        router(App { access: Access { given: Some("t0ken".into()), ..access("0.0.0.0:7262") }, ..bench.app.clone() });
     let send = |line: &str, headers: &[(&str, &str)]| bench.block(answer(router.clone(), request(line, headers, "")));
     for bad in ["", "Bearer", "Bearer t0ke", "Basic t0ken"] {
         send("GET /api/v1/runs", &[("authorization", bad)]).expect(401);

@@ -134,7 +134,10 @@ fn every_list_has_pages_that_newcomers_do_not_move() {
         bench.post("/api/v1/workflows/b/runs?wait=20s", &json!({})).expect(200);
     };
     let names: Vec<_> = walked(&bench, "/api/v1/workflows", "workflows", newcomer);
-    assert_eq!(names.iter().map(|w| w["name"].as_str().expect("text")).collect::<Vec<_>>(), ["a", "b", "c/d", "z", "é"]);
+    assert_eq!(
+        names.iter().map(|w| w["name"].as_str().expect("text")).collect::<Vec<_>>(),
+        ["a", "b", "c/d", "z", "é"]
+    );
     for (path, field, id) in
         [("runs", "runs", "run"), ("tasks", "tasks", "task"), ("events", "events", "seq"), ("audit", "acts", "seq")]
     {
@@ -157,7 +160,10 @@ fn a_cursor_that_no_page_gave_is_refused_everywhere() {
     for list in ["workflows", "runs", "events", "tasks", "audit", "reloads"] {
         for cursor in ["", "%00", "nonsense", "-1", "99999999999999999999999"] {
             let problem = bench.get(&format!("/api/v1/{list}?cursor={cursor}")).expect(400).json();
-            assert!(problem["detail"].as_str().is_some_and(|said| said.starts_with("`cursor` is")), "{list}: {problem}");
+            assert!(
+                problem["detail"].as_str().is_some_and(|said| said.starts_with("`cursor` is")),
+                "{list}: {problem}"
+            );
         }
         bench.get(&format!("/api/v1/{list}?limit=0")).expect(400);
         bench.get(&format!("/api/v1/{list}?limit=1001")).expect(400);
@@ -169,10 +175,7 @@ fn fifty_equal_starts_at_once_are_one_run_and_another_input_is_a_conflict() {
     let bench = Bench::new(&[("w", "input")]);
     let start = |input: u64| {
         let body = json!({ "input": input }).to_string();
-        answer(
-            bench.router.clone(),
-            request("POST /api/v1/workflows/w/runs", &[("idempotency-key", "k")], body),
-        )
+        answer(bench.router.clone(), request("POST /api/v1/workflows/w/runs", &[("idempotency-key", "k")], body))
     };
     let answers = bench.block(async {
         let mut all = tokio::task::JoinSet::new();
