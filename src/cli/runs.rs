@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Common;
 use super::access::{Access, statuses};
 use super::output::{Exit, Fault, json, note, text};
-use super::table::{id, table, when};
+use super::table::{id, table, told, when};
 use crate::store::RunFilter;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -69,7 +69,7 @@ pub(super) fn remark(run: &Value) -> String {
         "" => text(&run["error"], "message"),
         waiting => waiting,
     };
-    remark.to_owned()
+    told(remark)
 }
 
 pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {

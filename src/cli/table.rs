@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::output::{Paint, Stream, line, text};
 use crate::diag::columns;
-use crate::time::{Clock as _, SystemClock, Timestamp, clock_time, spoken};
+use crate::time::{Clock as _, SystemClock, Timestamp, clock_time, dated, spoken};
 
 /// Columns between two columns.
 const GAP: usize = 2;
@@ -64,6 +64,23 @@ pub(super) fn when(time: &str) -> String {
         Some(at) if Stream::Out.is_terminal() => spoken(at, SystemClock.now(), &jiff::tz::TimeZone::system()),
         _ => time.to_owned(),
     }
+}
+
+/// A sentence with its times as people say them, where they look.
+pub(super) fn told(sentence: &str) -> String {
+    if !Stream::Out.is_terminal() {
+        return sentence.to_owned();
+    }
+    told_at(sentence, SystemClock.now(), &jiff::tz::TimeZone::system())
+}
+
+fn told_at(sentence: &str, now: Timestamp, zone: &jiff::tz::TimeZone) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([',', ')', ';']);
+        let at = Timestamp::from_text(bare).filter(|_| bare.ends_with('Z'));
+        at.map_or_else(|| word.to_owned(), |at| format!("{}{}", dated(at, now, zone), &word[bare.len()..]))
+    };
+    sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The hour of a time in the zone of who looks; in full where nobody does.
@@ -163,6 +180,14 @@ mod tests {
         assert_eq!((cut("日本語", 6), cut("日本語", 5)), ("日本語".to_owned(), "日本…".to_owned()));
         assert_eq!(cut("a\u{1b}[31mb\nc", 99), "a [31mb c");
         assert_eq!((cut("abc", 0), cut("", 3)), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn times_in_a_sentence_are_said() {
+        let now = Timestamp::from_text("2026-11-27T22:00:00Z").expect("a time");
+        let sentence = "the event `x` until 2026-11-27T23:30:00.000Z (line 8, since 2026-11-27T21:57:00.000Z)";
+        let said = told_at(sentence, now, &jiff::tz::TimeZone::UTC);
+        assert_eq!(said, "the event `x` until 23:30:00 (line 8, since 21:57:00)");
     }
 
     #[test]

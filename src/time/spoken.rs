@@ -19,12 +19,20 @@ pub fn spoken(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
         1_000..MINUTE => format!("{} s", ms / 1_000),
         MINUTE..HOUR => format!("{} min", ms / MINUTE),
         HOUR..DAY => format!("{} h", ms / HOUR),
-        _ => {
-            let format = if ms < NEAR { "%b %-d %H:%M" } else { "%Y-%m-%d" };
-            return Moment::at(at, zone.clone()).format(format).unwrap_or_else(|_| at.to_string());
-        }
+        _ => return day(at, now, zone),
     };
     if is_past { format!("{told} ago") } else { format!("in {told}") }
+}
+
+fn day(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let format = if at.0.abs_diff(now.0) < NEAR.cast_unsigned() { "%b %-d %H:%M" } else { "%Y-%m-%d" };
+    Moment::at(at, zone.clone()).format(format).unwrap_or_else(|_| at.to_string())
+}
+
+/// A time within a sentence, after `until` or `since`: the hour today, else the day.
+pub fn dated(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (moment, today) = (Moment::at(at, zone.clone()), Moment::at(now, zone.clone()));
+    if moment.start_of("day") == today.start_of("day") { clock_time(at, now, zone) } else { day(at, now, zone) }
 }
 
 /// The hour of the day in a zone, to the second; with the day where it is another one than now.
@@ -56,7 +64,8 @@ mod tests {
     #[test]
     fn days_are_those_of_the_zone() {
         let (now, zone) = (Timestamp(1_795_000_000_000), TimeZone::fixed(jiff::tz::offset(9)));
-        assert_eq!(clock_time(now, now, &zone), "20:06:40");
+        assert_eq!((clock_time(now, now, &zone), dated(now, now, &zone)), ("20:06:40".into(), "20:06:40".into()));
+        assert_eq!(dated(Timestamp(now.0 - DAY), now, &zone), "Nov 17 20:06");
         assert_eq!(clock_time(Timestamp(now.0 - DAY), now, &zone), "2026-11-17 20:06:40");
     }
 }

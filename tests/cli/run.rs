@@ -107,9 +107,12 @@ fn an_envelope_is_verified_over_the_body_as_it_was_signed() {
 
 #[test]
 fn a_decimal_is_taken_digit_for_digit() {
-    let script = "workflow(#{ input: #{ amount: \"decimal\", rate: \"number\" } });\nfn main(i) { [`${i.amount}`, i.rate] }";
+    let script =
+        "workflow(#{ input: #{ amount: \"decimal\", rate: \"number\" } });\nfn main(i) { [`${i.amount}`, i.rate] }";
     let place = Place::new(&[("w.rhai", script)]);
-    for (given, taken) in [("12.50", "12.50"), ("0.10000000000000000000000001", "0.10000000000000000000000001"), ("7", "7")] {
+    for (given, taken) in
+        [("12.50", "12.50"), ("0.10000000000000000000000001", "0.10000000000000000000000001"), ("7", "7")]
+    {
         let amount = format!("amount={given}");
         let came = place.panta(&["run", "w.rhai", "-i", &amount, "-i", "rate=1.50", "--json"]).expect(0).json();
         assert_eq!(came["output"], serde_json::json!([taken, 1.5]));

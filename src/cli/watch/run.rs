@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::cli::output::{between, lasted, text};
-use crate::cli::table::plain;
+use crate::cli::table::{plain, when};
 use crate::journal::Position;
 
 /// Entries that are kept: of a longer journal, the newest.
@@ -92,8 +92,8 @@ fn step(entry: &Value) -> Step {
     let (state, about) = match entry["ok"].as_bool() {
         Some(true) => (State::Done, plain(&entry["value"])),
         Some(false) => (State::Failed, text(&entry["error"], "message").to_owned()),
-        None => (State::Open, entry["due"].as_str().map(|due| format!("until {due}")).unwrap_or_default()),
+        None => (State::Open, entry["due"].as_str().map(|due| format!("until {}", when(due))).unwrap_or_default()),
     };
-    let took = between(entry, "started_at", "ended_at").filter(|_| state != State::Open).map(lasted);
-    Step { depth, state, name, took: took.unwrap_or_default(), about }
+    let took = between(entry, "started_at", "ended_at").filter(|took| state != State::Open && took.as_millis() > 0);
+    Step { depth, state, name, took: took.map(lasted).unwrap_or_default(), about }
 }

@@ -83,7 +83,8 @@ impl Screen {
         }
         for (n, (line, drawn)) in lines.iter().zip(&mut self.drawn).enumerate() {
             if line != drawn {
-                out.push_str(&format!("\u{1b}[{};1H\u{1b}[0m{line}\u{1b}[0m\u{1b}[K", n + 1));
+                // Cleared first: at the end of a full line, clearing would take its last column.
+                out.push_str(&format!("\u{1b}[{};1H\u{1b}[0m\u{1b}[K{line}\u{1b}[0m", n + 1));
                 drawn.clone_from(line);
             }
         }

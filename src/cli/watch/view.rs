@@ -129,6 +129,7 @@ fn runs(model: &Model, columns: usize, room: usize) -> Vec<String> {
     let longest = shown.iter().map(|run| width_of(text(run, "workflow"))).max().unwrap_or(0);
     let name = longest.clamp(NAME, (columns / 4).max(NAME));
     let head = Line::new(columns)
+        .add("  ", None)
         .cell("RUN", 8, Some(Paint::Dim))
         .cell("WORKFLOW", name, Some(Paint::Dim))
         .cell("STATUS", 11, Some(Paint::Dim))
@@ -140,6 +141,7 @@ fn runs(model: &Model, columns: usize, room: usize) -> Vec<String> {
     let rows = shown.iter().enumerate().skip(first).take(room).map(|(n, run)| {
         let status = text(run, "status");
         Line::chosen(columns, n == place)
+            .add(if n == place { "▸ " } else { "  " }, None)
             .cell(short_id(text(run, "run")), 8, None)
             .cell(text(run, "workflow"), name, None)
             .cell(status, 11, Some(Paint::of_status(status)))
