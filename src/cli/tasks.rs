@@ -143,9 +143,8 @@ pub(super) fn asked(task: &Value) -> Vec<String> {
     lines.extend(task["url"].as_str().map(|url| format!("page     {url}")));
     let needed = names(&task["form"]["required"]);
     for (field, schema) in fields(task) {
-        let kind = ["format", "type"].map(|name| text(schema, name)).into_iter().find(|kind| !kind.is_empty());
         let may = if needed.contains(field) { "" } else { ", may be left out" };
-        lines.push(format!("field    {field}: {}{may}", kind.unwrap_or("any")));
+        lines.push(format!("field    {field}: {}{may}", kind(schema)));
     }
     if status == "open" {
         lines.extend(answers(task).into_iter().map(|command| format!("try: {command}")));
@@ -169,6 +168,18 @@ pub(super) fn answers(task: &Value) -> Vec<String> {
 /// What the form asks for: names, and the schema of each.
 fn fields(task: &Value) -> impl Iterator<Item = (&String, &Value)> {
     task["form"]["properties"].as_object().into_iter().flatten()
+}
+
+/// What a field takes, in a word or two.
+fn kind(schema: &Value) -> String {
+    match (text(schema, "format"), &schema["type"]) {
+        ("", Value::String(kind)) => kind.clone(),
+        ("", kinds) => match names(kinds).into_iter().filter(|kind| kind != "null").collect::<Vec<_>>().join(" or ") {
+            kinds if kinds.is_empty() => "anything".to_owned(),
+            kinds => kinds,
+        },
+        (format, _) => format.to_owned(),
+    }
 }
 
 /// As a shell takes it.

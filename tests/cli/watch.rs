@@ -12,7 +12,7 @@ use crate::support::daemon::Daemon;
 struct Following(Child);
 
 impl Following {
-    fn start(place: &Place, arguments: &[&str]) -> (Self, impl Iterator<Item = String>) {
+    fn start(place: &Place, arguments: &[&str]) -> (Self, impl Iterator<Item = String> + use<>) {
         let mut child = place.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines().map(|line| line.expect("text"));
         (Self(child), lines)
