@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod courier;
 pub mod diag;
 pub mod effect;
 pub mod engine;

@@ -7,6 +7,7 @@ mod docs;
 mod hostile;
 mod journals;
 mod kill;
+mod notify;
 mod scripts;
 mod store;
 #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use crate::engine::recording::{Recorded, Recording};
 use crate::engine::retrace::{self, retrace};
 use crate::host::schema::Texts;
 use crate::id::{RunId, TaskId};
-use crate::journal::{Entry, decode_segment};
+use crate::journal::{Entry, History};
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::sqlite::{self, Sqlite};
@@ -145,28 +145,6 @@ impl Access {
         Ok(all.into_iter().filter(fits).collect())
     }
 
-    /// Asks a run to end. Whether somebody is there to do it now.
-    pub(super) async fn cancel(&self, run: RunId, reason: &str) -> Result<bool, Fault> {
-        match self {
-            Self::Daemon(client) => {
-                client.post(&format!("/api/v1/runs/{run}/cancel"), &json!({ "reason": reason }), &[]).await?;
-                Ok(true)
-            }
-            Self::Store(store) => {
-                let Run { status, workflow, .. } = row(store, run)?;
-                let details = json!({ "workflow": &*workflow, "reason": reason });
-                let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
-                let change = Change::Cancel { run, reason };
-                if act(store, "run.cancel", &run.to_string(), &details, change)? == Applied::Done {
-                    Ok(false)
-                } else {
-                    let text = format!("run {run} has ended already ({})", status.name());
-                    Err(Fault::new(Exit::Failed, text))
-                }
-            }
-        }
-    }
-
     /// Emits an event: what the daemon answers; where there is none, it is kept for the next one.
     pub(super) async fn emit(&self, event: &Value, run: Option<RunId>) -> Result<Value, Fault> {
         match self {
@@ -292,6 +270,7 @@ fn keep(store: &Sqlite, event: &Value, run: Option<RunId>) -> Result<Value, Faul
 fn with_progress(store: &Sqlite, run: &Run) -> Result<Value, Fault> {
     let mut shown = run.to_json();
     shown["progress"] = store.state(PROGRESS, &run.id.to_string())?.as_ref().map(Payload::to_json).unwrap_or_default();
+    shown["paused"] = crate::engine::held_by(store, run)?;
     Ok(shown)
 }
 
@@ -300,11 +279,8 @@ fn row(store: &Sqlite, run: RunId) -> Result<Run, Fault> {
 }
 
 fn entries(store: &Sqlite, run: RunId) -> Result<Vec<Entry>, Fault> {
-    let mut entries = Vec::new();
-    for segment in store.journal(run)? {
-        entries.extend(decode_segment(&segment).map_err(|error| Fault::unreachable(error.to_string()))?.1);
-    }
-    Ok(entries)
+    let history = History::read(store.journal(run)?).map_err(|error| Fault::unreachable(error.to_string()))?;
+    Ok(history.into_entries())
 }
 
 /// The version that a run is pinned to.

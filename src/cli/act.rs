@@ -1,4 +1,4 @@
-//! `panta start`, `panta emit`, `panta cancel`: acting from outside.
+//! `panta start`, `panta emit`: acting from outside.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -104,36 +104,5 @@ impl Emit {
             note("nobody waits for it now, and it starts nothing; it is kept for runs that are open");
         }
         Ok(Exit::Done)
-    }
-}
-
-/// Ends runs; their compensations and clean-ups run first
-#[derive(Args, Debug)]
-pub(super) struct Cancel {
-    /// The runs
-    #[arg(required = true)]
-    runs: Vec<RunId>,
-    /// Why
-    #[arg(long, default_value = "cancelled by hand")]
-    reason: String,
-}
-
-impl Cancel {
-    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
-        let mut exit = Exit::Done;
-        for run in &self.runs {
-            match access.cancel(*run, &self.reason).await {
-                Ok(is_now) if common.json => print_json(&json!({ "run": run, "cancelled": true, "now": is_now })),
-                Ok(true) => line(&format!("{run} is being cancelled")),
-                Ok(false) => {
-                    line(&format!("{run} is cancelled as soon as a daemon runs, or `panta run --resume {run}`"));
-                }
-                Err(fault) => {
-                    fault.show();
-                    exit = fault.exit;
-                }
-            }
-        }
-        Ok(exit)
     }
 }

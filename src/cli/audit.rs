@@ -113,7 +113,7 @@ pub(super) fn note_act(store: &Sqlite, act: &str, subject: &str, details: &Value
 }
 
 /// Who is at the keyboard.
-fn actor() -> Actor {
+pub(super) fn actor() -> Actor {
     let user = user_of_process().or_else(|| std::env::var("USER").or_else(|_| std::env::var("USERNAME")).ok());
     Actor::Local { user: user.map(Into::into) }
 }

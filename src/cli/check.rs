@@ -12,6 +12,8 @@ use clap::Args;
 use super::Common;
 use super::output::{Exit, Fault, diagnostic, json, line, note};
 use crate::diag::{Diagnostic, codes, suggest};
+use crate::engine::channels::Channels;
+use crate::engine::people::Directory;
 use crate::engine::{self, Deployed, Settings};
 use crate::reload::{self, STDLIB};
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
@@ -48,10 +50,13 @@ impl Check {
         let mut all = Checked::default();
         for path in paths {
             let (folder, files) = files(path)?;
-            let settings = Arc::clone(&common.config(folder.root())?.settings) as Arc<dyn Settings>;
+            let config = common.config(folder.root())?;
+            let settings = Arc::clone(&config.settings) as Arc<dyn Settings>;
+            // Without a config nothing is known of channels: the scripts may be those of another place.
+            let channels = config.file.is_some().then(|| (config.outlets.names(), Arc::clone(&config.people)));
             let above =
                 if path.is_file() && path.starts_with(&default) { names(&Folder::new(&default)) } else { Vec::new() };
-            let mut scripts = Scripts { folder, files, above, settings, edited: BTreeMap::new() };
+            let mut scripts = Scripts { folder, files, above, settings, channels, edited: BTreeMap::new() };
             if self.fix {
                 mend::mend(&mut scripts, common.json)?;
             }
@@ -94,7 +99,8 @@ impl Check {
 /// How many workflows a folder has, and how many errors are in them.
 pub(super) fn count(path: &Path, settings: Arc<dyn Settings>) -> Result<(usize, usize), Fault> {
     let (folder, files) = files(path)?;
-    let checked = Scripts { folder, files, above: Vec::new(), settings, edited: BTreeMap::new() }.check();
+    let scripts = Scripts { folder, files, above: Vec::new(), settings, channels: None, edited: BTreeMap::new() };
+    let checked = scripts.check();
     Ok((checked.scripts, checked.findings.iter().filter(|finding| finding.is_error()).count()))
 }
 
@@ -146,6 +152,8 @@ struct Scripts {
     /// Names of workflows beside those of the folder: of the scripts folder that a single file lies in.
     above: Vec<String>,
     settings: Arc<dyn Settings>,
+    /// Whom workflows may tell, where a config says it.
+    channels: Option<(Channels, Arc<Directory>)>,
     /// Texts that take the place of those on disk, by path.
     edited: BTreeMap<String, String>,
 }
@@ -186,6 +194,9 @@ impl Scripts {
                 checked.findings.extend(engine::unknown_workflows(&bundle, names));
                 let touches = engine::touches(&bundle);
                 let (deployed, mut findings) = reload::surveyed(bundle, &self.settings);
+                if let (Some((channels, people)), Some(deployed)) = (&self.channels, &deployed) {
+                    findings.extend(channels.diagnose(deployed, people));
+                }
                 let is_fine = !findings.iter().any(Diagnostic::is_error);
                 checked.workflows.extend(deployed.filter(|_| is_fine).map(|deployed| Workflow { deployed, touches }));
                 checked.findings.append(&mut findings);

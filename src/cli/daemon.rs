@@ -21,6 +21,7 @@ use super::Common;
 use super::follow::interrupted;
 use super::output::{Exit, Fault, draw, line, note};
 use crate::config::Config;
+use crate::courier::Courier;
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
 use crate::reload;
@@ -61,6 +62,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The server has so long for its last answers once the runs are drained.
 const LAST: Duration = Duration::from_secs(2);
+
+/// What people are to be told has so long to be delivered; what is not is told after the next start.
+const TELLING: Duration = Duration::from_secs(5);
 
 /// The reload service as the API sees it.
 struct Records(Arc<reload::Service>);
@@ -120,11 +124,13 @@ impl Daemon {
         let store = open(&config.data, &options).await?;
         let access = super::token::access(&store, config, address, common.token.as_deref())?;
         let store = Arc::new(store);
+        let (courier, secrets) = (Courier::new(), super::secret::vault(config)?);
         let options = crate::engine::Options {
             // The port may have been free to choose.
             links: Arc::new(config.links(&address.to_string())),
             witness: overseer.witness(),
-            ..config.engine(super::secret::vault(config)?)
+            notifier: Arc::clone(&courier) as Arc<dyn crate::engine::Notifier>,
+            ..config.engine(Arc::clone(&secrets))
         };
         if let Some(witness) = &options.witness {
             for run in crate::engine::charge(&*store, &**witness, &*options.clock)? {
@@ -132,7 +138,9 @@ impl Daemon {
             }
         }
         let engine = Engine::start(store, options);
+        let telling = courier.start(engine.handle(), config.sender(&secrets), config.outlets.repeat)?;
         let done = self.serve(&engine.handle(), scripts, config, listener, access, &overseer).await;
+        blocking(move || telling.stop(TELLING)).await;
         engine.stop();
         done
     }

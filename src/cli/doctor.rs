@@ -11,6 +11,7 @@ use super::check;
 use super::client::Client;
 use super::output::{Exit, Fault, Paint, Stream, json as print_json, line, program, text};
 use crate::config::Config;
+use crate::courier::Backlog;
 use crate::engine::{Options, Settings, verify_audit};
 use crate::store::lock;
 use crate::store::sqlite::{self, Sqlite};
@@ -211,7 +212,26 @@ fn store(data: &Path) -> Vec<Finding> {
         }
         Err(error) => Finding::failed("audit log", &error.to_string()),
     };
-    vec![whole, audit]
+    vec![whole, audit, notifications(&store)]
+}
+
+/// What people are still to be told, and what they never were.
+fn notifications(store: &Sqlite) -> Finding {
+    let what = "notifications";
+    let backlog = match Backlog::read(store) {
+        Ok(backlog) => backlog,
+        Err(error) => return Finding::failed(what, &error.to_string()),
+    };
+    let waiting = format!("{} wait to be delivered", backlog.waiting);
+    let Some(last) = backlog.lost.iter().max_by_key(|lost| lost.at) else { return Finding::ok(what, waiting) };
+    let text = format!(
+        "{waiting}, {} were given up, the last at {} for `{}`: {}",
+        backlog.lost(),
+        last.at,
+        last.channel,
+        last.error
+    );
+    Finding::warning(what, text, format!("`{} notify {}` tries the channel", program(), last.channel))
 }
 
 fn size(size: Size) -> Finding {

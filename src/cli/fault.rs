@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::diag::{Diagnostic, Place};
+use crate::diag::{Diagnostic, Frame, Place};
 use crate::script::bundle::Bundle;
+use crate::script::errors;
 
 /// What failed, where, and what may help.
 pub(super) fn diagnose(error: &Value, sources: Option<&Bundle>) -> Diagnostic {
@@ -18,7 +19,10 @@ pub(super) fn diagnose(error: &Value, sources: Option<&Bundle>) -> Diagnostic {
         _ => "E0501",
     };
     let code = error["code"].as_str().and_then(crate::diag::codes::find).map_or(by_kind, |code| code.code);
-    let diagnostic = Diagnostic::new(code, title, place(error, sources)).maybe_hint(hint.map(str::to_owned));
+    let hint = hint.or_else(|| error["hint"].as_str());
+    let mut diagnostic = Diagnostic::new(code, title, place(error, sources)).maybe_hint(hint.map(str::to_owned));
+    let calls = error["calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+    diagnostic.calls = calls.iter().filter_map(|call| Frame::parse(call.as_str()?)).collect();
     let details = details(kind, error);
     if details.is_empty() { diagnostic } else { diagnostic.text(details) }
 }
@@ -52,12 +56,5 @@ fn place(error: &Value, sources: Option<&Bundle>) -> Place {
     let path = error["file"].as_str().unwrap_or(bundle.main());
     let path = if bundle.sources.contains_key(path) { path } else { bundle.main() };
     let Some(source) = bundle.sources.get(path).filter(|_| line > 0) else { return Place::file(path) };
-    let text = source.line(line).unwrap_or_default();
-    source.place(line, column, width(text, column))
-}
-
-/// As wide as the name that stands there.
-fn width(line: &str, column: usize) -> usize {
-    let name = line.chars().skip(column - 1).take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':'));
-    name.count().max(1)
+    errors::place_at(source, line, column)
 }

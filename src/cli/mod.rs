@@ -7,6 +7,7 @@ mod act;
 mod audit;
 mod check;
 mod client;
+mod control;
 mod daemon;
 mod doctor;
 mod envelope;
@@ -15,10 +16,12 @@ mod follow;
 mod functions;
 mod gate;
 mod graph;
+mod hand;
 mod ids;
 mod input;
 mod logs;
 mod new;
+mod notify;
 mod output;
 mod record;
 mod replay;
@@ -51,6 +54,7 @@ use clap::{Args, Parser, Subcommand};
 
 use access::Access;
 use client::Client;
+use hand::Hand;
 pub use output::Exit;
 use output::{Fault, line};
 
@@ -100,7 +104,13 @@ enum Verb {
     Simulate(simulate::Simulate),
     Start(act::Start),
     Emit(act::Emit),
-    Cancel(act::Cancel),
+    Cancel(control::Cancel),
+    Pause(control::Pause),
+    Resume(control::Resume),
+    Retry(control::Retry),
+    Skip(control::Skip),
+    SetResult(control::SetResult),
+    Fork(control::Fork),
     Upgrade(upgrade::Upgrade),
     Gate(gate::Gate),
     Unlock(unlock::Unlock),
@@ -110,6 +120,7 @@ enum Verb {
     Prune(upkeep::Prune),
     Doctor(doctor::Doctor),
     Audit(audit::Audit),
+    Notify(notify::Notify),
     #[command(subcommand)]
     Token(token::Token),
     Tasks(tasks::Tasks),
@@ -203,6 +214,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
     output::set_program(given, common.server.as_deref());
     let config = || common.config(&default_scripts());
     let access = || Access::open(common, &config()?);
+    let hand = || Hand::open(common, &config()?);
     let Some(verb) = &cli.verb else {
         line(WELCOME);
         return Ok(Exit::Done);
@@ -216,13 +228,20 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Simulate(simulate) => simulate.execute(common),
         Verb::Start(start) => start.execute(common, access()?).await,
         Verb::Emit(emit) => emit.execute(common, &access()?).await,
-        Verb::Cancel(cancel) => cancel.execute(common, &access()?).await,
+        Verb::Cancel(cancel) => cancel.execute(common, &hand()?).await,
+        Verb::Pause(pause) => pause.execute(common, &hand()?).await,
+        Verb::Resume(resume) => resume.execute(common, &hand()?).await,
+        Verb::Retry(retry) => retry.execute(common, &hand()?).await,
+        Verb::Skip(skip) => skip.execute(common, &hand()?).await,
+        Verb::SetResult(set) => set.execute(common, &hand()?).await,
+        Verb::Fork(fork) => fork.execute(common, &hand()?).await,
         Verb::Upgrade(upgrade) => upgrade.execute(common, access()?).await,
         Verb::Gate(gate) => gate.execute(common).await,
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
+        Verb::Notify(notify) => notify.execute(common, &config()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,
         Verb::Restore(restore) => restore.execute(common, &config()?),
         Verb::Prune(prune) => prune.execute(common, &access()?).await,

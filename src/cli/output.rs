@@ -114,7 +114,10 @@ impl From<crate::engine::Error> for Fault {
             | Error::Busy(_)
             | Error::TaskOver(_)
             | Error::Skipped { .. }
-            | Error::LockInUse { .. } => Self::new(Exit::Failed, error.to_string()),
+            | Error::LockInUse { .. }
+            | Error::NotNow { .. }
+            | Error::Confirm { .. }
+            | Error::Diverges { .. } => Self::new(Exit::Failed, error.to_string()),
             Error::UnknownWorkflow { .. }
             | Error::KeyConflict { .. }
             | Error::UnknownRun(_)
@@ -123,6 +126,7 @@ impl From<crate::engine::Error> for Fault {
             | Error::MayNotAnswer(_)
             | Error::UnknownToken(_)
             | Error::BadToken(_)
+            | Error::UnknownStep(_)
             | Error::NotLocked(_) => Self::usage(error.to_string()),
         }
     }
@@ -228,8 +232,12 @@ pub(super) fn draw(text: &str) {
 
 /// A diagnostic, rendered.
 pub(super) fn diagnostic(diagnostic: &Diagnostic) {
-    let color = if Stream::Err.is_coloured() { Color::Ansi } else { Color::Plain };
-    draw(&diagnostic.render(color));
+    draw(&rendered(diagnostic, Stream::Err));
+}
+
+/// A diagnostic as text for one of the streams.
+pub(super) fn rendered(diagnostic: &Diagnostic, stream: Stream) -> String {
+    diagnostic.render(if stream.is_coloured() { Color::Ansi } else { Color::Plain })
 }
 
 /// Text on one line, without control characters, of so many characters at most.

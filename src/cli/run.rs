@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -12,7 +13,8 @@ use super::input::{self, Input};
 use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, pretty, program, text};
 use super::{Common, fault, follow, scripts};
 use crate::config::Config;
-use crate::engine::{Deployed, Engine, Handle, Options, Reach, Settings, Start};
+use crate::courier::Courier;
+use crate::engine::{Deployed, Engine, Handle, Notifier, Options, Reach, Settings, Start};
 use crate::id::RunId;
 use crate::script::bundle::{Bundle, Folder};
 use crate::store::Status;
@@ -33,6 +35,9 @@ pub(super) struct Run {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["fields", "input", "trigger"])]
     resume: Option<RunId>,
 }
+
+/// What people are to be told has so long to be delivered; what is not is told by the next process.
+const TELLING: Duration = Duration::from_secs(10);
 
 /// What there is to run.
 struct Script {
@@ -72,12 +77,16 @@ impl Run {
     /// In this process. `None`: interrupted, and left open.
     async fn here(&self, config: &Config, script: Option<(Script, Given)>) -> Result<Option<Finished>, Fault> {
         let store = Arc::new(Sqlite::open(&config.data, &sqlite::Options::default())?);
-        let engine =
-            Engine::start(store, Options { reach: Reach::Own, ..config.engine(super::secret::vault(config)?) });
+        let (courier, secrets) = (Courier::new(), super::secret::vault(config)?);
+        let notifier = Arc::clone(&courier) as Arc<dyn Notifier>;
+        let options = Options { reach: Reach::Own, notifier, ..config.engine(Arc::clone(&secrets)) };
+        let engine = Engine::start(store, options);
         let handle = engine.handle();
+        let telling = courier.start(handle.clone(), config.sender(&secrets), config.outlets.repeat)?;
         let mut follow = follow::Follow::new(&handle);
         let run = self.begin(&handle, script).await?;
         let Some(row) = follow.until_end(run).await? else {
+            telling.stop(Duration::ZERO);
             engine.stop();
             note(&format!(
                 "\nthe run is left open; hint: `{} run --resume {run}` takes it up where it stands",
@@ -86,6 +95,8 @@ impl Run {
             return Ok(None);
         };
         let finished = Finished { row: row.to_json(), sources: handle.sources(&row).ok() };
+        // It works on a thread of its own: nothing of this one's is waited for.
+        telling.stop(TELLING);
         engine.stop();
         Ok(Some(finished))
     }

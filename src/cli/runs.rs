@@ -65,11 +65,24 @@ pub(super) fn row(run: &Value) -> Vec<String> {
 
 /// What there is to say of a run: what it waits for, or why it failed.
 pub(super) fn remark(run: &Value) -> String {
-    let remark = match text(run, "waiting_for") {
+    let held = held(&run["paused"]);
+    let remark = match held.as_deref().unwrap_or_else(|| text(run, "waiting_for")) {
         "" => text(&run["error"], "message"),
         waiting => waiting,
     };
     told(remark)
+}
+
+/// By what something is held, in words: `paused with its workflow by local:ann: too many errors`.
+pub(super) fn held(paused: &Value) -> Option<String> {
+    let by = paused["by"].as_str().map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = paused["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let scope = match paused["scope"].as_str()? {
+        "workflow" => " with its workflow",
+        "all" => " with everything",
+        _ => "",
+    };
+    Some(format!("paused{scope}{by}{why}"))
 }
 
 pub(super) fn since(given: &str) -> Result<Timestamp, Fault> {

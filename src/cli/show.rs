@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Common;
 use super::access::Access;
-use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, text};
+use super::fault;
+use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, rendered, text};
 use super::table::{cut, plain, table, terminal_width, when};
 use crate::id::RunId;
 
@@ -43,11 +44,19 @@ impl Show {
         if let Some(progress) = progress(&row["progress"]) {
             line(&format!("progress {progress}"));
         }
-        for field in ["input", "output", "error"] {
+        if let Some(held) = super::runs::held(&row["paused"]) {
+            line(&format!("held     {held}, {}", when(text(&row["paused"], "at"))));
+        }
+        for field in ["input", "output"] {
             if !row[field].is_null() {
                 let most = terminal_width().map_or(VALUE, |width| width.saturating_sub(9).max(NARROW));
                 line(&format!("{field:<8} {}", cut(&row[field].to_string(), most)));
             }
+        }
+        if !row["error"].is_null() {
+            let sources = access.sources(self.run).await;
+            line("");
+            line(rendered(&fault::diagnose(&row["error"], sources.as_ref()), Stream::Out).trim_end());
         }
         line("");
         let rows: Vec<_> = journal.iter().map(entry).collect();
@@ -63,11 +72,20 @@ pub(super) fn progress(progress: &Value) -> Option<String> {
     Some(format!("{percent} %{}", said.map(|said| format!(", {}", cut(said, NOTE))).unwrap_or_default()))
 }
 
+/// Who did a repair, why, and what it gave.
+fn repaired(entry: &Value) -> String {
+    let by = entry["detail"]["by"].as_str().map(|by| format!("by {by}"));
+    let why = entry["detail"]["reason"].as_str().map(str::to_owned);
+    let value = entry.get("value").map(ToString::to_string);
+    [by, why, value].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn entry(entry: &Value) -> Vec<String> {
     let position = text(entry, "position");
     let depth = position.matches('.').count().min(12);
     let number = |field: &str| entry[field].as_u64().filter(|n| *n > 0).map(|n| n.to_string()).unwrap_or_default();
     let value = match entry["ok"].as_bool() {
+        _ if text(entry, "kind") == "repair" => repaired(entry),
         Some(true) if entry["kind"] == "log" => plain(&entry["value"]),
         Some(true) => entry["value"].to_string(),
         Some(false) => format!("✗ {}", text(&entry["error"], "message")),

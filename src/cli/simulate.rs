@@ -45,10 +45,11 @@ impl Simulate {
         let mut all = scripts::beside(&folder, &path, &settings);
         all.push(deployed);
         let (answers, people) = (self.answers()?, Arc::clone(&config.people));
+        let channels = Arc::new(config.outlets.names());
         if !common.json && self.input.is_empty() && !input.is_null() {
             note(&format!("input, made up: {input}"));
         }
-        let rehearsed = dry::rehearse(Dry { workflow, deployed: all, input, answers, at, settings, people })?;
+        let rehearsed = dry::rehearse(Dry { workflow, deployed: all, input, answers, at, settings, people, channels })?;
         if common.json {
             rehearsed.happened.iter().for_each(|happening| print_json(&happening.to_json(at)));
         } else {

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_table_is_as_wide_as_the_terminal_and_whole_elsewhere() {
-        assert_eq!(lines(&["N", "WHY"], &rows(), Some(20)), ["N  WHY", "a  waits for event…"]);
+        assert_eq!(lines(&["N", "WHY"], &rows(), Some(20)), ["N  WHY", "a  waits for event …"]);
         assert_eq!(lines(&["N", "WHY"], &rows(), None)[1], "a  waits for event `payment.received` with key `42`");
     }
 

@@ -65,6 +65,10 @@ impl Tree {
 
     /// Takes the journal as it is now; what is new in it is shown.
     pub(super) fn journal(&mut self, entries: &[Value]) {
+        if entries.len() < self.seen {
+            // A repair has cut what was seen: it and what follows is new.
+            self.seen = entries.iter().rposition(|entry| entry["kind"] == "repair").unwrap_or(0);
+        }
         for entry in entries.get(self.seen..).unwrap_or_default() {
             self.entry(entry);
         }
@@ -107,7 +111,7 @@ impl Tree {
             return self.log(entry);
         }
         let Ok(position) = text(entry, "position").parse::<Position>() else { return };
-        if matches!(kind, "start" | "end" | "cancel") {
+        if matches!(kind, "start" | "end" | "cancel" | "repair") {
             return;
         }
         let node = Node {

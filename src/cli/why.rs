@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::access::Access;
 use super::output::{Exit, Fault, diagnostic, json as print_json, lasted, line, program, text};
+use super::runs::held;
 use super::{Common, fault, tasks};
 use crate::id::RunId;
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -27,6 +28,10 @@ impl Why {
         let row = access.run(self.run).await?;
         let (mut reasons, mut commands) = (Vec::new(), Vec::new());
         reasons.push(Self::headline(&row));
+        if let Some(held) = held(&row["paused"]) {
+            reasons.push(format!("it is {held}, since {}", text(&row["paused"], "at")));
+            commands.push(format!("{} resume {}", program(), self.held_by(&row)));
+        }
         if text(&row, "status") == "waiting" {
             self.waiting(access, &row, &mut reasons, &mut commands).await?;
         } else {
@@ -70,7 +75,15 @@ impl Why {
 
     fn other(&self, row: &Value, commands: &mut Vec<String>) {
         match text(row, "status") {
-            "failed" | "diverged" | "quarantined" | "timed_out" => {
+            status @ ("failed" | "diverged" | "quarantined" | "timed_out" | "cancelled") => {
+                let step = text(&row["error"], "step");
+                commands.push(format!("{} retry {}", program(), self.run));
+                if status == "failed" && !step.is_empty() {
+                    commands.push(format!("{} skip {} '{step}'", program(), self.run));
+                }
+                if matches!(status, "diverged" | "quarantined") {
+                    commands.push(format!("{} resume {}", program(), self.run));
+                }
                 commands.push(format!("{} show {}", program(), self.run));
                 if text(row, "status") == "diverged" {
                     commands.push(format!("{} upgrade {} --dry-run", program(), self.run));
@@ -80,6 +93,15 @@ impl Why {
                 commands.push(format!("{} run --resume {}   (where no daemon runs)", program(), self.run));
             }
             _ => {}
+        }
+    }
+
+    /// What is to be resumed for it to go on.
+    fn held_by(&self, row: &Value) -> String {
+        match text(&row["paused"], "scope") {
+            "all" => "--all".to_owned(),
+            "workflow" => format!("--workflow {}", text(row, "workflow")),
+            _ => self.run.to_string(),
         }
     }
 

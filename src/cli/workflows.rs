@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Common;
 use super::access::Access;
 use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, text};
+use super::runs::held;
 use super::table::{first_line, table};
 use crate::diag::Diagnostic;
 
@@ -66,7 +67,8 @@ fn broken(reloads: &Value) -> Vec<Value> {
 fn row(workflow: &Value) -> Vec<String> {
     let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
     let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
-    let about = first_line(workflow, "doc").to_owned();
+    let held = held(&workflow["paused"]);
+    let about = held.unwrap_or_else(|| first_line(workflow, "doc").to_owned());
     let label = Paint::of_status("failed").on(Stream::Out, "broken");
     let about = match (workflow["broken"].is_null(), workflow["version"].is_null()) {
         (true, _) => about,

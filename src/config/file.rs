@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,8 +10,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Limits;
+use super::channels::Notify;
 use super::mail::Mail;
 use super::secrets::Secrets;
+use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -27,10 +30,24 @@ pub(super) struct Read {
     pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
     pub(super) secrets: Secrets,
+    pub(super) channels: BTreeMap<Arc<str>, Channel>,
+    pub(super) notify: Notify,
 }
 
-const KEYS: [&str; 10] =
-    ["data", "listen", "url", "hosts", "config", "limits", "people", "mail", "calendars", "secrets"];
+const KEYS: [&str; 12] = [
+    "data",
+    "listen",
+    "url",
+    "hosts",
+    "config",
+    "limits",
+    "people",
+    "mail",
+    "calendars",
+    "secrets",
+    "channels",
+    "notify",
+];
 const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
 
 /// Reads a file, or names all its faults.
@@ -61,6 +78,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     fn all(&mut self, table: &DeTable<'_>) -> Read {
         let mut read = Read::default();
+        let mut named = Vec::new();
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "data" => read.data = self.text(value).map(PathBuf::from),
@@ -73,9 +91,16 @@ impl Reader<'_> {
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
                 "secrets" => read.secrets = self.secrets(value),
+                "channels" => {
+                    let table = value.get_ref().as_table();
+                    named.extend(table.into_iter().flatten().map(|(name, _)| name.get_ref().to_string()));
+                    read.channels = self.channels(value);
+                }
+                "notify" => read.notify = self.notify(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }
+        self.default_channel(&read.notify, &named);
         read
     }
 
@@ -121,7 +146,7 @@ impl Reader<'_> {
         text
     }
 
-    fn duration(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
+    pub(super) fn duration(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
         let text = self.text(value)?;
         duration(&text).map_err(|why| self.fault(why, value.span())).ok()
     }

@@ -5,6 +5,7 @@
 //! tests give their own.
 
 mod calendars;
+mod channels;
 mod file;
 mod mail;
 mod people;
@@ -15,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::courier::{self, Outlets};
 use crate::diag::{Diagnostic, Place};
+use crate::effect::MailServer;
 use crate::engine;
 use crate::engine::links::Links;
 use crate::engine::people::Directory;
@@ -24,6 +27,8 @@ use crate::vault::{self, KeySource, Vault};
 
 /// Where the daemon listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:7262";
+/// How long a channel may take for one message.
+const SENDING: Duration = Duration::from_secs(30);
 /// Name of the file.
 pub const FILE: &str = "panta.toml";
 
@@ -70,6 +75,8 @@ pub struct Config {
     pub limits: Limits,
     /// The server that takes mail.
     pub mail: Option<mail::Mail>,
+    /// How people are reached.
+    pub outlets: Outlets,
     /// Where the key of the secrets is, and what secrets of the environment are for.
     pub secrets: secrets::Secrets,
     /// The file that was read.
@@ -95,6 +102,11 @@ impl Config {
         let data = flags.data.clone().or(from_file).or_else(default_data).ok_or_else(no_data)?;
         let listen = flags.listen.clone().or(read.listen).unwrap_or_else(|| LISTEN.to_owned());
         let limits = over(read.limits, variable)?;
+        let outlets = Outlets {
+            channels: read.channels,
+            default: read.notify.default.map(|(name, _)| name.into()),
+            repeat: read.notify.repeat.unwrap_or(courier::REPEAT),
+        };
         let (settings, people) = (Arc::new(read.settings), Arc::new(read.people));
         Ok(Self {
             data,
@@ -105,6 +117,7 @@ impl Config {
             settings,
             limits,
             mail: read.mail,
+            outlets,
             secrets: read.secrets,
             file: path,
         })
@@ -122,17 +135,26 @@ impl Config {
         Vault::from_process().binding(&self.secrets.bound)?.with_file(&self.data, key)
     }
 
+    fn mail_server(&self, secrets: &Vault) -> Option<Arc<MailServer>> {
+        let mail = self.mail.as_ref()?;
+        Some(Arc::new(mail.server(|name| secrets.value(name).map(|value| value.to_string()))))
+    }
+
+    /// What hands messages to channels.
+    pub fn sender(&self, secrets: &Arc<Vault>) -> courier::Sender {
+        let mail = self.mail_server(secrets);
+        courier::Sender::new(self.outlets.clone(), Arc::clone(&self.people), Arc::clone(secrets), mail, SENDING)
+    }
+
     /// The engine's options that follow from it.
     pub fn engine(&self, secrets: Arc<Vault>) -> engine::Options {
         let defaults = engine::Options::new(&self.data);
         engine::Options {
+            channels: Arc::new(self.outlets.names()),
             people: Arc::clone(&self.people),
             links: Arc::new(self.links(&self.listen)),
             settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
-            mail: self
-                .mail
-                .as_ref()
-                .map(|mail| Arc::new(mail.server(|name| secrets.value(name).map(|value| value.to_string())))),
+            mail: self.mail_server(&secrets),
             secrets,
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),

@@ -81,3 +81,32 @@ fn people_are_checked_with_their_places() {
     assert!(fault("people = 1").contains("a table of keys and values"));
     assert!(fault("url = \"panta.example.com\"").contains("is no URL"));
 }
+
+#[test]
+fn channels_are_of_their_kinds() {
+    let (_folder, config) = load(include_str!("../../docs/panta.example.toml"), &Flags::default(), &[]).unwrap();
+    let kinds: Vec<_> = config.outlets.channels.iter().map(|(name, channel)| (&**name, channel.kind())).collect();
+    let all = [("chat", "slack"), ("incidents", "webhook"), ("ops", "mail"), ("pager", "program"), ("phone", "ntfy")];
+    assert_eq!(kinds, all);
+    assert_eq!((config.outlets.default.as_deref(), config.outlets.repeat), (Some("ops"), courier::REPEAT));
+    assert!(config.engine(Arc::default()).channels.names.contains("chat"));
+}
+
+#[test]
+fn channels_are_checked_with_their_places() {
+    let fault = |text: &str| load(text, &Flags::default(), &[]).unwrap_err();
+    let found = fault("[channels.ops]\nkind = \"mial\"");
+    assert!(found.contains("panta.toml:2:8") && found.contains("did you mean `mail`?"), "{found}");
+    let found = fault("[channels.ops]\nkind = \"slack\"\nurll = \"https://x\"");
+    assert!(found.contains("panta.toml:3:1") && found.contains("did you mean `url`?"), "{found}");
+    let found = fault("[channels.ops]\nkind = \"mail\"");
+    assert!(found.contains("panta.toml:1:11") && found.contains("needs `to`"), "{found}");
+    let both = fault("[channels.ops]\nkind = \"ntfy\"\nurl = \"https://x\"\nurl_secret = \"x\"\npriority = 9");
+    assert!(both.contains("one of `url` and `url_secret`") && both.contains("`9` is no priority"), "{both}");
+    assert!(fault("[channels.ops]\nto = [\"a@b\"]").contains("needs `kind`"));
+    assert!(fault("[channels.ops]\nkind = \"mail\"\nto = [\"ops\"]").contains("`ops` is no mail address"));
+    assert!(fault("[channels.ops]\nkind = \"program\"\ncommand = \"page\"").contains("a list of texts"));
+    let found = fault("[notify]\ndefault = \"opss\"\n[channels.ops]\nkind = \"mail\"\nto = [\"a@b\"]");
+    assert!(found.contains("panta.toml:2:11") && found.contains("did you mean `ops`?"), "{found}");
+    assert!(fault("[notify]\nrepeats = \"1h\"").contains("did you mean `repeat`?"));
+}

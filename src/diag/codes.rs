@@ -433,6 +433,12 @@ pub const CODES: &[Code] = &[
         "A name that is written out is that of no workflow in the folder that is checked: what it would start fails with the kind `not_found`, and what waits for its end never starts. A workflow that comes later is fine when it is there by then, so this is a warning; `panta check --strict` fails on it.",
         "trigger::run(\"orders/*\", #{ on: \"failed\" });\nfn main(end) { workflow::start(end.workflow, end.input); }",
     ),
+    row(
+        "W0414",
+        "channel is not in the config",
+        "`on_failure` or `sla` names a channel that the config does not have, and that is no person or group of it: what it is to tell goes to the default channel, or to the log where there is none. Add `[channels.NAME]` to `panta.toml`, or mend the name.",
+        "workflow(#{ on_failure: \"ops\" });",
+    ),
 ];
 
 #[cfg(test)]

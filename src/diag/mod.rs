@@ -53,6 +53,27 @@ pub struct Frame {
     pub column: usize,
 }
 
+/// `reserve (orders/invoice.rhai:7:3)`, as the error of a run has it.
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}:{}:{})", self.function, self.file, self.line, self.column)
+    }
+}
+
+impl Frame {
+    /// What [`fmt::Display`] wrote; without a column it is the first.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (function, place) = text.strip_suffix(')')?.split_once(" (")?;
+        let (before, last) = place.rsplit_once(':')?;
+        let last = last.parse().ok()?;
+        let (file, line, column) = match before.rsplit_once(':').map(|(file, line)| (file, line.parse())) {
+            Some((file, Ok(line))) => (file, line, last),
+            _ => (before, last, 1),
+        };
+        Some(Self { function: function.to_owned(), file: file.to_owned(), line, column })
+    }
+}
+
 /// A place in a source: where the caret goes, and the line that it stands under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {

@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_as_text_comes_back() {
+        for text in ["reserve (orders/invoice.rhai:7:3)", "closure (a:b.rhai:1:12)"] {
+            assert_eq!(Frame::parse(text).map(|frame| frame.to_string()).as_deref(), Some(text));
+        }
+        let older = Frame::parse("f (a.rhai:7)").map(|frame| (frame.file, frame.line, frame.column));
+        assert_eq!((older, Frame::parse("f")), (Some(("a.rhai".to_owned(), 7, 1)), None));
+    }
+
+    #[test]
     fn a_file_as_a_whole_in_colour() {
         let text = Diagnostic::new("E0101", "not text", Place::file("a.rhai")).render(Color::Ansi);
         assert_eq!(

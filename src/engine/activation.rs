@@ -24,6 +24,7 @@ use crate::replay::{Divergence, Next};
 use crate::script::fiber::{Fiber, Pause, StackPool, Turn};
 use crate::script::guard::Outcome;
 use crate::script::program::Prepared;
+use crate::script::unwind;
 use crate::store::{End, Rollback, Status};
 use crate::time::Timestamp;
 
@@ -159,6 +160,12 @@ impl Activation {
     /// Asks that nobody waits for any more.
     pub fn take_aborted(&mut self) -> Vec<WaitId> {
         std::mem::take(&mut self.aborted)
+    }
+
+    /// Strands that were halted go on.
+    pub fn go_on(&mut self) {
+        let halted = std::mem::take(&mut *self.session.halted.borrow_mut());
+        self.ready.extend(halted.into_iter().filter(|strand| self.strands.contains_key(strand)));
     }
 
     /// Something is there that [`Activation::advance`] can work off.
@@ -323,7 +330,7 @@ impl Activation {
         let result = match self.session.guard.stopped() {
             // The error that stopped it knows the place, unless the script swallowed it.
             Some(stop) => Err(match result {
-                Err(error) if is_termination(&error) => error,
+                Err(error) if unwind::is_stop(&error) => error,
                 _ => stop.to_error(),
             }),
             None => result,
@@ -354,18 +361,26 @@ impl Activation {
         self.leave(Ending { status, outcome, continued_as: None });
     }
 
+    /// The error as the run keeps it: what it means, where it arose, and by which calls.
     fn explained(&self, error: &EvalAltResult) -> rhai::Map {
         let mut map = error_map(error);
-        if map.get("kind").is_some_and(|kind| kind.to_string() == "script") {
-            let found = (self.explain)(error);
-            let calls =
-                found.calls.iter().map(|frame| format!("{} ({}:{})", frame.function, frame.file, frame.line).into());
+        let found = (self.explain)(error);
+        let kind = map.get("kind").map(ToString::to_string).unwrap_or_default();
+        if kind == "script" || kind == "limit" {
             map.insert("message".into(), found.title.clone().into());
             map.insert("code".into(), found.code.clone().into());
-            map.insert("calls".into(), calls.collect::<rhai::Array>().into());
             if let Some(hint) = &found.hint {
                 map.insert("hint".into(), hint.to_string().into());
             }
+        }
+        if found.place.line > 0 {
+            map.entry("line".into()).or_insert_with(|| (found.place.line as i64).into());
+            map.entry("column".into()).or_insert_with(|| (found.place.column as i64).into());
+        }
+        map.entry("file".into()).or_insert_with(|| found.place.file.clone().into());
+        if !found.calls.is_empty() {
+            let calls = found.calls.iter().map(|frame| frame.to_string().into());
+            map.insert("calls".into(), calls.collect::<rhai::Array>().into());
         }
         map
     }
@@ -504,16 +519,6 @@ impl Activation {
         let entered = self.session.guard.enter();
         self.session.flush();
         drop(entered);
-    }
-}
-
-fn is_termination(error: &EvalAltResult) -> bool {
-    match error {
-        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
-            is_termination(inner)
-        }
-        EvalAltResult::ErrorTerminated(token, _) => token.is_map(),
-        _ => false,
     }
 }
 

@@ -9,14 +9,13 @@ use super::causes::{depth_of, ended_payload};
 use super::handle::new_run;
 use super::log::Item;
 use super::shared::{Shared, held};
-use super::surroundings::{About, Notification};
 use super::terms::{OnFailure, Terms};
 use super::world::EVENT_REPEATS;
 use crate::host::chain::Continuation;
 use crate::host::mailbox::Mailbox;
 use crate::id::RunId;
 use crate::payload::Payload;
-use crate::store::{Applied, Change, Dedupe, End, EventFilter, Rollback, Run, Status};
+use crate::store::{Change, Dedupe, End, EventFilter, Rollback, Run, Status};
 use crate::time::Timestamp;
 
 /// How far back it is looked for what led to a run. A handler that stands further back is cut off, too.
@@ -34,16 +33,11 @@ impl Ending<'_> {
     /// Writes the end, with all that follows from it, behind these changes.
     pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, mut end: End) {
         end.expires_at = self.expiry(&end);
-        changes.extend(self.starts(&end));
-        let notification = self.notification(&end);
-        changes.push(Change::Finish { run: self.run, epoch, end });
-        let notifier = Arc::clone(&self.shared.options.notifier);
-        let tell = move |applied: &[Applied]| {
-            if let (Some(Applied::Ended { .. }), Some(notification)) = (applied.last(), notification) {
-                notifier.notify(notification);
-            }
-        };
-        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) });
+        let handler = self.starts(&end);
+        let told = self.told(epoch, &end, handler.is_some());
+        changes.extend(handler);
+        changes.push(self.shared.telling(Change::Finish { run: self.run, epoch, end }, told));
+        self.shared.log.send(Item { changes, done: None });
     }
 
     /// From when on the run may be pruned.
@@ -58,26 +52,6 @@ impl Ending<'_> {
             OnFailure::Start(handler) => self.handler(handler, end),
             OnFailure::Notify(_) => None,
         }
-    }
-
-    /// What people are told of its end.
-    pub(super) fn notification(&self, end: &End) -> Option<Notification> {
-        let Some(OnFailure::Notify(channel)) = self.failed(end) else { return None };
-        let error = end.error.as_ref().map(Payload::to_json).unwrap_or_default();
-        let (about, verb) = match end.status {
-            Status::TimedOut => (About::Deadline, "ran out of time"),
-            Status::Quarantined => (About::Failed, "is quarantined"),
-            _ => (About::Failed, "failed"),
-        };
-        let message = error["message"].as_str().unwrap_or("no message");
-        Some(Notification {
-            channel: Arc::clone(channel),
-            workflow: Arc::clone(self.workflow),
-            run: self.run,
-            about,
-            title: format!("`{}` {verb}: {message}", self.workflow),
-            text: error["hint"].as_str().map(|hint| format!("hint: {hint}")).unwrap_or_default(),
-        })
     }
 
     fn failed(&self, end: &End) -> Option<&OnFailure> {

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::witness::{Charge, Witness};
 use crate::id::RunId;
 use crate::payload::Payload;
-use crate::store::{Applied, CHARGED, Change, End, Error, Rollback, Run, Status, Store};
+use crate::store::{CHARGED, Change, End, Error, Rollback, Run, Status, Store};
 use crate::time::Clock;
 
 /// Deaths without progress that a run is given. Three: a run beside which others died twice was unlucky, and each costs
@@ -82,18 +82,13 @@ pub(super) fn follow_up(shared: &Shared) -> Result<(), Error> {
             continued_as: None,
             expires_at: None,
         };
-        let mut changes = vec![Change::SetState { scope: SCOPE.into(), key, value: None }];
         // A person may have acted on it already.
         let is_told = row.status == Status::Quarantined;
-        changes.extend(ending.starts(&end).filter(|_| is_told));
-        let notification = ending.notification(&end).filter(|_| is_told);
-        let notifier = Arc::clone(&shared.options.notifier);
-        let tell = move |_: &[Applied]| {
-            if let Some(notification) = notification {
-                notifier.notify(notification);
-            }
-        };
-        shared.log.send(Item { changes, done: Some(Box::new(tell)) });
+        let handler = ending.starts(&end).filter(|_| is_told);
+        let told = if is_told { ending.told(row.epoch, &end, handler.is_some()) } else { Vec::new() };
+        let forget = Change::SetState { scope: SCOPE.into(), key, value: None };
+        let changes = [shared.telling(forget, told)].into_iter().chain(handler).collect();
+        shared.log.send(Item { changes, done: None });
     }
     Ok(())
 }

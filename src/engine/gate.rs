@@ -84,6 +84,33 @@ pub(super) fn try_with(
     }
 }
 
+/// What a trial tells beside its verdict.
+pub(super) struct Examined {
+    pub(super) verdict: Verdict,
+    /// Compensations that ran, and the commands that they undid.
+    pub(super) undone: Vec<(Position, Position)>,
+    /// Names and tickets of the locks that it holds, or waits for.
+    pub(super) locks: Vec<(Arc<str>, Arc<str>)>,
+    /// Steps that have begun and not ended.
+    pub(super) open: Vec<(Position, Arc<str>)>,
+}
+
+/// Tries a run on a version, and looks at where it stands then.
+pub(super) fn examine(
+    run: &Run,
+    journal: Vec<Entry>,
+    bundle: &Bundle,
+    settings: &Arc<dyn Settings>,
+    semantics: &Semantics,
+) -> Examined {
+    match candidate(bundle, settings, semantics) {
+        Ok(candidate) => candidate.examine(run, journal, PATIENCE),
+        Err(problem) => {
+            Examined { verdict: Verdict::Unknown(problem), undone: Vec::new(), locks: Vec::new(), open: Vec::new() }
+        }
+    }
+}
+
 /// The same on a version that can be looked into (see [`super::retrace`]): is it still the same?
 #[cfg(test)]
 pub(super) fn try_rewritten(run: &Run, journal: Vec<Entry>, bundle: &Bundle, settings: &Arc<dyn Settings>) -> Verdict {
@@ -155,16 +182,23 @@ impl Candidate {
 
     /// Tries a run that has this journal, and computes for so long at most.
     pub(super) fn play(&self, run: &Run, journal: Vec<Entry>, patience: Duration) -> Verdict {
+        self.examine(run, journal, patience).verdict
+    }
+
+    fn examine(&self, run: &Run, journal: Vec<Entry>, patience: Duration) -> Examined {
         let recorded = journal.iter().find(|entry| entry.kind == Kind::End).and_then(|entry| entry.outcome.clone());
         let now = journal.iter().map(|entry| entry.ended_at).max().unwrap_or(run.created_at);
         let mut activation = self.activation(run, journal, Nothing::default());
         let session = Rc::clone(activation.session());
-        match drive_within(&mut activation, now, patience) {
+        let verdict = match drive_within(&mut activation, now, patience) {
             Err(problem) => Verdict::Unknown(problem),
             Ok(Progress::Diverged(divergence)) => Verdict::Diverges(divergence),
             Ok(Progress::Ended(end)) => judge(&session, recorded.as_ref(), Some(&end)),
             Ok(_) => judge(&session, recorded.as_ref(), None),
-        }
+        };
+        let (undone, locks) = (session.undone.take(), session.frames.borrow().locks());
+        let open = session.open_steps.take().into_iter().collect();
+        Examined { verdict, undone, locks, open }
     }
 
     /// The run at its beginning, with this journal.
@@ -184,6 +218,7 @@ impl Candidate {
             trigger: run.trigger.clone(),
             mailbox: run.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
             rules: Rc::clone(&self.rules),
+            forked: super::repair::forked(run),
         };
         let guard = Guard::new(Limits { cpu: PATIENCE, ..Limits::default() });
         let (engine, allow) = (Rc::clone(&self.engine), Rc::clone(&self.allow));

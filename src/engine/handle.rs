@@ -1,9 +1,16 @@
 //! The engine as others see it: starting it, and acting on workflows, runs and events.
 
+mod actions;
 mod acts;
 mod growth;
+mod holding;
+mod repairs;
 mod repeats;
 mod tasks;
+
+pub use actions::{Action, Chosen};
+pub use holding::Deed;
+pub use repairs::Retry;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +20,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::channels::Channels;
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
 use super::links::Links;
 use super::log::{Item, Log};
+use super::notification::{LogNotifier, Notifier};
 use super::people::Directory;
 use super::secrets::{event_from_outside, from_outside};
 use super::semantics::{Semantics, settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{LogNotifier, NoSettings, Notifier, Settings};
+use super::surroundings::{NoSettings, Settings};
 use super::witness::Witness;
 use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
@@ -30,7 +39,7 @@ use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
-use crate::journal::{Entry, decode_segment};
+use crate::journal::Entry;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
@@ -64,6 +73,8 @@ pub struct Options {
     pub secrets: Arc<Vault>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
+    /// Who can be told something.
+    pub channels: Arc<Channels>,
     /// Who can be asked.
     pub people: Arc<Directory>,
     /// Signed addresses.
@@ -115,6 +126,7 @@ impl Options {
             settings: Arc::new(NoSettings),
             secrets: Arc::new(Vault::from_process()),
             notifier: Arc::new(LogNotifier),
+            channels: Arc::default(),
             people: Arc::default(),
             links: Arc::new(Links::new(LOCAL, data)),
             clock: Arc::new(SystemClock),
@@ -188,6 +200,35 @@ pub enum Error {
     /// It has ended.
     #[error("run {0} has ended already ({status})", status = .1.name())]
     Ended(RunId, Status),
+    /// It is in a state in which that cannot be done.
+    #[error("run {run} is {status}: {why}", status = .status.name())]
+    NotNow {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        status: Status,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Steps would be done once more that were undone: it has to be confirmed.
+    #[error("these steps were undone, and would be done again, with new idempotency keys: {}; hint: confirm it with `--yes`, or `\"confirm\": true`", .steps.iter().map(|step| format!("`{step}`")).collect::<Vec<_>>().join(", "))]
+    Confirm {
+        /// The run.
+        run: RunId,
+        /// Names of the steps.
+        steps: Vec<String>,
+    },
+    /// What is recorded does not fit the version that it is to go on with.
+    #[error("run {run} cannot go on so: {divergence}")]
+    Diverges {
+        /// The run.
+        run: RunId,
+        /// Both sides with their lines.
+        divergence: String,
+    },
+    /// The run has no such step: what it has.
+    #[error("{0}")]
+    UnknownStep(String),
     /// It does not come to rest.
     #[error("run {0} is busy; hint: try again when it waits, or pause it first")]
     Busy(RunId),
@@ -362,6 +403,7 @@ impl Handle {
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
         charges::follow_up(&self.shared)?;
+        self.shared.holds.load(&*self.shared.store)?;
         let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
         for batch in runs.chunks(512) {
             self.shared.claim(batch.to_vec());
@@ -598,13 +640,9 @@ impl Handle {
         Ok(self.shared.store.counts()?)
     }
 
-    /// The journal of a run.
+    /// The journal of a run, as it counts now.
     pub fn journal(&self, run: RunId) -> Result<Vec<Entry>, Error> {
-        let mut entries = Vec::new();
-        for segment in self.shared.store.journal(run)? {
-            entries.append(&mut decode_segment(&segment)?.1);
-        }
-        Ok(entries)
+        Ok(self.history(run)?.into_entries())
     }
 
     /// The sources that a run is pinned to.

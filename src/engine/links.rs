@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::shared::held;
-use crate::id::TaskId;
+use crate::id::{RunId, TaskId};
 use crate::time::Timestamp;
 
 /// The name of the key's file in the data folder.
@@ -75,6 +75,11 @@ impl Links {
     /// Below this URL, with this key.
     pub fn with_key(base: &str, key: [u8; SIZE]) -> Self {
         Self { key: Mutex::new(Some(key)), ..Self::new(base, Path::new("")) }
+    }
+
+    /// The page of a run. It is not signed.
+    pub fn run(&self, run: RunId) -> String {
+        format!("{}/runs/{run}", self.base)
     }
 
     /// The address of a task, for anybody or for one person. The error says why there is no key.

@@ -12,19 +12,23 @@ mod after;
 mod allowed;
 mod announce;
 mod causes;
+pub mod channels;
 mod charges;
 mod closures;
 mod decide;
 mod deploy;
+mod failures;
 mod flow;
 pub mod gate;
 mod gather;
 mod handle;
 mod hands;
+mod holds;
 mod inline;
 pub mod links;
 mod locks;
 mod log;
+mod notification;
 mod park;
 mod passage;
 mod pending;
@@ -33,6 +37,7 @@ mod programs;
 pub mod recording;
 mod reminders;
 mod renewal;
+mod repair;
 mod retention;
 pub mod retrace;
 mod secrets;
@@ -59,15 +64,18 @@ pub use deploy::{
 pub use flow::flow;
 pub use gather::Waiting;
 pub use handle::{
-    Emitted, Engine, Error, Growth, Handle, KEEP, Options, Reach, Reached, Start, Started, Watch, verify_audit,
+    Action, Chosen, Deed, Emitted, Engine, Error, Growth, Handle, KEEP, Options, Reach, Reached, Retry, Start, Started,
+    Watch, verify_audit,
 };
 pub use hands::{Mocked, Mocks};
+pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
+pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
 pub use passage::GateSpec;
 pub use semantics::Semantics;
 pub use shared::{Begun, Notice};
-pub use surroundings::{About, LogNotifier, NoSettings, Notification, Notifier, Settings};
+pub use surroundings::{NoSettings, Settings};
 pub use terms::{OnFailure, Terms};
 pub use upgrade::{Mode, Upgraded};
 pub use witness::{Charge, Witness};

@@ -73,6 +73,19 @@ impl Directory {
         self.people.iter().filter(|(_, person)| in_group(person)).map(|(name, _)| name).collect()
     }
 
+    /// Names of people and groups.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.people.keys().chain(self.people.values().flat_map(|person| &person.groups))
+    }
+
+    /// Where to write to a person, or to the members of a group: nowhere (an empty list) where none has an email. `None`: it
+    /// is neither.
+    pub fn addresses(&self, name: &str) -> Option<Vec<String>> {
+        let members = self.members(name);
+        let emails = members.iter().filter_map(|member| self.people[*member].email.clone()).collect();
+        (!members.is_empty()).then_some(emails)
+    }
+
     /// Whether all these people and groups are known; where no people are configured, all are.
     pub fn known(&self, names: &[Arc<str>]) -> Result<(), String> {
         let unknown = |name: &&Arc<str>| !self.people.is_empty() && self.members(name).is_empty();

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::log::Item;
+use super::notification::{About, Notification};
 use super::shared::{Shared, held};
-use super::surroundings::{About, Notification};
 use crate::id::RunId;
-use crate::store::{Applied, Change, Run, Sla};
+use crate::store::{Change, Run, Sla};
 use crate::time::{Timestamp, format_duration};
 
 /// Reminders of the next minutes: the store has all of them.
@@ -62,26 +62,24 @@ pub(super) fn tell(shared: &Shared) {
 
 fn remind(shared: &Shared, row: &Run, now: Timestamp) {
     let Some(sla) = row.sla.as_ref().filter(|_| !row.status.is_final()) else { return };
-    let notification = notification(row, sla);
-    let notifier = Arc::clone(&shared.options.notifier);
-    let tell = move |applied: &[Applied]| {
-        if applied.first() == Some(&Applied::Done) {
-            notifier.notify(notification);
-        }
-    };
-    let change = Change::Remind { run: row.id, at: now };
-    shared.log.send(Item { changes: vec![change], done: Some(Box::new(tell)) });
+    let told = vec![notification(row, sla, now)];
+    let change = shared.telling(Change::Remind { run: row.id, at: now }, told);
+    shared.log.send(Item { changes: vec![change], done: None });
 }
 
-fn notification(row: &Run, sla: &Sla) -> Notification {
+fn notification(row: &Run, sla: &Sla, now: Timestamp) -> Notification {
     let after = format_duration(sla.at.since(row.created_at));
     let waits = if row.waiting_for.is_empty() { String::new() } else { format!("it waits for {}", row.waiting_for) };
     Notification {
+        id: format!("{}.{}.sla", row.id, sla.at.0).into(),
         channel: Arc::clone(&sla.notify),
         workflow: Arc::clone(&row.workflow),
         run: row.id,
         about: About::Sla,
         title: format!("a run of `{}` is open for more than {after}; it is {}", row.workflow, row.status.name()),
         text: waits,
+        at: now,
+        task: None,
+        count: 1,
     }
 }

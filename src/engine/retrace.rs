@@ -5,7 +5,7 @@
 //! stand before an entry, the journal is cut there: the script then waits for what the entry says.
 
 mod trail;
-mod until;
+pub(super) mod until;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

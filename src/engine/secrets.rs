@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::effect::{Allow, Failure, Secrets, Target};
+use crate::effect::{Allow, Failure, Field, Secrets, Target};
 use crate::host::session::hash_text;
 use crate::id::RunId;
 use crate::payload::Payload;
@@ -55,7 +55,7 @@ impl Secrets for RunSecrets<'_> {
             }
             self.allow.admit_secret(name)?;
             let value = self.vault.value_for(name, target).map_err(|refusal| match refusal {
-                Refusal::Unknown(why) => Failure::new("not_found", why),
+                Refusal::Unknown(why) => Failure::new("not_found", why).with("secret", Field::Text(name.to_owned())),
                 Refusal::NotFor(why) => Failure::denied(why),
             })?;
             out.push_str(&text[from..placeholder.range.start]);

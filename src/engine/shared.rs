@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::announce::announce;
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::handle::{Options, Reach};
+use super::holds::Holds;
 use super::log::{Item, Listener, Log};
 use super::park::Timeline;
 use super::reminders::Reminders;
@@ -20,7 +20,7 @@ use crate::id::{RunId, TaskId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, End, Error, PROGRESS, Run, Status, Store};
+use crate::store::{Applied, Change, End, Error, PAUSED, PROGRESS, Run, Status, Store};
 
 /// A step that has begun: for those who watch; nothing is durable of it.
 #[derive(Clone, Debug)]
@@ -93,6 +93,7 @@ pub(super) struct Shared {
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
     pub(super) renewals: Renewals,
+    pub(super) holds: Holds,
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
@@ -140,6 +141,7 @@ impl Shared {
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
             renewals: Renewals::default(),
+            holds: Holds::default(),
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
@@ -195,6 +197,13 @@ impl Shared {
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         held(&self.routes).insert(row.id, worker);
         let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+    }
+
+    /// Something is to be known of a run; nothing where it is not in motion.
+    pub(super) fn tell(&self, run: RunId) {
+        if let Some(worker) = held(&self.routes).get(&run) {
+            let _ = self.workers[*worker].send(Message::Wake(run));
+        }
     }
 
     /// Something happened that a run may wait for.
@@ -312,6 +321,21 @@ impl Shared {
 pub(super) struct AfterCommit(pub(super) Arc<Shared>);
 
 impl AfterCommit {
+    fn any(&self, change: &Change, applied: &Applied) {
+        match change {
+            // What is done on somebody's behalf is done like anything else.
+            Change::Audit { change: Some(change), .. } => self.any(change, applied),
+            Change::Tell { change, told, .. } => {
+                // First of all: whoever waits for the end of a run may end this process then.
+                if applied.took_effect() {
+                    self.0.pass_on(told);
+                }
+                self.any(change, applied);
+            }
+            other => self.one(other, applied),
+        }
+    }
+
     fn one(&self, change: &Change, applied: &Applied) {
         let shared = &self.0;
         if let Applied::Task { task, fresh: true } = applied {
@@ -381,12 +405,27 @@ impl AfterCommit {
                 shared.wake(newest.map_or(*run, |newest| newest.id));
             }
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
-            (Change::OpenTask { .. }, Applied::Task { task, fresh: true }) => announce(shared, task, None),
-            (Change::EscalateTask { stage, .. }, Applied::Task { task, fresh: true }) => {
-                announce(shared, task, task.moments.get(*stage as usize).map(|moment| &moment.event));
+            (Change::Pause { run, .. }, Applied::Done) => {
+                shared.tell(*run);
+                shared.notify(Notice::Changed(*run));
+            }
+            (Change::Resume { run, .. }, Applied::Done) => {
+                super::holds::resumed(shared, *run);
+                shared.notify(Notice::Changed(*run));
+            }
+            (Change::Reopen(reopen), Applied::Done) => {
+                super::holds::resumed(shared, reopen.run);
+                shared.notify(Notice::Changed(reopen.run));
+            }
+            (Change::SetState { scope, key, value }, Applied::Done) if **scope == *PAUSED => {
+                shared.holds.set(key, value.is_some());
+                for worker in &shared.workers {
+                    let _ = worker.send(Message::Holds);
+                }
+            }
+            (Change::AnswerTask { .. } | Change::EscalateTask { .. }, Applied::Task { task, fresh: true }) => {
                 shared.wake(task.run);
             }
-            (Change::AnswerTask { .. }, Applied::Task { task, fresh: true }) => shared.wake(task.run),
             (Change::SetState { scope, key, .. }, Applied::Done) if **scope == *PROGRESS => {
                 if let Ok(run) = key.parse() {
                     shared.notify(Notice::Changed(run));
@@ -430,12 +469,7 @@ impl AfterCommit {
 impl Listener for AfterCommit {
     fn applied(&self, changes: &[Change], applied: &[Applied]) {
         for (change, applied) in changes.iter().zip(applied) {
-            // What is done on somebody's behalf is done like anything else.
-            let change = match change {
-                Change::Audit { change: Some(change), .. } => change,
-                other => other,
-            };
-            self.one(change, applied);
+            self.any(change, applied);
         }
     }
 

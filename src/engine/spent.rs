@@ -34,6 +34,7 @@ pub(super) fn by_journal(journal: &[Entry]) -> Duration {
                 began.insert(&entry.position, next);
             }
             (Phase::Closed, last) => ran.push((last.unwrap_or(since), entry.ended_at)),
+            (Phase::Given, _) => {}
         }
     }
     union(ran)

@@ -58,6 +58,11 @@ pub(super) fn wake_due(shared: &Shared) {
     reminders::tell(shared);
 }
 
+/// Takes over the due times of the next minutes.
+pub(super) fn load_soon(shared: &Shared) {
+    load(shared, shared.now().plus(HORIZON));
+}
+
 /// Takes over the due times that the store has.
 pub(super) fn load(shared: &Shared, until: Timestamp) {
     reminders::load(shared, until, MOST);

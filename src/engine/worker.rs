@@ -1,6 +1,7 @@
 //! A worker: one thread with its own script engine and runtime, and the runs that are in motion on it.
 
 mod ends;
+mod holding;
 mod parking;
 mod tasks;
 mod waits;
@@ -30,7 +31,7 @@ use crate::effect::Performer;
 use crate::host::mailbox::Mailbox;
 use crate::host::session::{Answer, Facts, Session, WaitId};
 use crate::id::RunId;
-use crate::journal::{Entry, decode_segment};
+use crate::journal::{Entry, History};
 use crate::payload::Payload;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
@@ -51,6 +52,8 @@ pub(super) enum Message {
     Durable(u64),
     /// The claim with this epoch is lost: another node owns the run now.
     Lost(RunId, u64),
+    /// What is held has changed.
+    Holds,
     /// It is to leave memory as soon as it rests.
     Leave(RunId),
     /// Drop everything and end.
@@ -75,6 +78,8 @@ struct Motion {
     meter: Meter,
     terms: Rc<Terms>,
     standing: Standing,
+    /// A person holds this very run.
+    is_paused: bool,
 }
 
 impl Motion {
@@ -241,6 +246,7 @@ impl Worker {
             Message::InLine(run, wait) => self.stand_in_line(run, wait),
             Message::Durable(number) => self.release(number),
             Message::Lost(run, epoch) => self.lose(run, epoch),
+            Message::Holds => self.follow_holds(),
             Message::Leave(run) => self.leave(run),
             Message::Close => {}
         }
@@ -254,7 +260,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let _watched = shared.watched(self.number, run, Standing::of(row.charged));
         if let Some(reason) = row.cancel.clone()
-            && self.shared.store.journal(run).is_ok_and(|journal| journal.is_empty())
+            && self.history(run).is_ok_and(|history| history.numbered == 0)
         {
             // It was never evaluated: nothing of it is to be undone, and nothing of it should happen now.
             return self.conclude(&row, Status::Cancelled, reason);
@@ -277,7 +283,7 @@ impl Worker {
     }
 
     fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let journal = self.journal(row.id)?;
+        let History { entries: journal, numbered, .. } = self.history(row.id)?;
         let moved = super::renewal::renew(&self.shared, row, &journal);
         let row = moved.as_ref().unwrap_or(row);
         let stood_for = self.hands.mocks().map(|mocks| mocks.functions()).unwrap_or_default();
@@ -296,6 +302,7 @@ impl Worker {
             depth: (super::causes::depth_of(&row.trigger), row.created_at),
             mocks: self.hands.mocks().cloned(),
             written: std::cell::Cell::new(0),
+            halted: std::cell::Cell::new(false),
         });
         let facts = Facts {
             run: row.id,
@@ -305,11 +312,13 @@ impl Worker {
             trigger: row.trigger.clone(),
             mailbox: row.mailbox.as_ref().map(Mailbox::from_payload).unwrap_or_default(),
             rules,
+            forked: super::repair::forked(row),
         };
-        let meter = Meter::new(terms.timeout, &journal);
-        let fresh = journal.is_empty();
+        let meter = Meter::new(terms.timeout, holding::counted(&journal));
+        let began = holding::began(row, &journal);
         let session = Session::new(facts, journal, guard, Rc::clone(&self.engine), Rc::clone(&world) as Rc<_>, allow);
-        if fresh {
+        session.replay.borrow_mut().set_numbered(numbered);
+        if numbered == 0 {
             let started = Entry::opened(
                 crate::journal::Kind::Start,
                 crate::journal::Position::default(),
@@ -319,24 +328,15 @@ impl Worker {
             session.replay.borrow_mut().append(started);
         }
         let activation = Activation::new(session, Rc::clone(&self.pool), prepared, &row.input, explain);
-        let deadline = terms.deadline.map(|deadline| row.created_at.plus(deadline));
+        let deadline = terms.deadline.map(|deadline| began.plus(deadline));
         let (waits, idle_since, standing) = (BTreeMap::new(), Duration::ZERO, Standing::of(row.charged));
-        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms, standing })
+        let is_paused = false;
+        Ok(Motion { activation, world, waits, parked: false, idle_since, deadline, meter, terms, standing, is_paused })
     }
 
-    fn journal(&self, run: RunId) -> Result<Vec<Entry>, String> {
-        let mut entries = Vec::new();
-        for segment in self.shared.store.journal(run).map_err(|e| e.to_string())? {
-            let (first, mut more) = decode_segment(&segment).map_err(|e| e.to_string())?;
-            if first != entries.len() {
-                return Err(format!(
-                    "the journal has entry {first} where entry {} belongs; hint: restore a backup",
-                    entries.len()
-                ));
-            }
-            entries.append(&mut more);
-        }
-        Ok(entries)
+    fn history(&self, run: RunId) -> Result<History, String> {
+        let segments = self.shared.store.journal(run).map_err(|e| e.to_string())?;
+        History::read(segments).map_err(|e| e.to_string())
     }
 
     fn wake(&mut self, run: RunId) {
@@ -348,10 +348,17 @@ impl Worker {
             return;
         };
         match self.shared.store.run(run) {
-            Ok(Some(Run { cancel: Some(reason), .. })) => motion.activation.push(Input::Cancel(reason)),
-            Ok(_) => {}
+            Ok(Some(Run { cancel: Some(reason), .. })) => {
+                motion.let_go();
+                motion.activation.push(Input::Cancel(reason));
+            }
+            Ok(Some(row)) => self.follow_pause(run, row.status),
+            Ok(None) => {}
             Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
         }
+        let Some(motion) = self.motions.get(&run).filter(|motion| !motion.is_halted()) else {
+            return self.maybe_park(run);
+        };
         let waits: Vec<_> = motion.waits.keys().copied().collect();
         for wait in waits {
             self.look(run, wait);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::announce::announcements;
 use super::causes;
 use super::hands::Mocks;
 use super::links::EventLink;
 use super::log::Item;
+use super::notification::{About, Notification};
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
 use crate::host::session::{Act, Batch, ChildStart, Reservation, Reserved, World};
@@ -39,6 +41,8 @@ pub(super) struct RunWorld {
     pub(super) mocks: Option<Rc<dyn Mocks>>,
     /// The number of the last item that this run has in the log.
     pub(super) written: Cell<u64>,
+    /// Nothing new is begun.
+    pub(super) halted: Cell<bool>,
 }
 
 impl World for RunWorld {
@@ -117,6 +121,10 @@ impl World for RunWorld {
         self.shared.options.people.known(names)
     }
 
+    fn known_channel(&self, name: &str) -> Result<(), String> {
+        self.shared.options.channels.known(name, &self.shared.options.people)
+    }
+
     fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String> {
         let link = EventLink { name: name.to_owned(), key: key.map(str::to_owned), expires };
         self.shared.options.links.event(&link)
@@ -141,6 +149,10 @@ impl World for RunWorld {
 
     fn new_run(&self) -> RunId {
         (self.shared.options.new_run)()
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.get()
     }
 
     fn watches_calls(&self) -> bool {
@@ -175,10 +187,35 @@ impl RunWorld {
             let segment = encode_segment(batch.first, &batch.entries);
             changes.push(Change::Append { run: self.run, epoch: self.epoch, segment });
         }
+        let mut told = Vec::new();
         for act in batch.acts.iter().cloned() {
-            self.add(act, &mut changes);
+            match act {
+                Act::Notify { id, channel, title, text } => told.push(self.message(id, channel, title, text)),
+                act => self.add(act, &mut changes),
+            }
+        }
+        // What a script tells is kept with the entries of its calls, which come first.
+        debug_assert!(told.is_empty() || !batch.entries.is_empty(), "an act comes with its entry");
+        if !told.is_empty() {
+            let entries = self.shared.telling(changes.remove(0), told);
+            changes.insert(0, entries);
         }
         changes
+    }
+
+    fn message(&self, id: Arc<str>, channel: Arc<str>, title: String, text: String) -> Notification {
+        Notification {
+            id,
+            channel,
+            workflow: Arc::clone(&self.workflow),
+            run: self.run,
+            about: About::Message,
+            title,
+            text,
+            at: self.shared.now(),
+            task: None,
+            count: 1,
+        }
     }
 
     fn add(&self, act: Act, changes: &mut Vec<Change>) {
@@ -197,7 +234,11 @@ impl RunWorld {
                 changes.push(Change::ReleaseSlot { run: self.run, epoch: self.epoch, ticket });
             }
             Act::Rate { name, value } => changes.push(super::locks::kept(name, value)),
-            Act::OpenTask(task) => changes.push(Change::OpenTask { epoch: self.epoch, task }),
+            Act::Notify { .. } => unreachable!("what a script tells goes with the entries"),
+            Act::OpenTask(task) => {
+                let told = announcements(&self.shared, &task, None);
+                changes.push(self.shared.telling(Change::OpenTask { epoch: self.epoch, task }, told));
+            }
             Act::CloseTask { task } => changes.push(Change::CloseTask { task, at: self.shared.now() }),
             Act::Progress(value) => {
                 let (scope, key) = (PROGRESS.into(), self.run.to_string().into());

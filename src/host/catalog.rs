@@ -74,6 +74,11 @@ pub fn literal_fault(function: &str, index: usize, text: &str) -> Option<String>
     };
     let is_time = text.contains(':') && text.len() >= 16;
     match expected? {
+        Literal::Duration if is_time && crate::time::parse_time(text).is_ok() => {
+            return Some(format!(
+                "`{text}` is a time, and a duration is needed here; hint: write how long, such as `\"2h\"` or `\"60d\"`"
+            ));
+        }
         Literal::DurationOrTime if is_time => crate::time::parse_time(text).err(),
         Literal::Duration | Literal::DurationOrTime => crate::time::parse_duration(text).err(),
         Literal::Time => crate::time::parse_time(text).err(),

@@ -14,7 +14,7 @@ use super::function::{Call, Function, Nature};
 use super::policy::Policy;
 use super::session::{Session, Strand};
 use super::step::{self, Plan};
-use crate::journal::Kind;
+use crate::journal::{Kind, Position};
 use crate::script::guard;
 
 /// The functions of this topic.
@@ -79,6 +79,8 @@ pub struct Registered {
     args: Vec<Dynamic>,
     /// The label of the step that it undoes.
     step: Option<String>,
+    /// What it undoes: a step, or what came right before it was registered.
+    undoes: Option<Position>,
     #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
     context: Rc<rhai::NativeCallContextStore>,
 }
@@ -87,12 +89,20 @@ impl Registered {
     /// A closure with its captured values copied.
     #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
     pub(super) fn new(call: &Call<'_>, kind: Kind, name: Arc<str>, body: &FnPtr, args: Vec<Dynamic>) -> Self {
-        Self { kind, name, body: super::copied(body), args, step: None, context: Rc::new(call.context.store_data()) }
+        Self {
+            kind,
+            name,
+            body: super::copied(body),
+            args,
+            step: None,
+            undoes: None,
+            context: Rc::new(call.context.store_data()),
+        }
     }
 
     /// The compensation of a step.
-    pub(super) fn for_step(self, label: &str) -> Self {
-        Self { step: Some(label.to_owned()), ..self }
+    pub(super) fn for_step(self, label: &str, undoes: Position) -> Self {
+        Self { step: Some(label.to_owned()), undoes: Some(undoes), ..self }
     }
 }
 
@@ -146,6 +156,12 @@ impl Frames {
     pub fn has_work(&self, id: FrameId, leaving: Leaving) -> bool {
         let has = |frame: &Frame| frame.items.iter().any(|item| leaving.runs(item.kind));
         self.all.get(&id).is_some_and(|frame| has(frame) || frame.lock.is_some() && leaving.runs(Kind::Exit))
+    }
+
+    /// Names and tickets of the slots that are held, or waited for.
+    pub fn locks(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let locks = self.all.values().filter_map(|frame| frame.lock.as_ref());
+        locks.map(|lock| (Arc::clone(&lock.name), Arc::clone(&lock.ticket))).collect()
     }
 
     /// Whether a slot is held, or waited for.
@@ -227,7 +243,10 @@ pub(super) fn enter_lock(session: &Session, strand: &Strand, lock: Lock) -> (Fra
 fn on(call: &Call<'_>, kind: Kind) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     super::recorded_only(call, &strand)?;
+    let next = session.replay.borrow().scopes.next_position(strand.scope.get());
+    let undoes = next.ordinal.checked_sub(1).map_or(next.clone(), |ordinal| Position { ordinal, ..next });
     let item = Registered::new(call, kind, call.text(0)?.into(), &call.closure(1)?, Vec::new());
+    let item = Registered { undoes: Some(undoes), ..item };
     register(&session, &strand, item);
     Ok(Dynamic::UNIT)
 }
@@ -290,6 +309,12 @@ fn carry_out(session: &Rc<Session>, strand: &Rc<Strand>, item: &Registered) -> R
         args: item.args.clone(),
         ..Plan::new(item.kind, item.name.clone(), item.body.clone())
     };
+    if item.kind == Kind::Rollback
+        && let Some(undoes) = &item.undoes
+    {
+        let position = session.replay.borrow().scopes.next_position(strand.scope.get());
+        session.undone.borrow_mut().push((position, undoes.clone()));
+    }
     let result = step::run(&call, session, strand, &plan);
     if item.kind == Kind::Rollback {
         let (_, failed) = session.rolled_back.get();

@@ -76,6 +76,9 @@ impl Performance<'_> {
         }
         let mutating = self.plan.request.kind() == Effect::Mutating;
         loop {
+            if !again {
+                self.session.halt(self.strand);
+            }
             if mutating && !again {
                 undo = match self.intend(&entry) {
                     Ok(undo) => undo,

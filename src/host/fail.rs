@@ -4,6 +4,7 @@ use rhai::{Dynamic, EvalAltResult, Map, Position};
 
 use crate::effect::{Failure, Field};
 use crate::script::guard;
+use crate::script::unwind;
 use crate::script::value;
 
 /// Why a host function does not return a value.
@@ -19,7 +20,13 @@ pub enum Fail {
 
 impl From<Box<EvalAltResult>> for Fail {
     fn from(error: Box<EvalAltResult>) -> Self {
-        if guard::stopped().is_some() { Self::Stopped } else { Self::Script(error) }
+        if guard::stopped().is_none() {
+            return Self::Script(error);
+        }
+        if unwind::is_stop(&error) {
+            guard::pass(error);
+        }
+        Self::Stopped
     }
 }
 
@@ -50,10 +57,9 @@ impl Fail {
         match self {
             Self::Thrown(map) => EvalAltResult::ErrorRuntime(Dynamic::from_map(map), position).into(),
             Self::Script(error) => error,
-            Self::Stopped => guard::stopped().map_or_else(
-                || EvalAltResult::ErrorTerminated("stopped".into(), position).into(),
-                |stop| stop.to_error(),
-            ),
+            Self::Stopped => {
+                guard::passing().unwrap_or_else(|| EvalAltResult::ErrorTerminated("stopped".into(), position).into())
+            }
         }
     }
 
@@ -96,7 +102,8 @@ fn field_value(field: &Field) -> Dynamic {
 /// with `value`; an error of the script's own code (a missing index, a wrong type) is `kind: "script"`.
 /// `line`, `column` and `file` are where it arose.
 pub fn error_map(error: &EvalAltResult) -> Map {
-    let (inner, position, file) = innermost(error);
+    let error = unwind::plain(error);
+    let (inner, position, file) = innermost(&error);
     let mut map = match inner {
         EvalAltResult::ErrorRuntime(value, _) => thrown_map(value),
         EvalAltResult::ErrorTerminated(token, _) if token.is_map() => token.clone().cast::<Map>(),
@@ -179,6 +186,8 @@ pub fn is_worth_a_retry(error: &Map) -> bool {
     let kind = error.get("kind").map(ToString::to_string).unwrap_or_default();
     match kind.as_str() {
         "denied" | "invalid" | "script" | "cancelled" | "interrupted" | "limit" => false,
+        // Nobody sets it meanwhile: a fault of the configuration, not of a service.
+        "not_found" => !error.contains_key("secret"),
         "http" => match error.get("status").and_then(|s| s.as_int().ok()) {
             Some(status) => !(400..500).contains(&status) || matches!(status, 408 | 425 | 429),
             None => true,

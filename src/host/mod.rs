@@ -29,6 +29,7 @@ mod lock;
 mod log;
 mod mail;
 pub mod mailbox;
+mod notify;
 mod policy;
 mod progress;
 pub mod rate;
@@ -70,6 +71,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         rate::FUNCTIONS,
         task::FUNCTIONS,
         progress::FUNCTIONS,
+        notify::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
         file::FUNCTIONS,
@@ -110,8 +112,12 @@ fn pure<R>(act: impl FnOnce() -> Result<R, Box<rhai::EvalAltResult>>) -> Result<
     }
 }
 
+/// What a call that needs a run is told where there is none, or where it must not be used.
+pub const IN_PURE_CLOSURE: &str =
+    "cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)";
+
 fn impure(call: &Call<'_>) -> Fail {
-    call.invalid("cannot be called inside of a closure that must be pure (`when`, `update`, `input`, `key`)")
+    call.invalid(IN_PURE_CLOSURE)
 }
 
 /// Refuses to work inside of a pure closure.

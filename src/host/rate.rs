@@ -102,6 +102,7 @@ impl Wanted<'_> {
             None if session.replay.borrow().has_more() => None,
             None => {
                 session.face();
+                session.halt(strand);
                 let ticket = format!("{}/{position}", session.facts.run);
                 self.reserve(&ticket, Some(&position))?
             }

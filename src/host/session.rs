@@ -5,6 +5,7 @@
 //! strand. A strand waits for one thing at a time.
 
 mod asks;
+mod repaired;
 mod strand;
 mod world;
 
@@ -23,7 +24,7 @@ use super::mailbox::Mailbox;
 use super::rules::Rules;
 use crate::effect;
 use crate::id::{RunId, TaskId, Version};
-use crate::journal::{Entry, Kind};
+use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::replay::{Command, Divergence, Interruption, Replay};
 use crate::script::fiber::{self, Pause};
@@ -53,6 +54,8 @@ pub struct Facts {
     pub mailbox: Mailbox,
     /// What its workflow lays down.
     pub rules: Rc<Rules>,
+    /// Of a copy of another run: that one, and how many outcomes it brought. Up to there chance is the other's.
+    pub forked: Option<(RunId, usize)>,
 }
 
 /// A strand that is to be made: its body runs on a fiber of its own.
@@ -118,6 +121,12 @@ pub struct Session {
     pub diverged: RefCell<Option<Divergence>>,
     /// At least one compensation ran; at least one failed for good.
     pub rolled_back: Cell<(bool, bool)>,
+    /// Compensations that ran, and the commands that they undid.
+    pub undone: RefCell<Vec<(Position, Position)>>,
+    /// Steps that have begun and not ended, and their names.
+    pub open_steps: RefCell<BTreeMap<Position, Arc<str>>>,
+    /// Strands that begin nothing new as long as the run is held.
+    pub halted: RefCell<Vec<StrandId>>,
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
     next: Cell<u64>,
@@ -147,7 +156,8 @@ impl Session {
         world: Rc<dyn World>,
         allow: Rc<effect::Allow>,
     ) -> Rc<Self> {
-        let began = journal.first().map_or(facts.accepted_at, |entry| entry.started_at);
+        let own = |entry: &&Entry| entry.kind != Kind::Repair;
+        let began = journal.iter().find(own).map_or(facts.accepted_at, |entry| entry.started_at);
         let mailbox = RefCell::new(facts.mailbox.clone());
         let replay = Replay::new(journal);
         guard.live.set(replay.is_live());
@@ -178,6 +188,9 @@ impl Session {
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
+            undone: RefCell::default(),
+            open_steps: RefCell::default(),
+            halted: RefCell::default(),
             logged: Cell::new(0),
             next: Cell::new(1),
         })
@@ -380,7 +393,9 @@ impl Session {
         let mut replay = self.replay.borrow_mut();
         let scope = strand.scope.get();
         let number = replay.scopes.next_random(scope);
-        let place = format!("{}/{:?}/{number}", self.facts.run, replay.scopes.path(scope));
+        let copied = self.facts.forked.filter(|(_, inherited)| replay.taken() < *inherited);
+        let seed = copied.map_or(self.facts.run, |(run, _)| run);
+        let place = format!("{seed}/{:?}/{number}", replay.scopes.path(scope));
         hash_text(&place)
     }
 }

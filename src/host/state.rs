@@ -126,6 +126,10 @@ pub(super) fn now(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command)
         Issued::Recorded(entry) => Ok(super::waiting::recorded_value(&entry)),
         Issued::Pending { position, .. } => {
             session.face();
+            if let Some(entry) = session.give(&position, command) {
+                return Ok(Ok(super::waiting::recorded_value(&entry)));
+            }
+            session.halt(strand);
             Err(position)
         }
         Issued::Later(_) => unreachable!("what is there at once is never recorded for later"),

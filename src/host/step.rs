@@ -10,8 +10,9 @@ use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature, Options};
 use super::policy::{self, Policy, retry_after};
 use super::session::{self, Mode, Session, Strand, encode, encode_error};
+use super::waiting::Begun;
 use super::{branches, waiting};
-use crate::journal::{Kind, Outcome};
+use crate::journal::{Kind, Outcome, Position};
 use crate::replay::{Command, Entered, ScopeId};
 use crate::script::guard;
 
@@ -149,17 +150,44 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
         return session::outcome_value(&outcome);
     }
     let command = session::command(plan.kind, plan.name.clone(), call.line());
+    if session.replay.borrow().is_set_next(scope) {
+        return set(call, session, strand, plan, &command, &label);
+    }
     let entered = session.replay.borrow_mut().enter(scope, &command).map_err(|d| session.diverge(d))?;
     if entered.recorded.is_none() && session.replay.borrow().is_live() {
         session.world.begun(&plan.name, &entered.position, command.line);
     }
     let mut entry = session.entry(&command, entered.position.clone());
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
+    session.open_steps.borrow_mut().insert(entered.position.clone(), plan.name.clone());
     let (outcome, attempts) = attempts(call, &place, plan)?;
+    session.open_steps.borrow_mut().remove(&entered.position);
     entry.attempt = attempts;
     strand.must_wait.set(false);
     let value = leave(session, &entered, &command, entry, outcome.clone())?;
-    settle(call, &place, plan, &value, &outcome);
+    settle(call, &place, plan, &value, &outcome, plan.undo.as_ref());
+    value
+}
+
+/// A person has given the outcome: the body is left out.
+fn set(
+    call: &Call<'_>,
+    session: &Rc<Session>,
+    strand: &Rc<Strand>,
+    plan: &Plan,
+    command: &Command,
+    label: &str,
+) -> Result<Dynamic, Fail> {
+    let scope = strand.scope.get();
+    let Begun::Closed(entry) = waiting::issue(session, strand, command)? else {
+        unreachable!("what is set is given at the latest when nothing is recorded")
+    };
+    let value = waiting::recorded_value(&entry);
+    let outcome = entry.outcome.clone().expect("a closed entry has an outcome");
+    let is_skipped = session.replay.borrow().is_skipped(&entry.position);
+    let place = Place { session, strand, scope, ordinal: entry.position.ordinal, label };
+    // Nothing was done where it was skipped, so nothing is to be undone.
+    settle(call, &place, plan, &value, &outcome, if is_skipped { None } else { plan.undo.as_ref() });
     value
 }
 
@@ -172,15 +200,29 @@ struct Place<'a> {
     label: &'a str,
 }
 
-fn settle(call: &Call<'_>, place: &Place<'_>, plan: &Plan, value: &Result<Dynamic, Fail>, outcome: &Outcome) {
+impl Place<'_> {
+    fn position(&self) -> Position {
+        let scope = self.session.replay.borrow().scopes.path(self.scope).to_vec();
+        Position { scope, ordinal: self.ordinal }
+    }
+}
+
+fn settle(
+    call: &Call<'_>,
+    place: &Place<'_>,
+    plan: &Plan,
+    value: &Result<Dynamic, Fail>,
+    outcome: &Outcome,
+    undo: Option<&FnPtr>,
+) {
     let mut replay = place.session.replay.borrow_mut();
     replay.scopes.forget(place.label);
     let Ok(value) = value else { return };
     replay.scopes.remember(place.scope, place.label, outcome);
     drop(replay);
-    if let Some(undo) = &plan.undo {
+    if let Some(undo) = undo {
         let item = Registered::new(call, Kind::Rollback, plan.name.clone(), undo, vec![value.clone()]);
-        cleanup::register(place.session, place.strand, item.for_step(place.label));
+        cleanup::register(place.session, place.strand, item.for_step(place.label, place.position()));
     }
 }
 

@@ -139,7 +139,11 @@ fn wait(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command, task: Tas
 
 /// The identity of what is asked at a position of this run.
 fn id_at(session: &Session, position: &Position) -> TaskId {
-    let half = |n: u8| u128::from(hash_text(&format!("{}/{position}/task/{n}", session.facts.run)));
+    let again = match session.replay.borrow().scopes.redone(position) {
+        0 => String::new(),
+        n => format!("~{n}"),
+    };
+    let half = |n: u8| u128::from(hash_text(&format!("{}/{position}{again}/task/{n}", session.facts.run)));
     TaskId(uuid::Builder::from_custom_bytes((half(1) << 64 | half(2)).to_be_bytes()).into_uuid())
 }
 

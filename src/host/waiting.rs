@@ -166,6 +166,12 @@ pub(super) fn issue(session: &Rc<Session>, strand: &Rc<Strand>, command: &Comman
             if opened.is_none() && !session.replay.borrow().has_more() {
                 session.face();
             }
+            if let Some(entry) = session.give(&position, command) {
+                return Ok(Begun::Closed(entry));
+            }
+            if opened.is_none() {
+                session.halt(strand);
+            }
             Begun::Open { position, opened }
         }
     })

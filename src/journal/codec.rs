@@ -3,7 +3,8 @@
 //! A *segment* holds consecutive entries of one run: `version (1) · compression · body`, the body being
 //! `number of the first entry · count · entries`. Numbers are LEB128 varints (signed ones in zigzag), texts are
 //! preceded by their length. A body of more than 4 KiB is compressed (LZ4 block with its size in front).
-//! A reader refuses a version that it does not know; version 1 stays readable for ever.
+//! A reader refuses a version that it does not know; version 1 stays readable for ever. Version 2 is version 1 with what
+//! repairs brought: their entries, and outcomes that are given again. A segment is of version 2 only where it holds such.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::payload::Payload;
 use crate::time::Timestamp;
 
 const VERSION: u8 = 1;
+const REPAIRED: u8 = 2;
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 /// Below this, compressing costs more than it saves: most segments are a few hundred bytes.
@@ -23,22 +25,35 @@ const ERR: u8 = 4;
 const DUE: u8 = 8;
 const DETAIL: u8 = 16;
 const ARGUMENTS: u8 = 32;
+const GIVEN: u8 = 64;
 
 /// Why a segment cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// Written by a later release.
-    #[error("the journal has format {0}, this release reads format {VERSION}; hint: run it with a newer `panta`")]
+    #[error(
+        "the journal has format {0}, this release reads formats up to {REPAIRED}; hint: run it with a newer `panta`"
+    )]
     Version(u8),
     /// Cut off or overwritten.
     #[error("the journal is damaged at byte {0}; hint: restore a backup, or cancel the run")]
     Damaged(usize),
+    /// Something is missing, or is there twice.
+    #[error("the journal has entry {found} where entry {expected} belongs; hint: restore a backup")]
+    Gap {
+        /// The number that a segment begins with.
+        found: usize,
+        /// How many entries there are before it.
+        expected: usize,
+    },
 }
 
 /// Writes consecutive entries, the first being entry `first` of its run.
 pub fn encode_segment(first: usize, entries: &[Entry]) -> Vec<u8> {
+    let is_repaired = |entry: &Entry| entry.kind == Kind::Repair || entry.phase == Phase::Given;
+    let version = if entries.iter().any(is_repaired) { REPAIRED } else { VERSION };
     let mut body = Vec::with_capacity(64 * entries.len() + 16);
-    body.extend([VERSION, PLAIN]);
+    body.extend([version, PLAIN]);
     put_number(&mut body, first as u64);
     put_number(&mut body, entries.len() as u64);
     for entry in entries {
@@ -47,7 +62,7 @@ pub fn encode_segment(first: usize, entries: &[Entry]) -> Vec<u8> {
     if body.len() < COMPRESS_FROM {
         return body;
     }
-    let mut compressed = vec![VERSION, LZ4];
+    let mut compressed = vec![version, LZ4];
     compressed.extend(lz4_flex::compress_prepend_size(&body[2..]));
     compressed
 }
@@ -55,11 +70,11 @@ pub fn encode_segment(first: usize, entries: &[Entry]) -> Vec<u8> {
 /// Reads a segment: the number of its first entry, and its entries.
 pub fn decode_segment(bytes: &[u8]) -> Result<(usize, Vec<Entry>), Error> {
     match bytes {
-        [VERSION, PLAIN, body @ ..] => decode_body(body),
-        [VERSION, LZ4, body @ ..] => {
+        [VERSION | REPAIRED, PLAIN, body @ ..] => decode_body(body),
+        [VERSION | REPAIRED, LZ4, body @ ..] => {
             decode_body(&lz4_flex::decompress_size_prepended(body).map_err(|_| Error::Damaged(2))?)
         }
-        [VERSION, ..] | [] => Err(Error::Damaged(0)),
+        [VERSION | REPAIRED, ..] | [] => Err(Error::Damaged(0)),
         [version, ..] => Err(Error::Version(*version)),
     }
 }
@@ -74,7 +89,11 @@ fn decode_body(body: &[u8]) -> Result<(usize, Vec<Entry>), Error> {
 
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
     let mut flags = 0;
-    flags |= if entry.phase == Phase::Closed { CLOSED } else { 0 };
+    flags |= match entry.phase {
+        Phase::Opened => 0,
+        Phase::Closed => CLOSED,
+        Phase::Given => GIVEN,
+    };
     flags |= if entry.due.is_some() { DUE } else { 0 };
     flags |= if entry.detail.is_some() { DETAIL } else { 0 };
     flags |= if entry.arguments == 0 { 0 } else { ARGUMENTS };
@@ -214,7 +233,11 @@ impl<'a> Reader<'a> {
         };
         Ok(Entry {
             kind,
-            phase: if has(CLOSED) { Phase::Closed } else { Phase::Opened },
+            phase: match (has(CLOSED), has(GIVEN)) {
+                (true, _) => Phase::Closed,
+                (_, true) => Phase::Given,
+                _ => Phase::Opened,
+            },
             position,
             name,
             line,
@@ -267,5 +290,17 @@ mod tests {
             assert!(matches!(decode_segment(&bytes[..end]), Err(Error::Damaged(_))), "cut at {end}");
         }
         assert_eq!(decode_segment(&[9, 0, 0]), Err(Error::Version(9)));
+    }
+
+    #[test]
+    fn what_only_later_releases_read_says_so_to_earlier_ones() {
+        let given = Entry { phase: Phase::Given, ..entries().remove(1) };
+        let repair = Entry { kind: Kind::Repair, ..entries().remove(1) };
+        for later in [vec![given], vec![repair]] {
+            let bytes = encode_segment(3, &later);
+            // The first byte is all that the first release looks at before it says that it needs a newer one.
+            assert_eq!((bytes[0], decode_segment(&bytes)), (2, Ok((3, later))));
+        }
+        assert_eq!(encode_segment(0, &entries())[0], 1);
     }
 }

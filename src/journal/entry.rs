@@ -40,11 +40,13 @@ pub enum Kind {
     Cancel = 12,
     /// The run's end.
     End = 13,
+    /// What a person did to the run: held it, or repaired its journal. Not part of the order that a replay holds to.
+    Repair = 14,
 }
 
 impl Kind {
     /// All kinds, for decoding.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Start,
         Self::Effect,
         Self::Step,
@@ -59,6 +61,7 @@ impl Kind {
         Self::Exit,
         Self::Cancel,
         Self::End,
+        Self::Repair,
     ];
 
     /// The name that commands and the API show.
@@ -78,6 +81,7 @@ impl Kind {
             Self::Exit => "exit",
             Self::Cancel => "cancel",
             Self::End => "end",
+            Self::Repair => "repair",
         }
     }
 }
@@ -89,6 +93,8 @@ pub enum Phase {
     Opened,
     /// The outcome. Never changes.
     Closed,
+    /// An outcome that a repair has taken out of the order: the command gets it again when it is asked for.
+    Given,
 }
 
 /// How a command ended: its value, or the error that it throws (a map with `kind` and `message`).

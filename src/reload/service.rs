@@ -260,7 +260,11 @@ impl Follower {
 
     fn round(&mut self, scripts: &Scripts, changes: &[Change]) {
         let handle = self.handle.clone();
-        let load = |path: &str| load(path, scripts.snapshot().live(), handle.settings());
+        let load = |path: &str| {
+            let mut loaded = load(path, scripts.snapshot().live(), handle.settings())?;
+            loaded.warnings.extend(handle.channels().diagnose(&loaded.deployed, handle.people()));
+            Ok(loaded)
+        };
         let recall = |workflow: &str| recall(&handle, workflow);
         for outcome in self.workflows.round(changes, &load, &recall) {
             self.perform(outcome);

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::given::Given;
 use super::{Interruption, ScopeId, Scopes};
-use crate::journal::{Entry, Kind, Phase, Position, Segment};
+use crate::journal::{Entry, Kind, Phase, Position, Repair, Segment};
 use crate::payload::Payload;
 
 /// What the script asks for.
@@ -108,7 +109,8 @@ pub struct Replay {
     opened: HashMap<Position, Entry>,
     /// How many log lines each scope has in the journal.
     logged: HashMap<Vec<Segment>, u32>,
-    /// How many entries the journal has, new ones included.
+    given: Given,
+    /// How many entries the run has written, new ones included: repairs are not among them.
     length: usize,
     fresh: Vec<Entry>,
 }
@@ -120,6 +122,11 @@ impl Replay {
         for entry in journal {
             match (entry.kind, entry.phase) {
                 (Kind::Start, _) => {}
+                (Kind::Repair, _) => {
+                    replay.length -= 1;
+                    replay.repaired(&entry);
+                }
+                (_, Phase::Given) => replay.given.add(entry),
                 (Kind::Log, _) => *replay.logged.entry(entry.position.scope).or_insert(0) += 1,
                 (_, Phase::Opened) => {
                     replay.opened.insert(entry.position.clone(), entry);
@@ -135,9 +142,42 @@ impl Replay {
         replay
     }
 
+    /// How many entries this run has ever written, where repairs have cut some: the number of the next one.
+    pub fn set_numbered(&mut self, written: usize) {
+        self.length = written;
+    }
+
+    fn repaired(&mut self, entry: &Entry) {
+        let Some(repair) = Repair::from_entry(entry) else { return };
+        if let Some(cut) = &repair.cut {
+            self.scopes.redo(cut.redone.clone());
+        }
+        self.given.set(&repair);
+    }
+
+    /// What a repair gives the command at a position, which nothing is recorded of: its outcome without being performed.
+    pub fn take_given(&mut self, position: &Position, command: &Command) -> Option<Entry> {
+        self.given.take(position, command)
+    }
+
+    /// Whether a person has set the outcome of the next command in a scope.
+    pub fn is_set_next(&self, scope: ScopeId) -> bool {
+        self.given.is_set(&self.scopes.next_position(scope))
+    }
+
+    /// Whether a person has set the outcome of the command at a position to that of one that was left out.
+    pub fn is_skipped(&self, position: &Position) -> bool {
+        self.given.is_skipped(position)
+    }
+
     /// The journal is used up: commands are performed.
     pub fn is_live(&self) -> bool {
         self.cursor == self.recorded.len()
+    }
+
+    /// How many outcomes were taken.
+    pub fn taken(&self) -> usize {
+        self.cursor
     }
 
     /// What the journal has of the next command in a scope, as far as it has it.
@@ -244,6 +284,10 @@ impl Replay {
 
     /// Something that had begun was not asked for, though all that is recorded was answered.
     pub fn unasked(&self) -> Option<Divergence> {
+        // What is given again is asked for only where the run goes on; until then, what comes after it is not asked for.
+        if self.given.has_outcomes() {
+            return None;
+        }
         let entry = self.opened.values().min_by(|a, b| a.position.cmp(&b.position))?;
         Some(Divergence {
             position: entry.position.clone(),

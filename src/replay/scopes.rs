@@ -35,11 +35,19 @@ pub struct Scopes {
     completed: BTreeMap<String, Outcome>,
     /// How often a step was undone, by label.
     undone: BTreeMap<String, u32>,
+    /// How often a command was redone by hand, by its place without attempts.
+    redone: BTreeMap<String, u32>,
 }
 
 impl Default for Scopes {
     fn default() -> Self {
-        Self { all: vec![Scope::default()], free: Vec::new(), completed: BTreeMap::new(), undone: BTreeMap::new() }
+        Self {
+            all: vec![Scope::default()],
+            free: Vec::new(),
+            completed: BTreeMap::new(),
+            undone: BTreeMap::new(),
+            redone: BTreeMap::new(),
+        }
     }
 }
 
@@ -153,9 +161,19 @@ impl Scopes {
         *self.undone.entry(label.to_owned()).or_insert(0) += 1;
     }
 
-    /// What distinguishes the idempotency key of a command in this scope: its place, and how often it was undone.
+    /// A person has had these commands redone, so often: by their places without attempts.
+    pub fn redo(&mut self, redone: BTreeMap<String, u32>) {
+        self.redone = redone;
+    }
+
+    /// How often a person has had the command at this position redone.
+    pub fn redone(&self, position: &Position) -> u32 {
+        if self.redone.is_empty() { 0 } else { self.redone.get(&position.without_attempts()).copied().unwrap_or(0) }
+    }
+
+    /// What distinguishes the idempotency key of a command in this scope: its place, and how often it was undone or redone.
     pub fn key(&self, id: ScopeId, position: &Position) -> String {
-        match self.scope(id).undone {
+        match self.scope(id).undone + self.redone(position) {
             0 => position.without_attempts(),
             n => format!("{}~{n}", position.without_attempts()),
         }

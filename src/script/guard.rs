@@ -92,6 +92,8 @@ pub struct Guard {
     since: Cell<Duration>,
     /// Operations of the strand that runs, or ran last, since its last host call.
     ticks: Cell<u64>,
+    /// The error by which the run stops, while a host function that it passes says so by other means.
+    passing: RefCell<Option<Box<EvalAltResult>>>,
 }
 
 struct Fast {
@@ -110,6 +112,15 @@ impl Fast {
         let left = self.countdown.get();
         self.ticks.set(self.ticks.get() + u64::from(self.period.get().saturating_sub(left)));
         self.period.set(left);
+    }
+
+    #[cold]
+    fn forgive(&self, operations: u32) {
+        self.count();
+        self.ticks.set(self.ticks.get().saturating_sub(u64::from(operations)));
+        // Where the run is to stop, it still is.
+        let stops = self.countdown.get() == 0;
+        self.restart(if stops { 0 } else { PERIOD });
     }
 
     /// Looks closely again after this many operations, or sooner where the fiber is to be stopped.
@@ -240,6 +251,7 @@ impl Guard {
     /// Lets the run go on, for its compensations and clean-ups.
     pub fn clear_stop(&self) {
         self.stop.take();
+        self.passing.take();
         self.host_call();
     }
 
@@ -339,6 +351,33 @@ fn active() -> Option<(Rc<Guard>, Duration, isize)> {
 /// Why the run that is active on this thread has to end, if it has.
 pub fn stopped() -> Option<Stop> {
     active().and_then(|(guard, ..)| guard.stopped())
+}
+
+/// Keeps the error by which the active run stops, with the way that it has come, until [`passing`] is asked for it.
+pub fn pass(error: Box<EvalAltResult>) {
+    if let Some((guard, ..)) = active() {
+        guard.passing.replace(Some(error));
+    }
+}
+
+/// The error by which the active run stops: that of the last [`pass`], once, or one that comes from nowhere.
+pub fn passing() -> Option<Box<EvalAltResult>> {
+    let (guard, ..) = active()?;
+    let stop = guard.stopped()?;
+    Some(guard.passing.take().unwrap_or_else(|| stop.to_error()))
+}
+
+/// So many operations that were counted just now are none of the script's: as [`Guard::uncount`], for where it is often.
+#[inline]
+pub fn forgive(operations: u32) {
+    FAST.with(|fast| {
+        let left = fast.countdown.get() + operations;
+        if left <= fast.period.get() {
+            fast.countdown.set(left);
+        } else {
+            fast.forgive(operations);
+        }
+    });
 }
 
 /// A call of a native function that takes its time has ended: the CPU of what is active is counted from here.

@@ -18,4 +18,5 @@ pub mod secret;
 pub mod source;
 pub mod stand;
 pub mod stdlib;
+pub mod unwind;
 pub mod value;

@@ -14,8 +14,10 @@
 //! - **Marks** are put in front of each branch where it is to be told which were taken ([`marks`]).
 //! - **Values in interpolated strings, literals of containers, captures and nested assignments** pass through nodes that check
 //!   nesting and pass errors on.
+//! - **Bodies of functions** become nodes that note the way of an error which ends the run ([`super::unwind`]).
 
 mod chain;
+mod frames;
 mod loops;
 pub mod marks;
 pub(crate) mod trace;
@@ -27,15 +29,26 @@ use super::sandbox::nesting::NESTED;
 use super::sandbox::show::TEXT;
 
 /// The script with all changes made. Call it once: a second time would only make it slower.
-#[expect(clippy::needless_pass_by_value, reason = "the original must not be run by mistake")]
 pub fn rewrite(ast: AST) -> AST {
+    rewritten(ast, frames::enclose)
+}
+
+/// The same without the nodes around functions' bodies.
+fn rewrite_bare(ast: AST) -> AST {
+    rewritten(ast, |_, _| ())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the original must not be run by mistake")]
+fn rewritten(ast: AST, enclose: fn(&mut StmtBlock, &str)) -> AST {
     let rewriter = Rewriter { own_methods: ast.iter_functions().map(|function| function.name.to_owned()).collect() };
     let mut statements = ast.statements().to_vec();
     rewriter.statements(&mut statements);
     let mut lib = ast.shared_lib().as_ref().clone();
-    for (_, _, _, _, function) in ast.shared_lib().iter_script_fn_info() {
+    for (_, _, name, _, function) in ast.shared_lib().iter_script_fn_info() {
         let mut function = ScriptFuncDef::clone(function);
-        rewriter.statements(body_of(&mut function).statements_mut());
+        let body = body_of(&mut function);
+        rewriter.statements(body.statements_mut());
+        enclose(body, name);
         lib.set_script_fn(function);
     }
     let mut rewritten = ast.clone_functions_only();

@@ -13,6 +13,7 @@
 
 mod arrays;
 pub(super) mod compare;
+pub(super) mod frames;
 mod mixed;
 pub(super) mod nesting;
 mod order;
@@ -53,6 +54,7 @@ pub fn engine() -> Engine {
     for register in [
         arrays::register,
         compare::register,
+        frames::register,
         mixed::register,
         nesting::register,
         order::register,

@@ -19,7 +19,7 @@ use super::site::{Site, Workflows};
 use crate::engine::links::Links;
 use crate::engine::{Deployed, Error, Inline, Mocks, Options, Start, VirtualClock};
 use crate::id::RunId;
-use crate::journal::{Entry, Kind, Phase, decode_segment};
+use crate::journal::{Entry, History, Kind, Phase};
 use crate::payload::Payload;
 use crate::script::value;
 use crate::store::memory::{Fault, Memory};
@@ -473,12 +473,9 @@ impl Case {
     }
 
     pub(super) fn journal(&self, run: RunId) -> Did<Vec<Entry>> {
-        let mut entries = Vec::new();
-        for segment in self.store.journal(run).map_err(|error| store_broke(&error))? {
-            let decoded = decode_segment(&segment).map_err(|error| Broken::new(MISUSE, error.to_string()))?;
-            entries.extend(decoded.1);
-        }
-        Ok(entries)
+        let segments = self.store.journal(run).map_err(|error| store_broke(&error))?;
+        let history = History::read(segments).map_err(|error| Broken::new(MISUSE, error.to_string()))?;
+        Ok(history.into_entries())
     }
 
     /// Lines of the logs of all runs, the oldest run first.
@@ -517,7 +514,7 @@ fn over(run: RunId, entry: &Entry) -> Option<(RunId, String, u32)> {
         (Phase::Closed, _) => Some((run, entry.position.to_string(), entry.attempt)),
         // The attempt before failed; the next one is due then.
         (Phase::Opened, Some(_)) if entry.attempt > 1 => Some((run, entry.position.to_string(), entry.attempt - 1)),
-        (Phase::Opened, _) => None,
+        (Phase::Opened | Phase::Given, _) => None,
     }
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::people::Nobody;
+use crate::engine::channels::Channels;
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given};
 use crate::engine::{Deployed, Error, Inline, Mocks, Options, Settings, Start, Tools, VirtualClock};
@@ -62,6 +63,8 @@ pub struct Dry {
     pub settings: Arc<dyn Settings>,
     /// Who can be asked.
     pub people: Arc<Directory>,
+    /// Who can be told something.
+    pub channels: Arc<Channels>,
 }
 
 /// Why a dry run stopped.
@@ -145,6 +148,7 @@ impl Stage {
             settings: dry.settings,
             secrets: Arc::new(Vault::from_pairs(std::iter::empty())),
             people: dry.people,
+            channels: dry.channels,
             evict_after: Duration::MAX,
             notifier: Arc::new(Nobody),
             links: Arc::new(Links::with_key("https://panta.invalid", super::case::LINKS)),

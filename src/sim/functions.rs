@@ -115,6 +115,11 @@ fn acts(engine: &mut Engine, slot: &Rc<Slot>) {
     engine.register_fn("cancel", |t: &mut Test| -> Res<()> { Ok(t.0.cancel()?) });
     engine
         .register_fn("answer", |t: &mut Test, index: i64, answer: Map| -> Res<()> { Ok(t.0.answer(index, &answer)?) });
+    engine.register_fn("answer", |_: &mut Test, _: i64, answer: Dynamic| -> Res<()> {
+        let title =
+            format!("`t.answer` takes the number of a task and a map, not {}", crate::host::function::type_of(&answer));
+        Err(Broken::new(MISUSE, title).hint("write `t.answer(0, #{ choice: \"done\", by: \"ann\" })`").into())
+    });
     let at_hand = Rc::clone(slot);
     engine.register_fn("crash_everywhere", move |t: &mut Test| -> Res<i64> {
         crash::everywhere(&at_hand, &at_hand.stage()?, &t.0)

@@ -185,6 +185,7 @@ impl Sim {
             trigger: Payload::from_text(r#"{"kind":"hand"}"#),
             mailbox: Mailbox::default(),
             rules: Rc::new(Rules::of(&declaration)),
+            forked: None,
         };
         let allow = Rc::new(declaration.allow);
         let explaining = Rc::clone(&engine);

@@ -15,6 +15,7 @@ use crate::script::catalog::Catalog;
 use crate::script::guard::{Guard, Limits, Stop};
 use crate::script::program::{Constants, Prepared, Program};
 use crate::script::rewrite;
+use crate::script::unwind;
 
 /// The file at hand on a thread: what the functions of tests work on.
 #[derive(Default)]
@@ -115,7 +116,7 @@ impl Stage {
             (None, result) => result,
             // A test can swallow the error by which it is stopped.
             (Some(stop), Ok(_)) => Err(endless(&stop).into()),
-            (Some(stop), Err(error)) => Err(told(*error, &stop).into()),
+            (Some(stop), Err(error)) => Err(told(*unwind::into_plain(error), &stop).into()),
         }
     }
 
@@ -171,7 +172,14 @@ impl Stage {
 
     /// What went wrong in a test, as it is told.
     pub(super) fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {
-        let diagnostic = self.program.diagnose(&self.engine, error, &self.catalog);
+        let mut diagnostic = self.program.diagnose(&self.engine, error, &self.catalog);
+        // Without a run around it, a host function takes the test for a closure.
+        if let Some(called) = diagnostic.title.strip_suffix(crate::host::IN_PURE_CLOSURE) {
+            diagnostic.title = format!("{called}cannot be called in a test");
+            diagnostic.hint =
+                Some("host functions are for the workflow; a test drives it: `t.start()`, `t.advance(\"1d\")`".into());
+            diagnostic.text = None;
+        }
         match Broken::find(error) {
             Some(broken) => broken.tell(diagnostic),
             None => diagnostic,

@@ -3,6 +3,7 @@
 //! A crash is simulated by going on with [`Memory::crash`]: what had been committed, and nothing else.
 
 mod audit;
+mod control;
 mod slots;
 mod tasks;
 
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Result, Run, RunFilter, Slot,
-    Status, Store, Subscription, TaskFilter,
+    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Keep, Result, Run, RunFilter,
+    Slot, Status, Store, Subscription, TOLD, TaskFilter,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -271,6 +272,9 @@ impl State {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
+            Change::Pause { run, segment } => self.pause(*run, segment),
+            Change::Resume { run, segment } => self.resume(*run, segment),
+            Change::Reopen(reopen) => self.reopen(reopen),
             Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
             Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
@@ -287,6 +291,14 @@ impl State {
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
             Change::FreeSlots { name } => self.free_slots(name),
             Change::Audit { act, change } => self.audit(act, change.as_deref()),
+            Change::Tell { change, told, keep } => {
+                let applied = self.apply(change);
+                if *keep == Keep::Until && applied.took_effect() {
+                    let rows = told.iter().map(|told| ((TOLD.into(), told.key()), told.value.clone()));
+                    self.values.extend(rows);
+                }
+                applied
+            }
             Change::PutBundle { version, bytes } => {
                 self.bundles.entry(version.clone()).or_insert_with(|| bytes.as_slice().into());
                 Applied::Done
@@ -331,9 +343,13 @@ impl State {
             return Applied::Repeated { run: run.id, same_input: old.input == run.input };
         }
         let mut row = run.clone();
-        let applied = gate.map_or(Applied::Started, |gate| self.pass(&mut row, gate));
+        let mut applied = gate.map_or(Applied::Started, |gate| self.pass(&mut row, gate));
         if let Applied::Skipped { .. } = applied {
             return applied;
+        }
+        if applied == Applied::Started && row.status.is_live() && self.is_held(&row.workflow) {
+            super::control::hold_back(&mut row);
+            applied = Applied::Queued { wake_at: row.wake_at, cancelled: Vec::new() };
         }
         if let Some(Dedupe { scope, key, input, until }) = dedupe {
             self.keys.insert((scope.clone(), key.clone()), Key { run: run.id, input: *input, until: *until });
@@ -371,7 +387,7 @@ impl State {
             || slots.iter().any(|ticket| self.slots.is_held(*run, ticket))
             || tasks.iter().any(|task| self.task_is_over(*task));
         let run = self.claimed(*run, *epoch).expect("it was there before");
-        run.status = *status;
+        run.status = if run.status == Status::Paused { Status::Paused } else { *status };
         run.waiting_for = waiting_for.clone();
         run.wake_at = *wake_at;
         run.ready = ready;
@@ -379,7 +395,8 @@ impl State {
     }
 
     fn claim(&mut self, run: RunId, node: &Arc<str>, at: Timestamp) -> Option<Run> {
-        if !self.may_begin(run, node)? {
+        let row = self.runs.get(&run)?;
+        if row.cancel.is_none() && self.is_held(&row.workflow) || !self.may_begin(run, node)? {
             return None;
         }
         let run = self.runs.get_mut(&run)?;
@@ -390,7 +407,7 @@ impl State {
         run.owner = Some(node.clone());
         run.epoch += 1;
         run.started_at.get_or_insert(at);
-        if run.status == Status::Queued {
+        if matches!(run.status, Status::Queued | Status::Paused) {
             run.status = Status::Running;
             run.waiting_for = "".into();
             run.wake_at = None;

@@ -13,12 +13,15 @@
 //!
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
+mod control;
 mod event;
 mod filter;
 pub mod lock;
 pub mod memory;
+mod rollback;
 pub mod slot;
 pub mod sqlite;
+pub mod told;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,9 +35,12 @@ use crate::payload::Payload;
 use crate::task::Task;
 use crate::time::Timestamp;
 
+pub use control::{PAUSED, Reopen};
 pub use event::{Event, Gather};
 pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
+pub use rollback::Rollback;
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
+pub use told::{Keep, TOLD, Told};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -227,39 +233,6 @@ pub struct Sla {
     pub notify: Arc<str>,
 }
 
-/// What became of a run's compensations.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rollback {
-    /// None ran.
-    #[default]
-    None,
-    /// All succeeded.
-    Complete,
-    /// At least one failed for good.
-    Incomplete,
-}
-
-impl Rollback {
-    /// The name that is shown and stored.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-        }
-    }
-
-    /// The value with this name; `None` for any other text.
-    pub fn from_name(name: &str) -> Self {
-        match name {
-            "complete" => Self::Complete,
-            "incomplete" => Self::Incomplete,
-            _ => Self::None,
-        }
-    }
-}
-
 impl Run {
     /// Whose mailbox it reads: its chain's, which bears the id of the first run, or its own.
     pub fn mailbox_of(&self) -> RunId {
@@ -430,6 +403,25 @@ pub enum Change {
         /// `#{ kind, message }`.
         reason: Payload,
     },
+    /// Holds a live run: it is `Paused` from then on, and a claim does not take it. Whoever owns it may write what has begun
+    /// to its end; parking it leaves it paused. Answer: `Done`, or `Refused` where it is not live.
+    Pause {
+        /// Which.
+        run: RunId,
+        /// Appended to its journal.
+        segment: Vec<u8>,
+    },
+    /// A run that is held goes on (paused, quarantined, diverged): queued where it had not begun, else running and ready.
+    /// Nothing is held against it any more: no error, no interpreter that died. Answer: `Done`, or `Refused`.
+    Resume {
+        /// Which.
+        run: RunId,
+        /// Appended to its journal.
+        segment: Vec<u8>,
+    },
+    /// Opens a run again that has ended, or is held, with what its journal says from then on.
+    /// Answer: `Done`; `Skipped` where a lock that it needs is taken; `Refused` where it is not as it was seen.
+    Reopen(Box<Reopen>),
     /// Accepts an event; makes the runs ready that subscribed to it. Answer: `Emitted`.
     Emit {
         /// `seq` is given by the store.
@@ -515,6 +507,16 @@ pub enum Change {
         act: Box<audit::Act>,
         /// What is done.
         change: Option<Box<Change>>,
+    },
+    /// Does a change of which people are to be told, and keeps what they are told with it, unless nothing came of it
+    /// ([`Applied::took_effect`]). Answer: that of the change.
+    Tell {
+        /// What is done.
+        change: Box<Change>,
+        /// What people are told.
+        told: Vec<Told>,
+        /// Whether that is kept.
+        keep: Keep,
     },
     /// Keeps the sources of a version. Answer: `Done`; a version that is there already is left as it is.
     PutBundle {

@@ -28,6 +28,11 @@ pub struct Gate {
     pub rate: Option<RateWish>,
 }
 
+impl Gate {
+    /// One that lets everything pass.
+    pub(super) const OPEN: Self = Self { slot: None, rate: None };
+}
+
 /// A slot for a whole run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotWish {

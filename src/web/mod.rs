@@ -8,6 +8,7 @@
 
 mod audit;
 mod content;
+mod control;
 mod events;
 mod failures;
 mod feed;

@@ -87,6 +87,13 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
         match error {
+            Error::Confirm { run, steps } => {
+                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("confirm", json!(steps))
+            }
+            Error::Diverges { run, divergence } => {
+                Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("divergence", divergence)
+            }
+            Error::UnknownStep(_) => Self::new(StatusCode::NOT_FOUND, detail),
             Error::UnknownWorkflow { .. }
             | Error::UnknownRun(_)
             | Error::UnknownTask(_)
@@ -98,7 +105,7 @@ impl From<Error> for Problem {
             Error::KeyConflict { run, .. } | Error::Busy(run) => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run))
             }
-            Error::Ended(run, status) | Error::LockInUse { run, status, .. } => {
+            Error::Ended(run, status) | Error::LockInUse { run, status, .. } | Error::NotNow { run, status, .. } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("run_status", status.name())
             }
             Error::Skipped { holder, .. } => {

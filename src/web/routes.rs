@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, events, gate, guard, hooks, links, live, locks, login, problem, replay, runs, secrets, stream,
-    system, tasks, tokens, upkeep, workflows,
+    Shared, audit, control, events, gate, guard, hooks, links, live, locks, login, problem, replay, runs, secrets,
+    stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -74,7 +74,21 @@ pub(super) static ROUTES: &[Route] = &[
     get("/api/v1/runs/{id}/logs", READ, |method| on(method, runs::logs)),
     get("/api/v1/runs/{id}/stream", READ, |method| on(method, stream::stream)),
     get("/api/v1/runs/{id}/locks", READ, |method| on(method, locks::of_run)),
-    post("/api/v1/runs/{id}/cancel", RUN, |method| on(method, runs::cancel)),
+    post("/api/v1/runs/{id}/cancel", RUN, |method| on(method, control::cancel)),
+    post("/api/v1/runs/{id}/pause", RUN, |method| on(method, control::pause)),
+    post("/api/v1/runs/{id}/resume", RUN, |method| on(method, control::resume)),
+    post("/api/v1/runs/{id}/retry", RUN, |method| on(method, control::retry)),
+    post("/api/v1/runs/{id}/fork", RUN, |method| on(method, control::fork)),
+    post("/api/v1/runs/{id}/skip", ADMIN, |method| on(method, control::skip)),
+    post("/api/v1/runs/{id}/set-result", ADMIN, |method| on(method, control::set_result)),
+    post("/api/v1/runs/cancel", RUN, |method| on(method, control::cancel_many)),
+    post("/api/v1/runs/pause", RUN, |method| on(method, control::pause_many)),
+    post("/api/v1/runs/resume", RUN, |method| on(method, control::resume_many)),
+    post("/api/v1/runs/retry", RUN, |method| on(method, control::retry_many)),
+    post("/api/v1/workflows/{name}/pause", RUN, |method| on(method, control::hold_workflow)),
+    post("/api/v1/workflows/{name}/resume", RUN, |method| on(method, control::let_go_workflow)),
+    post("/api/v1/pause", ADMIN, |method| on(method, control::hold_all)),
+    post("/api/v1/resume", ADMIN, |method| on(method, control::let_go_all)),
     post("/api/v1/runs/{id}/upgrade", RUN, |method| on(method, gate::upgrade)),
     post("/api/v1/runs/{id}/events", RUN, |method| on(method, events::emit_to)),
     get("/api/v1/locks/{name}", READ, |method| on(method, locks::one)),

@@ -1,16 +1,14 @@
-//! Runs: looking at them, and ending them.
+//! Runs: looking at them.
 
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri};
-use axum::response::{IntoResponse as _, Response};
-use axum::{Extension, Json};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::Uri;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request};
-use crate::audit::Actor;
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::store::{RunFilter, Status};
@@ -49,7 +47,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
 }
 
 fn filter(given: Parameters, now: Timestamp) -> Result<RunFilter, Problem> {
-    let statuses = given.status.iter().flat_map(|list| list.split(',')).map(status).collect::<Result<_, _>>()?;
+    let statuses = statuses(given.status.as_deref())?;
     Ok(RunFilter {
         workflow: given.workflow,
         statuses,
@@ -65,6 +63,11 @@ pub(super) fn limit(given: Option<usize>) -> Result<usize, Problem> {
         limit @ 1..=PAGE_MAX => Ok(limit),
         _ => Err(Problem::bad(format!("`limit` is from 1 to {PAGE_MAX}"))),
     }
+}
+
+/// Statuses with commas between them.
+pub(super) fn statuses(given: Option<&str>) -> Result<Vec<Status>, Problem> {
+    given.into_iter().flat_map(|list| list.split(',')).map(status).collect()
 }
 
 fn status(name: &str) -> Result<Status, Problem> {
@@ -177,26 +180,4 @@ fn kind(name: &str) -> Result<Kind, Problem> {
         .into_iter()
         .find(|kind| kind.name() == name)
         .ok_or_else(|| Problem::bad(format!("`{name}` is no kind of entry; hint: `log`, for example")))
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Cancel {
-    reason: Option<String>,
-}
-
-/// `POST /api/v1/runs/{id}/cancel`: 202, since compensations and clean-ups run first.
-pub(super) async fn cancel(
-    State(shared): State<Shared>,
-    Extension(by): Extension<Actor>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let id = request::run_id(&id)?;
-    let given: Cancel = request::json(&request::body(&parts.headers, body).await?)?;
-    let reason = given.reason.unwrap_or_else(|| "cancelled through the API".to_owned());
-    let handle = &shared.app.handle;
-    request::durable(handle, handle.cancel(id, &reason, &by)).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "run": id }))).into_response())
 }

@@ -21,6 +21,7 @@ use super::request::{self, closed, header};
 use super::{Problem, Shared};
 use crate::engine::{Growth, Handle, Notice, Reached, Watch};
 use crate::id::RunId;
+use crate::journal::Kind;
 use crate::store::{Run, Status};
 use crate::time::elapsed;
 
@@ -127,7 +128,7 @@ impl Follower {
             let length = growth.first + growth.entries.len();
             if growth.is_anew && length < self.from {
                 // A repair has cut what was seen: it and what follows is new.
-                self.from = growth.entries.iter().rposition(|entry| entry.kind.name() == "repair").unwrap_or(0);
+                self.from = growth.entries.iter().rposition(|entry| entry.kind == Kind::Repair).unwrap_or(0);
             }
             let mut events = self.entries(&growth);
             self.from = self.from.max(length);

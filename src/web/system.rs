@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request, runs};
+use crate::courier::Backlog;
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -94,6 +95,7 @@ fn absent(error: crate::engine::Error) -> Result<(), crate::engine::Error> {
 /// `GET /metrics`: in the text format of Prometheus.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
     let counts = request::read(&shared, crate::engine::Handle::counts).await?;
+    let backlog = request::read(&shared, |handle| Ok(Backlog::read(&**handle.store())?)).await?;
     let (in_motion, activations) = shared.app.handle.in_motion();
     let mut text =
         String::from("# HELP panta_runs Runs that are kept, by workflow and status.\n# TYPE panta_runs gauge\n");
@@ -106,6 +108,8 @@ pub(super) async fn metrics(State(shared): State<Shared>) -> Result<impl IntoRes
         ("panta_runs_in_motion", "gauge", "Runs in memory.", in_motion as u64),
         ("panta_activations_total", "counter", "How often a run was put in motion.", activations),
         ("panta_workflows", "gauge", "Workflows that can be started.", workflows as u64),
+        ("panta_notifications_waiting", "gauge", "Messages that no channel has taken yet.", backlog.waiting as u64),
+        ("panta_notifications_lost_total", "counter", "Messages that were given up.", backlog.lost()),
         ("panta_up", "gauge", "Whether the engine works.", u64::from(shared.app.handle.trouble().is_none())),
     ] {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

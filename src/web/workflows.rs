@@ -20,6 +20,7 @@ use crate::time::parse_duration;
 /// The longest `wait`: proxies and clients give up on an answer that takes longer.
 const WAIT_MAX: Duration = Duration::from_mins(5);
 
+type Held = BTreeMap<String, Value>;
 type Counts = BTreeMap<String, Map<String, Value>>;
 
 #[derive(Deserialize)]
@@ -35,8 +36,9 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
     let limit = limit.map(|limit| runs::limit(Some(limit))).transpose()?.unwrap_or(usize::MAX);
     let after = request::cursor(cursor.as_deref(), |cursor| cursor.strip_prefix('~').map(str::to_owned))?;
     let counts = counts(&shared).await?;
+    let held = held(&shared).await?;
     let shown = |workflow: &Deployed| {
-        let mut shown = summary(workflow, &counts);
+        let mut shown = summary(workflow, &counts, &held);
         shown["gate"] = shared.app.reloads.gate(&workflow.name).unwrap_or_default();
         shown
     };
@@ -51,7 +53,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
 /// `GET /api/v1/workflows/{name}`
 pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
     let workflow = shared.app.handle.workflow(&name).map_err(|error| absent(&shared, error))?;
-    let mut shown = summary(&workflow, &counts(&shared).await?);
+    let mut shown = summary(&workflow, &counts(&shared).await?, &held(&shared).await?);
     shown["declaration"] = workflow.declared.clone();
     let gathered = shared.app.handle.gathered(&workflow);
     shown["gathered"] = gathered.iter().map(gathering).collect();
@@ -69,11 +71,22 @@ async fn counts(shared: &Shared) -> Result<Counts, Problem> {
     Ok(counts)
 }
 
-fn summary(workflow: &Deployed, counts: &Counts) -> Value {
+/// What is held: workflows by their names, everything by the empty one.
+async fn held(shared: &Shared) -> Result<Held, Problem> {
+    let shown = |(key, value): (std::sync::Arc<str>, crate::payload::Payload)| {
+        let mut shown = value.to_json();
+        shown["scope"] = if key.is_empty() { "all" } else { "workflow" }.into();
+        (key.to_string(), shown)
+    };
+    Ok(request::read(shared, crate::engine::Handle::holds).await?.into_iter().map(shown).collect())
+}
+
+fn summary(workflow: &Deployed, counts: &Counts, held: &Held) -> Value {
     json!({
         "name": &*workflow.name, "version": workflow.version(), "title": workflow.declared["title"],
         "tags": workflow.declared["tags"], "doc": workflow.doc, "triggers": workflow.declared["triggers"],
         "counts": counts.get(&*workflow.name).cloned().unwrap_or_default(),
+        "paused": held.get("").or_else(|| held.get(&*workflow.name)),
     })
 }
 

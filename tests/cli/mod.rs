@@ -1,7 +1,9 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod audit;
+mod control;
 mod daemon;
+mod errors;
 mod gate;
 mod graph;
 mod locks;

@@ -159,6 +159,33 @@ fn a_task_change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// Holding, letting go, and opening again.
+fn a_control() -> impl Strategy<Value = Change> {
+    let locks = prop::collection::vec((name(), key(), 1..3_u32), 0..2);
+    let rest = (prop::option::of((name(), 1..3_u32)), prop::option::of(name()), name(), any::<bool>());
+    let reopen = (number(), 0..3_u64, status(), locks, rest).prop_map(|(n, epoch, status, locks, rest)| {
+        let (slot, upgrade, node, stays_paused) = rest;
+        Change::Reopen(Box::new(panta::store::Reopen {
+            run: id(n),
+            epoch,
+            status,
+            node: node.into(),
+            segment: "again".into(),
+            upgrade: upgrade.map(|to| (version(to), text("settings"))),
+            locks: locks.into_iter().map(|(name, ticket, limit)| (name.into(), ticket.into(), limit)).collect(),
+            slot: slot.map(|(name, limit)| (name.into(), limit)),
+            stays_paused,
+        }))
+    });
+    let held = prop::sample::select(&["", "a", "b"][..]);
+    prop_oneof![
+        2 => number().prop_map(|n| Change::Pause { run: id(n), segment: "pause".into() }),
+        2 => number().prop_map(|n| Change::Resume { run: id(n), segment: "resume".into() }),
+        1 => (held, any::<bool>()).prop_map(|(key, on)| set(panta::store::PAUSED, key, on.then_some("held"))),
+        4 => reopen,
+    ]
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         3 => a_run().prop_map(start),
@@ -174,6 +201,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (number(), time()).prop_map(|(n, at)| Change::Remind { run: id(n), at }),
         2 => (number(), key()).prop_map(|(n, reason)| cancel(n, reason)),
         4 => an_event(),
+        4 => a_control(),
         3 => a_task_change(),
         1 => (name(), key(), prop::option::of(key())).prop_map(|(scope, key, value)| set(scope, key, value)),
         1 => (name(), key()).prop_map(|(version, bytes)| put(version, bytes)),

@@ -3,6 +3,7 @@
 mod agreement;
 mod audit;
 mod chains;
+mod control;
 mod events;
 mod files;
 mod pruning;

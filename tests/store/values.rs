@@ -1,6 +1,6 @@
 //! Durable values and bundles.
 
-use panta::store::{Change, Gather, Store};
+use panta::store::{Applied, Change, Gather, Keep, Store, TOLD, Told};
 
 use super::contract;
 use crate::support::stores::*;
@@ -9,6 +9,7 @@ contract!(
     values_are_set_and_removed,
     values_are_listed_by_prefix,
     an_event_leaves_a_value_and_its_repeat_none,
+    what_people_are_told_is_kept_with_what_it_tells_of,
     a_bundle_is_put_once,
     a_run_may_name_a_missing_bundle
 );
@@ -42,6 +43,18 @@ fn an_event_leaves_a_value_and_its_repeat_none(store: &dyn Store) {
         store.states("$g", "w/").unwrap(),
         [(Gather::key_at("w/", 1), text("1")), (Gather::key_at("w/", 2), text("2"))]
     );
+}
+
+fn what_people_are_told_is_kept_with_what_it_tells_of(store: &dyn Store) {
+    let tell = |id: &str, change: Change, keep: Keep| {
+        let told = vec![Told { id: id.into(), value: text("\"no paper\"") }];
+        Change::Tell { change: Box::new(change), told, keep }
+    };
+    given(store, [start(running(1))]);
+    assert_eq!(apply(store, tell("a", cancel(1, "enough"), Keep::Until)), Applied::Done);
+    assert_eq!(apply(store, tell("b", cancel(7, "enough"), Keep::Until)), Applied::Refused);
+    assert_eq!(apply(store, tell("c", cancel(1, "enough"), Keep::Not)), Applied::Done);
+    assert_eq!(store.states(TOLD, "").unwrap(), [("m/a".into(), text("\"no paper\""))]);
 }
 
 fn a_bundle_is_put_once(store: &dyn Store) {

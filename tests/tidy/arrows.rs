@@ -61,8 +61,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload/snapshot", &["time"]),
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
+    // Hands on what the engine keeps for people, through its handle and by effects of its own.
+    ("courier", &["effect", "engine", "id", "payload", "store", "time", "vault"]),
     // Settings are handed to the engine by its own trait.
-    ("config", &["diag", "effect", "engine", "payload", "time", "vault"]),
+    ("config", &["courier", "diag", "effect", "engine", "payload", "time", "vault"]),
     // The parent of the engine's process runs no script and opens no store: of the engine it knows the witness.
     ("supervise", &["engine", "id", "time"]),
     ("web", FACE),
@@ -70,6 +72,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "audit",
+            "courier",
             "pattern",
             "web",
             "config",
@@ -98,9 +101,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
-    "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script", "store",
-    "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host", "id",
-    "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
+    "courier", "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script",
+    "store", "task", "time", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine", "host",
+    "id", "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

@@ -10,7 +10,7 @@ use super::{Candidate, Parting, Verdict};
 use crate::engine::semantics::Semantics;
 use crate::engine::surroundings::Settings;
 use crate::id::Version;
-use crate::journal::{Entry, Outcome, decode_segment};
+use crate::journal::{Entry, History, Outcome};
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::script::rewrite;
@@ -204,11 +204,7 @@ pub(in crate::engine) fn entries(store: &dyn Store, run: &Run) -> Result<Vec<Ent
     if segments.iter().map(Vec::len).sum::<usize>() > JOURNAL {
         return Err("its journal is too large to be tried".to_owned());
     }
-    let mut entries = Vec::new();
-    for segment in segments {
-        entries.append(&mut decode_segment(&segment).map_err(|error| error.to_string())?.1);
-    }
-    Ok(entries)
+    History::read(segments).map(History::into_entries).map_err(|error| error.to_string())
 }
 
 fn shown(outcome: &Outcome) -> String {

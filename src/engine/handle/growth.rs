@@ -2,7 +2,7 @@
 
 use super::{Error, Handle};
 use crate::id::RunId;
-use crate::journal::{Entry, decode_segment};
+use crate::journal::{Entry, Kind, decode_segment};
 
 /// How far somebody has read a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,7 +33,8 @@ impl Handle {
         let mut entries = Vec::new();
         for segment in segments {
             let (first, mut more) = decode_segment(&segment)?;
-            if first != reached.entries + entries.len() {
+            let is_repair = more.iter().any(|entry| entry.kind == Kind::Repair);
+            if is_repair || first != reached.entries + entries.len() {
                 // It does not just go on: what counts of the journal is decided by all of it.
                 return self.anew(run, mark);
             }

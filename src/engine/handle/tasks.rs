@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Error, Handle};
 use crate::audit::Actor;
+use crate::engine::channels::Channels;
 use crate::engine::links::Links;
 use crate::engine::people::{Directory, Given, Refusal};
 use crate::engine::secrets::from_outside;
@@ -61,6 +62,11 @@ impl Handle {
         &self.shared.options.people
     }
 
+    /// The channels of the config.
+    pub fn channels(&self) -> &Channels {
+        &self.shared.options.channels
+    }
+
     /// Signed addresses.
     pub fn links(&self) -> &Links {
         &self.shared.options.links
@@ -75,6 +81,7 @@ impl Handle {
     pub fn run_json(&self, run: &Run) -> Result<Value, Error> {
         let mut shown = run.to_json();
         shown["progress"] = self.progress(run.id)?.unwrap_or_default();
+        shown["paused"] = crate::engine::holds::held_by(&*self.shared.store, run)?;
         Ok(shown)
     }
 }

@@ -12,15 +12,17 @@ const LISTED: usize = 20;
 /// The number of the entry that `text` names, where its outcome is recorded; `None`: it has begun and not ended, so the run
 /// stands there at its end. A step is named by its name, `import#3` for its third occurrence, or its entry's number.
 pub(super) fn resolve(text: &str, journal: &[Entry]) -> Result<Option<usize>, Error> {
+    entry(text, journal).map(|n| outcome_of(n, journal))
+}
+
+/// The number of the first entry of the command that `text` names, or of the entry whose number it is.
+pub(in crate::engine) fn entry(text: &str, journal: &[Entry]) -> Result<usize, Error> {
     if let Ok(n) = text.parse::<usize>() {
-        return match journal.get(n) {
-            Some(_) => Ok(outcome_of(n, journal)),
-            None => Err(Error::UnknownStep(no_entry(n, journal))),
-        };
+        return if n < journal.len() { Ok(n) } else { Err(Error::UnknownStep(no_entry(n, journal))) };
     }
     let places = occurrences(text, journal);
     if let Some(first) = places.first() {
-        return Ok(outcome_of(*first, journal));
+        return Ok(*first);
     }
     let (name, number) = match text.rsplit_once('#').map(|(name, number)| (name, number.parse::<usize>())) {
         Some((name, Ok(number))) => (name, number),
@@ -28,7 +30,7 @@ pub(super) fn resolve(text: &str, journal: &[Entry]) -> Result<Option<usize>, Er
     };
     let places = occurrences(name, journal);
     match number.checked_sub(1).and_then(|index| places.get(index)) {
-        Some(place) => Ok(outcome_of(*place, journal)),
+        Some(place) => Ok(*place),
         None if places.is_empty() => Err(Error::UnknownStep(no_name(name, journal))),
         None => Err(Error::UnknownStep(format!(
             "`{name}` occurs {} times in the journal, so there is no `{text}`; hint: they are counted from 1",
@@ -38,8 +40,8 @@ pub(super) fn resolve(text: &str, journal: &[Entry]) -> Result<Option<usize>, Er
 }
 
 /// What can be named: all but the frame of a run and its log.
-fn is_step(entry: &Entry) -> bool {
-    !matches!(entry.kind, Kind::Start | Kind::End | Kind::Log | Kind::Cancel)
+pub(in crate::engine) fn is_step(entry: &Entry) -> bool {
+    !matches!(entry.kind, Kind::Start | Kind::End | Kind::Log | Kind::Cancel | Kind::Repair)
 }
 
 /// The first entry of each command with this name.

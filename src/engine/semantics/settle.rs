@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::engine::after::Ending;
 use crate::engine::gate::{self, Candidate, Parting, Verdict};
 use crate::engine::handle::Reach;
 use crate::engine::log::Item;
@@ -188,7 +189,8 @@ impl<'a> Settlement<'a> {
     fn hold(&mut self, run: &Run, error: &serde_json::Value) {
         self.diverged += 1;
         if run.status != Status::Diverged {
-            self.send(held_change(run, error, self.shared.now()));
+            let change = held_change(run, error, self.shared.now());
+            self.send(telling_of(self.shared, run, change));
         }
     }
 
@@ -204,6 +206,14 @@ impl<'a> Settlement<'a> {
     fn send(&self, change: Change) {
         self.shared.log.send(Item { changes: vec![change], done: None });
     }
+}
+
+/// The change that holds a run, with what people are told of it.
+fn telling_of(shared: &Shared, run: &Run, change: Change) -> Change {
+    let Change::Finish { end, epoch, .. } = &change else { return change };
+    let terms = shared.deployed(&run.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
+    let told = Ending { shared, run: run.id, workflow: &run.workflow, terms: &terms }.told(*epoch, end, false);
+    shared.telling(change, told)
 }
 
 /// Holds a run as `diverged`, for a person to look at.

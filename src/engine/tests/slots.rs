@@ -13,11 +13,11 @@ fn bench(scripts: &[(&str, &str)]) -> Bench {
     Bench::new(Arc::new(Memory::default()), scripts)
 }
 
-async fn started(handle: &Handle, workflow: &str, input: Value) -> RunId {
+pub(super) async fn started(handle: &Handle, workflow: &str, input: Value) -> RunId {
     handle.start(workflow, Start { input, ..Start::default() }).await.expect("starts").run
 }
 
-async fn emit(handle: &Handle, name: &str) {
+pub(super) async fn emit(handle: &Handle, name: &str) {
     let (seq, at, payload) = (0, handle.clock().now(), Payload::unit());
     let event =
         Event { seq, id: RunId::new().to_string().into(), name: name.into(), key: None, payload, run: None, at };
@@ -25,7 +25,7 @@ async fn emit(handle: &Handle, name: &str) {
 }
 
 /// Looks until it is so: what is awaited is at most some commits away.
-async fn until(mut is_so: impl FnMut() -> bool) {
+pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use super::Worker;
 use crate::engine::after::Ending;
 use crate::engine::gate::Parting;
-use crate::engine::log::Item;
 use crate::engine::shared::held;
 use crate::id::RunId;
 use crate::journal::Entry;
 use crate::payload::Payload;
-use crate::store::{Change, End, Rollback, Run, Status};
+use crate::store::{End, Rollback, Run, Status};
 
 impl Worker {
     /// A run that cannot be evaluated at all: its sources or journal cannot be read.
@@ -97,8 +96,8 @@ impl Worker {
         let Some(motion) = self.motions.remove(&run) else { return };
         self.unsubscribe(run, &motion);
         let end = self.stopped(status, Payload::from_json(error));
-        let change = Change::Finish { run, epoch: motion.world.epoch, end };
-        self.shared.log.send(Item { changes: vec![change], done: None });
+        let ending = Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms };
+        ending.write(motion.world.epoch, Vec::new(), end);
         held(&self.shared.routes).remove(&run);
     }
 }

@@ -6,15 +6,38 @@ use super::{Motion, NAP, Worker};
 use crate::engine::locks::slot_answer;
 use crate::engine::log::Item;
 use crate::engine::pending::{Pending, child_answer, event_answer, task_is_over};
+use crate::engine::people::Directory;
 use crate::engine::shared::held;
 use crate::id::RunId;
 use crate::store::{Change, Status};
+
+impl Motion {
+    /// The row of a run that waits.
+    pub(super) fn park(&self, run: RunId, status: Status, people: &Directory) -> Change {
+        let waits = || self.waits.values();
+        let sentences: Vec<_> = waits().map(|pending| pending.sentence(people)).collect();
+        Change::Park {
+            run,
+            epoch: self.world.epoch,
+            status,
+            waiting_for: sentences.join("; and ").into(),
+            wake_at: self.wake_at(),
+            subscriptions: waits().filter_map(Pending::subscription).collect(),
+            children: waits().filter_map(Pending::child).collect(),
+            slots: waits().filter_map(Pending::ticket).collect(),
+            tasks: waits().filter_map(Pending::task).collect(),
+        }
+    }
+}
 
 impl Worker {
     /// Writes to the row that the run waits, when it waits for longer than a nap.
     pub(super) fn maybe_park(&mut self, run: RunId) {
         let now = self.shared.now();
         let elapsed = self.shared.options.clock.elapsed();
+        if self.motions.get(&run).is_some_and(Motion::is_halted) {
+            return self.maybe_leave(run);
+        }
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
         let busy = motion.waits.values().any(Pending::is_busy);
@@ -27,25 +50,8 @@ impl Worker {
             motion.parked = false;
             return;
         }
-        let subscriptions = motion.waits.values().filter_map(Pending::subscription).collect();
-        let children = motion.waits.values().filter_map(Pending::child).collect();
-        let slots = motion.waits.values().filter_map(Pending::ticket).collect();
-        let tasks = motion.waits.values().filter_map(Pending::task).collect();
-        let people = &self.shared.options.people;
-        let sentences: Vec<_> = motion.waits.values().map(|pending| pending.sentence(people)).collect();
-        let waiting_for = sentences.join("; and ").into();
         motion.parked = true;
-        let change = Change::Park {
-            run,
-            epoch: motion.world.epoch,
-            status: Status::Waiting,
-            waiting_for,
-            wake_at,
-            subscriptions,
-            children,
-            slots,
-            tasks,
-        };
+        let change = motion.park(run, Status::Waiting, &self.shared.options.people);
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
 

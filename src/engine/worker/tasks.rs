@@ -2,6 +2,7 @@
 
 use super::Worker;
 use crate::engine::activation::Input;
+use crate::engine::announce::announcements;
 use crate::engine::log::Item;
 use crate::engine::pending::Pending;
 use crate::host::session::{Answer, WaitId};
@@ -34,7 +35,8 @@ impl Worker {
                 if let Some(moment) = task.next() {
                     let (at, stage) = (moment.at, task.stage);
                     if at <= now || fired == Some(stage) {
-                        let change = Change::EscalateTask { task: task.id, stage };
+                        let told = announcements(&self.shared, task, Some(stage));
+                        let change = self.shared.telling(Change::EscalateTask { task: task.id, stage }, told);
                         self.shared.log.send(Item { changes: vec![change], done: None });
                     } else if *armed != Some(stage) {
                         *armed = Some(stage);

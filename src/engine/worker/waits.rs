@@ -145,6 +145,10 @@ impl Worker {
         while self.timers.peek().is_some_and(|Reverse((due, ..))| *due <= elapsed) {
             let Some(Reverse((_, run, wait))) = self.timers.pop() else { return };
             let Some(motion) = self.motions.get_mut(&run) else { continue };
+            if motion.is_halted() && !motion.is_of_something_begun(wait) {
+                // It is due again when the run goes on.
+                continue;
+            }
             if wait == DEADLINE {
                 motion.activation.push(Input::Cancel(deadline_passed(motion.deadline)));
                 self.ready.push_back(run);

@@ -112,7 +112,8 @@ fn patterns(call: &Call<'_>, http: Vec<String>, files: Vec<String>) -> Result<Al
 
 fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {
     if let Some(retry) = options.get("retry") {
-        declaration.policy = kept(call, Policy::parse(call, retry).map(Some))?;
+        let policy = Policy::parse(call, retry).map_err(|fail| within(call, "retry", fail));
+        declaration.policy = kept(call, policy.map(Some))?;
         declaration.retry = Some(retry.clone());
     }
     declaration.timeout = kept(call, options.duration("timeout"))?;
@@ -128,6 +129,13 @@ fn times(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
         declaration.sla = Some(sla.map);
     }
     Ok(())
+}
+
+/// The fault of a value that knows nothing of the option that it was given as.
+fn within(call: &Call<'_>, option: &str, fail: Fail) -> Fail {
+    let message = fail.into_map().remove("message").unwrap_or_default().to_string();
+    let told = message.strip_prefix(&format!("`{}`: ", call.function.name)).unwrap_or(&message);
+    call.invalid(format!("option `{option}`: {told}"))
 }
 
 fn flow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> Result<(), Fail> {

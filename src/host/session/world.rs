@@ -52,6 +52,17 @@ pub enum Act {
         /// Which.
         task: TaskId,
     },
+    /// Tells people something.
+    Notify {
+        /// The same on every replay.
+        id: Arc<str>,
+        /// Whom.
+        channel: Arc<str>,
+        /// One line.
+        title: String,
+        /// Some lines; may be empty.
+        text: String,
+    },
     /// How far the run has come: `#{ value, text }`.
     Progress(Payload),
     /// Sets or removes a durable value of the workflow.
@@ -120,6 +131,10 @@ pub trait World {
     }
     /// Whether all these people and groups are known, where any are; else what is wrong, with a hint.
     fn known_people(&self, names: &[Arc<str>]) -> Result<(), String>;
+    /// Whether a channel, a person or a group of this name can be told something; else what is wrong, with a hint.
+    fn known_channel(&self, _name: &str) -> Result<(), String> {
+        Ok(())
+    }
     /// A signed address that emits an event, until then where given; or why there is none.
     fn event_url(&self, name: &str, key: Option<&str>, expires: Option<Timestamp>) -> Result<String, String>;
     /// The status of a run.
@@ -130,6 +145,10 @@ pub trait World {
     fn new_run(&self) -> RunId;
     /// Nothing new is to be recorded: what follows the journal is not evaluated.
     fn is_frozen(&self) -> bool {
+        false
+    }
+    /// Nothing new is to be begun: what has begun goes on to its outcome.
+    fn is_halted(&self) -> bool {
         false
     }
     /// Whether effects are told by which call they came: the surroundings answer calls, not requests.

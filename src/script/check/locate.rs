@@ -23,10 +23,11 @@ pub fn locate(bundle: &Bundle, mut fault: Diagnostic) -> Located {
     let mut option = None;
     if let Some(source) = bundle.sources.get(&fault.place.file) {
         let tokens = lex::code(&source.text);
-        let call = call(&tokens, fault.place.line, fault.place.column);
-        if let Some(found) = call.and_then(|call| Named::of(&fault.title).find(call)) {
+        let call = call(&tokens, fault.place.line, fault.place.column).unwrap_or_default();
+        if let Some(found) = Named::of(&fault.title).find(call) {
             let token = found.token;
-            *fault.place = source.place(token.line, token.column, token.width());
+            let (column, width) = number(call, token).unwrap_or((token.column, token.width()));
+            *fault.place = source.place(token.line, column, width);
             fault.fix = fault.hint.as_deref().and_then(|hint| near(token, hint)).map(Box::new);
             option = Some(found.option);
         }
@@ -189,6 +190,16 @@ fn value_end(tokens: &[Token], from: usize, end: usize) -> usize {
         at += 1;
     }
     at.max(1) - 1
+}
+
+/// Column and width of the number behind a key, with its sign: it is what is at fault.
+fn number(call: &[Token], key: &Token) -> Option<(usize, usize)> {
+    let at = call.iter().position(|token| std::ptr::eq(token, key))?;
+    let [colon, value @ ..] = call.get(at + 1..)? else { return None };
+    let first = value.first().filter(|_| colon.text == ":")?;
+    let last = if first.text == "-" { value.get(1)? } else { first };
+    let is_here = last.kind == Kind::Number && last.line == key.line;
+    is_here.then(|| (first.column, last.column + last.width() - first.column))
 }
 
 /// The token of a text, or of a key; of a path such as `allow.http` the last part.

@@ -194,7 +194,10 @@ impl Walker<'_> {
             Expr::Variable(parts, ..) => parts.1.as_str(),
             _ => "",
         };
+        let told = self.findings.len();
         self.expr(root);
+        // Of something that is not there, no method can be known: `JSON.parse(text)`.
+        let is_unknown = self.findings.get(told).is_some_and(|finding| finding.code == "E0302");
         for (n, link) in links.iter().enumerate() {
             match link {
                 Link::Property(name, pos) => self.property(&at, name, *pos, (n == 0).then_some(root_name)),
@@ -202,6 +205,7 @@ impl Walker<'_> {
                     self.property(&at, name, *pos, (n == 0).then_some(root_name));
                 }
                 Link::Index(index) => self.expr(index),
+                Link::Method(call, _) if is_unknown => call.args.iter().for_each(|arg| self.expr(arg)),
                 Link::Method(call, pos) => self.method(call, *pos, &at),
             }
             at = self.step(&at, link);

@@ -8,6 +8,7 @@ use super::super::catalog::Catalog;
 use super::super::lex;
 use super::super::program::Program;
 use super::super::source::Source;
+use super::super::unwind;
 use super::parse::lower;
 use super::{habits, place, wrong_count};
 use crate::diag::{Diagnostic, Frame, Place, suggest};
@@ -31,7 +32,8 @@ pub struct Context<'a> {
 /// An error of the evaluation of the file `path`, with the chain of calls that led to it.
 pub fn from_eval(error: &EvalAltResult, path: &str, context: Context) -> Diagnostic {
     let mut chain = Chain { program: context.program, file: path.to_owned(), frames: Vec::new() };
-    let inner = chain.unwrap(error);
+    let error = unwind::plain(error);
+    let inner = chain.unwrap(&error);
     let source = context.program.bundle().sources.get(&chain.file);
     let told = Told { source, context, error: inner }.tell();
     let mut diagnostic = Diagnostic::new(told.code, told.title, chain.place(inner.position(), source, inner));
@@ -42,6 +44,8 @@ pub fn from_eval(error: &EvalAltResult, path: &str, context: Context) -> Diagnos
     chain
         .frames
         .dedup_by(|outer, inner| (&outer.file, outer.line, outer.column) == (&inner.file, inner.line, inner.column));
+    // Nobody's call: the run itself calls `main` and the closures of branches.
+    chain.frames.retain(|frame| frame.line > 0);
     chain.frames.truncate(MAX_FRAMES);
     diagnostic.calls = chain.frames;
     diagnostic
@@ -265,7 +269,9 @@ fn beyond(error: &EvalAltResult) -> Said {
     use EvalAltResult as E;
     match error {
         E::ErrorTooManyOperations(_) => say("E0510", "the script computed for too long without a host call"),
-        E::ErrorTooManyVariables(_) => say("E0510", "too many variables at once"),
+        E::ErrorTooManyVariables(_) => {
+            say("E0510", "too many variables at once").hint("keep values that belong together in a map or an array")
+        }
         E::ErrorTooManyModules(_) => {
             say("E0510", "too many modules imported").hint("import at the top of the file, not in a loop")
         }
@@ -273,12 +279,30 @@ fn beyond(error: &EvalAltResult) -> Said {
             say("E0510", "functions call each other too deeply").hint("is there a recursion without an end?")
         }
         E::ErrorDataTooLarge(what, _) => say("E0510", format!("{} is too large", lower(what))),
+        E::ErrorTerminated(token, _) if token.is_map() => {
+            let said = thrown(token);
+            Said { text: None, hint: said.hint.or_else(|| limit_hint(&said.title).map(Into::into)), ..said }
+        }
         E::ErrorTerminated(..) => say("E0511", "the run was stopped"),
         E::ErrorSystem(message, inner) if message.is_empty() => say("E0501", inner.to_string()),
         E::ErrorSystem(message, inner) => say("E0501", format!("{message}: {inner}")),
         E::ErrorParsing(kind, _) => say("E0201", lower(&kind.to_string())),
         error => say("E0501", lower(error.to_string().lines().next().unwrap_or_default())),
     }
+}
+
+/// What to do about a limit that was passed.
+fn limit_hint(title: &str) -> Option<&'static str> {
+    let hints = [
+        ("(CPU limit)", "does a loop never end? work of that length belongs in a program that the workflow calls"),
+        ("(memory limit)", "does a loop add to a value without an end? go through large data in parts"),
+        ("(nesting limit)", "does a loop put a value into itself? keep a flat list"),
+        ("(string limit)", "go through large data in parts, or leave it in a file"),
+        ("(blob limit)", "go through large data in parts, or leave it in a file"),
+        ("(array limit)", "go through large data in parts"),
+        ("(stack limit)", "is there a recursion without an end?"),
+    ];
+    hints.iter().find(|(limit, _)| title.ends_with(limit)).map(|(_, hint)| *hint)
 }
 
 /// A thrown value: a map with `message` and `kind`, as host functions throw them, or anything.

@@ -102,7 +102,10 @@ impl Fault<'_> {
     }
 
     fn missing(&self, token: &str, what: &str) -> Diagnostic {
-        if self.at >= self.tokens.len() && matches!(token, "}" | ")" | "]") {
+        // At the end the parser takes what it would take next: that a block is open comes first.
+        if self.at >= self.tokens.len()
+            && (matches!(token, "}" | ")" | "]") || token == ";" && !open_brackets(self.tokens).is_empty())
+        {
             return self.unclosed();
         }
         let title = format!("missing `{token}` {what}").replace('\'', "`");

@@ -42,7 +42,7 @@ impl Site {
 
 /// What [`super::rewrite`] does, and the nodes.
 pub(crate) fn rewrite_traced(ast: AST) -> AST {
-    let ast = super::rewrite(ast);
+    let ast = super::rewrite_bare(ast);
     let mut statements = ast.statements().to_vec();
     let rest = statements.split_off(prefix(&statements));
     statements.extend(traced(rest));

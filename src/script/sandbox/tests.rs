@@ -8,6 +8,7 @@ use super::*;
 use crate::script::fiber::{Fiber, Pause, StackPool, Turn, suspend};
 use crate::script::guard::{Guard, Limits, Stop};
 use crate::script::rewrite::rewrite;
+use crate::script::unwind;
 
 type Evaluated = Result<Dynamic, Box<EvalAltResult>>;
 
@@ -72,7 +73,7 @@ fn limited(script: &str, wanted: &str) {
 fn refused(script: &str) -> String {
     let ran = run(script);
     assert_eq!(ran.stop, None, "{script}");
-    ran.result.map_or_else(|error| error.to_string(), |value| panic!("{script}: {value:?}"))
+    ran.result.map_or_else(|error| unwind::plain(&error).to_string(), |value| panic!("{script}: {value:?}"))
 }
 
 #[test]

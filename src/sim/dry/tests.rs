@@ -15,7 +15,8 @@ fn rehearsed(scripts: &[(&str, &str)], input: Value, answers: Value) -> Rehearse
     let deployed: Vec<_> = compiled.collect();
     let workflow = Arc::clone(&deployed[0].name);
     let answers = Answers::from_json(answers).expect("they are answers");
-    rehearse(Dry { workflow, deployed, input, answers, at: START, settings, people: Arc::default() }).expect("it runs")
+    let (people, channels) = (Arc::default(), Arc::default());
+    rehearse(Dry { workflow, deployed, input, answers, at: START, settings, people, channels }).expect("it runs")
 }
 
 fn of(script: &str, answers: Value) -> Rehearsed {
@@ -140,4 +141,11 @@ fn no_secret_is_asked_for_or_shown() {
     let came = of(script, json!({}));
     assert_eq!(output(&came), json!(200));
     assert_eq!(came.happened[0].arguments[1]["auth"]["bearer"], "***");
+}
+
+#[test]
+fn what_people_would_be_told_is_shown() {
+    let shown = of("notify(\"ops\", \"sold\"); 1", json!({}));
+    assert_eq!((output(&shown), told(&shown)), (json!(1), vec![(0, "notify", 1, 1)]));
+    assert_eq!(shown.happened[0].arguments, [json!("ops"), json!("sold")]);
 }

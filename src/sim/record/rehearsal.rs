@@ -336,10 +336,7 @@ fn number_of(
     }
     let parents: Vec<_> = known.borrow().iter().map(|(run, number)| (*run, *number)).collect();
     for (parent, number) in parents {
-        let mut journal = Vec::new();
-        for segment in Store::journal(store, parent).ok()? {
-            journal.extend(crate::journal::decode_segment(&segment).ok()?.1);
-        }
+        let journal = crate::journal::History::read(Store::journal(store, parent).ok()?).ok()?.into_entries();
         let starts = |entry: &&Entry, run: RunId| {
             entry.kind == Kind::Child && entry.detail.as_ref().is_some_and(|d| d.to_json()["run"] == run.to_string())
         };
@@ -355,7 +352,7 @@ fn number_of(
 }
 
 fn is_ordered(entry: &Entry) -> bool {
-    !matches!(entry.kind, Kind::Start | Kind::Log | Kind::End | Kind::Cancel)
+    !matches!(entry.kind, Kind::Start | Kind::Log | Kind::End | Kind::Cancel | Kind::Repair)
 }
 
 fn place(entry: &Entry) -> String {

@@ -37,7 +37,7 @@ impl Slots {
         self.all.get(&(run, ticket.into())).is_some_and(|(_, slot)| slot.state == SlotState::Held)
     }
 
-    fn put(&mut self, slot: Slot) {
+    pub(super) fn put(&mut self, slot: Slot) {
         self.next += 1;
         self.all.insert((slot.run, slot.ticket.clone()), (self.next, slot));
     }
@@ -185,14 +185,15 @@ impl State {
         let all = self.slots.of_name(name);
         let held = all.iter().filter(|slot| slot.state == SlotState::Held).count();
         let stuck = |run: &RunId| {
-            self.runs.get(run).is_some_and(|run| matches!(run.status, Status::Quarantined | Status::Diverged))
+            let held = |run: &Run| matches!(run.status, Status::Paused | Status::Quarantined | Status::Diverged);
+            self.runs.get(run).is_some_and(held)
         };
         let first = all.into_iter().find(|slot| slot.state == SlotState::Waiting && !stuck(&slot.run))?;
         (held < first.limit as usize).then_some(first)
     }
 
     /// Gives this ticket a slot where it is the first in line and one is free; whether it holds one now.
-    fn grant(&mut self, run: RunId, ticket: &str) -> bool {
+    pub(super) fn grant(&mut self, run: RunId, ticket: &str) -> bool {
         let key = (run, Arc::from(ticket));
         let Some((_, slot)) = self.slots.all.get(&key) else { return false };
         if slot.state == SlotState::Waiting {

@@ -172,7 +172,7 @@ impl<'a> Batch<'a> {
         Ok(hot)
     }
 
-    fn load(&self, run: RunId) -> Result<Option<Hot>> {
+    pub(super) fn load(&self, run: RunId) -> Result<Option<Hot>> {
         let sql = "SELECT workflow, version, status, epoch, subscribed, last, chain,
             EXISTS(SELECT 1 FROM slot WHERE slot.run = run.id) FROM run WHERE id = ?1";
         let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {

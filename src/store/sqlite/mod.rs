@@ -10,6 +10,7 @@
 mod audit;
 mod backup;
 mod batch;
+mod control;
 mod error;
 mod prune;
 mod read;

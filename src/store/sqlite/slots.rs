@@ -212,7 +212,15 @@ impl Batch<'_> {
     }
 
     /// A ticket with the next place in the order of arrival.
-    fn put(&self, run: RunId, ticket: &str, name: &str, state: SlotState, limit: u32, priority: i32) -> Result<()> {
+    pub(super) fn put(
+        &self,
+        run: RunId,
+        ticket: &str,
+        name: &str,
+        state: SlotState,
+        limit: u32,
+        priority: i32,
+    ) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO slot(run, ticket, name, state, most, priority, place)
             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ifnull((SELECT max(place) FROM slot), 0) + 1)";
         self.execute(sql, params![run, ticket, name, code(state), limit, priority]).map(drop)
@@ -220,10 +228,10 @@ impl Batch<'_> {
 
     /// The first in line that can take a slot, where one is free for it.
     fn next_in_line(&self, name: &str) -> Result<Option<Slot>> {
-        // Runs that are quarantined or have diverged are passed over.
+        // Runs that are paused, quarantined or have diverged are passed over.
         let sql = format!(
             "{COLUMNS} WHERE name = ?1 AND state = 1
-            AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = slot.run AND run.status IN (8, 9))
+            AND NOT EXISTS (SELECT 1 FROM run WHERE run.id = slot.run AND run.status IN (3, 8, 9))
             ORDER BY priority DESC, place LIMIT 1"
         );
         let Some(first) = self.conn.prepare_cached(&sql)?.query_row([name], slot).optional()? else { return Ok(None) };
@@ -233,7 +241,7 @@ impl Batch<'_> {
     }
 
     /// Gives this ticket a slot where it is the first in line and one is free; whether it holds one now.
-    fn grant(&self, run: RunId, ticket: &str) -> Result<bool> {
+    pub(super) fn grant(&self, run: RunId, ticket: &str) -> Result<bool> {
         let Some(slot) = one(self.conn, run, ticket)? else { return Ok(false) };
         if slot.state == SlotState::Held {
             return Ok(true);

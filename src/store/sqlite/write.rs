@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Run, Status, Subscription};
+use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Keep, Run, Status, Subscription, TOLD};
 use super::batch::{Batch, Hot};
 use super::row::{rollback_code, status_code};
 use super::{read, slots};
@@ -26,6 +26,9 @@ impl Batch<'_> {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
+            Change::Pause { run, segment } => self.pause(*run, segment),
+            Change::Resume { run, segment } => self.resume(*run, segment),
+            Change::Reopen(reopen) => self.reopen(reopen),
             Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
             Change::OpenTask { epoch, task } => self.open_task(*epoch, task),
             Change::AnswerTask { task, answer, at } => self.answer_task(*task, answer, *at),
@@ -36,6 +39,13 @@ impl Batch<'_> {
             Change::ReleaseSlot { run, epoch, ticket } => self.release_slot(*run, *epoch, ticket),
             Change::FreeSlots { name } => self.free_slots(name),
             Change::Audit { act, change } => self.audit(act, change.as_deref()),
+            Change::Tell { change, told, keep } => {
+                let applied = self.apply(change)?;
+                if *keep == Keep::Until && applied.took_effect() {
+                    told.iter().try_for_each(|told| self.set_state(TOLD, &told.key(), Some(&told.value)).map(drop))?;
+                }
+                Ok(applied)
+            }
             Change::PutBundle { version, bytes } => {
                 let sql = "INSERT INTO bundle(version, body) VALUES(?1, ?2)
                     ON CONFLICT(version) DO UPDATE SET body = excluded.body WHERE body IS NULL";
@@ -64,7 +74,8 @@ impl Batch<'_> {
         {
             return Ok(repeated);
         }
-        let Some(gate) = gate else {
+        let is_held = run.status.is_live() && self.is_held(&run.workflow)?;
+        let Some(gate) = gate.or(is_held.then_some(&Gate::OPEN)) else {
             let inserted = self.insert(run, dedupe, false)?;
             return if inserted { Ok(Applied::Started) } else { self.repeated(run) };
         };
@@ -73,7 +84,11 @@ impl Batch<'_> {
             return self.repeated(run);
         }
         let mut row = run.clone();
-        let applied = self.pass(&mut row, gate)?;
+        let mut applied = self.pass(&mut row, gate)?;
+        if applied == Applied::Started && is_held {
+            super::super::control::hold_back(&mut row);
+            applied = Applied::Queued { wake_at: row.wake_at, cancelled: Vec::new() };
+        }
         if !matches!(applied, Applied::Skipped { .. }) {
             self.insert(&row, dedupe, gate.slot.is_some())?;
         }
@@ -177,6 +192,7 @@ impl Batch<'_> {
         self.unsubscribe(*run, &hot)?;
         let granted = slots::any_held(self.conn, *run, slots)? | self.any_over(tasks)?;
         let mailbox = hot.chain.unwrap_or(*run);
+        let status = &if hot.status == Status::Paused { Status::Paused } else { *status };
         let ready = self.subscribe(*run, mailbox, subscriptions)? | self.any_ended(children)? | granted;
         let subscribed = self.await_ends(*run, children)? || !subscriptions.is_empty();
         // A status that is written is written to its index, too, even where it is the same.
@@ -266,7 +282,7 @@ impl Batch<'_> {
 
     fn claim(&mut self, run: RunId, node: &Arc<str>, at: Timestamp) -> Result<Option<Run>> {
         let Some(hot) = self.open(run)? else { return Ok(None) };
-        if !self.may_begin(run, &hot, node)? {
+        if self.is_held_back(run)? || !self.may_begin(run, &hot, node)? {
             return Ok(None);
         }
         let sql = "UPDATE run SET owner = ?2, epoch = epoch + 1, started_at = ifnull(started_at, ?3)
@@ -275,7 +291,7 @@ impl Batch<'_> {
             return Ok(None);
         }
         let mut claimed = Hot { epoch: hot.epoch + 1, ..hot };
-        if hot.status == Status::Queued {
+        if matches!(hot.status, Status::Queued | Status::Paused) {
             claimed.status = Status::Running;
             let sql = "UPDATE run SET status = ?2, waiting_for = '', wake_at = NULL WHERE id = ?1";
             self.execute(sql, params![run, status_code(claimed.status)])?;

@@ -1,0 +1,84 @@
+//! What people hold: single workflows, or everything. Runs of theirs that are in motion halt; the store lets no other begin.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::{Value, json};
+
+use super::shared::Shared;
+use super::timekeeper;
+use crate::id::RunId;
+use crate::journal::{History, Repair, Repaired};
+use crate::store::{Error, PAUSED, Run, Status, Store};
+
+/// What is held, as far as runs in motion have to know; the store is what decides.
+#[derive(Default)]
+pub(super) struct Holds(RwLock<BTreeSet<Arc<str>>>);
+
+impl Holds {
+    /// Reads what an earlier process was told.
+    pub(super) fn load(&self, store: &dyn Store) -> Result<(), Error> {
+        let held = store.states(PAUSED, "")?.into_iter().map(|(key, _)| key).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = held;
+        Ok(())
+    }
+
+    /// A workflow is held from now on, or not any more; all of them by the empty name.
+    pub(super) fn set(&self, key: &Arc<str>, is_held: bool) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if is_held {
+            held.insert(Arc::clone(key));
+        } else {
+            held.remove(key);
+        }
+    }
+
+    /// Whether runs of a workflow are held.
+    pub(super) fn has(&self, workflow: &str) -> bool {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        !held.is_empty() && (held.contains("") || held.contains(workflow))
+    }
+}
+
+/// A run may go on: at once, or when its time comes.
+pub(super) fn resumed(shared: &Shared, run: RunId) {
+    match shared.store.run(run) {
+        Ok(Some(row)) if row.status == Status::Queued && row.wake_at.is_some_and(|at| at > shared.now()) => {
+            shared.timeline.add(row.wake_at.unwrap_or_default(), run);
+        }
+        Ok(_) => shared.wake(run),
+        Err(error) => tracing::warn!("run {run} cannot be read: {error}"),
+    }
+}
+
+/// Takes up all that may go on again.
+pub(super) fn take_up(shared: &Shared) -> Result<(), Error> {
+    for batch in shared.store.ready(&shared.options.node, usize::MAX)?.chunks(512) {
+        let rests = |run: &&RunId| !super::shared::held(&shared.routes).contains_key(run);
+        shared.claim(batch.iter().filter(rests).copied().collect());
+    }
+    timekeeper::load_soon(shared);
+    Ok(())
+}
+
+/// By what a run is held, as the API shows it: `{"scope","at","by","reason"}` with the scope `run`, `workflow` or `all`;
+/// `null` where it is not.
+pub fn held_by(store: &dyn Store, run: &Run) -> Result<Value, Error> {
+    if run.status.is_final() {
+        return Ok(Value::Null);
+    }
+    for (scope, key) in [("all", ""), ("workflow", &*run.workflow)] {
+        if let Some(value) = store.state(PAUSED, key)? {
+            let mut shown = value.to_json();
+            shown["scope"] = scope.into();
+            return Ok(shown);
+        }
+    }
+    if run.status != Status::Paused {
+        return Ok(Value::Null);
+    }
+    let entries = History::read(store.journal(run.id)?).map(History::into_entries).unwrap_or_default();
+    let last = entries.iter().rev().filter_map(Repair::from_entry).find(|repair| repair.done == Repaired::Pause);
+    let (at, by, reason) = last.map(|repair| (repair.at, repair.by, repair.reason)).unwrap_or_default();
+    Ok(json!({ "scope": "run", "at": at, "by": by, "reason": reason }))
+}
