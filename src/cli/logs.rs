@@ -88,7 +88,8 @@ impl Logs {
                 if wanted.shown == 0 {
                     note("no log lines; hint: `print(text)` and `log::info(message)` write some");
                 }
-                self.nobody_writes()
+                self.nobody_writes();
+                Ok(Exit::Done)
             }
             (None, workflow, _) => {
                 let filter = RunFilter { workflow: workflow.clone(), limit: RUNS, ..RunFilter::default() };
@@ -97,17 +98,17 @@ impl Logs {
                         wanted.all_of(access, run).await?;
                     }
                 }
-                self.nobody_writes()
+                self.nobody_writes();
+                Ok(Exit::Done)
             }
         }
     }
 
     /// Nothing can be followed where nothing goes on.
-    fn nobody_writes(&self) -> Result<Exit, Fault> {
+    fn nobody_writes(&self) {
         if self.follow {
             note("no daemon holds the data folder: nothing goes on that could be followed");
         }
-        Ok(Exit::Done)
     }
 }
 

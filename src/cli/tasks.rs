@@ -157,7 +157,8 @@ pub(super) fn asked(task: &Value) -> Vec<String> {
 /// The commands that answer a task, one a choice.
 pub(super) fn answers(task: &Value) -> Vec<String> {
     let needed = names(&task["form"]["required"]);
-    let fields: String = needed.iter().map(|field| format!(" -i {field}=…")).collect();
+    let fields: Vec<_> = needed.iter().map(|field| format!(" -i {field}=…")).collect();
+    let fields = fields.concat();
     let command = |choice: &str| format!("{} answer {}{choice}{fields}", program(), text(task, "task"));
     match names(&task["choices"]).as_slice() {
         [] => vec![command("")],

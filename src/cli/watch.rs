@@ -151,7 +151,7 @@ impl Live {
         let mut interrupted = std::pin::pin!(interrupted());
         let mut tick = tokio::time::interval(TICK);
         loop {
-            screen.draw(&view::draw(&mut self.model, screen.size()))?;
+            screen.draw(&view::draw(&mut self.model, Screen::size()))?;
             tokio::select! {
                 input = screen.input() => if self.take(input) { break },
                 came = self.events.next() => if let Some(fault) = self.news(came) { return Err(fault) },

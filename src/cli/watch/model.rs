@@ -221,7 +221,7 @@ impl Model {
         if name == "end" {
             self.run(data);
         } else if let Some(steps) = self.steps.as_mut().filter(|_| name == "message") {
-            steps.entry(data);
+            steps.entry(&data);
         }
     }
 

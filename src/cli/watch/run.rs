@@ -32,7 +32,7 @@ pub(super) struct Step {
 pub(super) struct Steps {
     pub(super) run: String,
     /// By the number of the entry that began it.
-    steps: BTreeMap<u64, Step>,
+    lines: BTreeMap<u64, Step>,
     /// Where the newest step at a position began.
     places: BTreeMap<String, u64>,
     /// How many lines up from the end somebody looks; 0 follows the end.
@@ -41,17 +41,17 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn of(run: &str) -> Self {
-        Self { run: run.to_owned(), steps: BTreeMap::new(), places: BTreeMap::new(), up: 0 }
+        Self { run: run.to_owned(), lines: BTreeMap::new(), places: BTreeMap::new(), up: 0 }
     }
 
     /// The lines, oldest first.
     pub(super) fn lines(&self) -> impl DoubleEndedIterator<Item = &Step> + ExactSizeIterator {
-        self.steps.values()
+        self.lines.values()
     }
 
     /// Up is back in time.
     pub(super) fn go(&mut self, by: isize) {
-        let most = self.steps.len().saturating_sub(1);
+        let most = self.lines.len().saturating_sub(1);
         self.up = match by {
             isize::MIN => most,
             isize::MAX => 0,
@@ -60,23 +60,23 @@ impl Steps {
     }
 
     /// Takes an entry of the journal.
-    pub(super) fn entry(&mut self, entry: Value) {
+    pub(super) fn entry(&mut self, entry: &Value) {
         let n = entry["n"].as_u64().unwrap_or_default();
-        if matches!(text(&entry, "kind"), "cancel") {
+        if matches!(text(entry, "kind"), "cancel") {
             return;
         }
-        let position = text(&entry, "position");
+        let position = text(entry, "position");
         let begun = self.places.get(position).copied();
         let is_closed = !entry["ok"].is_null();
         // Its end stands where it began.
-        let at = begun.filter(|at| is_closed && self.steps.get(at).is_some_and(|step| step.state == State::Open));
+        let at = begun.filter(|at| is_closed && self.lines.get(at).is_some_and(|step| step.state == State::Open));
         let at = at.unwrap_or(n);
-        if text(&entry, "kind") != "log" {
+        if text(entry, "kind") != "log" {
             self.places.insert(position.to_owned(), at);
         }
-        self.steps.insert(at, step(&entry));
-        if self.steps.len() > KEPT {
-            self.steps.pop_first();
+        self.lines.insert(at, step(entry));
+        if self.lines.len() > KEPT {
+            self.lines.pop_first();
         }
     }
 }

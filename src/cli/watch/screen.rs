@@ -19,6 +19,7 @@ const LEAVE: &str = "\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l";
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What came of the terminal.
+#[derive(Clone, Copy)]
 pub(super) enum Input {
     /// A key.
     Key(KeyEvent),
@@ -56,7 +57,7 @@ impl Screen {
     }
 
     /// Columns and rows.
-    pub(super) fn size(&self) -> (usize, usize) {
+    pub(super) fn size() -> (usize, usize) {
         let (columns, rows) = terminal::size().unwrap_or((80, 24));
         (usize::from(columns).max(1), usize::from(rows).max(1))
     }
