@@ -44,7 +44,7 @@ fn a_task_is_listed_explained_and_answered() {
     assert_eq!(answer("ann").expect(0).out, "answered Pay R1?: yes\n");
     assert!(answer("ann").expect(1).err.contains("was answered by `ann`"));
     let done = place.panta(&["run", "--resume", &run, "--json"]).expect(0).json();
-    assert_eq!((&done["output"]["by"], &done["output"]["data"]["amount"]), (&"ann".into(), &"1.5".into()));
+    assert_eq!((&done["output"]["by"], &done["output"]["data"]["amount"]), (&"ann".into(), &"1.50".into()));
     assert!(place.panta(&["tasks", "--status", "answered"]).expect(0).out.contains(&task));
 }
 
