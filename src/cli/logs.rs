@@ -86,7 +86,7 @@ impl Logs {
                 access.run(run).await?;
                 wanted.all_of(access, run).await?;
                 if wanted.shown == 0 {
-                    note("no log lines; hint: `print(text)` and `log::info(message)` write some");
+                    note("the run has written no log line; hint: `print(text)` and `log::info(message)` write some");
                 }
                 self.nobody_writes();
                 Ok(Exit::Done)

@@ -214,3 +214,77 @@ fn foot(model: &Model, columns: usize) -> String {
     };
     line.add(&filter, Some(Paint::Bold)).add(keys, Some(Paint::Dim)).done()
 }
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::{KeyCode, KeyEvent};
+    use serde_json::json;
+
+    use super::super::keys::{Wish, pressed};
+    use super::super::model::Fresh;
+    use super::*;
+
+    fn model() -> Model {
+        let run = |n: u8, status: &str| {
+            let id = format!("0198f000-0000-7000-8000-0000000000{n:02}");
+            json!({ "run": id, "workflow": "orders", "status": status, "waiting_for": "the event `paid` with key `日本`" })
+        };
+        let mut model = Model::new("http://127.0.0.1:7262", None);
+        model.refresh(Fresh {
+            workflows: vec![json!({ "name": "orders", "counts": { "waiting": 2, "failed": 1 } })],
+            newest: vec![run(1, "waiting"), run(2, "failed"), run(3, "waiting")],
+            reloads: vec![
+                json!({ "file": "a.rhai", "status": "broken", "diagnostics": [{ "line": 3, "title": "no" }] }),
+            ],
+            ..Fresh::default()
+        });
+        model
+    }
+
+    fn press(model: &mut Model, keys: &str) -> Wish {
+        let code = |key| if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
+        keys.chars().map(|key| pressed(model, KeyEvent::from(code(key)))).last().expect("a key")
+    }
+
+    #[test]
+    fn the_screen_has_its_size_whatever_that_is() {
+        for size in [(80, 24), (200, 60), (20, 5), (1, 1), (40, 2)] {
+            let lines = draw(&mut model(), size);
+            assert_eq!(lines.len(), size.1, "{size:?}");
+            assert!(lines.iter().all(|line| width_of(line) <= size.0), "{size:?}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn counts_broken_files_and_runs_are_shown_and_the_chosen_one_is_marked() {
+        let lines = draw(&mut model(), (80, 24));
+        assert_eq!(lines[0], "panta  127.0.0.1:7262  2 waiting  1 failed");
+        assert_eq!(lines[1], "broken  a.rhai:3: no");
+        assert!(lines[4].starts_with("▸ 00000003  orders        waiting"), "{}", lines[4]);
+    }
+
+    #[test]
+    fn a_filter_narrows_and_a_deed_waits_for_yes() {
+        let mut model = model();
+        press(&mut model, "/fail\n");
+        assert_eq!(model.shown().len(), 1);
+        press(&mut model, "c");
+        assert_eq!(model.said, "the run has ended already (failed)");
+        press(&mut model, "/");
+        assert_eq!(pressed(&mut model, KeyEvent::from(KeyCode::Esc)), Wish::Nothing);
+        press(&mut model, "jjc");
+        assert!(draw(&mut model, (80, 24))[23].starts_with("cancel run 00000001 of `orders`"));
+        assert!(model.question.as_ref().is_some_and(|act| act.run.ends_with("01")));
+        assert_eq!(press(&mut model, "n"), Wish::Nothing);
+        assert!(matches!(press(&mut model, "cy"), Wish::Act(act) if act.run.ends_with("01")));
+    }
+
+    #[test]
+    fn a_run_that_is_chosen_stays_so_when_others_come() {
+        let mut model = model();
+        press(&mut model, "j");
+        let run = json!({ "run": "0198f000-0000-7000-8000-000000000099", "workflow": "w", "status": "running" });
+        model.news("run", run);
+        assert!(model.chosen().is_some_and(|run| text(run, "run").ends_with("02")));
+    }
+}
