@@ -79,24 +79,20 @@ impl Reader<'_> {
             return None;
         }
         let fields = self.fields(&text, table);
-        let missing = |reader: &mut Self, what: &str| {
+        let missing = |reader: &mut Self, what: &str| -> Option<Vec<String>> {
             reader.fault(format!("`[channels.{name}]` of kind `{text}` needs {what}"), span.clone());
+            None
         };
         match &*text {
-            "mail" => match fields.to {
-                Some(to) => Some(Channel::Mail { to }),
-                None => {
-                    missing(self, "`to`, a list of addresses");
-                    None
-                }
-            },
-            "program" => match fields.command {
-                Some(command) => Some(Channel::Program { command }),
-                None => {
-                    missing(self, "`command`, a list: the program and its arguments");
-                    None
-                }
-            },
+            "mail" => {
+                let to = fields.to.or_else(|| missing(self, "`to`, a list of addresses"))?;
+                Some(Channel::Mail { to })
+            }
+            "program" => {
+                let what = "`command`, a list: the program and its arguments";
+                let command = fields.command.or_else(|| missing(self, what))?;
+                Some(Channel::Program { command })
+            }
             kind => {
                 let address = match (fields.url, fields.url_secret) {
                     (Some(url), None) => Address::Url(url),
@@ -125,13 +121,15 @@ impl Reader<'_> {
                 continue;
             }
             match key_name {
-                "to" => fields.to = self.texts(value, "addresses, such as `[\"ops@example.com\"]`"),
+                "to" => fields.to = Some(self.texts(value, "addresses, such as `[\"ops@example.com\"]`")),
                 "url" => fields.url = self.url(value),
                 "url_secret" => fields.url_secret = self.text(value),
                 "token_secret" => fields.token_secret = self.text(value),
                 "headers" => fields.headers = self.headers(value),
                 "priority" => fields.priority = self.priority(value),
-                "command" => fields.command = self.texts(value, "texts, such as `[\"/usr/local/bin/page\", \"ops\"]`"),
+                "command" => {
+                    fields.command = Some(self.texts(value, "texts, such as `[\"/usr/local/bin/page\", \"ops\"]`"));
+                }
                 _ => {}
             }
         }
@@ -142,13 +140,13 @@ impl Reader<'_> {
         fields
     }
 
-    fn texts(&mut self, value: &Spanned<DeValue<'_>>, of: &str) -> Option<Vec<String>> {
+    fn texts(&mut self, value: &Spanned<DeValue<'_>>, of: &str) -> Vec<String> {
         let list = value.get_ref().as_array().filter(|list| !list.is_empty());
         let Some(list) = list else {
             self.fault(format!("a list of {of} is expected here"), value.span());
-            return Some(Vec::new());
+            return Vec::new();
         };
-        Some(list.iter().filter_map(|item| self.text(item)).collect())
+        list.iter().filter_map(|item| self.text(item)).collect()
     }
 
     fn headers(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<(String, String)> {

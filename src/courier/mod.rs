@@ -123,7 +123,7 @@ struct Work {
     sender: Arc<Sender>,
     outbox: Outbox,
     inbox: UnboundedReceiver<Input>,
-    sending: JoinSet<(Arc<str>, Result<(), String>)>,
+    sending: JoinSet<Result<(), String>>,
     /// Which message a task sends.
     ids: HashMap<Id, Arc<str>>,
 }
@@ -198,15 +198,15 @@ impl Work {
         for told in self.outbox.ready(now) {
             let (sender, message) = (Arc::clone(&self.sender), Message::of(&told, self.handle.links()));
             let id = Arc::clone(&told.id);
-            let task = self.sending.spawn(async move { (told.id, sender.send(&told.channel, &message).await) });
+            let task = self.sending.spawn(async move { sender.send(&told.channel, &message).await });
             self.ids.insert(task.id(), id);
         }
         Ok(())
     }
 
-    fn done(&mut self, done: Result<(Id, (Arc<str>, Result<(), String>)), JoinError>) {
+    fn done(&mut self, done: Result<(Id, Result<(), String>), JoinError>) {
         let (task, result) = match done {
-            Ok((task, (_, result))) => (task, result),
+            Ok(done) => done,
             Err(error) => {
                 (error.id(), Err("internal error; hint: this is a bug of `panta`, please report it".to_owned()))
             }

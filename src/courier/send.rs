@@ -104,14 +104,14 @@ impl Sender {
                 let body = Body::Json(message.to_json(name).to_string());
                 let auth = self.bearer(token_secret.as_deref())?;
                 let headers = headers.clone();
-                self.post(address, HttpRequest { body, auth, headers, ..HttpRequest::new("POST", "") }, message).await
+                self.post(address, HttpRequest { headers, body, auth, ..HttpRequest::new("POST", "") }, message).await
             }
             Channel::Ntfy { address, token_secret, priority } => {
                 let body =
                     Body::Text(if message.text.is_empty() { message.title.clone() } else { message.text.clone() });
                 let (auth, headers) =
                     (self.bearer(token_secret.as_deref())?, message.ntfy_headers(priority.as_deref()));
-                self.post(address, HttpRequest { body, auth, headers, ..HttpRequest::new("POST", "") }, message).await
+                self.post(address, HttpRequest { headers, body, auth, ..HttpRequest::new("POST", "") }, message).await
             }
         }
     }

@@ -57,7 +57,7 @@ struct Office {
 }
 
 impl Office {
-    fn open(folder: &Path, store: Arc<Memory>, notifier: Option<Arc<dyn Notifier>>) -> Self {
+    fn open(folder: &Path, store: Arc<Memory>, notifier: Option<&Arc<dyn Notifier>>) -> Self {
         let (courier, clock, file) = (Courier::new(), Arc::new(Moved::default()), folder.join("told"));
         let program = |text: &str| Channel::Program {
             command: ["/bin/sh", "-c", text, "told", &file.display().to_string()].map(str::to_owned).to_vec(),
@@ -69,7 +69,7 @@ impl Office {
             workers: 2,
             clock: Arc::clone(&clock) as _,
             channels: Arc::new(outlets.names()),
-            notifier: notifier.clone().unwrap_or_else(|| Arc::clone(&courier) as _),
+            notifier: notifier.cloned().unwrap_or_else(|| Arc::clone(&courier) as _),
             ..Options::new(folder)
         };
         let engine = Engine::start(Arc::clone(&store) as _, options);
@@ -131,7 +131,7 @@ impl Drop for Office {
 #[test]
 fn what_a_dead_process_kept_is_told_by_the_next() {
     let folder = tempfile::tempdir().expect("a folder");
-    let dead = Office::open(folder.path(), Arc::default(), Some(Arc::new(Dead)));
+    let dead = Office::open(folder.path(), Arc::default(), Some(&(Arc::new(Dead) as Arc<dyn Notifier>)));
     dead.run("fails", 7);
     assert_eq!((dead.backlog().waiting, dead.told().len()), (1, 0));
     let next = Office::open(folder.path(), Arc::new(dead.store.crash()), None);

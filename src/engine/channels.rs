@@ -53,12 +53,12 @@ impl Channels {
         let source = &deployed.bundle.sources[deployed.bundle.main()];
         let quoted = [format!("\"{channel}\""), format!("`{channel}`")];
         let lines = source.text.lines().enumerate();
-        let with_option = lines.clone().filter(|(_, line)| line.contains(option)).chain(lines);
+        let mut with_option = lines.clone().filter(|(_, line)| line.contains(option)).chain(lines);
         let spot = |(number, line): (usize, &str)| {
             let at = quoted.iter().find_map(|quoted| line.find(quoted.as_str()))?;
             Some((number + 1, line[..at].chars().count() + 2))
         };
-        let (line, column) = with_option.filter_map(spot).next().unwrap_or((1, 1));
+        let (line, column) = with_option.find_map(spot).unwrap_or((1, 1));
         let place = source.place(line, column, channel.chars().count());
         let (title, hint) = problem.split_once("; hint: ").unwrap_or((problem, ""));
         let goes = self.default.as_ref().map_or_else(

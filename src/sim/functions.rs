@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use rhai::{Array, Blob, Dynamic, Engine, FnPtr, ImmutableString, Map, Module, NativeCallContext};
+use rhai::{
+    Array, Blob, Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, ImmutableString, Map, Module,
+    NativeCallContext,
+};
 
 use super::book::{self, Hung, Mock};
 use super::broken::{ASSERTION, Broken, MISUSE, Res};
@@ -34,10 +37,18 @@ pub(super) fn register(engine: &mut Engine, slot: &Rc<Slot>) {
 fn namespace(engine: &mut Engine, slot: &Rc<Slot>) {
     let mut module = Module::new();
     let at_hand = Rc::clone(slot);
-    module.set_native_fn("workflow", move |name: ImmutableString| {
+    let find = move |name: &str| -> Result<Test, Box<EvalAltResult>> {
         let stage = at_hand.stage()?;
-        stage.site.names().workflow(&name)?;
-        Ok(Test(stage.workflow(&name)))
+        stage.site.names().workflow(name)?;
+        Ok(Test(stage.workflow(name)))
+    };
+    let register = FuncRegistration::new("workflow");
+    register.set_into_module(&mut module, move |context: NativeCallContext<'_>, name: ImmutableString| {
+        // Rhai fills in the place of a method, and not that of a function in a namespace.
+        find(&name).map_err(|mut error| {
+            error.set_position(context.call_position());
+            error
+        })
     });
     module.set_native_fn("response", |status: i64| response(status, Dynamic::UNIT, Map::new()));
     module.set_native_fn("response", |status: i64, body: Dynamic| response(status, body, Map::new()));

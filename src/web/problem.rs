@@ -93,8 +93,8 @@ impl From<Error> for Problem {
             Error::Diverges { run, divergence } => {
                 Self::new(StatusCode::CONFLICT, detail).with("run", json!(run)).with("divergence", divergence)
             }
-            Error::UnknownStep(_) => Self::new(StatusCode::NOT_FOUND, detail),
             Error::UnknownWorkflow { .. }
+            | Error::UnknownStep(_)
             | Error::UnknownRun(_)
             | Error::UnknownTask(_)
             | Error::NotLocked(_)

@@ -34,7 +34,11 @@ impl Program {
 fn start(stmt: &Stmt) -> (usize, usize) {
     let pos = match stmt {
         Stmt::FnCall(call, _) if !call.namespace.is_empty() => call.namespace.position(),
-        Stmt::Expr(expr) => expr.start_position(),
+        Stmt::Expr(expr) => match &**expr {
+            // Of such a call Rhai only knows where its last name begins.
+            Expr::FnCall(call, _) if !call.namespace.is_empty() => call.namespace.position(),
+            expr => expr.start_position(),
+        },
         stmt => stmt.position(),
     };
     (pos.line().unwrap_or(0), pos.position().unwrap_or(0))

@@ -403,6 +403,7 @@ fn names_that_there_are_not_are_told_where_they_stand() {
     ] {
         fails(workflow, test, &["E0704", "w.test.rhai:1:", parts[0], parts[1]]);
     }
+    fails(workflow, "1;\n  test::workflow(\"ww\");", &["w.test.rhai:2:", "test::workflow(\"ww\")"]);
     fails("trigger::webhook(\"a\"); 1", "t.fire(\"webook\");", &["E0704", "did you mean `webhook`?"]);
     passes(workflow, "t.mock_step(\"pay\", 3); t.mock(\"chat::post\", 1); t.start(); t.calls(\"pay\");");
     passes("step(`a${input}`, || 1)", "t.mock_step(\"a5\", 3); t.start(5); assert_eq(t.output(), 3);");
