@@ -58,14 +58,13 @@ impl Access {
         match self {
             Self::Store(store) => store.runs(filter)?.iter().map(|run| with_progress(store, run)).collect(),
             Self::Daemon(client) => {
-                let mut query = vec![format!("limit={}", filter.limit)];
+                let mut query = Vec::new();
                 query.extend(filter.workflow.as_deref().map(|name| format!("workflow={}", escaped(name))));
                 query.extend(filter.since.map(|since| format!("since={}", escaped(&since.to_string()))));
                 let statuses: Vec<_> = filter.statuses.iter().map(|status| status.name()).collect();
-                query.extend(filter.before.map(|before| format!("cursor={before}")));
                 query.extend((!statuses.is_empty()).then(|| format!("status={}", statuses.join(","))));
-                let answer = client.get(&format!("/api/v1/runs?{}", query.join("&"))).await?;
-                Ok(answer["runs"].as_array().cloned().unwrap_or_default())
+                let before = filter.before.map(|before| before.to_string());
+                client.pages_from("/api/v1/runs", &query, before, "runs", filter.limit).await
             }
         }
     }
@@ -83,8 +82,7 @@ impl Access {
         match self {
             Self::Store(store) => Ok(entries(store, run)?.iter().enumerate().map(|(n, e)| e.to_json(n)).collect()),
             Self::Daemon(client) => {
-                let answer = client.get(&format!("/api/v1/runs/{run}/journal")).await?;
-                Ok(answer["entries"].as_array().cloned().unwrap_or_default())
+                client.pages_from(&format!("/api/v1/runs/{run}/journal"), &[], None, "entries", usize::MAX).await
             }
         }
     }
@@ -141,10 +139,7 @@ impl Access {
             event["name"] == name && at.is_some_and(|at| at >= since)
         };
         let all = match self {
-            Self::Daemon(client) => {
-                let answer = client.get("/api/v1/events?limit=1000").await?;
-                answer["events"].as_array().cloned().unwrap_or_default()
-            }
+            Self::Daemon(client) => client.pages_from("/api/v1/events", &[], None, "events", usize::MAX).await?,
             Self::Store(store) => stored_events(store)?,
         };
         Ok(all.into_iter().filter(fits).collect())
@@ -186,14 +181,21 @@ impl Access {
                 Ok(store.tasks(&filter)?.iter().map(|task| shown(config, task)).collect())
             }
             Self::Daemon(client) => {
-                let mut query = vec![format!("limit={}", wanted.limit)];
+                let mut query = Vec::new();
                 query.extend(wanted.to.as_deref().map(|who| format!("to={}", escaped(who))));
                 query.extend(wanted.status.map(|status| format!("status={}", status.name())));
                 query.extend(wanted.workflow.as_deref().map(|name| format!("workflow={}", escaped(name))));
                 query.extend(wanted.run.map(|run| format!("run={run}")));
-                let answer = client.get(&format!("/api/v1/tasks?{}", query.join("&"))).await?;
-                Ok(answer["tasks"].as_array().cloned().unwrap_or_default())
+                client.pages_from("/api/v1/tasks", &query, None, "tasks", wanted.limit).await
             }
+        }
+    }
+
+    /// One task.
+    pub(super) async fn task(&self, config: &Config, task: TaskId) -> Result<Value, Fault> {
+        match self {
+            Self::Store(store) => Ok(shown(config, &store.task(task)?.ok_or(Error::UnknownTask(task))?)),
+            Self::Daemon(client) => client.get(&format!("/api/v1/tasks/{task}")).await,
         }
     }
 

@@ -31,7 +31,15 @@ impl Start {
         let client = access.daemon()?;
         let path = format!("/api/v1/workflows/{}/runs", escaped(&self.workflow));
         let headers: Vec<_> = self.key.iter().map(|key| ("idempotency-key", key.as_str())).collect();
-        let started = client.post(&path, &json!({ "input": self.input.read()? }), &headers).await?;
+        let schema = if self.input.needs_schema() {
+            // Where the workflow is not there, the start says so.
+            let workflow = client.get(&format!("/api/v1/workflows/{}", escaped(&self.workflow))).await;
+            workflow.map(|workflow| workflow["declaration"]["input"].clone()).unwrap_or_default()
+        } else {
+            Value::Null
+        };
+        let input = self.input.read_as(&schema)?;
+        let started = client.post(&path, &json!({ "input": input }), &headers).await?;
         let run = text(&started, "run");
         if !self.wait {
             if common.json {

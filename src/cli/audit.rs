@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::Common;
 use super::access::Access;
 use super::client::escaped;
-use super::output::{Exit, Fault, json as print_json, line, note, short, table, text};
+use super::output::{Exit, Fault, json as print_json, line, note, text};
 use super::runs::since;
+use super::table::{table, when};
 use crate::audit::{Act, Actor, Head, Record};
 use crate::engine::verify_audit;
 use crate::store::sqlite::Sqlite;
@@ -22,8 +23,8 @@ pub(super) struct Audit {
     #[arg(long)]
     since: Option<String>,
     /// At most so many, the newest
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
     /// Walks along the whole log and names the first record that was changed or is missing
     #[arg(long)]
     verify: bool,
@@ -66,22 +67,22 @@ impl Audit {
 }
 
 fn row(act: &Value) -> Vec<String> {
-    let field = |name: &str| short(text(act, name), 60);
-    let details = if act["details"].is_null() { String::new() } else { short(&act["details"].to_string(), 120) };
-    vec![act["seq"].to_string(), field("at"), field("actor"), field("act"), field("subject"), details]
+    let field = |name: &str| text(act, name).to_owned();
+    let details = if act["details"].is_null() { String::new() } else { act["details"].to_string() };
+    vec![act["seq"].to_string(), when(text(act, "at")), field("actor"), field("act"), field("subject"), details]
 }
 
 impl Access {
-    async fn audit(&self, since: Option<Timestamp>, limit: u16) -> Result<Vec<Value>, Fault> {
+    async fn audit(&self, since: Option<Timestamp>, limit: u32) -> Result<Vec<Value>, Fault> {
         match self {
             Self::Store(store) => {
-                let filter = AuditFilter { since, limit: limit.into(), before: None };
+                let filter = AuditFilter { since, limit: limit as usize, before: None };
                 Ok(store.audit(&filter)?.iter().map(Record::to_json).collect())
             }
             Self::Daemon(client) => {
-                let since = since.map(|since| format!("&since={}", escaped(&since.to_string()))).unwrap_or_default();
-                let answer = client.get(&format!("/api/v1/audit?limit={limit}{since}")).await?;
-                Ok(answer["acts"].as_array().cloned().unwrap_or_default())
+                let since: Vec<_> =
+                    since.map(|since| format!("since={}", escaped(&since.to_string()))).into_iter().collect();
+                client.pages_from("/api/v1/audit", &since, None, "acts", limit as usize).await
             }
         }
     }

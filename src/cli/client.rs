@@ -12,14 +12,28 @@ use super::output::{Exit, Fault, text};
 /// A request of a person is answered within this, or not at all: `wait` is at most a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Items of a page: as many as a daemon gives.
+const PAGE: usize = 1_000;
 /// All of a store over a slow line.
 const DOWNLOAD: Duration = Duration::from_hours(6);
 
+/// How long a stream may last: as long as somebody looks.
+const STREAM: Duration = Duration::from_hours(24 * 365);
+
 /// A daemon.
+#[derive(Clone)]
 pub(super) struct Client {
     http: Http,
     base: String,
     token: Option<String>,
+}
+
+/// Why there is no stream.
+pub(super) enum NoStream {
+    /// Now; later there may be.
+    Broken(String),
+    /// The daemon does not give it.
+    Refused(Fault),
 }
 
 /// An answer: its status, and its body as JSON.
@@ -81,6 +95,30 @@ impl Client {
         self.send(Method::GET, path, None, &[]).await?.success()
     }
 
+    /// So many items of a list at most, page by page. An older daemon gives some lists whole.
+    pub(super) async fn pages_from(
+        &self,
+        path: &str,
+        query: &[String],
+        cursor: Option<String>,
+        field: &str,
+        most: usize,
+    ) -> Result<Vec<Value>, Fault> {
+        let (mut all, mut cursor) = (Vec::new(), cursor);
+        loop {
+            let limit = (most - all.len()).min(PAGE);
+            let mut query = query.to_vec();
+            query.push(format!("limit={limit}"));
+            query.extend(cursor.as_deref().map(|cursor| format!("cursor={}", escaped(cursor))));
+            let mut page = self.get(&format!("{path}?{}", query.join("&"))).await?;
+            all.extend(page.get_mut(field).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default());
+            cursor = page["next"].as_str().map(str::to_owned);
+            if cursor.is_none() || all.len() >= most {
+                return Ok(all);
+            }
+        }
+    }
+
     /// The sources that a run is pinned to, where they can be had.
     pub(super) async fn sources(&self, run: crate::id::RunId) -> Option<crate::script::bundle::Bundle> {
         let answer = self.get(&format!("/api/v1/runs/{run}/sources")).await.ok()?;
@@ -115,6 +153,35 @@ impl Client {
         part.as_file().sync_all().map_err(failed)?;
         part.persist_noclobber(file).map_err(|error| failed(error.error))?;
         Ok(length)
+    }
+
+    /// A stream of events; `None`: there is nothing more in it.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<reqwest::Response>, NoStream> {
+        let mut request = self.http.get(format!("{}{path}", self.base)).timeout(STREAM);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let broken = |error: &reqwest::Error| NoStream::Broken(self.unreachable(error).text);
+        let response = request.send().await.map_err(|error| broken(&error))?;
+        match response.status().as_u16() {
+            200 => Ok(Some(response)),
+            204 => Ok(None),
+            status => {
+                let body = response.bytes().await.map_err(|error| broken(&error))?;
+                match (Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() }).success() {
+                    Err(fault) if status < 500 => Err(NoStream::Refused(fault)),
+                    Err(fault) => Err(NoStream::Broken(fault.text)),
+                    Ok(_) => Ok(None),
+                }
+            }
+        }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Fault {

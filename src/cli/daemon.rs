@@ -87,6 +87,10 @@ impl web::Reloads for Records {
     fn gate(&self, workflow: &str) -> Option<Value> {
         serde_json::to_value(self.0.gate(workflow)?).ok()
     }
+
+    fn follow(&self) -> Option<tokio::sync::broadcast::Receiver<Value>> {
+        Some(self.0.follow_shown())
+    }
 }
 
 /// What the engine's process stands in.

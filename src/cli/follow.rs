@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::output::{Fault, note, text};
-use super::tree::Tree;
+use super::tree::{Door, Tree};
 use crate::engine::{Handle, Notice, Watch};
 use crate::id::RunId;
 use crate::store::{Run, Status};
@@ -29,7 +29,7 @@ pub(super) struct Follow {
 
 impl Follow {
     pub(super) fn new(handle: &Handle) -> Self {
-        Self { handle: handle.clone(), watch: handle.watch(), tree: Tree::new(), pause: PERIOD }
+        Self { handle: handle.clone(), watch: handle.watch(), tree: Tree::new(Door::Held), pause: PERIOD }
     }
 
     /// Follows to the end, a chain to that of its last run; `None`: interrupted.
@@ -43,7 +43,7 @@ impl Follow {
                 self.read(run)?;
                 self.tree.finish();
                 note(&format!("{} continues as {next}", row.workflow));
-                (run, is_stale, self.tree) = (next, true, Tree::new());
+                (run, is_stale, self.tree) = (next, true, Tree::new(Door::Held));
                 continue;
             }
             if !row.status.is_live() && row.status != Status::Paused {
@@ -102,7 +102,7 @@ impl Follow {
 /// Follows a run of a daemon to its end; `None`: interrupted.
 pub(super) async fn remote(client: &Client, run: &str) -> Result<Option<Value>, Fault> {
     let mut interrupted = std::pin::pin!(interrupted());
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(Door::Open);
     let mut run = run.to_owned();
     loop {
         let row = client.get(&format!("/api/v1/runs/{run}")).await?;
@@ -111,7 +111,7 @@ pub(super) async fn remote(client: &Client, run: &str) -> Result<Option<Value>, 
         if let Some(next) = row["continued_as"].as_str() {
             tree.finish();
             note(&format!("{} continues as {next}", text(&row, "workflow")));
-            (run, tree) = (next.to_owned(), Tree::new());
+            (run, tree) = (next.to_owned(), Tree::new(Door::Open));
             continue;
         }
         tree.progress(&row["progress"]);

@@ -31,6 +31,24 @@ impl Input {
         self.over(Value::Null)
     }
 
+    /// The same, by the schema of what is asked for: a decimal is taken as it is written, digit for digit.
+    pub(super) fn read_as(&self, schema: &Value) -> Result<Value, Fault> {
+        let mut read = self.read()?;
+        for (key, value) in self.fields.iter().filter_map(|field| field.split_once('=')) {
+            let is_decimal = schema["properties"][key]["format"] == "decimal";
+            if is_decimal && read.get(key).is_some_and(Value::is_number) {
+                read[key] = value.trim().into();
+            }
+        }
+        Ok(read)
+    }
+
+    /// Whether what is asked for makes a difference to how it is read.
+    pub(super) fn needs_schema(&self) -> bool {
+        let values = self.fields.iter().filter_map(|field| field.split_once('='));
+        values.into_iter().any(|(_, value)| serde_json::from_str::<f64>(value).is_ok())
+    }
+
     /// The same, over what is the whole where none is given.
     pub(super) fn over(&self, base: Value) -> Result<Value, Fault> {
         let whole = self.input.as_deref().map(|given| json("--input", given)).transpose()?.unwrap_or(base);

@@ -21,6 +21,7 @@ mod hand;
 mod ids;
 mod input;
 mod log;
+mod logs;
 mod new;
 mod notify;
 mod output;
@@ -34,6 +35,8 @@ mod service;
 mod shell;
 mod show;
 mod simulate;
+mod sse;
+mod table;
 mod tasks;
 mod templates;
 mod test;
@@ -43,6 +46,7 @@ mod trigger;
 mod unlock;
 mod upgrade;
 mod upkeep;
+mod watch;
 mod why;
 mod workflows;
 
@@ -127,7 +131,8 @@ enum Verb {
     Answer(tasks::Answer),
     Runs(runs::Runs),
     Show(show::Show),
-    Logs(show::Logs),
+    Logs(logs::Logs),
+    Watch(watch::Watch),
     Why(why::Why),
     Replay(replay::Replay),
     Record(record::Record),
@@ -254,6 +259,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Runs(runs) => runs.execute(common, &access()?).await,
         Verb::Show(show) => show.execute(common, &access()?).await,
         Verb::Logs(logs) => logs.execute(common, &access()?).await,
+        Verb::Watch(watch) => watch.execute(common, access()?).await,
         Verb::Why(why) => why.execute(common, &access()?).await,
         Verb::Replay(replay) => replay.execute(common, &access()?).await,
         Verb::Record(record) => record.execute(common, &access()?).await,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Common;
-use super::output::{Exit, Fault, json, line, note, table};
+use super::output::{Exit, Fault, json, line, note};
+use super::table::table;
 use super::templates::{self, TEMPLATES, Template};
 use crate::script::bundle::{Kind, classify};
 

@@ -163,7 +163,7 @@ impl Stream {
         }
     }
 
-    fn is_coloured(self) -> bool {
+    pub(super) fn is_coloured(self) -> bool {
         self.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 }
@@ -253,28 +253,6 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic) {
 /// A diagnostic as text for one of the streams.
 pub(super) fn rendered(diagnostic: &Diagnostic, stream: Stream) -> String {
     diagnostic.render(if stream.is_coloured() { Color::Ansi } else { Color::Plain })
-}
-
-/// Rows as aligned columns; the last one is as long as it is.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
-    let count = |text: &str| text.chars().count();
-    let mut widths: Vec<usize> = head.iter().map(|title| count(title)).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(count(cell));
-        }
-    }
-    let laid_out = |cells: &[String]| {
-        let cells: Vec<_> = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - count(cell))))
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let head: Vec<_> = head.iter().map(|title| (*title).to_owned()).collect();
-    line(&Paint::Dim.on(Stream::Out, &laid_out(&head)));
-    rows.iter().for_each(|row| line(&laid_out(row)));
 }
 
 /// Text on one line, without control characters, of so many characters at most.

@@ -128,12 +128,17 @@ impl Run {
     /// Input and trigger; what an envelope makes of the input unless one is given. `None`: `when` starts no run.
     fn given(&self, config: &Config, script: &Script) -> Result<Option<Given>, Fault> {
         let Some(trigger) = &self.trigger else {
-            return Ok(Some(Given { input: self.input.read()?, trigger: Value::Null }));
+            return Ok(Some(Given {
+                input: self.input.read_as(&script.deployed.declared["input"])?,
+                trigger: Value::Null,
+            }));
         };
         let secrets = super::secret::vault(config)?;
         let taken = envelope::take(&script.deployed, &secrets, input::json("--trigger", trigger)?)?;
         match taken {
-            Some(given) if !self.input.is_empty() => Ok(Some(Given { input: self.input.read()?, ..given })),
+            Some(given) if !self.input.is_empty() => {
+                Ok(Some(Given { input: self.input.read_as(&script.deployed.declared["input"])?, ..given }))
+            }
             taken => Ok(taken),
         }
     }

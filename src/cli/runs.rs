@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Common;
 use super::access::{Access, statuses};
-use super::output::{Exit, Fault, json, note, short, table, text};
+use super::output::{Exit, Fault, json, note, text};
+use super::table::{id, table, told, when};
 use crate::store::RunFilter;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -22,8 +23,8 @@ pub(super) struct Runs {
     #[arg(long)]
     since: Option<String>,
     /// At most so many
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: u16,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
 }
 
 impl Runs {
@@ -32,7 +33,7 @@ impl Runs {
             workflow: self.workflow.clone(),
             statuses: statuses(&self.status)?,
             since: self.since.as_deref().map(since).transpose()?,
-            limit: self.limit.into(),
+            limit: self.limit as usize,
             before: None,
         };
         let runs = access.runs(&filter).await?;
@@ -42,26 +43,34 @@ impl Runs {
             note("no runs");
         } else {
             let rows: Vec<_> = runs.iter().map(row).collect();
-            table(&["RUN", "WORKFLOW", "STATUS", "CREATED", ""], &rows);
+            table(HEAD, &rows);
         }
         Ok(Exit::Done)
     }
 }
 
-fn row(run: &Value) -> Vec<String> {
+/// The columns of a list of runs.
+pub(super) const HEAD: &[&str] = &["RUN", "WORKFLOW", "STATUS", "CREATED", ""];
+
+pub(super) fn row(run: &Value) -> Vec<String> {
+    let status = text(run, "status");
+    vec![
+        id(text(run, "run")).to_owned(),
+        text(run, "workflow").to_owned(),
+        status.to_owned(),
+        when(text(run, "created_at")),
+        remark(run),
+    ]
+}
+
+/// What there is to say of a run: what it waits for, or why it failed.
+pub(super) fn remark(run: &Value) -> String {
     let held = held(&run["paused"]);
     let remark = match held.as_deref().unwrap_or_else(|| text(run, "waiting_for")) {
         "" => text(&run["error"], "message"),
         waiting => waiting,
     };
-    let created = text(run, "created_at").get(..19).unwrap_or_default().replace('T', " ");
-    vec![
-        text(run, "run").to_owned(),
-        text(run, "workflow").to_owned(),
-        text(run, "status").to_owned(),
-        created,
-        short(remark, 60),
-    ]
+    told(remark)
 }
 
 /// By what something is held, in words: `paused with its workflow by local:ann: too many errors`.

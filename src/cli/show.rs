@@ -1,4 +1,4 @@
-//! `panta show` and `panta logs`: the journal of a run as a timeline.
+//! `panta show`: the journal of a run as a timeline.
 
 use clap::Args;
 use serde_json::Value;
@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Common;
 use super::access::Access;
 use super::fault;
-use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, note, rendered, short, table, text};
+use super::output::{Exit, Fault, Paint, Stream, between, json, lasted, line, rendered, text};
+use super::table::{cut, plain, table, terminal_width, when};
 use crate::id::RunId;
 
 /// Shows a run and its journal
@@ -16,12 +17,10 @@ pub(super) struct Show {
     run: RunId,
 }
 
-/// Shows the log lines of a run
-#[derive(Args, Debug)]
-pub(super) struct Logs {
-    /// The run
-    run: RunId,
-}
+/// Characters of a value where nobody looks, on a screen that is very narrow, and of a remark.
+const VALUE: usize = 2_000;
+const NARROW: usize = 40;
+const NOTE: usize = 60;
 
 impl Show {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
@@ -36,22 +35,23 @@ impl Show {
         let status = text(&row, "status");
         line(&format!("{}  {}", text(&row, "workflow"), Paint::of_status(status).on(Stream::Out, status)));
         line(&format!("run      {}", text(&row, "run")));
-        line(&format!("version  {}", short(text(&row, "version"), 13)));
+        line(&format!("version  {}", cut(text(&row, "version"), 13)));
         line(&format!("trace    {}", text(&row, "trace")));
-        line(&format!("created  {}", text(&row, "created_at")));
+        line(&format!("created  {}", when(text(&row, "created_at"))));
         let total = between(&row, "started_at", "ended_at").map(lasted);
         if let Some(total) = total {
-            line(&format!("ended    {} after {total}", text(&row, "ended_at")));
+            line(&format!("ended    {} after {total}", when(text(&row, "ended_at"))));
         }
         if let Some(progress) = progress(&row["progress"]) {
             line(&format!("progress {progress}"));
         }
         if let Some(held) = super::runs::held(&row["paused"]) {
-            line(&format!("held     {held}, {}", text(&row["paused"], "at")));
+            line(&format!("held     {held}, {}", when(text(&row["paused"], "at"))));
         }
         for field in ["input", "output"] {
             if !row[field].is_null() {
-                line(&format!("{field:<8} {}", short(&row[field].to_string(), 100)));
+                let most = terminal_width().map_or(VALUE, |width| width.saturating_sub(9).max(NARROW));
+                line(&format!("{field:<8} {}", cut(&row[field].to_string(), most)));
             }
         }
         if !row["error"].is_null() {
@@ -70,14 +70,14 @@ impl Show {
 pub(super) fn progress(progress: &Value) -> Option<String> {
     let percent = (progress["value"].as_f64()? * 100.0).floor();
     let said = Some(text(progress, "text")).filter(|said| !said.is_empty());
-    Some(format!("{percent} %{}", said.map(|said| format!(", {}", short(said, 60))).unwrap_or_default()))
+    Some(format!("{percent} %{}", said.map(|said| format!(", {}", cut(said, NOTE))).unwrap_or_default()))
 }
 
 /// Who did a repair, why, and what it gave.
 fn repaired(entry: &Value) -> String {
     let by = entry["detail"]["by"].as_str().map(|by| format!("by {by}"));
     let why = entry["detail"]["reason"].as_str().map(str::to_owned);
-    let value = entry.get("value").map(|value| short(&value.to_string(), 40));
+    let value = entry.get("value").map(ToString::to_string);
     [by, why, value].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -87,12 +87,13 @@ fn entry(entry: &Value) -> Vec<String> {
     let number = |field: &str| entry[field].as_u64().filter(|n| *n > 0).map(|n| n.to_string()).unwrap_or_default();
     let value = match entry["ok"].as_bool() {
         _ if text(entry, "kind") == "repair" => repaired(entry),
-        Some(true) => short(&entry["value"].to_string(), 60),
-        Some(false) => short(&format!("✗ {}", text(&entry["error"], "message")), 60),
+        Some(true) if entry["kind"] == "log" => plain(&entry["value"]),
+        Some(true) => entry["value"].to_string(),
+        Some(false) => format!("✗ {}", text(&entry["error"], "message")),
         None => {
-            let until = entry["due"].as_str().map(|due| format!("until {due}"));
+            let until = entry["due"].as_str().map(|due| format!("until {}", when(due)));
             // Of an attempt that failed and is tried again.
-            let after = entry["detail"]["message"].as_str().map(|message| short(&format!("after ✗ {message}"), 60));
+            let after = entry["detail"]["message"].as_str().map(|message| format!("after ✗ {message}"));
             [after, until].into_iter().flatten().collect::<Vec<_>>().join(", ")
         }
     };
@@ -101,35 +102,10 @@ fn entry(entry: &Value) -> Vec<String> {
         entry["n"].to_string(),
         format!("{}{position}", " ".repeat(depth)),
         text(entry, "kind").to_owned(),
-        short(text(entry, "name"), 40),
+        text(entry, "name").to_owned(),
         number("line"),
         number("attempt"),
         took,
         value,
     ]
-}
-
-impl Logs {
-    pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
-        access.run(self.run).await?;
-        let journal = access.journal(self.run).await?;
-        let lines: Vec<_> = journal.iter().filter(|entry| entry["kind"] == "log").collect();
-        if lines.is_empty() {
-            note("the run has written no log line; hint: `print(text)` and `log::info(message)` write some");
-        }
-        for entry in lines {
-            let message = entry["value"].as_str().map_or_else(|| entry["value"].to_string(), str::to_owned);
-            if common.json {
-                json(&serde_json::json!({
-                    "n": entry["n"], "at": entry["started_at"], "level": entry["name"], "message": message,
-                    "fields": entry["detail"], "line": entry["line"],
-                }));
-                continue;
-            }
-            let fields = if entry["detail"].is_null() { String::new() } else { format!(" {}", entry["detail"]) };
-            let (at, level) = (text(entry, "started_at"), text(entry, "name"));
-            line(&format!("{}  {level:<5}  {}{fields}", Paint::Dim.on(Stream::Out, at), short(&message, 16_000)));
-        }
-        Ok(Exit::Done)
-    }
 }

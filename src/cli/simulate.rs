@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::input::{self, Input};
-use super::output::{Exit, Fault, Paint, Stream, json as print_json, note, short, table};
+use super::output::{Exit, Fault, Paint, Stream, json as print_json, note, short};
 use super::run::{self, Finished};
+use super::table::table;
 use super::{Common, scripts};
 use crate::engine::Settings;
 use crate::sim::dry::{self, Answers, By, Dry, Happening, Rehearsed, Stopped};

@@ -9,7 +9,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::Common;
-use super::output::{Exit, Fault, Paint, Stream, diagnostic, json, lasted, line, note, table};
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json, lasted, line, note};
+use super::table::table;
 use crate::reload::{self, STDLIB};
 use crate::script::bundle::{self, Kind, Sources, classify};
 use crate::sim::{FileCoverage, Folder, Selection, TestOutcome, TestReport, Way, run_tests};

@@ -9,8 +9,8 @@ use crate::journal::{Position, Sub};
 
 /// Rows that are redrawn: a window of a small terminal. The rest is shown at the end.
 const ROWS: usize = 20;
-/// Columns of a row.
-const COLUMNS: usize = 78;
+/// Columns of a row where the terminal does not say.
+const COLUMNS: usize = 79;
 /// Characters of an error beside its step.
 const ERROR: usize = 60;
 
@@ -40,12 +40,27 @@ pub(super) struct Tree {
     progress: Option<String>,
     drawn: usize,
     live: bool,
+    columns: usize,
+    door: Door,
+}
+
+/// How tasks of the run are answered while it is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// By another command: a daemon takes the answer.
+    Open,
+    /// This process holds the store: it has to end first.
+    Held,
 }
 
 impl Tree {
     /// Nothing is known yet.
-    pub(super) fn new() -> Self {
-        Self { nodes: BTreeMap::new(), seen: 0, progress: None, drawn: 0, live: Stream::Err.is_terminal() }
+    pub(super) fn new(door: Door) -> Self {
+        let live = Stream::Err.is_terminal();
+        // The last column stays free: some terminals wrap there.
+        let size = if live { crossterm::terminal::size().ok() } else { None };
+        let columns = size.map_or(COLUMNS, |(columns, _)| usize::from(columns).saturating_sub(1).max(20));
+        Self { nodes: BTreeMap::new(), seen: 0, progress: None, drawn: 0, live, columns, door }
     }
 
     /// Takes the journal as it is now; what is new in it is shown.
@@ -107,9 +122,12 @@ impl Tree {
             note: remark(entry),
         };
         if !self.live && matches!(node.state, State::Done | State::Failed) {
-            note(&row(&node));
+            note(&row(&node, self.columns));
         }
         self.nodes.insert(key(&position), node);
+        if kind == "task" && entry["ok"].is_null() {
+            self.above(&asked(entry, self.door));
+        }
     }
 
     fn log(&mut self, entry: &Value) {
@@ -122,7 +140,12 @@ impl Tree {
             _ => Paint::Dim,
         };
         let shown = format!("{} {}{fields}", paint.on(Stream::Err, &format!("{level:<5}")), short(&message, 4_000));
-        if self.live { self.redraw(&format!("{shown}\n")) } else { note(&shown) }
+        self.above(&shown);
+    }
+
+    /// Says something that stays.
+    fn above(&mut self, said: &str) {
+        if self.live { self.redraw(&format!("{said}\n")) } else { note(said) }
     }
 
     /// Clears what was drawn, writes `above`, and draws anew.
@@ -131,7 +154,7 @@ impl Tree {
             return;
         }
         let progress = self.progress.iter().map(|shown| Paint::Bold.on(Stream::Err, shown));
-        let rows: Vec<_> = self.nodes.values().map(row).chain(progress).collect();
+        let rows: Vec<_> = self.nodes.values().map(|node| row(node, self.columns)).chain(progress).collect();
         let hidden = rows.len().saturating_sub(ROWS);
         let mut out = if self.drawn > 0 { format!("\r\u{1b}[{}A\u{1b}[J", self.drawn) } else { String::new() };
         out.push_str(above);
@@ -185,7 +208,23 @@ fn remark(entry: &Value) -> String {
     }
 }
 
-fn row(node: &Node) -> String {
+/// What a person is asked, and the commands that answer.
+fn asked(entry: &Value, door: Door) -> String {
+    let task = serde_json::json!({ "task": entry["detail"]["task"], "choices": entry["detail"]["choices"] });
+    let names = entry["detail"]["to"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let to = names.collect::<Vec<_>>().join(", ");
+    let to = if to.is_empty() { String::new() } else { format!(" of {to}") };
+    let mut said = format!("{}{to}: task {}", Paint::Bold.on(Stream::Err, "an answer is needed"), text(&task, "task"));
+    if door == Door::Held {
+        said.push_str("\n  end this with Ctrl-C first; the run stays open");
+    }
+    for command in super::tasks::answers(&task) {
+        said.push_str(&format!("\n  {command}"));
+    }
+    said
+}
+
+fn row(node: &Node, columns: usize) -> String {
     let (mark, paint) = match node.state {
         State::Running => ("…", Paint::Bold),
         State::Waiting => ("◌", Paint::Yellow),
@@ -195,6 +234,7 @@ fn row(node: &Node) -> String {
     let attempt = if node.attempt > 1 { format!("  attempt {}", node.attempt) } else { String::new() };
     let indent = "  ".repeat(node.depth.min(16));
     let remark = if node.note.is_empty() { String::new() } else { format!("  {}", node.note) };
-    let rest = short(&format!("{}{attempt}{remark}", node.name), COLUMNS - indent.len().min(COLUMNS / 2) - 2);
+    let rest =
+        short(&format!("{}{attempt}{remark}", node.name), columns.saturating_sub(indent.len().min(columns / 2) + 2));
     format!("{indent}{} {rest}", paint.on(Stream::Err, mark))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::access::Access;
 use super::output::{Exit, Fault, diagnostic, json as print_json, lasted, line, program, text};
 use super::runs::held;
-use super::{Common, fault};
+use super::{Common, fault, tasks};
 use crate::id::RunId;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -134,8 +134,12 @@ impl Why {
         for (task, choices) in
             open.iter().filter(|entry| text(entry, "kind") == "task").filter_map(|entry| asked(entry))
         {
-            reasons.push(format!("any answer to task {task} lets it go on"));
-            commands.push(format!("{} answer {task}{choices}", program()));
+            reasons.push(match choices.len() {
+                0 => format!("any answer to task {task} lets it go on"),
+                _ => format!("an answer to task {task} lets it go on: {}", choices.join(", ")),
+            });
+            commands.push(format!("{} tasks {task}", program()));
+            commands.extend(tasks::answers(&json!({ "task": task, "choices": choices })));
         }
         commands.push(format!("{} cancel {}", program(), self.run));
         Ok(())
@@ -169,11 +173,11 @@ fn open(journal: &[Value]) -> Vec<&Value> {
     journal.iter().filter(|entry| entry["ended_at"].is_null() && !ended(entry)).collect()
 }
 
-/// The task of an open entry, and how a choice is given.
-fn asked(entry: &Value) -> Option<(&str, String)> {
+/// The task of an open entry, and its choices.
+fn asked(entry: &Value) -> Option<(&str, Vec<&str>)> {
     let task = entry["detail"]["task"].as_str()?;
-    let choice = entry["detail"]["choices"][0].as_str().map(|choice| format!(" --choice '{choice}'"));
-    Some((task, choice.unwrap_or_default()))
+    let choices = entry["detail"]["choices"].as_array().into_iter().flatten();
+    Some((task, choices.filter_map(Value::as_str).collect()))
 }
 
 /// The events that the sentence of a wait names: "event `x` with key `k`".

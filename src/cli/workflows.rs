@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::access::Access;
 use super::client::escaped;
-use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, short, table, text};
+use super::output::{Exit, Fault, Paint, Stream, diagnostic, json as print_json, note, text};
 use super::runs::held;
+use super::table::{first_line, table};
 use super::{Common, trigger};
 use crate::diag::Diagnostic;
 
@@ -80,8 +81,7 @@ fn row(workflow: &Value) -> Vec<String> {
     let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
     let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
     let held = held(&workflow["paused"]);
-    let doc = text(workflow, "doc").lines().next().unwrap_or_default();
-    let about = short(held.as_deref().unwrap_or(doc), 60);
+    let about = held.unwrap_or_else(|| first_line(workflow, "doc").to_owned());
     let label = Paint::of_status("failed").on(Stream::Out, "broken");
     let about = match (workflow["broken"].is_null(), workflow["version"].is_null()) {
         (true, _) => about,

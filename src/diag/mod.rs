@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fix::{Edit, Fix, apply};
 pub use render::Color;
+pub use width::columns;
 
 /// How bad a [`Diagnostic`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

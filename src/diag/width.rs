@@ -111,7 +111,7 @@ const ZERO: &[(u32, u32)] = &[
 ];
 
 /// Terminal columns of a printable character.
-pub(super) fn columns(c: char) -> usize {
+pub fn columns(c: char) -> usize {
     let within = |ranges: &[(u32, u32)]| {
         let code = u32::from(c);
         ranges.binary_search_by(|(from, to)| range_order(code, *from, *to)).is_ok()

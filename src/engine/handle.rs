@@ -2,8 +2,10 @@
 
 mod actions;
 mod acts;
+mod growth;
 mod holding;
 mod repairs;
+mod repeats;
 mod tasks;
 
 pub use actions::{Action, Chosen};
@@ -48,6 +50,7 @@ use crate::trace::Trace;
 use crate::vault::Vault;
 
 pub use acts::verify_audit;
+pub use growth::{Growth, Reached};
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
@@ -306,6 +309,8 @@ pub struct Start {
 pub struct Emitted {
     /// It was not emitted before.
     pub fresh: bool,
+    /// Its place in the order of all events, or that of the first with its id.
+    pub seq: u64,
     /// Runs that it started.
     pub started: Vec<RunId>,
     /// Runs that waited for such an event, and look at it now.
@@ -548,9 +553,9 @@ impl Handle {
         };
         let ids: Vec<_> = changes.iter().filter_map(started_run).collect();
         let applied = self.write(changes).await?;
-        let Some(Applied::Emitted { fresh, woken, .. }) = applied.first() else { return Err(self.stopped()) };
+        let Some(Applied::Emitted { fresh, woken, seq }) = applied.first() else { return Err(self.stopped()) };
         let started = applied[1..].iter().zip(ids).filter(|(a, _)| is_accepted(a)).map(|(_, id)| id).collect();
-        Ok(Emitted { fresh: *fresh, started, woken: woken.clone() })
+        Ok(Emitted { fresh: *fresh, seq: *seq, started, woken: woken.clone() })
     }
 
     /// What the closures of a trigger make of what it received, without holding up this thread; see [`decide`].

@@ -67,8 +67,8 @@ pub use deploy::{
 pub use flow::flow;
 pub use gather::Waiting;
 pub use handle::{
-    Action, Chosen, Deed, Emitted, Engine, Error, Handle, KEEP, Options, Reach, Retry, Start, Started, Watch,
-    verify_audit,
+    Action, Chosen, Deed, Emitted, Engine, Error, Growth, Handle, KEEP, Options, Reach, Reached, Retry, Start, Started,
+    Watch, verify_audit,
 };
 pub use hands::{Mocked, Mocks};
 pub use holds::held_by;

@@ -18,7 +18,7 @@ use super::reminders::Reminders;
 use super::renewal::Renewals;
 use super::witness::Suspicion;
 use super::worker::Message;
-use crate::id::{RunId, Version};
+use crate::id::{RunId, TaskId, Version};
 use crate::journal::Position;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
@@ -46,6 +46,8 @@ pub enum Notice {
     Changed(RunId),
     /// It has ended, durably.
     Ended(RunId, Status),
+    /// A task has opened, was answered or closed, or a moment of it has happened.
+    Task(TaskId),
     /// The disk is full, or the store failed: this is what it said.
     Trouble(Arc<str>),
 }
@@ -347,6 +349,9 @@ impl AfterCommit {
 
     fn one(&self, change: &Change, applied: &Applied) {
         let shared = &self.0;
+        if let Applied::Task { task, fresh: true } = applied {
+            shared.notify(Notice::Task(task.id));
+        }
         if let Change::Start { run, .. } = change {
             held(&shared.starting).remove(&run.id);
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, oneshot};
 
@@ -51,6 +51,8 @@ struct Board {
     told: Mutex<Told>,
     sender: broadcast::Sender<Reload>,
     gates: broadcast::Sender<Reload>,
+    /// Both, as the API shows them.
+    shown: broadcast::Sender<Value>,
     is_closing: AtomicBool,
     /// Those who want the folder read at once.
     rereads: Mutex<Vec<oneshot::Sender<()>>>,
@@ -70,6 +72,7 @@ impl Service {
             told: Mutex::default(),
             sender: broadcast::channel(RECORDS_MAX).0,
             gates: broadcast::channel(RECORDS_MAX).0,
+            shown: broadcast::channel(RECORDS_MAX).0,
             is_closing: AtomicBool::new(false),
             rereads: Mutex::default(),
         });
@@ -102,6 +105,11 @@ impl Service {
     /// Records that come once more, when the gate is done with their version.
     pub fn follow_gates(&self) -> broadcast::Receiver<Reload> {
         self.board.gates.subscribe()
+    }
+
+    /// Records that come from now on, and those that come once more, as the API shows them.
+    pub fn follow_shown(&self) -> broadcast::Receiver<Value> {
+        self.board.shown.subscribe()
     }
 
     /// What is wrong with the file of a workflow; nothing where it is good, or not known.
@@ -155,6 +163,7 @@ impl Board {
         }
         told.records.push_back(reload.clone());
         // Nobody needs to listen.
+        self.show(&reload);
         let _ = self.sender.send(reload);
     }
 }
@@ -173,6 +182,13 @@ impl Board {
         if report.state == State::Done {
             // Nobody needs to listen.
             let _ = self.gates.send(record.clone());
+            self.show(record);
+        }
+    }
+
+    fn show(&self, reload: &Reload) {
+        if self.shown.receiver_count() > 0 {
+            let _ = self.shown.send(reload.to_json());
         }
     }
 }

@@ -691,6 +691,14 @@ pub trait Store: Send + Sync {
     /// The segments of a run's journal, in order.
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>>;
 
+    /// Those behind a mark, in order, and the mark behind the last of them: what a journal has grown by, for the cost of that.
+    /// 0 is before the first; other marks come from this function, of this store.
+    fn journal_after(&self, id: RunId, mark: u64) -> Result<(Vec<Vec<u8>>, u64)> {
+        let all = self.journal(id)?;
+        let end = all.len() as u64;
+        Ok((all.into_iter().skip(usize::try_from(mark).unwrap_or(usize::MAX)).collect(), end))
+    }
+
     /// Runs that can go on: live and ready or `running`, or asked to end while not final; of these, the ones owned by nobody
     /// or by `node`; larger priorities first, then in the order of acceptance. What a node takes up when it starts.
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>>;

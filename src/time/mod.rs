@@ -8,6 +8,7 @@ mod duration;
 mod error;
 mod moment;
 mod parse;
+mod spoken;
 mod zones;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use duration::{MAX_DURATION, format_duration, parse_duration};
 pub use error::Error;
 pub use moment::{Moment, UNITS, names_a_zone, parse_written};
 pub use parse::{parse_time, zone};
+pub use spoken::{clock_time, dated, spoken};
 pub use zones::zone_changes;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with milliseconds.

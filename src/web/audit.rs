@@ -23,12 +23,11 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
     let given: Parameters = request::query(&uri)?;
     let now = shared.app.handle.clock().now();
     let limit = runs::limit(given.limit)?;
-    let before = given.cursor.map(|cursor| cursor.parse());
     let filter = AuditFilter {
         since: given.since.map(|since| runs::earlier(&since, now)).transpose()?,
         // One more tells whether there is a next page.
         limit: limit + 1,
-        before: before.transpose().map_err(|_| Problem::bad("`cursor` is not what `next` of a page said"))?,
+        before: request::cursor(given.cursor.as_deref(), |cursor| cursor.parse().ok())?,
     };
     let mut records = request::read(&shared, move |handle| handle.audit(&filter)).await?;
     let more = records.len() > limit;

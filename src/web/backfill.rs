@@ -34,7 +34,7 @@ pub(super) async fn backfill(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let batch = workflows::key(&parts.headers)?.unwrap_or_else(|| RunId::new().to_string());
+    let batch = request::idempotency_key(&parts.headers)?.unwrap_or_else(|| RunId::new().to_string());
     let body: Body = request::json(&request::body(&parts.headers, body).await?)?;
     let wish = wish(&body)?;
     let handle = shared.app.handle.clone();

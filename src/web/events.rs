@@ -43,7 +43,7 @@ pub(super) async fn emit(State(shared): State<Shared>, request: Request) -> Resu
     let sent = read(&parts.headers, &body)?;
     // What the event itself says is where it was made; the request may be a broker's.
     let trace = sent.trace.clone().or_else(|| trace::of_request(&parts.headers));
-    accept(&shared, Sent { trace, ..sent }, None).await
+    accept(&shared, &parts.headers, Sent { trace, ..sent }, None).await
 }
 
 /// `POST /api/v1/runs/{id}/events`: for this run alone.
@@ -59,10 +59,11 @@ pub(super) async fn emit_to(
     if row.status.is_final() {
         return Err(Error::Ended(row.id, row.status).into());
     }
-    accept(&shared, sent, Some(run)).await
+    accept(&shared, &parts.headers, sent, Some(run)).await
 }
 
-async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Response, Problem> {
+async fn accept(shared: &Shared, headers: &HeaderMap, sent: Sent, run: Option<RunId>) -> Result<Response, Problem> {
+    let key = request::idempotency_key(headers)?;
     validate_name(&sent.name).map_err(|e| Problem::bad(format!("`name`: {e}; hint: {}", e.hint)))?;
     for (what, text) in [("key", &sent.key), ("id", &sent.id)] {
         if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > TEXT_MAX) {
@@ -73,7 +74,7 @@ async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Respo
     if run.is_none() {
         flood::calm(handle)?;
     }
-    let id = sent.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let id = sent.id.or(key.clone()).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let event = store::Event {
         seq: 0,
         id: id.as_str().into(),
@@ -83,12 +84,25 @@ async fn accept(shared: &Shared, sent: Sent, run: Option<RunId>) -> Result<Respo
         run,
         at: handle.clock().now(),
     };
-    let emitted = request::durable(handle, handle.emit_traced(event, sent.trace)).await?;
+    let emitted = request::durable(handle, handle.emit_traced(event.clone(), sent.trace)).await?;
+    if let Some(key) = key.filter(|_| !emitted.fresh) {
+        same_as_first(shared, &key, emitted.seq, event).await?;
+    }
     let mut answer = json!({ "event": id, "started": emitted.started, "delivered_to": emitted.woken });
     if !emitted.fresh {
         answer["repeated"] = true.into();
     }
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// A repeat of a key is one of the same request. Of an event that is not kept any more nothing can be said.
+async fn same_as_first(shared: &Shared, key: &str, seq: u64, event: store::Event) -> Result<(), Problem> {
+    let id = event.id.to_string();
+    if request::read(shared, move |handle| handle.is_repeat(seq, event)).await? {
+        return Ok(());
+    }
+    let detail = format!("the key `{key}` sent another event before; hint: use another key, or send the same event");
+    Err(Problem::new(StatusCode::CONFLICT, detail).with("event", id))
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Sent, Problem> {
@@ -141,15 +155,17 @@ fn binary(headers: &HeaderMap, kind: &str, body: &[u8]) -> Result<Sent, Problem>
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    #[serde(default)]
-    after: u64,
+    after: Option<u64>,
+    cursor: Option<String>,
     limit: Option<usize>,
 }
 
 /// `GET /api/v1/events`: in the order in which they came.
 pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
-    let Parameters { after, limit } = request::query(&uri)?;
+    let Parameters { after, cursor, limit } = request::query(&uri)?;
     let limit = runs::limit(limit)?;
+    let cursor = request::cursor(cursor.as_deref(), |cursor| cursor.parse().ok())?;
+    let after = cursor.or(after).unwrap_or(0);
     let mut events = request::read(&shared, move |handle| Ok(handle.store().events(after, limit + 1)?)).await?;
     let more = events.len() > limit;
     events.truncate(limit);

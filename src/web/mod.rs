@@ -12,6 +12,7 @@ mod content;
 mod control;
 mod events;
 mod failures;
+mod feed;
 mod flood;
 mod gate;
 mod guard;
@@ -19,9 +20,11 @@ mod hooks;
 mod hosts;
 mod html;
 mod links;
+mod live;
 mod locks;
 mod login;
 mod metrics;
+mod patience;
 mod problem;
 mod replay;
 mod request;
@@ -41,7 +44,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::engine::Handle;
 pub use audit::verdict_json;
@@ -58,6 +61,10 @@ pub trait Reloads: Send + Sync {
     fn broken(&self, workflow: &str) -> Option<Value>;
     /// What recorded runs made of the version of a workflow that went live last; `None` where nothing was tried.
     fn gate(&self, _workflow: &str) -> Option<Value> {
+        None
+    }
+    /// What happens to files from now on, each as an item of that list; `None` where nothing ever does.
+    fn follow(&self) -> Option<broadcast::Receiver<Value>> {
         None
     }
 }
@@ -109,11 +116,13 @@ struct Shared {
     flood: flood::Flood,
     /// Who failed to show a token.
     failures: Arc<Failures>,
+    /// What happens, for those who watch.
+    feed: Arc<feed::Feed>,
 }
 
 impl Shared {
     fn new(app: App, closing: watch::Receiver<bool>) -> Self {
-        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default() }
+        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default(), feed: Arc::default() }
     }
 }
 

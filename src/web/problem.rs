@@ -1,6 +1,6 @@
 //! Errors as problem documents (RFC 9457).
 
-use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::engine::Error;
 use crate::payload::Payload;
 use crate::store;
+
+/// Bytes of what a layer below said, of which a sentence is made.
+const SAID_MAX: usize = 1 << 10;
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
@@ -66,6 +69,25 @@ impl Problem {
     }
 }
 
+/// Errors that no handler of ours made (a path that is no text, an extractor that gave up) are problems, too.
+pub(super) async fn ensure(response: Response) -> Response {
+    let status = response.status();
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().starts_with(b"application/problem+json") || kind.as_bytes().starts_with(b"text/html")
+    });
+    if !(status.is_client_error() || status.is_server_error()) || is_page {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, SAID_MAX).await.unwrap_or_default();
+    let said = if status.is_client_error() { String::from_utf8_lossy(&said).trim().to_owned() } else { String::new() };
+    let detail = if said.is_empty() { "the request cannot be answered".to_owned() } else { said };
+    let mut problem = Problem::new(status, format!("{detail}; hint: see `/openapi.json`")).into_response();
+    let kept = parts.headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
+    problem.headers_mut().extend(kept.filter(|(name, _)| *name != CONTENT_TYPE && *name != CONTENT_LENGTH));
+    problem
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
@@ -122,6 +144,9 @@ impl IntoResponse for Problem {
         let Inner { status, detail, fields, headers } = *self.0;
         let title = status.canonical_reason().unwrap_or("Error");
         let mut body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+        if let Some((_, hint)) = detail.split_once("; hint: ") {
+            body["hint"] = hint.into();
+        }
         body.as_object_mut().expect("an object was made above").extend(fields);
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, kind)], body.to_string()).into_response();

@@ -17,6 +17,8 @@ use crate::store::Run;
 
 /// Bytes of a body: larger data belongs into a file or a service, and a hundred senders at once must fit into memory.
 pub(super) const BODY_MAX: usize = 1 << 20;
+/// Characters of a key: it is an id, not data.
+const KEY_MAX: usize = 255;
 /// A body of that size takes no longer on any line that is of use.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// A commit that takes longer is not slow, it waits for space.
@@ -106,6 +108,15 @@ pub(super) fn cursor<T>(given: Option<&str>, read: impl FnOnce(&str) -> Option<T
     }
     let hint = "hint: give it as it is, with the same other parameters, or leave it out for the first page";
     read(given).map(Some).ok_or_else(|| Problem::bad(format!("`cursor` is not what `next` of a page said; {hint}")))
+}
+
+/// The key that makes a start or an event happen once.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        Problem::bad(format!("`Idempotency-Key` is empty, not plain text, or longer than {KEY_MAX} characters"))
+    })
 }
 
 /// A header as text; `None` where it is absent, or no text.

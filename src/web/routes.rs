@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, backfill, control, events, gate, guard, hooks, links, locks, login, metrics, replay, runs, secrets,
-    stream, system, tasks, tokens, upkeep, workflows,
+    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, metrics, problem, replay,
+    runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -60,6 +60,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 
 /// All of them.
 pub(super) static ROUTES: &[Route] = &[
+    get("/api/v1/stream", READ, |method| on(method, live::stream)),
     get("/api/v1/workflows", READ, |method| on(method, workflows::list)),
     get("/api/v1/workflows/{name}", READ, |method| on(method, workflows::one)),
     post("/api/v1/workflows/{name}/runs", RUN, |method| on(method, workflows::start)),
@@ -144,6 +145,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .fallback(system::nothing_here.layer(guarded(READ)))
         .method_not_allowed_fallback(system::not_this_method.layer(guarded(READ)))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
+        .layer(axum::middleware::map_response(problem::ensure))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)
 }

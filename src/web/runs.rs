@@ -95,11 +95,31 @@ pub(super) async fn one(State(shared): State<Shared>, Path(id): Path<String>) ->
     Ok(Json(request::read(&shared, move |handle| handle.run_json(&handle.run(id)?)).await?))
 }
 
-/// `GET /api/v1/runs/{id}/journal`
-pub(super) async fn journal(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    let entries = entries(&shared, &id).await?;
-    let shown: Vec<_> = entries.iter().enumerate().map(|(n, entry)| entry.to_json(n)).collect();
-    Ok(Json(json!({ "entries": shown, "next": null })))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    kind: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// What is shown of a journal: entries with their numbers, the number of the next one, and the cursor of the next page.
+struct Entries {
+    shown: Vec<(usize, Entry)>,
+    read: usize,
+    next: Option<String>,
+}
+
+/// `GET /api/v1/runs/{id}/journal`: all of it unless a limit is given. A cursor is the number of an entry; that behind the
+/// last one gives what has come since.
+pub(super) async fn journal(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    let Entries { shown, read, next } = entries(&shared, &id, request::query(&uri)?).await?;
+    let shown: Vec<_> = shown.iter().map(|(n, entry)| entry.to_json(*n)).collect();
+    Ok(Json(json!({ "entries": shown, "read": read, "next": next })))
 }
 
 /// `GET /api/v1/runs/{id}/sources`: the version that the run is pinned to, as `{"main":…,"sources":{path: text}}`.
@@ -110,11 +130,23 @@ pub(super) async fn sources(State(shared): State<Shared>, Path(id): Path<String>
 }
 
 /// `GET /api/v1/runs/{id}/logs`
-pub(super) async fn logs(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    let entries = entries(&shared, &id).await?;
-    let lines = entries.iter().enumerate().filter(|(_, entry)| entry.kind == Kind::Log);
-    let shown: Vec<_> = lines.map(|(n, entry)| log_line(n, entry)).collect();
-    Ok(Json(json!({ "logs": shown, "next": null })))
+pub(super) async fn logs(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    let LogPart { limit, cursor } = request::query(&uri)?;
+    let part = Part { kind: Some("log".to_owned()), limit, cursor };
+    let Entries { shown, read, next } = entries(&shared, &id, part).await?;
+    let shown: Vec<_> = shown.iter().map(|(n, entry)| log_line(*n, entry)).collect();
+    Ok(Json(json!({ "logs": shown, "read": read, "next": next })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogPart {
+    limit: Option<usize>,
+    cursor: Option<String>,
 }
 
 fn log_line(n: usize, entry: &Entry) -> Value {
@@ -125,11 +157,27 @@ fn log_line(n: usize, entry: &Entry) -> Value {
     })
 }
 
-async fn entries(shared: &Shared, id: &str) -> Result<Vec<Entry>, Problem> {
+async fn entries(shared: &Shared, id: &str, part: Part) -> Result<Entries, Problem> {
     let id = request::run_id(id)?;
+    let limit = part.limit.map(|given| limit(Some(given))).transpose()?.unwrap_or(usize::MAX);
+    let from = request::cursor(part.cursor.as_deref(), |cursor| cursor.parse().ok())?.unwrap_or(0);
+    let kind = part.kind.map(|name| kind(&name)).transpose()?;
     let read = move |handle: &crate::engine::Handle| {
         handle.run(id)?;
-        handle.journal(id)
+        let entries = handle.journal(id)?;
+        let length = entries.len();
+        let mut rest = entries.into_iter().enumerate().skip(from);
+        let mut meant = rest.by_ref().filter(|(_, entry)| kind.is_none_or(|kind| entry.kind == kind));
+        let shown: Vec<_> = meant.by_ref().take(limit).collect();
+        let next = meant.next().map(|(n, _)| n);
+        Ok(Entries { shown, read: next.unwrap_or(length), next: next.map(|next| next.to_string()) })
     };
     request::read(shared, read).await
+}
+
+fn kind(name: &str) -> Result<Kind, Problem> {
+    Kind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| Problem::bad(format!("`{name}` is no kind of entry; hint: `log`, for example")))
 }

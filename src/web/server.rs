@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::failures::Peer;
+use super::patience::Patient;
 use super::{App, Shared, routes};
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
@@ -25,6 +26,8 @@ const HEADER_MAX: usize = 16 << 10;
 const CONNECTIONS_MAX: usize = 800;
 /// How long requests that are being answered have, once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer for so long has gone, or never reads.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 /// After an error of accepting, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,7 +50,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
         // Who asks is one layer around all routes.
         let service = Router::new().fallback_service(routes.clone()).layer(Extension(Peer(peer)));
         let service = TowerToHyperService::new(service);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIME)), service).into_owned();
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {

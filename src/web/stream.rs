@@ -10,15 +10,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio_stream::Stream;
 
 use super::request::{self, closed, header};
 use super::{Problem, Shared};
-use crate::engine::{Handle, Notice, Watch};
+use crate::engine::{Growth, Handle, Notice, Reached, Watch};
 use crate::id::RunId;
 use crate::journal::Kind;
 use crate::store::{Run, Status};
@@ -29,15 +30,23 @@ const READ_SHARE: u32 = 5;
 /// A stream is behind no longer than this.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Proxies close connections that are silent for a minute.
-const ALIVE: Duration = Duration::from_secs(15);
+pub(super) const ALIVE: Duration = Duration::from_secs(15);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    kind: Option<String>,
+}
 
 /// `GET /api/v1/runs/{id}/stream`
 pub(super) async fn stream(
     State(shared): State<Shared>,
     Path(id): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let run = request::run_id(&id)?;
+    let Parameters { kind } = request::query(&uri)?;
     let from = match header(&headers, "last-event-id") {
         None => 0,
         Some(last) => last
@@ -49,13 +58,16 @@ pub(super) async fn stream(
     };
     // Watching begins before reading: nothing falls in between.
     let notices = shared.app.handle.watch();
-    let (row, length) =
-        request::read(&shared, move |handle| Ok((handle.run(run)?, handle.journal(run)?.len()))).await?;
-    if has_ended(&row) && from > length {
+    let seen_end = move |handle: &Handle| {
+        let row = handle.run(run)?;
+        Ok(from > 0 && has_ended(&row) && from > handle.journal(run)?.len())
+    };
+    if request::read(&shared, seen_end).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let follower = Follower { shared, run, from, notices, progress: Value::Null, pause: None };
-    let stream = Unfold { next: Some(Box::pin(follower.next())), ready: Vec::new().into_iter() };
+    let reached = Reached::default();
+    let follower = Follower { shared, run, kind, from, reached, notices, progress: Value::Null, pause: None };
+    let stream = Unfold::new(follower.next());
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
 
@@ -67,7 +79,12 @@ fn has_ended(run: &Run) -> bool {
 struct Follower {
     shared: Shared,
     run: RunId,
+    /// Only entries of this kind.
+    kind: Option<String>,
+    /// The number of the next entry that they have not seen.
     from: usize,
+    /// How far the journal is read.
+    reached: Reached,
     notices: Watch,
     /// What was last said of how far it has come.
     progress: Value,
@@ -75,21 +92,21 @@ struct Follower {
     pause: Option<Duration>,
 }
 
-/// What came, and who goes on.
-type Batch = (Vec<Event>, Option<Follower>);
-
 impl Follower {
-    async fn next(mut self) -> Batch {
-        let mut closing = self.shared.closing.clone();
-        tokio::select! {
-            batch = self.batch() => match batch {
-                Ok((events, true)) => (events, None),
-                Ok((events, false)) => (events, Some(self)),
-                // The client comes back and is told what is wrong.
-                Err(_) => (Vec::new(), None),
-            },
-            () = closed(&mut closing) => (Vec::new(), None),
-        }
+    fn next(self) -> Next {
+        Next::new(async move {
+            let mut follower = self;
+            let mut closing = follower.shared.closing.clone();
+            tokio::select! {
+                batch = follower.batch() => match batch {
+                    Ok((events, true)) => (events, None),
+                    Ok((events, false)) => (events, Some(follower.next())),
+                    // The client comes back and is told what is wrong.
+                    Err(_) => (Vec::new(), None),
+                },
+                () = closed(&mut closing) => (Vec::new(), None),
+            }
+        })
     }
 
     /// New entries, and whether the run has ended.
@@ -100,29 +117,29 @@ impl Follower {
                 tokio::time::sleep(pause).await;
             }
             let began = elapsed();
-            let run = self.run;
+            let (run, reached) = (self.run, self.reached);
             // The row first: if it has ended, all entries are there.
             let read = move |handle: &Handle| {
                 let row = handle.run(run)?;
-                Ok((handle.run_json(&row)?, row, handle.journal(run)?))
+                Ok((handle.run_json(&row)?, row, handle.growth(run, reached)?))
             };
-            let (shown, row, entries) = request::read(&self.shared, read).await?;
+            let (shown, row, growth) = request::read(&self.shared, read).await?;
             self.pause = Some((elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
-            if entries.len() < self.from {
+            let length = growth.first + growth.entries.len();
+            if growth.is_anew && length < self.from {
                 // A repair has cut what was seen: it and what follows is new.
-                self.from = entries.iter().rposition(|entry| entry.kind == Kind::Repair).unwrap_or(0);
+                self.from = growth.entries.iter().rposition(|entry| entry.kind == Kind::Repair).unwrap_or(0);
             }
-            let new = entries.iter().enumerate().skip(self.from);
-            let mut events: Vec<_> =
-                new.map(|(n, entry)| Event::default().id(n.to_string()).data(entry.to_json(n).to_string())).collect();
-            self.from = self.from.max(entries.len());
+            let mut events = self.entries(&growth);
+            self.from = self.from.max(length);
+            self.reached = growth.reached;
             if shown["progress"] != self.progress {
                 self.progress = shown["progress"].clone();
                 // Without an id: it is no entry, and only the newest counts.
                 events.push(Event::default().event("progress").data(self.progress.to_string()));
             }
             if has_ended(&row) {
-                let end = Event::default().event("end").id(entries.len().to_string()).data(shown.to_string());
+                let end = Event::default().event("end").id(length.to_string()).data(shown.to_string());
                 events.push(end);
                 return Ok((events, true));
             }
@@ -130,6 +147,14 @@ impl Follower {
                 return Ok((events, false));
             }
         }
+    }
+
+    /// What is new to who watches, as events.
+    fn entries(&self, growth: &Growth) -> Vec<Event> {
+        let numbered = growth.entries.iter().zip(growth.first..).filter(|(_, n)| *n >= self.from);
+        let shown = numbered.map(|(entry, n)| (n, entry.to_json(n)));
+        let meant = shown.filter(|(_, shown)| self.kind.as_deref().is_none_or(|kind| shown["kind"] == kind));
+        meant.map(|(n, shown)| Event::default().id(n.to_string()).data(shown.to_string())).collect()
     }
 
     /// Waits until there may be something new.
@@ -144,10 +169,30 @@ impl Follower {
     }
 }
 
+/// Events that came, and who goes on.
+type Batch = (Vec<Event>, Option<Next>);
+
+/// Who brings the next events. The stream that it makes holds these alone: a client that does not read holds up nobody.
+pub(super) struct Next(Pin<Box<dyn Future<Output = Batch> + Send>>);
+
+impl Next {
+    /// What this future brings.
+    pub(super) fn new(future: impl Future<Output = Batch> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
 /// A stream of what one future after the other brings.
-struct Unfold {
-    next: Option<Pin<Box<dyn Future<Output = Batch> + Send>>>,
+pub(super) struct Unfold {
+    next: Option<Next>,
     ready: std::vec::IntoIter<Event>,
+}
+
+impl Unfold {
+    /// Begins with this one.
+    pub(super) fn new(next: Next) -> Self {
+        Self { next: Some(next), ready: Vec::new().into_iter() }
+    }
 }
 
 impl Stream for Unfold {
@@ -159,9 +204,9 @@ impl Stream for Unfold {
                 return Poll::Ready(Some(Ok(event)));
             }
             let Some(next) = &mut self.next else { return Poll::Ready(None) };
-            let Poll::Ready((events, follower)) = next.as_mut().poll(context) else { return Poll::Pending };
+            let Poll::Ready((events, next)) = next.0.as_mut().poll(context) else { return Poll::Pending };
             self.ready = events.into_iter();
-            self.next = follower.map(|follower| Box::pin(follower.next()) as _);
+            self.next = next;
         }
     }
 }

@@ -4,9 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, Shared, request};
+use super::{Problem, Shared, request, runs};
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -31,9 +32,37 @@ pub(super) async fn openapi() -> ([(HeaderName, &'static str); 1], &'static str)
     ([(CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
-/// `GET /api/v1/reloads`
-pub(super) async fn reloads(State(shared): State<Shared>) -> Json<Value> {
-    Json(shared.app.reloads.reloads())
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/reloads`: newest first.
+pub(super) async fn reloads(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let Page { limit, cursor } = request::query(&uri)?;
+    let limit = limit.map(|limit| runs::limit(Some(limit))).transpose()?.unwrap_or(usize::MAX);
+    let before = request::cursor(cursor.as_deref(), reload_place)?;
+    let mut all = shared.app.reloads.reloads();
+    let mut list = all["reloads"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    list.sort_by_cached_key(|reload| std::cmp::Reverse(place_of(reload)));
+    let mut rest = list.into_iter().filter(|reload| before.as_ref().is_none_or(|before| place_of(reload) < *before));
+    let page: Vec<_> = rest.by_ref().take(limit).collect();
+    let next = rest.next().and(page.last()).map(place_of).map(|(at, file)| format!("{at}~{file}"));
+    Ok(Json(json!({ "reloads": page, "next": next })))
+}
+
+/// Where a save stands in the order of all: when it was, then its file.
+fn place_of(reload: &Value) -> (String, String) {
+    let text = |field: &str| reload[field].as_str().unwrap_or_default().to_owned();
+    (text("at"), text("file"))
+}
+
+fn reload_place(cursor: &str) -> Option<(String, String)> {
+    let (at, file) = cursor.split_once('~')?;
+    crate::time::Timestamp::from_text(at)?;
+    Some((at.to_owned(), file.to_owned()))
 }
 
 /// `GET /healthz`: the engine works.

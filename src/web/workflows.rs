@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Problem, Shared, flood, request, trace};
+use super::{Problem, Shared, flood, request, runs, trace};
 use crate::audit::Actor;
 use crate::engine::{Deployed, Error, Start, Started, Waiting};
 use crate::script::flow::edges;
@@ -21,14 +21,22 @@ use crate::trigger::service::outlook::outlook;
 
 /// The longest `wait`: proxies and clients give up on an answer that takes longer.
 const WAIT_MAX: Duration = Duration::from_mins(5);
-/// Characters of a key: it is an id, not data.
-const KEY_MAX: usize = 255;
 
 type Held = BTreeMap<String, Value>;
 type Counts = BTreeMap<String, Map<String, Value>>;
 
-/// `GET /api/v1/workflows`
-pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/workflows`: by name.
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let Page { limit, cursor } = request::query(&uri)?;
+    let limit = limit.map(|limit| runs::limit(Some(limit))).transpose()?.unwrap_or(usize::MAX);
+    let after = request::cursor(cursor.as_deref(), |cursor| cursor.strip_prefix('~').map(str::to_owned))?;
     let counts = counts(&shared).await?;
     let held = held(&shared).await?;
     let shown = |workflow: &Deployed| {
@@ -36,8 +44,12 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Pr
         shown["gate"] = shared.app.reloads.gate(&workflow.name).unwrap_or_default();
         shown
     };
-    let shown: Vec<_> = shared.app.handle.workflows().iter().map(|workflow| shown(workflow)).collect();
-    Ok(Json(json!({ "workflows": shown, "next": null })))
+    let all = shared.app.handle.workflows();
+    let mut rest = all.iter().filter(|workflow| after.as_deref().is_none_or(|after| *workflow.name > *after));
+    let page: Vec<_> = rest.by_ref().take(limit).collect();
+    let next = rest.next().and(page.last()).map(|workflow| format!("~{}", workflow.name));
+    let shown: Vec<_> = page.into_iter().map(|workflow| shown(workflow)).collect();
+    Ok(Json(json!({ "workflows": shown, "next": next })))
 }
 
 /// `GET /api/v1/workflows/{name}`
@@ -120,7 +132,7 @@ pub(super) async fn start(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let (wait, key) = (wait(&parts.uri)?, key(&parts.headers)?);
+    let (wait, key) = (wait(&parts.uri)?, request::idempotency_key(&parts.headers)?);
     let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     handle.workflow(&name).map_err(|error| absent(&shared, error))?;
@@ -149,12 +161,4 @@ fn wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
     let Some(wait) = request::query::<Parameters>(uri)?.wait else { return Ok(None) };
     let wait = parse_duration(&wait).map_err(|e| Problem::bad(format!("`wait`: {e}; hint: {}", e.hint())))?;
     Ok(Some(wait.min(WAIT_MAX)))
-}
-
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
-        Problem::bad(format!("`Idempotency-Key` is empty, not plain text, or longer than {KEY_MAX} characters"))
-    })
 }

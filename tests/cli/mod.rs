@@ -20,6 +20,7 @@ mod tasks;
 mod tested;
 mod token;
 mod upkeep;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

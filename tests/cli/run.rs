@@ -104,3 +104,25 @@ fn an_envelope_is_verified_over_the_body_as_it_was_signed() {
     assert_eq!(run("Hello, World!").expect(0).out, "5\n");
     assert!(run("Hello, world!").expect(1).err.contains("would be refused: the signature does not match"));
 }
+
+#[test]
+fn a_decimal_is_taken_digit_for_digit() {
+    let script =
+        "workflow(#{ input: #{ amount: \"decimal\", rate: \"number\" } });\nfn main(i) { [`${i.amount}`, i.rate] }";
+    let place = Place::new(&[("w.rhai", script)]);
+    for (given, taken) in
+        [("12.50", "12.50"), ("0.10000000000000000000000001", "0.10000000000000000000000001"), ("7", "7")]
+    {
+        let amount = format!("amount={given}");
+        let came = place.panta(&["run", "w.rhai", "-i", &amount, "-i", "rate=1.50", "--json"]).expect(0).json();
+        assert_eq!(came["output"], serde_json::json!([taken, 1.5]));
+    }
+}
+
+#[test]
+fn a_run_that_asks_says_how_to_answer() {
+    let ask = "task::ask(#{ title: \"Pay?\", choices: [\"yes\", \"not now\"], due: \"1s\" })";
+    let came = Place::new(&[("w.rhai", ask)]).panta(&["run", "w.rhai"]).expect(0);
+    assert!(came.err.contains("an answer is needed: task "), "{}", came.err);
+    assert!(came.err.contains(" --choice yes\n") && came.err.contains(" --choice 'not now'\n"), "{}", came.err);
+}

@@ -43,7 +43,7 @@ fn a_task_is_listed_explained_and_answered() {
     let task = open(&place)["task"].as_str().unwrap().to_owned();
     let why = waits(&place, &run);
     assert!(why.contains("waits for ann (finance) to answer `Pay R1?`, due "), "{why}");
-    assert!(why.contains(&format!("answer {task} --choice 'yes'")), "{why}");
+    assert!(why.contains(&format!("answer {task} --choice yes")), "{why}");
     assert!(place.panta(&["tasks", "--to", "ann"]).expect(0).out.contains("Pay R1?"));
     assert_eq!(place.panta(&["tasks", "--to", "cid"]).expect(0).out, "");
     let bad = place.panta(&["answer", &task, "--choice", "maybe", "-i", "amount=x"]).expect(2);
@@ -55,7 +55,7 @@ fn a_task_is_listed_explained_and_answered() {
     assert_eq!(answer("ann").expect(0).out, "answered Pay R1?: yes\n");
     assert!(answer("ann").expect(1).err.contains("was answered by `ann`"));
     let done = place.panta(&["run", "--resume", &run, "--json"]).expect(0).json();
-    assert_eq!((&done["output"]["by"], &done["output"]["data"]["amount"]), (&"ann".into(), &"1.5".into()));
+    assert_eq!((&done["output"]["by"], &done["output"]["data"]["amount"]), (&"ann".into(), &"1.50".into()));
     assert!(place.panta(&["tasks", "--status", "answered"]).expect(0).out.contains(&task));
 }
 

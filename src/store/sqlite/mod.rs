@@ -204,11 +204,15 @@ impl Store for Sqlite {
     }
 
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>> {
+        Ok(self.journal_after(id, 0)?.0)
+    }
+
+    fn journal_after(&self, id: RunId, mark: u64) -> Result<(Vec<Vec<u8>>, u64)> {
         // Before the read begins: what is known then is committed, and will be seen.
         let end = self.tail.end(id);
         self.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
-            read::journal(&transaction, id, end)
+            read::journal(&transaction, id, end, mark)
         })
     }
 

@@ -99,20 +99,23 @@ pub(super) fn counts(conn: &Connection) -> Result<Vec<(Arc<str>, Status, u64)>> 
 }
 
 /// `end`: the last segment, where the run's row may not have it.
-pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>) -> Result<Vec<Vec<u8>>> {
+/// Numbers of segments grow along a run's journal, so that the way back ends at `mark`.
+pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>, mark: u64) -> Result<(Vec<Vec<u8>>, u64)> {
+    let mark = i64::try_from(mark).unwrap_or(i64::MAX);
     let last =
         conn.prepare_cached("SELECT last FROM run WHERE id = ?1")?.query_row([run], |row| row.get(0)).optional()?;
-    let Some(last) = last else { return Ok(Vec::new()) };
-    let mut next = end.map_or(last, |end| end.max(last));
+    let Some(last) = last else { return Ok((Vec::new(), 0)) };
+    let last: i64 = end.map_or(last, |end: i64| end.max(last));
+    let mut next = last;
     let mut segments = Vec::new();
     let mut segment = conn.prepare_cached("SELECT prev, body FROM segment WHERE id = ?1")?;
-    while next != 0 {
+    while next > mark {
         let (prev, body) = segment.query_row([next], |row| Ok((row.get(0)?, row.get(1)?)))?;
         segments.push(body);
         next = prev;
     }
     segments.reverse();
-    Ok(segments)
+    Ok((segments, last.max(mark).cast_unsigned()))
 }
 
 pub(super) fn ready(conn: &Connection, node: &str, limit: usize) -> Result<Vec<RunId>> {
