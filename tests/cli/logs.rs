@@ -64,7 +64,7 @@ fn what_scripts_write_is_a_line_of_json_once_whatever_is_replayed() {
 
 #[test]
 fn people_get_plain_lines_from_the_level_that_the_file_says() {
-    let script = "log::info(\"low\"); log::warn(\"evil\\nERROR fake\\x1b[2J\"); throw \"over\"";
+    let script = "log::info(\"unheard\"); log::warn(\"evil\\nERROR fake\\x1b[2J\"); throw \"over\"";
     let place = Place::new(&[("scripts/w.rhai", script), ("panta.toml", "[log]\nlevel = \"info,script=warn\"")]);
     let (_daemon, path) = daemon(&place, &[]);
     let run = place.panta(&["start", "w"]).expect(0).out.trim().to_owned();
@@ -72,7 +72,7 @@ fn people_get_plain_lines_from_the_level_that_the_file_says() {
     let line = all.iter().find(|line| line.contains("evil")).expect("a line");
     let (trace, head) = (run.replace('-', ""), " WARN  evil\\nERROR fake\\u{1b}[2J");
     assert!(line.contains(&format!("{head} run={run} workflow=w line=1 trace={trace}")), "{line}");
-    assert!(!all.iter().any(|line| line.contains("low") || line.contains('\u{1b}')), "{all:?}");
+    assert!(!all.iter().any(|line| line.contains("unheard") || line.contains('\u{1b}')), "{all:?}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Record {
 
     /// A message of the process.
     pub(super) fn own(at: Timestamp, level: Level, message: String) -> Self {
-        Self::Own(Own { at, level, message, target: "panta::log", fields: Map::new() })
+        Self::Own(Own { at, level, message, target: "panta", fields: Map::new() })
     }
 
     /// The same, with where it comes from and its fields.

@@ -149,7 +149,7 @@ fn a_suspect_is_evaluated_while_all_others_rest() {
     let store = Arc::new(Memory::default());
     let busy = r#"for i in 0..30 { sleep("1ms"); let n = 0; for j in 0..2000 { n += j; } } 1"#;
     let scripts = [("w", busy), ("first", r#"sleep("1h")"#)];
-    let suspect = left(&store, &format!("wait_for(\"go\", #{{ timeout: \"1s\" }}); {busy}"));
+    let suspect = left(&store, &format!("wait_for(\"go\", #{{ timeout: \"2s\" }}); {busy}"));
     die(&store, suspect, 1);
     let witness = Arc::new(Seen { suspect: Mutex::new(Some(suspect)), ..Seen::default() });
     let watching = Arc::clone(&witness) as Arc<dyn Witness>;
