@@ -12,7 +12,7 @@ pub use actions::{Action, Chosen};
 pub use holding::Deed;
 pub use repairs::Retry;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,23 +20,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::channels::Channels;
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
-use super::lines::Lines;
-use super::links::Links;
 use super::log::{Item, Log};
-use super::notification::{LogNotifier, Notifier};
-use super::people::Directory;
+use super::options::Options;
 use super::secrets::{event_from_outside, from_outside};
-use super::semantics::{Semantics, settle, settle_family};
+use super::semantics::{settle, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
-use super::surroundings::{Follower, NoSettings, Settings};
-use super::witness::Witness;
+use super::surroundings::Settings;
 use super::{causes, charges, gather, timekeeper, worker};
 use crate::audit::Actor;
-use crate::effect;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
@@ -45,7 +39,7 @@ use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
 use crate::task::Task;
-use crate::time::{Clock, SystemClock};
+use crate::time::Clock;
 use crate::trace::Trace;
 use crate::vault::Vault;
 
@@ -54,104 +48,6 @@ pub use growth::{Growth, Reached};
 
 /// Between two looks whether the log has room again: a few commits.
 const CROWDED_PAUSE: Duration = Duration::from_millis(2);
-
-/// How long a finished run is kept unless something else is said.
-pub const KEEP: Duration = Duration::from_hours(30 * 24);
-/// Where signed addresses lead unless a caller knows better: a daemon on this machine.
-const LOCAL: &str = "http://127.0.0.1:7262";
-
-/// How an engine works.
-#[derive(Clone)]
-pub struct Options {
-    /// Folder of the workflows' own folders.
-    pub workspace: PathBuf,
-    /// Worker threads; one a core is best.
-    pub workers: usize,
-    /// The name under which runs are claimed.
-    pub node: Arc<str>,
-    /// Plain settings for scripts.
-    pub settings: Arc<dyn Settings>,
-    /// Secrets.
-    pub secrets: Arc<Vault>,
-    /// Who tells people.
-    pub notifier: Arc<dyn Notifier>,
-    /// Who can be told something.
-    pub channels: Arc<Channels>,
-    /// Who can be asked.
-    pub people: Arc<Directory>,
-    /// Signed addresses.
-    pub links: Arc<Links>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// A run that has waited so long leaves memory. 10 s: most answers of services and children come sooner.
-    pub evict_after: Duration,
-    /// Runs in motion on one worker at most, before waiting ones leave memory sooner. 5,000: two stacks maps each, 65,530 in all.
-    pub most_live: usize,
-    /// CPU of a script between two host calls.
-    pub script_cpu: Duration,
-    /// Bytes that a run's values may take.
-    pub script_memory: usize,
-    /// How long a finished run is kept whose workflow does not say `keep`.
-    pub keep: Duration,
-    /// Bounds of single effects.
-    pub limits: effect::Limits,
-    /// The server that takes mail.
-    pub mail: Option<Arc<effect::MailServer>>,
-    /// Which runs of the store are put in motion.
-    pub reach: Reach,
-    /// Who shows what runs write to their logs.
-    pub lines: Option<Arc<dyn Lines>>,
-    /// Who follows what runs do, as spans of traces.
-    pub follower: Option<Arc<dyn Follower>>,
-    /// What scripts mean.
-    pub semantics: Semantics,
-    /// Where the ids of runs come from that are given none.
-    pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
-    /// Who is told what is evaluated; nobody, where the process stands alone.
-    pub witness: Option<Arc<dyn Witness>>,
-}
-
-/// Which runs of its store an engine puts in motion.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Reach {
-    /// All that can go on.
-    #[default]
-    All,
-    /// Those that it starts or is told to take up, and what these start; others wait for an engine that takes all.
-    Own,
-}
-
-impl Options {
-    /// The defaults, with this data folder's workspace.
-    pub fn new(data: &Path) -> Self {
-        let limits = crate::script::guard::Limits::default();
-        Self {
-            workspace: data.join("workspace"),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            node: "local".into(),
-            settings: Arc::new(NoSettings),
-            secrets: Arc::new(Vault::from_process()),
-            notifier: Arc::new(LogNotifier),
-            channels: Arc::default(),
-            people: Arc::default(),
-            links: Arc::new(Links::new(LOCAL, data)),
-            clock: Arc::new(SystemClock),
-            evict_after: Duration::from_secs(10),
-            most_live: 5_000,
-            script_cpu: limits.cpu,
-            script_memory: limits.memory,
-            keep: KEEP,
-            limits: effect::Limits::default(),
-            mail: None,
-            reach: Reach::All,
-            lines: None,
-            follower: None,
-            semantics: Semantics::current(),
-            new_run: Arc::new(RunId::new),
-            witness: None,
-        }
-    }
-}
 
 /// Why the engine did not do what was asked.
 #[derive(Debug, thiserror::Error)]

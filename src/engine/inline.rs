@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::handle::{Error, Handle, Options};
+use super::handle::{Error, Handle};
 use super::hands::{Hands, Mocks};
 use super::log::{Log, Writer};
+use super::options::Options;
 use super::programs::Programs;
 use super::shared::{AfterCommit, Shared};
 use super::worker::{Message, Worker};

@@ -31,6 +31,7 @@ mod locks;
 mod log;
 pub mod metrics;
 mod notification;
+mod options;
 mod park;
 mod passage;
 mod pending;
@@ -67,14 +68,14 @@ pub use deploy::{
 pub use flow::flow;
 pub use gather::Waiting;
 pub use handle::{
-    Action, Chosen, Deed, Emitted, Engine, Error, Growth, Handle, KEEP, Options, Reach, Reached, Retry, Start, Started,
-    Watch, verify_audit,
+    Action, Chosen, Deed, Emitted, Engine, Error, Growth, Handle, Reached, Retry, Start, Started, Watch, verify_audit,
 };
 pub use hands::{Mocked, Mocks};
 pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
+pub use options::{KEEP, Options, Reach};
 pub use passage::GateSpec;
 pub use refusals::Refusal;
 pub use semantics::Semantics;

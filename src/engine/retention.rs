@@ -3,8 +3,8 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::handle::Reach;
 use super::log::Item;
+use super::options::Reach;
 use super::shared::Shared;
 use crate::id::Version;
 use crate::store::{Applied, Change};

@@ -8,10 +8,10 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::deploy::Deployed;
 use super::gather::Gathered;
-use super::handle::{Options, Reach};
 use super::holds::Holds;
 use super::log::{Item, Listener, Log};
 use super::metrics::Metrics;
+use super::options::{Options, Reach};
 use super::park::Timeline;
 use super::refusals::Refusals;
 use super::reminders::Reminders;

@@ -60,7 +60,7 @@ impl Bench {
     #[expect(clippy::unused_self, reason = "read as: the bench waits")]
     fn block<T>(&self, future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), future).await.expect("in time") })
+        runtime.block_on(async { tokio::time::timeout(Duration::from_mins(2), future).await.expect("in time") })
     }
 
     fn run(&self, workflow: &str, input: Value) -> Run {

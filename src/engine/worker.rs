@@ -461,7 +461,7 @@ impl Worker {
     }
 }
 
-impl super::handle::Options {
+impl super::options::Options {
     fn script_limits(&self) -> Limits {
         Limits { cpu: self.script_cpu, memory: self.script_memory, ..Limits::default() }
     }

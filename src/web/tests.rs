@@ -113,7 +113,7 @@ impl Bench {
     }
 
     fn block<T>(&self, future: impl Future<Output = T>) -> T {
-        let limit = std::time::Duration::from_secs(120);
+        let limit = std::time::Duration::from_mins(2);
         self.runtime.block_on(async { tokio::time::timeout(limit, future).await.expect("in time") })
     }
 }

@@ -9,26 +9,32 @@ use super::Place;
 pub(super) struct Daemon {
     child: Child,
     pub(super) first: String,
+    data: std::path::PathBuf,
 }
 
 impl Daemon {
     pub(super) fn start(place: &Place) -> Self {
-        Self::of(place.command(&["daemon", "scripts", "--listen", "127.0.0.1:0"]))
+        Self::of(place, place.command(&["daemon", "scripts", "--listen", "127.0.0.1:0"]))
     }
 
     /// By this command.
-    pub(super) fn of(mut command: std::process::Command) -> Self {
+    pub(super) fn of(place: &Place, mut command: std::process::Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        Self { child, first }
+        Self { child, first, data: place.path().join("data") }
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        let listens = |holder: panta::store::lock::Holder| holder.listen.is_some_and(|at| self.first.contains(&at));
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // The engine dies a moment later: what comes next must not meet it.
+        while panta::store::lock::holder(&self.data).is_some_and(&listens) {
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -17,7 +17,7 @@ fn daemon(place: &Place, arguments: &[&str]) -> (Daemon, PathBuf) {
     let file = File::options().append(true).create(true).open(&path).unwrap();
     let mut command = place.command(&[&["daemon", "scripts", "--listen", "127.0.0.1:0"], arguments].concat());
     command.env("PANTA_EVICT_AFTER", "50ms").stderr(Stdio::from(file));
-    (Daemon::of(command), path)
+    (Daemon::of(place, command), path)
 }
 
 /// The lines of a log once one of them has this in it.

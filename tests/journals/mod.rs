@@ -9,7 +9,7 @@ use panta::audit::Actor;
 use panta::engine::gate::Verdict;
 use panta::engine::people::Given;
 use panta::engine::recording::{Recorded, Recording};
-use panta::engine::{Engine, Error, Handle, Options, Semantics, Start, compile};
+use panta::engine::{Deed, Engine, Error, Handle, Options, Retry, Semantics, Start, compile};
 use panta::host::schema::Texts;
 use panta::id::RunId;
 use panta::journal::Kind;
@@ -163,6 +163,11 @@ async fn drive(handle: &Handle, run: RunId, then: Option<String>) {
                 .answer(task.id, &Given { choice, data, by, note, texts: Texts::Strict }, &Actor::LOCAL)
                 .await
                 .unwrap();
+        }
+        ("retry", _) => {
+            let deed = Deed { by: Actor::LOCAL, reason: None };
+            let retry = Retry { from: None, upgrade: false, confirmed: true };
+            handle.retry(run, &retry, &deed).await.unwrap();
         }
         ("cancel", _) => handle.cancel(run, "no more", &Actor::LOCAL).await.unwrap(),
         (other, _) => panic!("`{other}` is nothing that can be done"),

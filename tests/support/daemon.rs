@@ -119,6 +119,11 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // The engine dies a moment later: what comes next must not meet it.
+        while panta::store::lock::holder(&self.data).is_some_and(|holder| holder.listen.as_ref() == Some(&self.address))
+        {
+            std::thread::yield_now();
+        }
     }
 }
 

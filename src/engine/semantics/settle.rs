@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::engine::after::Ending;
 use crate::engine::gate::{self, Candidate, Parting, Verdict};
-use crate::engine::handle::Reach;
 use crate::engine::log::Item;
+use crate::engine::options::Reach;
 use crate::engine::programs;
 use crate::engine::shared::Shared;
 use crate::id::{RunId, Version};

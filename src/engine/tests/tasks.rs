@@ -104,7 +104,7 @@ impl Desk {
     #[expect(clippy::unused_self, reason = "read as: the desk waits")]
     fn block<T>(&self, future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), future).await.expect("in time") })
+        runtime.block_on(async { tokio::time::timeout(Duration::from_mins(2), future).await.expect("in time") })
     }
 
     fn begin(&self) -> RunId {

@@ -220,7 +220,7 @@ fn thirty_thousand_days_pass_in_moments() {
         &format!("t.start(); t.advance(\"{days}d\"); assert_eq(t.output(), 300);"),
     );
     let took = crate::time::elapsed().saturating_sub(began);
-    assert!(took < Duration::from_secs(120), "{took:?}");
+    assert!(took < Duration::from_mins(2), "{took:?}");
 }
 
 #[test]
