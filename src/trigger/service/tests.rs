@@ -333,8 +333,8 @@ fn a_trigger_that_is_gone_is_forgotten() {
     let bench = Bench::new("trigger::every(\"1h\");\nfn main() { 1 }");
     Bench::until(|| bench.noted() == 1);
     bench.running.as_ref().unwrap().1.handle().withdraw("w");
-    Bench::until(|| bench.noted() == 0);
-    assert_eq!(bench.service().next_fires(), []);
+    // The note goes first, and a moment later what is held in memory.
+    Bench::until(|| bench.noted() == 0 && bench.service().next_fires().is_empty());
 }
 
 #[test]
