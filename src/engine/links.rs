@@ -16,6 +16,7 @@ use sha2::Sha256;
 use super::shared::held;
 use crate::id::{RunId, TaskId};
 use crate::time::Timestamp;
+use crate::vault::key_file;
 
 /// The name of the key's file in the data folder.
 const FILE: &str = "links.key";
@@ -129,7 +130,7 @@ impl Links {
             return Ok(key);
         }
         let path = self.folder.join(FILE);
-        let key = load(&path)
+        let key = key_file::load_or_make(&path)
             .map_err(|error| format!("the key of signed addresses `{}` cannot be read: {error}", path.display()))?;
         Ok(*kept.insert(key))
     }
@@ -140,33 +141,6 @@ fn mac(key: &[u8; SIZE], purpose: Purpose, body: &[u8]) -> Hmac<Sha256> {
     mac.update(purpose.mark());
     mac.update(body);
     mac
-}
-
-/// The key in the file, which is made where there is none.
-fn load(path: &Path) -> std::io::Result<[u8; SIZE]> {
-    match std::fs::read(path) {
-        Ok(bytes) => bytes.try_into().map_err(|_| std::io::Error::other("it does not hold 32 bytes")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(path),
-        Err(error) => Err(error),
-    }
-}
-
-/// The file is whole or not there, and only its owner reads it: temporary files are made so.
-fn make(path: &Path) -> std::io::Result<[u8; SIZE]> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut key = [0; SIZE];
-    let random = rustls::crypto::ring::default_provider().secure_random;
-    random.fill(&mut key).map_err(|_| std::io::Error::other("the system gives no random numbers"))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, &key)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(key),
-        // Somebody was quicker.
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => load(path),
-        Err(error) => Err(error.error),
-    }
 }
 
 #[cfg(test)]

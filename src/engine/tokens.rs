@@ -23,6 +23,7 @@ use crate::audit::Actor;
 use crate::payload::Payload;
 use crate::store::{self, Change, Store};
 use crate::time::Timestamp;
+use crate::vault::key_file;
 
 /// What every token begins with, so that people and scanners know one when they see it.
 pub const PREFIX: &str = "panta_";
@@ -235,8 +236,7 @@ pub fn revoke(store: &dyn Store, name: &str, now: Timestamp) -> Result<Option<Ed
 /// A new secret: the prefix and 256 random bits.
 pub(super) fn secret() -> Result<String, String> {
     let mut bytes = [0; 32];
-    let random = rustls::crypto::ring::default_provider().secure_random;
-    random.fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
+    key_file::random(&mut bytes).map_err(|error| error.to_string())?;
     Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 

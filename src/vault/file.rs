@@ -152,7 +152,7 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
 
 fn closed(key: &Key, name: &str, secret: &Opened) -> ClosedSecret {
     let mut nonce = [0; NONCE];
-    super::random(&mut nonce);
+    super::key_file::random(&mut nonce).expect("the system gives random numbers");
     let beside = beside(name, &secret.bound);
     let payload = Payload { msg: secret.value.as_bytes(), aad: beside.as_bytes() };
     let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload).expect("a short text");

@@ -1,7 +1,6 @@
 //! The key under which secrets lie in the file: 32 bytes, from the environment, a credential of the service, or a file that
 //! only its owner reads.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -9,9 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::Error;
+use super::key_file::{self, SIZE};
 
-/// Bytes of a key.
-pub(super) const SIZE: usize = 32;
 /// The variable that holds the key, in base64.
 pub const VARIABLE: &str = "PANTA_SECRETS_KEY";
 /// The file in the data folder, and the name of the credential.
@@ -115,23 +113,10 @@ fn owner_only(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The file is whole or not there, and only its owner reads it: temporary files are made so.
 fn make(path: &Path) -> Result<Key, Error> {
-    let failed = |error: std::io::Error| Error::Key {
+    key_file::load_or_make(path).map(Zeroizing::new).map_err(|error| Error::Key {
         place: format!("the key file `{}`", path.display()),
         why: format!("it cannot be made: {error}"),
         hint: "see that this user may write there".to_owned(),
-    };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut key = Zeroizing::new([0; SIZE]);
-    super::random(&mut *key);
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(&*key).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    match file.persist_noclobber(path) {
-        Ok(_) => super::file::sync_folder(folder).map(|()| key).map_err(failed),
-        // Somebody was quicker.
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => read(path),
-        Err(error) => Err(failed(error.error)),
-    }
+    })
 }

@@ -8,6 +8,7 @@ mod binding;
 mod echo;
 mod file;
 mod key;
+pub mod key_file;
 #[cfg(test)]
 mod tests;
 
@@ -386,10 +387,4 @@ fn canonical(texts: &[String]) -> Result<Vec<String>, Error> {
     all.sort();
     all.dedup();
     Ok(all)
-}
-
-/// Fills bytes at random.
-fn random(bytes: &mut [u8]) {
-    let random = rustls::crypto::ring::default_provider().secure_random;
-    random.fill(bytes).expect("the system gives random numbers");
 }
