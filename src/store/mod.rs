@@ -658,7 +658,9 @@ impl Applied {
 
 /// The durable truth. See the module for what survives.
 pub trait Store: Send + Sync {
-    /// Copies all, as of the last commit, to a new file, from which the store can be restored.
+    /// Copies all, as of the last commit, to a new file, from which the store can be restored. Durable when it returns; an
+    /// error or a crash on the way leaves a file that is of no use. [`Error::Failed`] where the file is there already, and from a
+    /// store that is no file.
     fn backup(&self, target: &Path) -> Result<()> {
         Err(Error::Failed(format!("this store cannot be copied to `{}`", target.display())))
     }

@@ -244,15 +244,16 @@ fn a_backup_takes_the_place_of_a_store_which_stays_beside() {
     given(&store, [start(running(2))]);
     assert!(matches!(restore(folder.path(), &backup, "x"), Err(Error::Held { .. })));
     drop(store);
-    fs::remove_file(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets"), "sealed since").unwrap();
     let restored = restore(folder.path(), &backup, "x").unwrap();
     assert_eq!((restored.runs, restored.open), (1, 1));
     let store = open(folder.path()).unwrap();
     assert!(get(&store, 1) == running(1) && store.run(id(2)).unwrap().is_none());
     assert_eq!(fs::read_to_string(folder.path().join("secrets")).unwrap(), "sealed");
     drop(store);
+    assert_eq!(fs::read_to_string(folder.path().join("secrets.before-x")).unwrap(), "sealed since");
+    fs::remove_file(folder.path().join("panta.db-wal")).unwrap();
     fs::copy(restored.before.unwrap(), folder.path().join("panta.db")).unwrap();
-    fs::rename(folder.path().join("panta.db.before-x-wal"), folder.path().join("panta.db-wal")).unwrap();
     assert!(open(folder.path()).unwrap().run(id(2)).unwrap().is_some(), "nothing of the old one is lost");
 }
 

@@ -70,8 +70,7 @@ impl Batch<'_> {
 
     /// What the next record follows on: the last row, or the head beside it where rows are missing or were changed.
     fn known_head(&self) -> Result<Head> {
-        let row = self.conn.prepare_cached(&format!("{RECORD} ORDER BY seq DESC LIMIT 1"))?.query_row([], record);
-        let row = row.optional()?.map_or(Head::default(), |last| Head { seq: last.seq, hash: last.hash });
+        let row = head_of(self.conn)?;
         Ok(self.head_file.read().filter(|kept| kept.seq >= row.seq).unwrap_or(row))
     }
 }
@@ -89,16 +88,20 @@ pub(super) fn list(conn: &Connection, filter: &AuditFilter) -> Result<Vec<Record
     conn.prepare_cached(&sql)?.query_map(params![before, filter.since, rows(filter.limit)], record)?.collect()
 }
 
-/// Makes the head beside a database what its rows say: somebody has put another database in place.
-pub(super) fn restore_head(conn: &Connection, folder: &Path) -> Result<()> {
+/// The head that the rows of a database say; the beginning where it has no log.
+pub(super) fn head_of(conn: &Connection) -> Result<Head> {
     let has_log: Option<i64> =
         conn.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'audit'", [], |row| row.get(0)).optional()?;
-    if has_log.is_some() {
-        let last = conn.query_row(&format!("{RECORD} ORDER BY seq DESC LIMIT 1"), [], record).optional()?;
-        let head = last.map_or(Head::default(), |last| Head { seq: last.seq, hash: last.hash });
-        HeadFile::in_folder(folder).write(head);
+    if has_log.is_none() {
+        return Ok(Head::default());
     }
-    Ok(())
+    let last = conn.query_row(&format!("{RECORD} ORDER BY seq DESC LIMIT 1"), [], record).optional()?;
+    Ok(last.map_or(Head::default(), |last| Head { seq: last.seq, hash: last.hash }))
+}
+
+/// Puts a head beside the database: somebody has put another database in place.
+pub(super) fn put_head(folder: &Path, head: Head) {
+    HeadFile::in_folder(folder).write(head);
 }
 
 fn number(seq: u64) -> i64 {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::schema::{self, FILE};
 use super::{audit, make, owned};
+use crate::audit::Head;
 use crate::store::lock::{Holder, Lock};
 use crate::store::{Error, Result};
 
@@ -48,23 +49,34 @@ pub struct Restored {
     pub open: u64,
 }
 
-/// Puts a backup in place of what a data folder has. A store that is there is kept beside under a name that ends in `stamp`.
-/// Refused while another process holds the folder, and where the file is damaged, of a later release, or no backup.
+/// Puts a backup in place of what a data folder has. What is there is kept beside under names that end in `stamp`. Refused while
+/// another process holds the folder, and where the file is damaged, of a later release, or no backup; then nothing has changed.
+/// Durable when it returns; a crash on the way leaves the store that was there, or the backup's, each whole.
 pub fn restore(folder: &Path, backup: &Path, stamp: &str) -> Result<Restored> {
     make(folder).map_err(|error| failed(folder, &error))?;
     let _lock = Lock::acquire(folder, &Holder::this_process(None))?;
     check_whole(backup)?;
     let fresh = folder.join(format!("{FILE}.restoring"));
-    let copied = unpack(folder, backup, &fresh);
-    if copied.is_err() {
-        let _ = std::fs::remove_file(&fresh);
+    let unpacked = unpack(backup, &fresh).inspect_err(|_| drop(std::fs::remove_file(&fresh)))?;
+    let before = keep(folder, FILE, stamp)?;
+    for (name, bytes) in &unpacked.beside {
+        keep(folder, name, stamp)?;
+        write(&folder.join(name), bytes)?;
     }
-    let (runs, open) = copied?;
-    let before = set_aside(folder, stamp)?;
     let target = folder.join(FILE);
     std::fs::rename(&fresh, &target).map_err(|error| failed(&target, &error))?;
     sync(folder)?;
-    Ok(Restored { before, runs, open })
+    audit::put_head(folder, unpacked.head);
+    Ok(Restored { before, runs: unpacked.runs, open: unpacked.open })
+}
+
+/// What a backup has, with the database beside its place.
+struct Unpacked {
+    runs: u64,
+    open: u64,
+    /// Names and contents of files of the data folder.
+    beside: Vec<(String, Vec<u8>)>,
+    head: Head,
 }
 
 /// The file is a store of ours, of a release that is known, and not damaged.
@@ -84,57 +96,72 @@ fn check_whole(path: &Path) -> Result<()> {
     Err(Error::Damaged(format!("`{}`: {found}", path.display())))
 }
 
-/// Copies the database beside its place, and what the backup took along to where it belongs. Answers how many runs there are,
-/// and how many are open.
-fn unpack(folder: &Path, backup: &Path, fresh: &Path) -> Result<(u64, u64)> {
+/// Copies the database beside its place, and takes out of it what the backup took along.
+fn unpack(backup: &Path, fresh: &Path) -> Result<Unpacked> {
     let mut out = owned().create(true).truncate(true).open(fresh).map_err(|error| failed(fresh, &error))?;
     let mut from = File::open(backup).map_err(|error| failed(backup, &error))?;
     std::io::copy(&mut from, &mut out).map_err(|error| failed(fresh, &error))?;
     drop(out);
     let conn = Connection::open_with_flags(fresh, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    let is_backup =
-        conn.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'beside'", [], |_| Ok(())).optional()?.is_some();
-    if is_backup {
-        let mut files = conn.prepare("SELECT name, bytes FROM beside")?;
-        let files = files.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        for file in files {
-            let (name, bytes) = file?;
-            if BESIDE.contains(&name.as_str()) {
-                write(&folder.join(name), &bytes)?;
-            }
-        }
-        conn.execute_batch("DROP TABLE beside")?;
-    }
+    let beside = taken_along(&conn)?;
     let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned);
-    let all = count("SELECT count(*) FROM run")?;
+    let runs = count("SELECT count(*) FROM run")?;
     let open = count("SELECT count(*) FROM run WHERE ended_at IS NULL")?;
-    audit::restore_head(&conn, folder)?;
+    let head = audit::head_of(&conn)?;
     conn.close().map_err(|(_, error)| error)?;
     sync(fresh)?;
-    Ok((all, open))
+    Ok(Unpacked { runs, open, beside, head })
 }
 
-/// The store that is there, with its log, under another name.
-fn set_aside(folder: &Path, stamp: &str) -> Result<Option<PathBuf>> {
-    let before = folder.join(format!("{FILE}.before-{stamp}"));
-    let mut moved = None;
-    // The log first: without it the old file is behind, with the new file it would be wrong.
-    for end in ["-wal", "-shm", ""] {
-        let (from, to) = (folder.join(format!("{FILE}{end}")), folder.join(format!("{FILE}.before-{stamp}{end}")));
-        match std::fs::rename(&from, &to) {
-            Ok(()) => moved = Some(before.clone()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(&from, &error)),
+/// The files in a backup, which is a plain store from then on. None in the copy of a store that somebody made by hand.
+fn taken_along(conn: &Connection) -> Result<Vec<(String, Vec<u8>)>> {
+    let found = conn.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'beside'", [], |_| Ok(()));
+    if found.optional()?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut files = conn.prepare("SELECT name, bytes FROM beside")?;
+    let files = files.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let files: Vec<_> = files.collect::<rusqlite::Result<_>>()?;
+    conn.execute_batch("DROP TABLE beside")?;
+    Ok(files.into_iter().filter(|(name, _)| BESIDE.contains(&name.as_str())).collect())
+}
+
+/// Gives a file of the data folder another name beside its own, until something takes its place. `None`: there is none.
+fn keep(folder: &Path, name: &str, stamp: &str) -> Result<Option<PathBuf>> {
+    let path = folder.join(name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let kept = folder.join(format!("{name}.before-{stamp}"));
+    if name == FILE {
+        // Closing it moves its log into it. One that is too damaged for that keeps its log beside, as far as it goes.
+        let settled = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .and_then(|conn| conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+        if let Err(error) = settled {
+            tracing::warn!("the log of `{}` stays beside it: {error}", path.display());
+        }
+        // Beside another database the log would be wrong.
+        for end in ["-wal", "-shm"] {
+            let (from, to) = (folder.join(format!("{FILE}{end}")), folder.join(format!("{FILE}.before-{stamp}{end}")));
+            if from.exists() {
+                std::fs::rename(&from, &to).map_err(|error| failed(&from, &error))?;
+            }
         }
     }
-    Ok(moved)
+    // Some file systems have no second names.
+    std::fs::hard_link(&path, &kept)
+        .or_else(|_| std::fs::copy(&path, &kept).map(drop))
+        .map_err(|error| failed(&kept, &error))?;
+    Ok(Some(kept))
 }
 
+/// In place of what has that name: another name of the same file keeps what it was.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = || {
-        let mut file = owned().create(true).truncate(true).open(path)?;
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
         std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error).map(drop)
     };
     written().map_err(|error| failed(path, &error))
 }
