@@ -25,7 +25,7 @@ use crate::script::bundle::Bundle;
 use crate::sim::START;
 use crate::sim::case::run_of;
 use crate::store::memory::{Fault, Memory};
-use crate::store::{Event, Run, RunFilter, Store, TaskFilter};
+use crate::store::{Event, Run, RunFilter, Status, Store, TaskFilter};
 use crate::task;
 use crate::time::{Clock, Timestamp};
 
@@ -80,6 +80,13 @@ pub(super) struct Outcome {
     tasks: Vec<String>,
     pub(super) acts: Vec<String>,
     repairs: Vec<Vec<String>>,
+}
+
+impl Outcome {
+    /// All runs have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.runs.iter().all(|run| Status::from_name(&run[1]).is_some_and(Status::is_final))
+    }
 }
 
 pub(super) struct Lab<'a> {
@@ -232,16 +239,19 @@ impl<'a> Lab<'a> {
             let deed = Deed { by: Actor::LOCAL, reason: Some("a test".into()) };
             let done = self.engine.call(async move { handle.carry_out(run, &asked, &deed).await });
             let new = (self.records() - before.0, self.repairs() - before.1);
-            let is_act = !matches!(action, Action::Cancel);
+            // A copy has the repairs of what it is a copy of, too; a cancellation is none.
+            let fits = |(records, repairs): (usize, usize)| match action {
+                Action::Cancel => records <= 1,
+                Action::Fork { .. } => records == 0 && repairs == 0 || records == 1 && repairs > 0,
+                _ => records <= 1 && repairs == records,
+            };
             match &done {
-                Ok(_) => self.note(new.0 <= 1 && (new.1 == new.0 || !is_act), || format!("{action:?} left {new:?}")),
+                Ok(_) => self.note(fits(new), || format!("{action:?} left {new:?}")),
                 Err(error) if self.engine.trouble().is_none() => {
                     self.note(new == (0, 0), || format!("{action:?} was refused ({error}) and left {new:?}"));
                 }
                 Err(_) => {
-                    self.note(new.0 <= 1 && (new.1 == new.0 || !is_act), || {
-                        format!("{action:?} is half there: {new:?}")
-                    });
+                    self.note(fits(new), || format!("{action:?} is half there: {new:?}"));
                     self.restart();
                     if new.0 == 0 {
                         continue;
@@ -308,8 +318,13 @@ impl<'a> Lab<'a> {
     }
 
     pub(super) fn outcome(&self) -> Outcome {
-        let text = |payload: &Option<Payload>| payload.as_ref().map_or("()".to_owned(), |p| p.text().to_owned());
         let runs = self.runs();
+        // Where a repair is refused, whether a number was used up for it does not matter.
+        let ids: Vec<_> = runs.iter().map(|run| run.id.to_string()).collect();
+        let plain = |text: String| {
+            ids.iter().enumerate().fold(text, |text, (n, id)| text.replace(id.as_str(), &format!("#{n}")))
+        };
+        let text = |payload: &Option<Payload>| plain(payload.as_ref().map_or("()", Payload::text).to_owned());
         let values = self.scripts.all.iter().flat_map(|one| self.store.states(&one.name, "").expect("reads"));
         let tasks = self.store.tasks(&TaskFilter { limit: usize::MAX, ..TaskFilter::default() }).expect("reads");
         let records = self.store.acts(0, usize::MAX).expect("reads");
@@ -318,10 +333,15 @@ impl<'a> Lab<'a> {
                 .iter()
                 .map(|run| [run.workflow.to_string(), run.status.name().into(), text(&run.output), text(&run.error)])
                 .collect(),
-            made: self.service.made(),
-            values: values.map(|(key, value)| format!("{key}={}", value.text())).collect(),
+            made: self
+                .service
+                .made()
+                .into_iter()
+                .map(|(key, attempt, asked)| (plain(key), attempt, plain(asked)))
+                .collect(),
+            values: values.map(|(key, value)| plain(format!("{key}={}", value.text()))).collect(),
             tasks: tasks.iter().map(|task| format!("{} {}", task.title, task.status.name())).collect(),
-            acts: records.iter().map(|record| format!("{} {}", record.act.act, record.act.subject)).collect(),
+            acts: records.iter().map(|record| plain(format!("{} {}", record.act.act, record.act.subject))).collect(),
             repairs: runs.iter().map(|run| repairs(&self.journal(run.id))).collect(),
         }
     }
@@ -334,6 +354,9 @@ impl<'a> Lab<'a> {
             faults.push(format!("the audit log is broken: {broken:?}"));
         }
         for run in self.runs() {
+            if matches!(run.status, Status::Diverged | Status::Quarantined) {
+                faults.push(format!("{} is {:?}: {:?}", run.id, run.status, run.error));
+            }
             let slots = self.store.slots_of(run.id).expect("reads");
             if run.status.is_final() && (!slots.is_empty() || run.owner.is_some()) {
                 faults.push(format!("{} has ended, and still holds {slots:?}, owned by {:?}", run.id, run.owner));
