@@ -28,6 +28,9 @@ use crate::script::unwind;
 use crate::store::{End, Rollback, Status};
 use crate::time::Timestamp;
 
+/// Why a child is cancelled.
+const GONE: &str = "the run that waited for it does not any more";
+
 /// What happened outside.
 #[derive(Debug)]
 pub enum Input {
@@ -452,12 +455,14 @@ impl Activation {
         self.ready.retain(|ready| *ready != id);
         self.session.awaiting.borrow_mut().retain(|_, strand| *strand != id);
         self.session.outbox.borrow_mut().retain(|ask| ask.strand != id);
-        let task = self.session.tasks.borrow_mut().remove(&id);
+        let task = self.session.tasks.borrow_mut().remove(&id).map(|task| Act::CloseTask { task });
+        let child = self.session.children.borrow_mut().remove(&id).map(|run| {
+            let reason = serde_json::json!({ "kind": "cancelled", "message": GONE });
+            Act::Cancel { run, reason: Payload::from_json(&reason) }
+        });
         // In the commit of what made it go. While it is replayed, that has happened.
-        if let Some(task) = task
-            && self.session.replay.borrow().is_live()
-        {
-            self.session.acts.borrow_mut().push(Act::CloseTask { task });
+        if self.session.replay.borrow().is_live() {
+            self.session.acts.borrow_mut().extend(task.into_iter().chain(child));
         }
         if let Some(wait) = live.strand.wait.take()
             && self.waits.remove(&wait)

@@ -113,6 +113,8 @@ pub struct Session {
     pub continuing: RefCell<Option<Continuation>>,
     /// Tasks that strands wait for: who goes takes its task with it.
     pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
+    /// Children that strands wait for: who goes takes its child with it.
+    pub children: RefCell<BTreeMap<StrandId, RunId>>,
     /// The newest progress, until it is handed to the log.
     pub progress: RefCell<Option<Payload>>,
     /// Settings that were read, by name: fixed for the run.
@@ -186,6 +188,7 @@ impl Session {
             mailbox,
             continuing: RefCell::default(),
             tasks: RefCell::default(),
+            children: RefCell::default(),
             progress: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),

@@ -189,10 +189,14 @@ impl Beginning<'_> {
     }
 
     fn child(&self, entry: Entry, run: RunId, attached: bool) -> Result<Dynamic, Fail> {
-        let what = What::Child { run, workflow: self.command.name.clone(), attached };
+        if attached {
+            self.session.children.borrow_mut().insert(self.strand.id, run);
+        }
+        let what = What::Child { run, workflow: self.command.name.clone() };
         let Answer::Child(outcome) = self.session.wait(self.strand, self.command.line, what) else {
             unreachable!("waiting for a run is answered by its end")
         };
+        self.session.children.borrow_mut().remove(&self.strand.id);
         self.session.close(entry, outcome)
     }
 }

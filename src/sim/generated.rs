@@ -84,7 +84,7 @@ impl Bench {
     }
 }
 
-fn listed(entries: &[Entry]) -> String {
+pub(super) fn listed(entries: &[Entry]) -> String {
     let shown = |e: &Entry| {
         let Entry { started_at, ended_at, due, detail, outcome, .. } = e;
         format!(

@@ -91,7 +91,8 @@ fn action(lab: &Lab<'_>, run: RunId, chance: &mut Chance) -> Action {
         };
     }
     match chance.below(7) {
-        0 => Action::Pause,
+        // One that is asked to end goes on to undo what it did, whether it is held or not.
+        0 if lab.run(run).cancel.is_none() => Action::Pause,
         1 => Action::Cancel,
         2 => Action::Skip { step: last(chance) },
         3 | 4 => Action::SetResult { step: last(chance), value: json!({ "set": 1 }) },
@@ -188,10 +189,5 @@ fn generated_scripts_are_repaired_by_chance() {
         all.into_iter().flat_map(|one| one.join().expect("no panic")).collect()
     });
     let shortest = failures.iter().min_by_key(|failure| failure.len());
-    if std::env::var("ALLF").is_ok() {
-        for f in &failures {
-            println!("=====FAIL {f}");
-        }
-    }
     assert!(failures.is_empty(), "{} failures; the shortest:\n{}", failures.len(), shortest.expect("there is one"));
 }

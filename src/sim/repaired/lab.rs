@@ -24,6 +24,7 @@ use crate::payload::Payload;
 use crate::script::bundle::Bundle;
 use crate::sim::START;
 use crate::sim::case::run_of;
+use crate::sim::generated::listed;
 use crate::store::memory::{Fault, Memory};
 use crate::store::{Event, Run, RunFilter, Status, Store, TaskFilter};
 use crate::task;
@@ -235,6 +236,8 @@ impl<'a> Lab<'a> {
     pub(super) fn repair(&mut self, run: RunId, action: &Action) -> Result<Value, String> {
         loop {
             let before = (self.records(), self.repairs());
+            // What was on its way when a run ended may be done again after a repair, under the same key.
+            self.service.life.set(self.service.life.get() + 1);
             let (handle, asked) = (self.engine.handle().clone(), action.clone());
             let deed = Deed { by: Actor::LOCAL, reason: Some("a test".into()) };
             let done = self.engine.call(async move { handle.carry_out(run, &asked, &deed).await });
@@ -366,7 +369,7 @@ impl<'a> Lab<'a> {
             let (id, journal) = (run.id, self.journal(run.id));
             let verdict = Recorded::new(run, journal, bundle).replays();
             if !matches!(verdict, crate::engine::gate::Verdict::Compatible { otherwise: None }) {
-                faults.push(format!("{id} replays as {verdict:?}"));
+                faults.push(format!("{id} replays as {verdict:?}\n{}", listed(&self.journal(id))));
             }
         }
         faults

@@ -19,7 +19,7 @@ pub(super) struct Service {
     store: Arc<Memory>,
     /// Addresses with `/down/` succeed.
     pub(super) is_up: Cell<bool>,
-    /// The process that asks, from 0.
+    /// Counts processes and repairs.
     pub(super) life: Cell<u32>,
     made: RefCell<Vec<(u32, Made)>>,
     wrong: RefCell<Vec<String>>,
@@ -59,7 +59,7 @@ impl Service {
                 wrong.push(format!("{made:?} under the key of another request: {asked}"));
             }
             if *before == life && (key, attempt) == (&made.0, &made.1) {
-                wrong.push(format!("{made:?} twice by one process"));
+                wrong.push(format!("{made:?} twice, without a crash or a repair in between"));
             }
         }
     }
