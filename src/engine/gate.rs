@@ -124,6 +124,7 @@ pub(super) fn try_rewritten(run: &Run, journal: Vec<Entry>, bundle: &Bundle, set
 pub(super) struct Candidate {
     engine: Rc<rhai::Engine>,
     prepared: Prepared,
+    explain: Explain,
     allow: Rc<Allow>,
     rules: Rc<Rules>,
     reads_settings: bool,
@@ -177,7 +178,11 @@ impl Candidate {
         let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
         let rules = Rc::new(Rules::of(&declaration));
         let reads_settings = !declaration.settings.is_empty();
-        Ok(Self { engine, prepared, allow: Rc::new(declaration.allow), rules, reads_settings })
+        // As a live run explains it: how a run ends is compared by that.
+        let explaining = Rc::clone(&engine);
+        let explain: Explain =
+            Rc::new(move |error| program.diagnose(&explaining, error, &crate::host::catalog::catalog()));
+        Ok(Self { engine, prepared, explain, allow: Rc::new(declaration.allow), rules, reads_settings })
     }
 
     /// Tries a run that has this journal, and computes for so long at most.
@@ -204,8 +209,7 @@ impl Candidate {
     /// The run at its beginning, with this journal.
     pub(super) fn activation(&self, run: &Run, journal: Vec<Entry>, world: Nothing) -> Activation {
         let session = self.session(run, journal, world);
-        let explain: Explain =
-            Rc::new(|error| crate::diag::Diagnostic::new("E0501", error.to_string(), crate::diag::Place::default()));
+        let explain = Rc::clone(&self.explain);
         Activation::new(session, Rc::new(StackPool::new()), self.prepared.clone(), &run.input, explain)
     }
 

@@ -270,6 +270,10 @@ impl Worker {
                 }
                 let deadline = motion.deadline;
                 self.motions.insert(run, motion);
+                if self.shared.holds.rests(run) {
+                    // It was claimed before it was to rest.
+                    self.follow_hold(run);
+                }
                 self.ready.push_back(run);
                 if let Some(deadline) = deadline {
                     self.arm(run, DEADLINE, deadline);

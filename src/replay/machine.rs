@@ -163,6 +163,13 @@ impl Replay {
         self.given.take(position, command)
     }
 
+    /// What distinguishes the idempotency key of a command: its place, how often it was undone or redone, and, where a repair
+    /// has made it ask for something else than what it was given, that.
+    pub fn key(&self, scope: ScopeId, position: &Position, arguments: u64) -> String {
+        let key = self.scopes.key(scope, position);
+        if self.given.is_another(position, arguments) { format!("{key}~{arguments:x}") } else { key }
+    }
+
     /// Whether a person has set the outcome of the next command in a scope.
     pub fn is_set_next(&self, scope: ScopeId) -> bool {
         self.given.is_set(&self.scopes.next_position(scope))

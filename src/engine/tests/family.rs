@@ -312,3 +312,44 @@ fn a_run_that_is_to_end_and_does_not_unwind_yet_is_not_held() {
     settle(&mut engine);
     assert_eq!(home.row(run).status, Status::Cancelled);
 }
+
+#[test]
+fn what_a_step_waited_for_that_is_left_out_ends_in_the_same_commit() {
+    let body = r#"parallel([|| step("s", || parallel([WAITS])), || wait_for("never")])"#;
+    let values = [None, Some(json!(1))];
+    for (place, value) in PLACES[..4].iter().flat_map(|place| values.clone().map(|value| (*place, value))) {
+        let home = Home::new("", body);
+        let (mut engine, run) = home.waiting(place);
+        let handle = engine.handle().clone();
+        engine.call(handle.set_result(run, "s", value.as_ref(), &deed())).expect("sets it");
+        settle(&mut engine);
+        let status = if place == Place::Paused { Status::Paused } else { Status::Waiting };
+        assert_eq!(home.row(run).status, status, "{place:?}");
+        home.nothing_is_left(run, &format!("{place:?} {value:?}"));
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_in_the_middle_of_a_repair_leaves_the_run_as_it_was() {
+    let body =
+        r#"parallel([|| step("s", || http::get("https://a.example")), || loop { sleep("1h"); state::add("n", 1) }])"#;
+    for patience in 1..6 {
+        let home = Home::new("", body);
+        let mut engine = home.engine(Place::Evicted);
+        let handle = engine.handle().clone();
+        let run = engine.call(handle.start("parent", Start::default())).expect("starts").run;
+        settle(&mut engine);
+        let (by, mut polls) = (deed(), 0);
+        let mut asked = Box::pin(handle.set_result(run, "s", None, &by));
+        let gone = engine.call(std::future::poll_fn(|context| {
+            polls += 1;
+            let is_gone = polls > patience;
+            if is_gone { Err(Error::Stopped("gone".into())).into() } else { asked.as_mut().poll(context) }
+        }));
+        assert!(gone.is_err(), "the effect is on its way");
+        drop(asked);
+        pass(&mut engine, Duration::from_hours(3));
+        let n = Store::state(&*home.store, "parent", "n").expect("reads").map(|n| n.to_json());
+        assert_eq!((home.row(run).status, n), (Status::Running, Some(json!(3))), "after {patience} polls");
+    }
+}
