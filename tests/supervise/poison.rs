@@ -26,10 +26,10 @@ fn a_run_that_kills_when_it_is_tried_is_quarantined_and_the_others_go_on() {
     let place = Place::new(&[("poison", poison), ("w", "wait_for(\"go\"); 21")]);
     std::fs::write(place.folder.path().join("panta.toml"), "[limits]\nscript_memory = \"900 GB\"\n").expect("a file");
     let daemon = place.start();
+    let limit = daemon.engine_size() + 1_200_000_000;
     let bad = start(daemon.address(), "poison", "bad");
     let good: Vec<_> = (0..10).map(|n| start(daemon.address(), "w", &n.to_string())).collect();
     [&bad].into_iter().chain(&good).for_each(|id| drop(until(daemon.address(), id, "waiting")));
-    let limit = daemon.engine_size() + 1_200_000_000;
     daemon.kill();
     come_from_another_release(&place.data());
     let daemon = place.start_within(limit);
