@@ -120,14 +120,11 @@ impl Lethal {
         let mut known = held(&shared.lethal.0);
         for (key, kept) in kept {
             let deaths = Deaths::from_payload(&kept).filter(|deaths| deaths.counts(shared.now()));
-            match (uuid::Uuid::parse_str(&key), deaths) {
-                (Ok(id), Some(deaths)) => {
-                    known.insert(Evaluated(id), deaths);
-                }
-                _ => {
-                    let forget = Change::SetState { scope: SCOPE.into(), key, value: None };
-                    shared.log.send(Item { changes: vec![forget], done: None });
-                }
+            if let (Ok(id), Some(deaths)) = (uuid::Uuid::parse_str(&key), deaths) {
+                known.insert(Evaluated(id), deaths);
+            } else {
+                let forget = Change::SetState { scope: SCOPE.into(), key, value: None };
+                shared.log.send(Item { changes: vec![forget], done: None });
             }
         }
     }

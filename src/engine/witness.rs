@@ -130,8 +130,8 @@ pub(super) struct Watched<'a> {
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        // After a panic that nobody catches the process ends: the note is what remains.
-        if !std::thread::panicking() {
+        // After a panic of a worker the process ends: the note is what remains. Other threads' panics are caught.
+        if !std::thread::panicking() || self.place.is_some() {
             NOTED.set(self.before);
             match self.before {
                 Some((thread, what)) => self.witness.evaluates(thread, what),

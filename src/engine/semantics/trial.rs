@@ -72,8 +72,8 @@ impl<'a> Bench<'a> {
             Ok(Ok(())) if run.status == Status::Diverged => self.revive(run),
             Ok(Ok(())) => Came::Fits,
             Ok(Err(Fault::Diverges(error))) => self.hold(run, &error),
-            Ok(Err(Fault::Unknown(problem))) => self.pass(run, &problem),
-            Err(_) => self.pass(run, "internal error; hint: see the log"),
+            Ok(Err(Fault::Unknown(problem))) => Self::pass(run, &problem),
+            Err(_) => Self::pass(run, "internal error; hint: see the log"),
         }
     }
 
@@ -125,7 +125,7 @@ impl<'a> Bench<'a> {
         tried
     }
 
-    fn pass(&self, run: &Run, problem: &str) -> Came {
+    fn pass(run: &Run, problem: &str) -> Came {
         tracing::warn!(
             run = %run.id, workflow = &*run.workflow,
             "the run is not tried under the semantics of this release, and goes on as far as it fits: {problem}"

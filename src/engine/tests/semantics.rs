@@ -150,11 +150,11 @@ fn of_table(store: &Arc<Memory>, semantics: &Semantics, witness: Option<Arc<dyn 
     let scripts: Vec<_> = TABLE.iter().map(|(name, text, _)| (*name, body(text))).collect();
     let scripts: Vec<_> = scripts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let ann = crate::engine::people::Person::default();
-    let people = Arc::new(Directory { people: [("ann".into(), ann)].into(), ..Directory::default() });
+    let people = Arc::new(Directory { people: [("ann".into(), ann)].into() });
     let semantics = semantics.clone();
     Bench::with(Arc::clone(store) as Arc<dyn Store>, &scripts, |options| Options {
-        semantics,
         people,
+        semantics,
         witness,
         ..options
     })
