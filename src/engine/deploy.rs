@@ -47,6 +47,8 @@ pub struct Deployed {
     pub terms: Arc<Terms>,
     /// Config values that the declaration read.
     pub settings: BTreeMap<String, Payload>,
+    /// Who watches over its closures, once it is known to an engine.
+    pub(super) ward: super::lethal::Ward,
 }
 
 /// A trigger as plain data.
@@ -152,6 +154,9 @@ pub fn script_engine() -> rhai::Engine {
     let mut engine = sandbox::engine();
     crate::script::program::install(&mut engine);
     crate::host::register(&mut engine);
+    if cfg!(feature = "altered-semantics") {
+        super::semantics::alter(&mut engine);
+    }
     engine
 }
 
@@ -386,6 +391,7 @@ fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Dep
         gate: GateSpec::from_declared(declaration),
         terms: Arc::new(Terms::of(declaration)),
         settings: declaration.settings.clone(),
+        ward: super::lethal::Ward::default(),
         bundle: Arc::new(bundle),
     }
 }

@@ -25,6 +25,7 @@ mod handle;
 mod hands;
 mod holds;
 mod inline;
+mod lethal;
 pub mod lines;
 pub mod links;
 mod locks;
@@ -78,12 +79,12 @@ pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
 pub use options::{KEEP, Options, Reach};
 pub use passage::GateSpec;
 pub use refusals::Refusal;
-pub use semantics::Semantics;
+pub use semantics::{Semantics, Trials};
 pub use shared::{Begun, Notice};
 pub use surroundings::{Follower, NoSettings, Settings};
 pub use terms::{OnFailure, Terms};
 pub use upgrade::{Mode, Upgraded};
-pub use witness::{Charge, Witness};
+pub use witness::{Charge, Evaluated, Witness};
 
 #[cfg(test)]
 mod tests;

@@ -79,12 +79,15 @@ impl Answer {
 
 impl Bench {
     fn new(scripts: &[(&str, &str)]) -> Self {
+        Self::over(Arc::new(Memory::default()), scripts, |options| options)
+    }
+
+    fn over(store: Arc<Memory>, scripts: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let secrets = [("PANTA_SECRET_HOOK", "It's a Secret to Everybody"), ("PANTA_SECRET_PASS", "open sesame")];
         let secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let secrets = Arc::new(Vault::from_pairs(secrets));
-        let engine =
-            Engine::start(Arc::new(Memory::default()), Options { workers: 1, secrets, ..Options::new(folder.path()) });
+        let engine = Engine::start(store, change(Options { workers: 1, secrets, ..Options::new(folder.path()) }));
         for (name, text) in scripts {
             let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
             let settings: Arc<dyn Settings> = Arc::new(NoSettings);
