@@ -198,5 +198,6 @@ pub(super) fn access(
         given: given.map(Into::into),
         hosts: web::Hosts::new(listen, names),
         https,
+        requests: config.limits.requests.unwrap_or(web::REQUESTS),
     })
 }

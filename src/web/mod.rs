@@ -26,12 +26,14 @@ mod login;
 mod metrics;
 mod patience;
 mod problem;
+mod rates;
 mod replay;
 mod request;
 mod routes;
 mod runs;
 mod secrets;
 mod server;
+mod standing;
 mod stream;
 mod system;
 mod tasks;
@@ -47,10 +49,12 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::Handle;
+use crate::time::Rate;
 pub use audit::verdict_json;
 use failures::Failures;
 pub use hosts::Hosts;
 use problem::Problem;
+pub use rates::REQUESTS;
 pub use server::serve;
 
 /// What is known of the scripts folder: which files were loaded, and what is wrong with them.
@@ -94,6 +98,8 @@ pub struct Access {
     pub hosts: Hosts,
     /// The name by which it is reached over `https`.
     pub https: Option<String>,
+    /// How often one token, or one address, may ask.
+    pub requests: Rate,
 }
 
 /// What the API shows and acts on.
@@ -116,13 +122,16 @@ struct Shared {
     flood: flood::Flood,
     /// Who failed to show a token.
     failures: Arc<Failures>,
+    /// How often each may ask.
+    rates: Arc<rates::Rates>,
     /// What happens, for those who watch.
     feed: Arc<feed::Feed>,
 }
 
 impl Shared {
     fn new(app: App, closing: watch::Receiver<bool>) -> Self {
-        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default(), feed: Arc::default() }
+        let rates = Arc::new(rates::Rates::new(app.access.requests));
+        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default(), rates, feed: Arc::default() }
     }
 }
 
