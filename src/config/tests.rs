@@ -20,7 +20,10 @@ fn the_annotated_example_holds_every_key_and_the_defaults() {
     assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
     assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));
     assert_eq!((options.evict_after, options.keep), (defaults.evict_after, defaults.keep));
-    assert_eq!((options.most_live, config.limits.requests), (defaults.most_live, Some(crate::web::REQUESTS)));
+    assert_eq!(
+        (options.most_live, config.limits.requests),
+        (defaults.most_live, crate::time::Rate::from_text("300000/min"))
+    );
     assert!(config.limits.keep.is_some() && config.limits.most_live.is_some());
     assert_eq!(config.url.as_deref(), Some("https://panta.example.com"));
     assert_eq!(config.hosts, ["panta.internal"]);

@@ -14,10 +14,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
-use super::failures::Peer;
+use super::failures::{Failures, Peer};
 use super::hosts::{is_this_machine, name_of};
-use super::request::header;
 use super::rates::Who;
+use super::request::header;
 use super::routes::Need;
 use super::standing::{self, Standing};
 use super::{Access, Problem, Shared, content, login};
@@ -286,14 +286,27 @@ pub(super) fn of_session(shared: &Shared, cookie: &str) -> Result<Option<Caller>
     Ok(caller.map(|caller| Caller { standing: Standing::Session(cookie.into()), ..caller }))
 }
 
+/// Counts that somebody showed a link that does not count; the error says that it was too often. Apart from tokens: whoever follows
+/// old links can sign in all the same.
+pub(super) fn wrong_link(shared: &Shared, asked: &Asked<'_>) -> Result<(), Problem> {
+    failed(shared, &shared.wrong_links, asked)
+}
+
+fn failed(shared: &Shared, failures: &Failures, asked: &Asked<'_>) -> Result<(), Problem> {
+    let now = shared.app.handle.clock().now();
+    if failures.is_over(asked.peer, now) {
+        return Err(too_many());
+    }
+    failures.count(asked.peer, now);
+    Ok(())
+}
+
 /// What somebody unknown is told. Tokens that are none are counted.
 fn refused(shared: &Shared, asked: &Asked<'_>) -> Problem {
-    let now = shared.app.handle.clock().now();
-    if asked.bearer().is_some() {
-        if shared.failures.is_over(asked.peer, now) {
-            return too_many();
-        }
-        shared.failures.count(asked.peer, now);
+    if asked.bearer().is_some()
+        && let Err(problem) = failed(shared, &shared.failures, asked)
+    {
+        return problem;
     }
     let said = if asked.bearer().is_some() { "this token does not count" } else { "a token is needed" };
     let detail = format!(
@@ -304,7 +317,7 @@ fn refused(shared: &Shared, asked: &Asked<'_>) -> Problem {
 
 /// Somebody failed too often.
 pub(super) fn too_many() -> Problem {
-    let detail = "too many wrong tokens from this address; hint: wait a minute";
+    let detail = "too many wrong tokens or links from this address; hint: wait a minute";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).header(RETRY_AFTER, "60")
 }
 

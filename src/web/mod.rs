@@ -16,10 +16,12 @@ mod feed;
 mod flood;
 mod gate;
 mod guard;
+mod heads;
 mod hooks;
 mod hosts;
 mod html;
 mod links;
+mod list;
 mod live;
 mod locks;
 mod login;
@@ -122,6 +124,8 @@ struct Shared {
     flood: flood::Flood,
     /// Who failed to show a token.
     failures: Arc<Failures>,
+    /// Who tried signed addresses that are none.
+    wrong_links: Arc<Failures>,
     /// How often each may ask.
     rates: Arc<rates::Rates>,
     /// What happens, for those who watch.
@@ -131,7 +135,8 @@ struct Shared {
 impl Shared {
     fn new(app: App, closing: watch::Receiver<bool>) -> Self {
         let rates = Arc::new(rates::Rates::new(app.access.requests));
-        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default(), rates, feed: Arc::default() }
+        let (flood, failures, wrong_links) = (flood::Flood::new(), Arc::default(), Arc::default());
+        Self { app, closing, flood, failures, wrong_links, rates, feed: Arc::default() }
     }
 }
 

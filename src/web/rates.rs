@@ -127,6 +127,7 @@ mod tests {
 
     #[test]
     fn the_usual_rate_is_no_bound_for_fifty_thousand_at_once() {
+        assert_eq!(Rate::from_text("300000/min"), Some(REQUESTS));
         let rates = Rates::new(REQUESTS);
         assert!((0..50_000).all(|_| rates.take(who(1), at(0)).is_ok()));
     }

@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, metrics, problem, replay,
-    runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
+    Shared, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, metrics, problem,
+    replay, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -137,14 +137,19 @@ pub(super) fn router(shared: Shared) -> Router {
         let answer = (route.answer)(method);
         router = router.route(
             route.path,
-            // Who watches over the daemon is never asked to wait.
-            if route.path == HEALTH { answer } else { answer.route_layer(guarded(route.need)) },
+            match route.method {
+                // Who watches over the daemon is never asked to wait.
+                _ if route.path == HEALTH => answer,
+                Some(_) => answer.route_layer(guarded(route.need)),
+                None => answer.layer(guarded(route.need)),
+            },
         );
     }
     router
         // That there is nothing is told to those who may look.
         .fallback(system::nothing_here.layer(guarded(READ)))
         .method_not_allowed_fallback(system::not_this_method.layer(guarded(READ)))
+        .layer(axum::middleware::from_fn(heads::bound))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(problem::ensure))
         .layer(axum::middleware::map_response(guard::headers))

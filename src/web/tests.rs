@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod backfill;
+mod bounds;
 mod control;
 mod described;
 mod events;

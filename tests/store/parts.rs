@@ -1,7 +1,9 @@
 //! Journals in parts: what is read at once is bounded, and the middle of a long one can be gone to.
 
-use panta::store::Store;
+use panta::engine::pages::{Wanted, page};
+use panta::journal::{Entry, Kind, Phase, encode_segment};
 use panta::store::part::STRIDE;
+use panta::store::{Change, Store};
 
 use super::contract;
 use crate::support::stores::*;
@@ -105,4 +107,35 @@ fn there_is_no_way_along_what_is_not_there(store: &dyn Store) {
     assert_eq!((store.journal_way(id(1)).unwrap().marks.len(), rest(store, 0, 1).len()), (0, 0));
     two_runs(store);
     assert_eq!((store.journal_way(id(1)).unwrap().marks.clone(), rest(store, 0, 1).len()), (vec![0], 0));
+}
+
+/// A journal with so many entries, each in a segment of its own; `PANTA_ENTRIES` in the environment for more.
+fn entries() -> usize {
+    std::env::var("PANTA_ENTRIES").ok().and_then(|n| n.parse().ok()).unwrap_or(30_000)
+}
+
+fn entry(n: usize) -> Entry {
+    let opened = Entry::opened(Kind::Effect, "0".parse().expect("a position"), "x".into(), at(0));
+    Entry { phase: Phase::Closed, outcome: Some(Ok(text(&format!("the outcome of entry {n}")))), ..opened }
+}
+
+#[test]
+fn a_page_of_a_long_journal_reads_a_small_part_of_it() {
+    let (store, _folder) = sqlite();
+    let count = entries();
+    two_runs(&store);
+    for first in (0..count).step_by(10_000) {
+        let segment = |n| Change::Append { run: id(1), epoch: 1, segment: encode_segment(n, &[entry(n)]) };
+        given(&store, (first..count.min(first + 10_000)).map(segment));
+    }
+    for from in [0, count / 2, 1, count - 1_000, count / 2 + 1_000] {
+        let began = panta::time::elapsed();
+        let found = page(&store, id(1), &Wanted { from, kind: None, limit: 1_000 }).expect("reads");
+        let numbers: Vec<_> = found.entries.iter().map(|(n, _)| *n).collect();
+        assert_eq!(numbers, (from..from + 1_000).collect::<Vec<_>>());
+        assert_eq!(found.entries[999].1, entry(from + 999));
+        println!("{from} of {count}: {:?}", panta::time::elapsed().saturating_sub(began));
+    }
+    assert!(store.journal_way(id(1)).unwrap().marks.len() <= count / STRIDE + 1);
+    assert!(store.journal_part(id(1), 0, 1 << 10).unwrap().segments.len() < 40);
 }
