@@ -64,8 +64,9 @@ fn longer(conn: &Connection, known: &Way, last: i64) -> Result<Way> {
     let mut step = conn.prepare_cached("SELECT prev, substr(body, 1, 1) FROM segment WHERE id = ?1")?;
     let (mut at, mut steps, mut found) = (last, 0, Vec::new());
     while at > from {
-        let (prev, first): (i64, Vec<u8>) = step.query_row([at], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        way.format = way.format.max(first.first().copied().unwrap_or_default());
+        let (prev, first): (i64, Option<Vec<u8>>) = step.query_row([at], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let format = first.and_then(|first| first.first().copied());
+        way.format = way.format.max(format.unwrap_or_default());
         if steps > 0 && steps % STRIDE == 0 {
             found.push((at.cast_unsigned(), steps));
         }
@@ -94,14 +95,13 @@ pub(super) fn part(
     while part.mark < part.end {
         let from = part.mark.cast_signed();
         // Those who follow a journal need no way.
-        let ids = match between(conn, from, last, 2 * STRIDE)? {
-            Some(ids) => ids,
-            None => {
-                let way = way(conn, ways, run, end)?;
-                // One of a later look may lie behind what this one sees.
-                let landmark = way.marks.iter().map(|mark| mark.cast_signed()).find(|mark| *mark > from);
-                between(conn, from, landmark.unwrap_or(last).min(last), usize::MAX)?.unwrap_or_default()
-            }
+        let ids = if let Some(ids) = between(conn, from, last, 2 * STRIDE)? {
+            ids
+        } else {
+            let way = way(conn, ways, run, end)?;
+            // One of a later look may lie behind what this one sees.
+            let landmark = way.marks.iter().map(|mark| mark.cast_signed()).find(|mark| *mark > from);
+            between(conn, from, landmark.unwrap_or(last).min(last), usize::MAX)?.unwrap_or_default()
         };
         for id in ids {
             let segment: Vec<u8> = body.query_row([id], |row| row.get(0))?;
