@@ -27,7 +27,7 @@ fn half_a_file_is_gone_after_the_next_start() {
     let daemon = Daemon::start(&scripts, &data);
     let mut sender = TcpStream::connect(daemon.address()).expect("a connection");
     let head = format!("POST /hooks/in HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000000\r\n\r\n", daemon.address());
-    sender.write_all(head.as_bytes()).and_then(|()| sender.write_all(&[b'x'; 600_000])).expect("sent");
+    sender.write_all(head.as_bytes()).and_then(|()| sender.write_all(&vec![b'x'; 600_000])).expect("sent");
     let inbox = data.join("workspace/w/box");
     until(|| files(&inbox).len() == 1);
     daemon.kill();
