@@ -33,6 +33,7 @@ mod log;
 pub mod metrics;
 mod notification;
 mod options;
+pub mod pages;
 mod park;
 mod passage;
 mod pending;

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod backfill;
+mod bounds;
 mod control;
 mod described;
 mod events;
@@ -125,7 +126,8 @@ impl Bench {
 fn access(listen: &str) -> Access {
     let listen: std::net::SocketAddr = listen.parse().expect("an address");
     let hosts = Hosts::new(listen, ["https://panta.example.com"]);
-    Access { local: listen.ip().is_loopback(), given: None, hosts, https: Some("panta.example.com".to_owned()) }
+    let (local, https) = (listen.ip().is_loopback(), Some("panta.example.com".to_owned()));
+    Access { local, given: None, hosts, https, requests: REQUESTS }
 }
 
 fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
