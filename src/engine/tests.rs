@@ -20,6 +20,7 @@ use crate::store::{Run, Status, Store};
 mod deaths;
 mod family;
 mod gate;
+mod lethal;
 mod options;
 mod repairs;
 mod retrace;
