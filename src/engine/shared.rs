@@ -106,8 +106,8 @@ pub(super) struct Shared {
     pub(super) started_at: crate::time::Timestamp,
     /// Counts changes of the registry.
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
-    /// Runs whose start is on its way to the disk.
-    pub(super) starting: Mutex<HashSet<RunId>>,
+    /// Runs whose start is on its way to the disk; with their rows, where a worker has them already.
+    pub(super) starting: Mutex<HashMap<RunId, Option<Arc<Run>>>>,
     /// Runs whose claim is on its way to the disk.
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
@@ -199,12 +199,21 @@ impl Shared {
     /// Puts a run in motion on a worker; `row` is claimed for this node.
     pub(super) fn activate(&self, row: Run) {
         held(&self.claiming).remove(&row.id);
+        self.give(row.id, Message::Activate(Box::new(row)));
+    }
+
+    /// Puts a run in motion that is new: it has no journal.
+    pub(super) fn begin(&self, row: Box<Run>) {
+        self.give(row.id, Message::Begin(row));
+    }
+
+    fn give(&self, run: RunId, message: Message) {
         if self.closing.load(Ordering::Relaxed) {
             return;
         }
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-        held(&self.routes).insert(row.id, worker);
-        let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+        held(&self.routes).insert(run, worker);
+        let _ = self.workers[worker].send(message);
     }
 
     /// Something is to be known of a run; nothing where it is not in motion.
@@ -352,9 +361,7 @@ impl AfterCommit {
         if let Applied::Task { task, fresh: true } = applied {
             shared.notify(Notice::Task(task.id));
         }
-        if let Change::Start { run, .. } = change {
-            held(&shared.starting).remove(&run.id);
-        }
+        let is_early = matches!(change, Change::Start { run, .. } if shared.is_early(run.id));
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
                 shared.metrics.runs_started.one(&run.workflow);
@@ -363,7 +370,9 @@ impl AfterCommit {
                     shared.reminders.add(sla.at, run.id);
                     shared.timeline.wake();
                 }
-                if run.owner.as_deref() == Some(&*shared.options.node) {
+                if is_early {
+                    // A worker has it.
+                } else if run.owner.as_deref() == Some(&*shared.options.node) {
                     shared.activate((**run).clone());
                 } else if let Some(at) = run.wake_at {
                     shared.timeline.add(at, run.id);
@@ -371,6 +380,9 @@ impl AfterCommit {
                 shared.notify(Notice::Changed(run.id));
             }
             (Change::Start { run, .. }, Applied::Queued { wake_at, cancelled }) => {
+                if is_early {
+                    self.lost(run.id, run.epoch);
+                }
                 shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(at) = wake_at {

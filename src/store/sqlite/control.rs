@@ -33,7 +33,12 @@ impl Batch<'_> {
     }
 
     fn holds_some(&self) -> Result<bool> {
-        self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])
+        if let Some(holds) = self.known.holds.get() {
+            return Ok(holds);
+        }
+        let holds = self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])?;
+        self.known.holds.set(Some(holds));
+        Ok(holds)
     }
 
     pub(super) fn pause(&mut self, run: RunId, segment: &[u8]) -> Result<Applied> {

@@ -12,6 +12,7 @@ mod backup;
 mod batch;
 mod control;
 mod error;
+mod newborn;
 mod prune;
 mod read;
 mod row;
