@@ -60,8 +60,9 @@ impl Told {
 }
 
 impl Ending<'_> {
-    /// Writes the end, with all that follows from it, behind these changes. The lines are shown then.
-    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, lines: Vec<Line>, mut end: End) {
+    /// Writes the end, with all that follows from it, behind these changes; its number in the log. The lines are shown when it
+    /// is durable.
+    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, lines: Vec<Line>, mut end: End) -> u64 {
         end.expires_at = self.expiry(&end);
         let handler = self.starts(&end);
         let to_people = self.told(epoch, &end, handler.is_some());
@@ -75,7 +76,7 @@ impl Ending<'_> {
             }
             told.tell(applied);
         };
-        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) });
+        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) })
     }
 
     /// From when on the run may be pruned.

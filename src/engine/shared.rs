@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::holds::Holds;
+use super::lethal::Lethal;
 use super::log::{Item, Listener, Log};
 use super::metrics::Metrics;
 use super::options::{Options, Reach};
@@ -16,7 +17,8 @@ use super::park::Timeline;
 use super::refusals::Refusals;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
-use super::witness::Suspicion;
+use super::semantics::Settling;
+use super::witness::{Places, Suspicion};
 use super::worker::Message;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::Position;
@@ -83,6 +85,8 @@ pub(super) struct Shared {
     /// Runs in motion, by worker.
     pub(super) routes: Mutex<HashMap<RunId, usize>>,
     pub(super) workers: Vec<mpsc::UnboundedSender<Message>>,
+    /// Workers that wait for the log: they are told of every commit.
+    pub(super) attentive: Vec<AtomicBool>,
     /// Runs in motion that wait for an event, by its name.
     pub(super) mailbox: Mutex<HashMap<Arc<str>, Vec<RunId>>>,
     /// Runs in motion that wait for the end of another.
@@ -115,6 +119,9 @@ pub(super) struct Shared {
     pub(super) tokens: super::tokens::Tokens,
     next_worker: AtomicUsize,
     pub(super) suspicion: Suspicion,
+    pub(super) places: Places,
+    pub(super) lethal: Lethal,
+    pub(super) settling: Settling,
 }
 
 /// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
@@ -139,6 +146,7 @@ impl Shared {
             registry: RwLock::default(),
             bundles: Mutex::default(),
             routes: Mutex::default(),
+            attentive: workers.iter().map(|_| AtomicBool::new(true)).collect(),
             workers,
             mailbox: Mutex::default(),
             ends: Mutex::default(),
@@ -162,6 +170,9 @@ impl Shared {
             tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
             suspicion: Suspicion::default(),
+            places: Places::default(),
+            lethal: Lethal::default(),
+            settling: Settling::default(),
         })
     }
 
@@ -216,6 +227,21 @@ impl Shared {
         let _ = self.workers[worker].send(message);
     }
 
+    /// A run has left its worker by an end that has this number in the log.
+    pub(super) fn left(&self, run: RunId, number: u64) {
+        held(&self.routes).remove(&run);
+        // Who began to wait while the run was still in motion, but after its end was told, has not heard of it.
+        if self.log.durable() >= number {
+            self.tell_waiters(run);
+        }
+    }
+
+    fn tell_waiters(&self, run: RunId) {
+        for waiter in held(&self.waiters).remove(&run).unwrap_or_default() {
+            let _ = waiter.send(());
+        }
+    }
+
     /// Something is to be known of a run; nothing where it is not in motion.
     pub(super) fn tell(&self, run: RunId) {
         if let Some(worker) = held(&self.routes).get(&run) {
@@ -240,6 +266,7 @@ impl Shared {
             let own = held(&self.own);
             runs.retain(|run| own.contains(run));
         }
+        self.settling.retain(&mut runs);
         // Claimed twice, the second claim would take the run from the first.
         let mut claiming = held(&self.claiming);
         runs.retain(|run| claiming.insert(*run));
@@ -364,6 +391,7 @@ impl AfterCommit {
         let is_early = matches!(change, Change::Start { run, .. } if shared.is_early(run.id));
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
+                shared.settling.started(run.id);
                 shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(sla) = run.sla.as_ref().filter(|sla| super::timekeeper::is_soon(shared, sla.at)) {
@@ -383,6 +411,7 @@ impl AfterCommit {
                 if is_early {
                     self.lost(run.id, run.epoch);
                 }
+                shared.settling.started(run.id);
                 shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(at) = wake_at {
@@ -420,9 +449,7 @@ impl AfterCommit {
                 for run in parent.iter().chain(woken) {
                     shared.wake(*run);
                 }
-                for waiter in held(&shared.waiters).remove(run).unwrap_or_default() {
-                    let _ = waiter.send(());
-                }
+                shared.tell_waiters(*run);
                 shared.notify(Notice::Ended(*run, end.status));
             }
             (Change::Cancel { run, .. }, Applied::Done) => {
@@ -518,8 +545,10 @@ impl Listener for AfterCommit {
 
     fn durable(&self, number: u64) {
         self.0.clear_overlay(number);
-        for worker in &self.0.workers {
-            let _ = worker.send(Message::Durable(number));
+        for (worker, attentive) in self.0.workers.iter().zip(&self.0.attentive) {
+            if attentive.load(Ordering::SeqCst) {
+                let _ = worker.send(Message::Durable(number));
+            }
         }
     }
 

@@ -183,8 +183,19 @@ impl Worker {
             larger_first(&mut gathered);
             gathered.into_iter().for_each(|message| self.take(message));
             self.step();
+            self.heed();
             // Effects and messages get their turn.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Says whether commits of the log are of interest: being told of each costs more than many a run. What became durable
+    /// meanwhile is looked at here, so that nothing falls in between.
+    fn heed(&mut self) {
+        let waits = !self.held.is_empty() || self.motions.len() > self.shared.options.most_live;
+        self.shared.attentive[self.number].store(waits, std::sync::atomic::Ordering::SeqCst);
+        if waits {
+            self.release(self.shared.log.durable());
         }
     }
 
@@ -466,7 +477,7 @@ impl Worker {
 }
 
 impl super::options::Options {
-    fn script_limits(&self) -> Limits {
+    pub(super) fn script_limits(&self) -> Limits {
         Limits { cpu: self.script_cpu, memory: self.script_memory, ..Limits::default() }
     }
 }

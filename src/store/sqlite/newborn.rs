@@ -14,7 +14,9 @@ use crate::id::RunId;
 /// A change that neither reads nor writes rows of other runs than its own.
 pub(super) fn leaves_rows_alone(change: &Change) -> bool {
     match change {
-        Change::Start { gate: None, .. } | Change::Append { .. } | Change::Finish { .. } | Change::SetState { .. } => true,
+        Change::Start { gate: None, .. } | Change::Append { .. } | Change::Finish { .. } | Change::SetState { .. } => {
+            true
+        }
         Change::Audit { change, .. } => change.as_deref().is_none_or(leaves_rows_alone),
         Change::Tell { change, .. } => leaves_rows_alone(change),
         _ => false,
