@@ -17,6 +17,7 @@ mod charges;
 mod closures;
 mod decide;
 mod deploy;
+mod early;
 mod failures;
 mod flow;
 pub mod gate;

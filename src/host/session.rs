@@ -127,6 +127,8 @@ pub struct Session {
     pub open_steps: RefCell<BTreeMap<Position, Arc<str>>>,
     /// Strands that begin nothing new as long as the run is held.
     pub halted: RefCell<Vec<StrandId>>,
+    /// It has asked for a folder of its own, in this activation or while it was replayed.
+    pub has_folder: Cell<bool>,
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
     /// The step around each line that is not flushed yet.
@@ -192,6 +194,7 @@ impl Session {
             undone: RefCell::default(),
             open_steps: RefCell::default(),
             halted: RefCell::default(),
+            has_folder: Cell::new(false),
             logged: Cell::new(0),
             steps: RefCell::default(),
             next: Cell::new(1),
