@@ -30,7 +30,7 @@ pub(super) struct Known {
     head: Option<Head>,
     head_moved: bool,
     /// The largest id of a run: ids grow with time, so one that is larger is new.
-    last_run: Option<RunId>,
+    last_run: Cell<Option<RunId>>,
     /// Whether something is held; `None`: to be looked up.
     pub(super) holds: Cell<Option<bool>>,
     /// A run may wait for the end of another.
@@ -43,7 +43,7 @@ impl Known {
         let (workflows, versions, runs) = (HashMap::new(), HashMap::new(), HashMap::new());
         let last_run = conn.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
         let end_waits = conn.prepare("SELECT 1 FROM subscription WHERE name = '' LIMIT 1")?.exists([])?;
-        let (holds, end_waits) = (Cell::new(None), Cell::new(end_waits));
+        let (holds, end_waits, last_run) = (Cell::new(None), Cell::new(end_waits), Cell::new(last_run));
         Ok(Self { workflows, versions, runs, newest, noted, head: None, head_moved: false, last_run, holds, end_waits })
     }
 
@@ -173,13 +173,14 @@ impl<'a> Batch<'a> {
         self.known.runs.remove(&run);
     }
 
-    /// A run with this id cannot be there yet. From then on it is.
-    pub(super) fn is_new_id(&mut self, run: RunId) -> bool {
-        let is_new = self.known.last_run.is_none_or(|last| run > last);
-        if is_new {
-            self.known.last_run = Some(run);
-        }
-        is_new
+    /// A run with this id cannot be there yet.
+    pub(super) fn is_new_id(&self, run: RunId) -> bool {
+        self.known.last_run.get().is_none_or(|last| run > last)
+    }
+
+    /// From now on a run with this id is there.
+    pub(super) fn has_id(&self, run: RunId) {
+        self.known.last_run.set(self.known.last_run.get().max(Some(run)));
     }
 
     pub(super) fn forget_versions(&mut self) {

@@ -42,6 +42,7 @@ impl<'a> Batch<'a> {
         self.insert_dedupe(run.id, dedupe)?;
         self.count(workflow, version, status_code(run.status), 1);
         self.remember(run.id, Hot::of(run, workflow, version, false));
+        self.has_id(run.id);
         self.newborn.insert(run.id, run);
         Ok(true)
     }

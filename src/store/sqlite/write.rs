@@ -152,6 +152,7 @@ impl<'a> Batch<'a> {
 
     /// The row of a run, whose journal ends with the segment `last`.
     pub(super) fn insert_run(&self, run: &Run, workflow: i64, version: i64, last: i64) -> Result<usize> {
+        self.has_id(run.id);
         let sql =
             "INSERT INTO run(id, workflow, version, status, epoch, ready, subscribed, last, owner, wake_at, created_at,
             started_at, ended_at, parent, priority, charged, rollback, waiting_for, cancel, chain, continued_as, sla_at,
