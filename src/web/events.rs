@@ -39,7 +39,7 @@ struct Sent {
 /// `POST /api/v1/events`
 pub(super) async fn emit(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = request::body(&parts.headers, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let sent = read(&parts.headers, &body)?;
     // What the event itself says is where it was made; the request may be a broker's.
     let trace = sent.trace.clone().or_else(|| trace::of_request(&parts.headers));
@@ -54,7 +54,7 @@ pub(super) async fn emit_to(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let run = request::run_id(&id)?;
-    let sent = read(&parts.headers, &request::body(&parts.headers, body).await?)?;
+    let sent = read(&parts.headers, &request::body(&shared.flood, &parts.headers, body).await?)?;
     let row = request::read(&shared, move |handle| handle.newest(run)).await?;
     if row.status.is_final() {
         return Err(Error::Ended(row.id, row.status).into());

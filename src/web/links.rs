@@ -40,7 +40,7 @@ pub(super) async fn decide(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = request::body(&parts.headers, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let Some((link, task)) = find(&shared, &token).await? else { return Ok(page::unknown()) };
     let sent = content::pairs(&String::from_utf8_lossy(&body));
     let given = form::given(&task, &sent, link.person.as_deref());
@@ -97,7 +97,7 @@ pub(super) async fn emit(
         return Err(Problem::new(StatusCode::GONE, format!("this address ended at {ended}")));
     }
     let id = event_id(&parts.headers, &token)?;
-    let body = request::body(&parts.headers, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let payload = content::value(&content::kind(&parts.headers), &body)?;
     let event = Event {
         seq: 0,

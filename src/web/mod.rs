@@ -8,6 +8,7 @@
 
 mod audit;
 mod backfill;
+mod connections;
 mod content;
 mod control;
 mod events;

@@ -99,7 +99,8 @@ pub(super) async fn answer(
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
     let id = id(&text)?;
-    let Answer { choice, data, by: said, note } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Answer { choice, data, by: said, note } =
+        request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let by_person = by.person().map(str::to_owned).or(said);
     let given = Given { choice, data, by: by_person, note, texts: Texts::Strict };
     let handle = &shared.app.handle;
