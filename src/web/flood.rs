@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -13,6 +14,10 @@ use crate::engine::Handle;
 
 /// For bodies in memory: a value takes several times as much once it is read.
 const MEMORY_KIB: u32 = 64 * 1024;
+/// For large answers that go out: sixteen full pages of a list.
+const ANSWERS_KIB: u32 = 64 * 1024;
+/// Pages that are read from the store at once: each needs a processor.
+const READING: usize = 4;
 /// Files that come in at once: each has a thread's attention now and then.
 const FILES: usize = 32;
 
@@ -20,12 +25,35 @@ const FILES: usize = 32;
 #[derive(Clone)]
 pub(super) struct Flood {
     memory: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
     files: Arc<Semaphore>,
 }
 
 impl Flood {
     pub(super) fn new() -> Self {
-        Self { memory: Arc::new(Semaphore::new(MEMORY_KIB as usize)), files: Arc::new(Semaphore::new(FILES)) }
+        let room = |most: usize| Arc::new(Semaphore::new(most));
+        Self {
+            memory: room(MEMORY_KIB as usize),
+            answers: room(ANSWERS_KIB as usize),
+            reading: room(READING),
+            files: room(FILES),
+        }
+    }
+
+    /// Room for an answer of so many bytes, within that time.
+    pub(super) async fn answer(&self, bytes: u64, within: Duration) -> Result<OwnedSemaphorePermit, Problem> {
+        let kib = u32::try_from(bytes / 1024).unwrap_or(ANSWERS_KIB).clamp(1, ANSWERS_KIB);
+        let room = tokio::time::timeout(within, Arc::clone(&self.answers).acquire_many_owned(kib)).await;
+        room.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = "too many large answers are being sent; hint: ask again in a moment, or for less";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).header(RETRY_AFTER, "5")
+        })
+    }
+
+    /// A turn to read a page of rows.
+    pub(super) async fn reading(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.reading).acquire_owned().await.expect("it is never closed")
     }
 
     /// Room for a body that comes in.

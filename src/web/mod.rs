@@ -6,6 +6,7 @@
 //! role that the table of routes says.
 //! It must not know the store's tables, nor what a script means.
 
+mod answers;
 mod audit;
 mod backfill;
 mod connections;
@@ -21,6 +22,7 @@ mod hooks;
 mod hosts;
 mod html;
 mod links;
+mod listing;
 mod live;
 mod locks;
 mod login;

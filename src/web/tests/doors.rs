@@ -106,3 +106,73 @@ fn bodies_of_strangers_take_no_more_room_than_there_is() {
     assert_eq!(turned_away(&bench, "POST /api/v1/events", "localhost", 100), (36, 64));
     bench.send("POST /hooks/open", &[], "x").expect(202);
 }
+
+/// The lengths of the pages of a list.
+fn pages(bench: &Bench, path: &str, field: &str) -> Vec<usize> {
+    let (mut lengths, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = bench.get(&format!("{path}?limit=1000{cursor}")).expect(200);
+        assert!(page.text.len() < 5 << 20, "{}", page.text.len());
+        let page = page.json();
+        lengths.push(page[field].as_array().expect("a list").len());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return lengths,
+        }
+    }
+}
+
+#[test]
+fn a_list_of_large_rows_comes_in_pages_that_fit_into_memory() {
+    let ask = "fn main(i) { task::ask(#{ title: \"go?\", text: i }) }";
+    let bench = Bench::new(&[("w", ask)]);
+    for _ in 0..6 {
+        let run =
+            bench.post("/api/v1/workflows/w/runs", &json!({ "input": "x".repeat(900_000) })).expect(202).json()["run"]
+                .clone();
+        while bench.get(&format!("/api/v1/runs/{}", run.as_str().expect("an id"))).json()["status"] != "waiting" {
+            std::thread::yield_now();
+        }
+        bench.post("/api/v1/events", &json!({ "name": "a.b", "payload": "x".repeat(900_000) })).expect(202);
+    }
+    assert_eq!(pages(&bench, "/api/v1/events", "events"), [4, 2]);
+    assert_eq!(pages(&bench, "/api/v1/tasks", "tasks"), [4, 2]);
+    assert_eq!(pages(&bench, "/api/v1/runs", "runs"), [6]);
+}
+
+#[test]
+fn a_list_leaves_out_what_is_large_and_says_so() {
+    let bench = Bench::new(&[("w", "fn main(i) { if i.starts_with(\"!\") { throw i } i + i }")]);
+    let start = |input: Value| bench.post("/api/v1/workflows/w/runs?wait=60s", &json!({ "input": input })).expect(200);
+    let large = start("x".repeat(9_000).into()).json();
+    assert_eq!(
+        (large["input"].as_str().map(str::len), large["output"].as_str().map(str::len)),
+        (Some(9_000), Some(18_000))
+    );
+    start("!".repeat(9_000).into());
+    start("y".into());
+    let listed = bench.get("/api/v1/runs").expect(200).json()["runs"].clone();
+    let seen = |n: usize| (&listed[n]["input"], &listed[n]["output"], &listed[n]["left_out"]);
+    assert_eq!(seen(0), (&json!("y"), &json!("yy"), &json!(null)));
+    assert_eq!(seen(2), (&json!(null), &json!(null), &json!({ "input": 9_002, "output": 18_002 })));
+    let message = listed[1]["error"]["message"].as_str().expect("a message");
+    assert!(message.chars().count() == 1_000 && listed[1]["left_out"]["error"].is_u64(), "{message}");
+    assert_eq!(listed[2]["trace"], large["trace"]);
+}
+
+#[test]
+fn a_large_answer_is_whole_and_says_its_length() {
+    let answer = answering("i").send("POST /hooks/in", &[("content-type", "text/plain")], "x".repeat(300_000));
+    assert_eq!((answer.status.as_u16(), answer.text.len()), (200, 300_002));
+    assert_eq!(answer.headers["content-length"], "300002");
+}
+
+#[test]
+fn large_answers_that_nobody_reads_take_no_more_room_than_there_is() {
+    let (bench, flood) = (Bench::new(&[]), flood::Flood::new());
+    let all = bench.block(flood.answer(u64::MAX, std::time::Duration::ZERO)).expect("room");
+    let none = bench.block(flood.answer(1, std::time::Duration::ZERO));
+    assert_eq!(none.expect_err("no room").status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(all);
+    assert!(bench.block(flood.answer(1, std::time::Duration::ZERO)).is_ok());
+}
