@@ -18,14 +18,16 @@ use tokio::task::JoinSet;
 use super::connections::{self, Connections, Kind, Limits, Seat};
 use super::failures::Peer;
 use super::patience::Patient;
-use super::{App, Shared, routes};
+use super::{App, Shared, heads, routes};
 use crate::time::elapsed;
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// Bytes of a request's line and headers; more is answered 431. Cookies and tokens are some hundred.
-const HEADER_MAX: usize = 16 << 10;
-/// The same of a connection in reserve, which asks for one thing.
+/// Bytes of a head that are read at all: what is beyond is answered 431 without a word. See [`heads`] for what is taken.
+const HEADER_MAX: usize = 4 * heads::BYTES_MAX;
+/// Headers that are read at all.
+const HEADERS_MAX: usize = 2 * heads::COUNT_MAX;
+/// The same time of a connection in reserve, which asks for one thing.
 const BRIEF_TIME: Duration = Duration::from_secs(5);
 /// How often a connection that finds no place looks for one.
 const LOOK: Duration = Duration::from_millis(10);
@@ -125,7 +127,12 @@ impl Door {
 
 fn builder(header_time: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_time).max_buf_size(HEADER_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_time)
+        .max_buf_size(HEADER_MAX)
+        .max_headers(HEADERS_MAX);
     builder
 }
 
