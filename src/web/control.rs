@@ -247,14 +247,14 @@ pub(super) async fn retry_many(
 }
 
 async fn hold(shared: &Shared, by: Actor, workflow: Option<&str>, request: Request) -> Result<Json<Value>, Problem> {
-    let deed = body::<Said>(&shared, request).await?.deed(by);
+    let deed = body::<Said>(shared, request).await?.deed(by);
     let handle = &shared.app.handle;
     let changed = request::durable(handle, handle.hold(workflow, &deed)).await?;
     Ok(Json(json!({ "workflow": workflow, "paused": true, "changed": changed })))
 }
 
 async fn let_go(shared: &Shared, by: Actor, workflow: Option<&str>, request: Request) -> Result<Json<Value>, Problem> {
-    let deed = body::<Said>(&shared, request).await?.deed(by);
+    let deed = body::<Said>(shared, request).await?.deed(by);
     let handle = &shared.app.handle;
     let changed = request::durable(handle, handle.let_go(workflow, &deed)).await?;
     Ok(Json(json!({ "workflow": workflow, "paused": false, "changed": changed })))
