@@ -65,9 +65,9 @@ pub(super) async fn hook(
         Err(Turned::Unknown(problem)) if may_look(&shared, &parts) => Err(problem),
         Err(Turned::Unknown(_)) => {
             if let Some(body) = body {
-                // As long as it takes where the signature is looked at.
-                let raw = request::body(&parts.headers, body).await?;
-                std::hint::black_box(Sha256::digest(&raw));
+                // As long as it takes where the signature is looked at, and as much room.
+                let raw = request::body(&shared.flood, &parts.headers, body).await?;
+                std::hint::black_box(Sha256::digest(&*raw));
             }
             Err(stranger())
         }
@@ -122,9 +122,17 @@ impl Hook {
         let handle = &shared.app.handle;
         let headers = plain(&parts.headers);
         let checking = if let Some(verify) = self.option("verify") {
-            Some(checking(handle, verify, &headers)?)
+            let checking = checking(handle, verify, &headers)?;
+            if verify["scheme"] == "basic" {
+                // Browsers send a password by themselves, once they know it.
+                Asked::of_parts(parts).is_no_link()?;
+            }
+            Some(checking)
         } else {
-            guard::admit(shared, &Asked::of_parts(parts), Role::Run).map_err(Turned::of_caller)?;
+            let asked = Asked::of_parts(parts);
+            guard::admit(shared, &asked, Role::Run).map_err(Turned::of_caller)?;
+            // Following a link from elsewhere is no act at a page; here it is one, whatever the method.
+            asked.is_no_link()?;
             None
         };
         let raw = body.take().unwrap_or_default();

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::feed::{News, Place, Watcher};
 use super::request::{self, closed, header};
 use super::stream::{ALIVE, Next, Unfold};
-use super::{Problem, Shared};
+use super::{Problem, Shared, listing};
 use crate::engine::{Error, Handle};
 
 /// Between two looks: as fast as one can read, and what changes more often in between is one event.
@@ -124,7 +124,7 @@ fn shown(handle: &Handle, news: &News, workflow: Option<&str>) -> Result<Option<
     let is_meant = |name: &str| workflow.is_none_or(|workflow| workflow == name);
     match news {
         News::Run(run) => match handle.run(*run) {
-            Ok(row) if is_meant(&row.workflow) => Ok(Some(("run", handle.run_json(&row)?.to_string()))),
+            Ok(row) if is_meant(&row.workflow) => Ok(Some(("run", listing::run(handle, &row)?.to_string()))),
             Ok(_) | Err(Error::UnknownRun(_)) => Ok(None),
             Err(error) => Err(error),
         },

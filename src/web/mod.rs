@@ -6,8 +6,10 @@
 //! role that the table of routes says.
 //! It must not know the store's tables, nor what a script means.
 
+mod answers;
 mod audit;
 mod backfill;
+mod connections;
 mod content;
 mod control;
 mod events;
@@ -22,6 +24,7 @@ mod hosts;
 mod html;
 mod links;
 mod list;
+mod listing;
 mod live;
 mod locks;
 mod login;

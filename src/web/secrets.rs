@@ -38,7 +38,7 @@ pub(super) async fn set(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = request::body(&parts.headers, body).await?;
+    let bytes = request::body(&shared.flood, &parts.headers, body).await?;
     // The fault must not quote what was sent.
     let Body { value, bound } = serde_json::from_slice(&bytes).map_err(|_| {
         Problem::bad("the body is not `{\"value\": \"…\", \"for\": [\"host\"]}`; hint: `value`, `for`, or both")

@@ -81,7 +81,7 @@ pub(super) async fn prune(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let Prune { keep } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Prune { keep } = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let keep = keep.as_deref().map(parse_duration).transpose().map_err(|error| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`keep`: {error}; hint: {}", error.hint()))
     })?;

@@ -141,7 +141,7 @@ pub(super) async fn start(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let (wait, key) = (wait(&parts.uri)?, request::idempotency_key(&parts.headers)?);
-    let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Body { input } = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     handle.workflow(&name).map_err(|error| absent(&shared, error))?;
     flood::calm(handle)?;
