@@ -26,7 +26,7 @@ use crate::effect;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
-use crate::replay::{Command, Divergence, Interruption, Replay};
+use crate::replay::{Command, Divergence, Interruption, Replay, Site};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
@@ -337,6 +337,16 @@ impl Session {
         self.diverged.borrow_mut().get_or_insert(divergence);
         self.guard.stop(Stop::Cancelled);
         Fail::Stopped
+    }
+
+    /// The call that has just stopped its script: where that was a divergence, this is what issued the command.
+    pub fn stopped_by(&self, line: u32, site: impl FnOnce() -> Site) {
+        if let Some(divergence) = &mut *self.diverged.borrow_mut()
+            && divergence.attempted_by.is_none()
+            && divergence.attempted.as_ref().is_some_and(|(_, _, at)| *at == line)
+        {
+            divergence.attempted_by = Some(site());
+        }
     }
 
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had

@@ -159,7 +159,7 @@ impl<'a> Settlement<'a> {
                         "this release evaluates its version otherwise; finish it with the release before, or `panta upgrade {}`",
                         run.id
                     );
-                    Parting::new(&divergence, Some(bundle), bundle).to_error(&hint)
+                    Parting::new(&divergence, Some(bundle), None, bundle).to_error(&hint)
                 }
             },
         };
