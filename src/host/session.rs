@@ -69,6 +69,9 @@ pub struct Spawn {
 /// Due before anything that a script can wait for.
 const AT_ONCE: Timestamp = Timestamp(0);
 
+/// What an error means, as a diagnostic, and where it arose.
+pub type Explain = Rc<dyn Fn(&rhai::EvalAltResult) -> crate::diag::Diagnostic>;
+
 /// One activation of a run.
 pub struct Session {
     /// What is fixed.
@@ -89,6 +92,8 @@ pub struct Session {
     pub now: Cell<Timestamp>,
     /// The replay has come to the present: `now` is the time of the turn.
     present: Cell<bool>,
+    /// What an error of the script's own code means.
+    pub explain: RefCell<Option<Explain>>,
     /// What is to be performed.
     pub outbox: RefCell<Vec<Ask>>,
     /// Acts of the entries that are not flushed yet.
@@ -174,6 +179,7 @@ impl Session {
             turn: Cell::new(began),
             now: Cell::new(began),
             present,
+            explain: RefCell::default(),
             outbox: RefCell::default(),
             acts: RefCell::default(),
             spawns: RefCell::default(),
