@@ -29,6 +29,7 @@ mod problem;
 mod replay;
 mod request;
 mod routes;
+mod run_page;
 mod runs;
 mod secrets;
 mod server;

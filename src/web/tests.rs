@@ -12,6 +12,7 @@ mod hooks;
 mod live;
 mod locks;
 mod metrics;
+mod run_page;
 mod streams;
 mod tasks;
 mod trace;
