@@ -137,18 +137,15 @@ const IMPORTS: &str = "import \"lib/m\" as m;\nlet a = m::work(\"r\");\nwait_for
 #[test]
 fn the_file_of_a_module_is_named_where_the_main_file_has_the_name_too() {
     let module = "fn work(x) {\n  let y = x;\n  step(\"r\", || 1)\n}";
-    let [recorded, issued] = places(
-        with_module(IMPORTS, module),
-        &with_module(IMPORTS, &module.replace("step(\"r\"", "step(\"rr\"")),
-    );
+    let [recorded, issued] =
+        places(with_module(IMPORTS, module), &with_module(IMPORTS, &module.replace("step(\"r\"", "step(\"rr\"")));
     assert_eq!((recorded.as_str(), issued.as_str()), ("lib/m.rhai:3:9", "lib/m.rhai:3:9"));
 }
 
 #[test]
 fn the_file_of_a_step_with_a_computed_name_is_named() {
     let module = "fn work(x) {\n  step(`it-${x}`, || 1)\n}";
-    let [recorded, issued] =
-        places(with_module(IMPORTS, module), &with_module(IMPORTS, &module.replace("it-", "at-")));
+    let [recorded, issued] = places(with_module(IMPORTS, module), &with_module(IMPORTS, &module.replace("it-", "at-")));
     assert_eq!((recorded.as_str(), issued.as_str()), ("lib/m.rhai:2:3", "lib/m.rhai:2:3"));
 }
 
@@ -156,7 +153,6 @@ fn the_file_of_a_step_with_a_computed_name_is_named() {
 fn a_closure_that_a_module_calls_is_in_the_file_in_which_it_stands() {
     let main = "import \"lib/m\" as m;\n\nlet a = m::work(|| step(`a${1}`, || 1));\nwait_for(\"go\");\na";
     let module = "fn work(f) {\n  // more\n  let told = `a1 a2`;\n  f.call()\n}";
-    let [recorded, issued] =
-        places(with_module(main, module), &with_module(&main.replace("a${1}", "a${2}"), module));
+    let [recorded, issued] = places(with_module(main, module), &with_module(&main.replace("a${1}", "a${2}"), module));
     assert_eq!((recorded.as_str(), issued.as_str()), ("w.rhai:3:1", "w.rhai:3:1"));
 }
