@@ -42,6 +42,8 @@ enum Turned {
     /// Strangers are told nothing of it, not even whether there is such a webhook.
     Unknown(Problem),
     Refused(Problem),
+    /// This side cannot tell who sent it: what the sender is told, and what is wrong, which is the operator's to know.
+    Unusable(Problem, String),
 }
 
 impl From<Problem> for Turned {
@@ -61,7 +63,7 @@ pub(super) async fn hook(
     let mut body = Some(body);
     match answered(&shared, &path, &parts, &mut body).await {
         Ok(response) => Ok(response),
-        Err(Turned::Refused(problem)) => Err(problem),
+        Err(Turned::Refused(problem) | Turned::Unusable(problem, _)) => Err(problem),
         Err(Turned::Unknown(problem)) if may_look(&shared, &parts) => Err(problem),
         Err(Turned::Unknown(_)) => {
             if let Some(body) = body {
@@ -89,8 +91,12 @@ async fn answered(shared: &Shared, path: &str, parts: &Parts, body: &mut Option<
     let handle = &shared.app.handle;
     let hook = find(handle, path, &parts.method)?;
     let done = hook.answered(shared, parts, body).await;
-    if let Err(Turned::Unknown(problem) | Turned::Refused(problem)) = &done {
-        handle.refuse(&hook.workflow.name, &hook.trigger.id, problem.detail());
+    if let Err(turned) = &done {
+        let why = match turned {
+            Turned::Unknown(problem) | Turned::Refused(problem) => problem.detail(),
+            Turned::Unusable(_, fault) => fault,
+        };
+        handle.refuse(&hook.workflow.name, &hook.trigger.id, why);
     }
     done
 }
@@ -267,7 +273,7 @@ fn checking(handle: &Handle, declared: &Value, headers: &[(String, String)]) -> 
         Unverified::Unusable(fault) => {
             tracing::error!("a webhook cannot verify requests: {fault}");
             let detail = "the webhook cannot verify requests; hint: see the daemon's log";
-            Turned::Refused(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+            Turned::Unusable(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail), fault)
         }
         Unverified::Refused(refused) => {
             Turned::refused(&refused, if declared["scheme"] == "basic" { "Basic" } else { "Bearer" })

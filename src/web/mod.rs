@@ -35,6 +35,7 @@ mod rates;
 mod replay;
 mod request;
 mod routes;
+mod run_page;
 mod runs;
 mod secrets;
 mod server;

@@ -8,7 +8,7 @@ use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
     Shared, answers, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, metrics,
-    problem, replay, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
+    problem, replay, run_page, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -117,6 +117,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/openapi.json", READ, |method| on(method, system::openapi)),
     get("/readyz", READ, |method| on(method, system::readyz)),
     get("/", Need::Page(Role::Read), |method| on(method, system::root)),
+    get("/runs/{id}", Need::Page(Role::Read), |method| on(method, run_page::show)),
     get("/login", Need::Named, |method| on(method, login::show)),
     post("/login", Need::Named, |method| on(method, login::sign_in)),
     post("/logout", Need::Named, |method| on(method, login::sign_out)),

@@ -15,6 +15,7 @@ mod hooks;
 mod live;
 mod locks;
 mod metrics;
+mod run_page;
 mod streams;
 mod tasks;
 mod trace;

@@ -113,7 +113,9 @@ pub(super) fn absent(shared: &Shared, error: Error) -> Problem {
     if let Error::UnknownWorkflow { name, .. } = &error
         && let Some(diagnostics) = shared.app.reloads.broken(name)
     {
-        let detail = format!("the file of `{name}` does not compile; hint: see `diagnostics`, or run `panta check`");
+        let first = &diagnostics[0];
+        let what = first["title"].as_str().map(|title| format!(": {title}")).unwrap_or_default();
+        let detail = format!("the file of `{name}` does not compile{what}; hint: `panta check` shows where");
         return Problem::new(StatusCode::CONFLICT, detail).with("diagnostics", diagnostics);
     }
     error.into()

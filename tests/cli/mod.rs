@@ -9,6 +9,7 @@ mod graph;
 mod locks;
 mod logs;
 mod look;
+mod mistakes;
 mod new;
 mod newcomers;
 mod replay;

@@ -73,7 +73,10 @@ fn what_is_no_backup_is_not_restored() {
 fn what_is_old_is_removed_when_somebody_says_so() {
     let place = Place::with_run();
     assert_eq!(place.panta(&["prune", "--json"]).expect(0).json(), json!({ "removed": 0 }));
-    assert_eq!(place.panta(&["prune", "--keep", "1ms", "--json"]).expect(0).json(), json!({ "removed": 1 }));
+    let dry = place.panta(&["prune", "--keep", "1ms", "--dry-run", "--json"]).expect(0);
+    assert_eq!(dry.json(), json!({ "matched": 1 }));
+    assert!(place.panta(&["prune", "--keep", "1ms"]).expect(2).err.contains("remove 1 finished run with"), "it asks");
+    assert_eq!(place.panta(&["prune", "--keep", "1ms", "--yes", "--json"]).expect(0).json(), json!({ "removed": 1 }));
     assert!(place.runs().is_empty());
     place.panta(&["prune", "--keep", "soon"]).expect(2);
 }

@@ -82,7 +82,7 @@ impl Worker {
         let version = &motion.activation.session().facts.version;
         let hint = format!("`panta show {run}` shows the journal");
         let error = match self.shared.bundle(version) {
-            Ok(bundle) => Parting::new(divergence, Some(&bundle), &bundle).to_error(&hint),
+            Ok(bundle) => Parting::new(divergence, Some(&bundle), None, &bundle).to_error(&hint),
             Err(_) => serde_json::json!({
                 "kind": "script", "message": format!("{divergence}; hint: {hint}"), "retryable": false,
                 "position": divergence.position.to_string(),
