@@ -206,13 +206,19 @@ impl Shared {
 
     /// Puts a run in motion on a worker; `row` is claimed for this node.
     pub(super) fn activate(&self, row: Run) {
-        held(&self.claiming).remove(&row.id);
         if self.closing.load(Ordering::Relaxed) {
             return;
         }
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         held(&self.routes).insert(row.id, worker);
+        held(&self.claiming).remove(&row.id);
         let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+    }
+
+    /// A run is in motion, or about to be: its claim is on its way to the disk.
+    pub(super) fn is_in_motion(&self, run: RunId) -> bool {
+        // In this order: a claim that is through leaves its mark here after it has one there.
+        held(&self.claiming).contains(&run) || held(&self.routes).contains_key(&run)
     }
 
     /// Something is to be known of a run; nothing where it is not in motion.
@@ -240,9 +246,9 @@ impl Shared {
             runs.retain(|run| own.contains(run));
         }
         self.settling.retain(&mut runs);
-        // Claimed twice, the second claim would take the run from the first.
         let mut claiming = held(&self.claiming);
-        runs.retain(|run| claiming.insert(*run));
+        // What rests is claimed by who ends its rest. Claimed twice, the second claim would take a run from the first.
+        runs.retain(|run| !self.holds.rests(*run) && claiming.insert(*run));
         drop(claiming);
         if !runs.is_empty() && !self.closing.load(Ordering::Relaxed) {
             let node = Arc::clone(&self.options.node);
@@ -437,7 +443,8 @@ impl AfterCommit {
                 super::holds::resumed(shared, *run);
                 shared.notify(Notice::Changed(*run));
             }
-            (Change::Reopen(reopen), Applied::Done) => {
+            (Change::Reopen(reopen), Applied::Reopened(then)) => {
+                reopen.then.iter().zip(then).for_each(|(change, applied)| self.any(change, applied));
                 super::holds::resumed(shared, reopen.run);
                 shared.notify(Notice::Changed(reopen.run));
             }

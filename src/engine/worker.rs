@@ -19,7 +19,6 @@ use tokio::task::LocalSet;
 use super::activation::{Activation, Input, Progress};
 use super::hands::Hands;
 use super::inline::Tools;
-use super::log::Item;
 use super::pending::Pending;
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
@@ -32,10 +31,9 @@ use crate::host::mailbox::Mailbox;
 use crate::host::session::{Answer, Facts, Session, WaitId};
 use crate::id::RunId;
 use crate::journal::{Entry, History};
-use crate::payload::Payload;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
-use crate::store::{Change, Run, Status};
+use crate::store::{Run, Status};
 use crate::time::Timestamp;
 
 /// What a worker is told.
@@ -272,6 +270,10 @@ impl Worker {
                 }
                 let deadline = motion.deadline;
                 self.motions.insert(run, motion);
+                if self.shared.holds.rests(run) {
+                    // It was claimed before it was to rest.
+                    self.follow_hold(run);
+                }
                 self.ready.push_back(run);
                 if let Some(deadline) = deadline {
                     self.arm(run, DEADLINE, deadline);
@@ -409,7 +411,7 @@ impl Worker {
         self.measure(run, matches!(progress, Progress::Sliced));
         let Some(motion) = self.motions.get_mut(&run) else { return false };
         for wait in motion.activation.take_aborted() {
-            Self::abort(&self.shared, motion, wait);
+            Self::abort(motion, wait);
         }
         match progress {
             Progress::Ended(end) => {
@@ -448,15 +450,10 @@ impl Worker {
         }
     }
 
-    fn abort(shared: &Shared, motion: &mut Motion, wait: WaitId) {
-        match motion.waits.remove(&wait) {
-            Some(Pending::Effect(Some(handle), _)) => handle.abort(),
-            Some(Pending::Child { run, attached: true, .. }) => {
-                let reason = serde_json::json!({ "kind": "cancelled", "message": "the run that waited for it does not any more" });
-                let change = Change::Cancel { run, reason: Payload::from_json(&reason) };
-                shared.log.send(Item { changes: vec![change], done: None });
-            }
-            _ => {}
+    /// Nobody waits for it any more. What is durable of it was given up in the commit of what made its strand go.
+    fn abort(motion: &mut Motion, wait: WaitId) {
+        if let Some(Pending::Effect(Some(handle), _)) = motion.waits.remove(&wait) {
+            handle.abort();
         }
     }
 }

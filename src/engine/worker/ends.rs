@@ -39,7 +39,7 @@ impl Worker {
         let Some(mut motion) = self.motions.remove(&run) else { return };
         let waits: Vec<_> = motion.waits.keys().copied().collect();
         for wait in waits {
-            Self::abort(&self.shared, &mut motion, wait);
+            Self::abort(&mut motion, wait);
         }
         self.unsubscribe(run, &motion);
         let depth = motion.world.deeper(end.at);
