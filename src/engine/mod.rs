@@ -32,6 +32,7 @@ mod log;
 pub mod metrics;
 mod notification;
 mod options;
+mod outside;
 mod park;
 mod passage;
 mod pending;

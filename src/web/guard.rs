@@ -18,6 +18,7 @@ use super::failures::Peer;
 use super::hosts::{is_this_machine, name_of};
 use super::request::header;
 use super::routes::Need;
+use super::viewer::Viewer;
 use super::{Access, Problem, Shared, content, login};
 use crate::audit::Actor;
 use crate::engine::tokens::{self, Role};
@@ -60,8 +61,13 @@ pub(super) async fn guard(State((shared, need)): State<(Shared, Need)>, mut requ
         Need::Role(role) | Need::Page(role) => Some(role),
     };
     if let Some(role) = role {
-        match asked.is_data().and_then(|()| admit(&shared, &asked, role)) {
-            Ok(actor) => drop(request.extensions_mut().insert(actor)),
+        match asked.is_data().and_then(|()| somebody(&shared, &asked, role)) {
+            Ok(caller) => {
+                let viewer = Viewer::new(caller.actor.person(), |role| caller.allows(role));
+                request.extensions_mut().insert(caller.actor);
+                request.extensions_mut().insert(viewer.clone());
+                return viewer.shown(&shared.app.handle, next.run(request).await).await;
+            }
             Err(problem) if problem.status() == StatusCode::UNAUTHORIZED && matches!(need, Need::Page(_)) => {
                 return to_login(&asked).unwrap_or_else(|| problem.into_response());
             }
@@ -184,6 +190,10 @@ fn peer_or_none(peer: Option<Peer>) -> Peer {
 
 /// Who asks, where they may do what takes this role.
 pub(super) fn admit(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Actor, Problem> {
+    somebody(shared, asked, role).map(|caller| caller.actor)
+}
+
+fn somebody(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Caller, Problem> {
     asked.is_meant(&shared.app.access)?;
     let caller = caller(shared, asked)?.ok_or_else(|| refused(shared, asked))?;
     if !caller.allows(role) {
@@ -194,7 +204,7 @@ pub(super) fn admit(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Ac
         );
         return Err(Problem::new(StatusCode::FORBIDDEN, detail).with("role", role.name()));
     }
-    Ok(caller.actor)
+    Ok(caller)
 }
 
 /// Who asks; `None`: nobody who is known.

@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// for up to 10 s, and returns.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
+    super::upkeep::sweep(&app.handle);
     let routes = routes::router(Shared::new(app, closing));
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_MAX);

@@ -74,10 +74,13 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Result<Json<Value>,
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the engine has stopped; hint: see the daemon's log"))
 }
 
-/// `GET /readyz`: starts are taken, and the store answers.
+/// `GET /readyz`: starts are taken, the store answers, and has space.
 pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     if *shared.closing.borrow() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is being stopped"));
+    }
+    if shared.app.handle.is_full() {
+        return Err(Problem::full("the store has no space left"));
     }
     request::read(&shared, |handle| handle.run(crate::id::RunId::new()).map(drop).or_else(absent)).await?;
     healthz(State(shared)).await

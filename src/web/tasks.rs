@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::viewer::Viewer;
 use super::{Problem, Shared, request, runs};
 use crate::audit::Actor;
 use crate::engine::people::Given;
@@ -27,7 +28,11 @@ struct Parameters {
 }
 
 /// `GET /api/v1/tasks`
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
     let given: Parameters = request::query(&uri)?;
     let limit = runs::limit(given.limit)?;
     let filter = TaskFilter {
@@ -45,7 +50,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
         let more = tasks.len() > limit;
         tasks.truncate(limit);
         let next = tasks.last().filter(|_| more).map(cursor);
-        Ok((tasks.iter().map(|task| handle.task_json(task)).collect::<Vec<_>>(), next))
+        Ok((tasks.iter().map(|task| handle.task_json(task, viewer.entitled())).collect::<Vec<_>>(), next))
     };
     let (tasks, next) = request::read(&shared, read).await?;
     Ok(Json(json!({ "tasks": tasks, "next": next })))
@@ -75,9 +80,14 @@ fn id(text: &str) -> Result<TaskId, Problem> {
 }
 
 /// `GET /api/v1/tasks/{id}`
-pub(super) async fn one(State(shared): State<Shared>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn one(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let id = id(&text)?;
-    Ok(Json(request::read(&shared, move |handle| Ok(handle.task_json(&handle.task(id)?))).await?))
+    let read = move |handle: &crate::engine::Handle| Ok(handle.task_json(&handle.task(id)?, viewer.entitled()));
+    Ok(Json(request::read(&shared, read).await?))
 }
 
 #[derive(Deserialize, Default)]
@@ -94,6 +104,7 @@ struct Answer {
 pub(super) async fn answer(
     State(shared): State<Shared>,
     Extension(by): Extension<Actor>,
+    Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
@@ -104,5 +115,5 @@ pub(super) async fn answer(
     let given = Given { choice, data, by: by_person, note, texts: Texts::Strict };
     let handle = &shared.app.handle;
     let task = request::durable(handle, handle.answer(id, &given, &by)).await?;
-    Ok(Json(handle.task_json(&task)))
+    Ok(Json(handle.task_json(&task, viewer.entitled())))
 }

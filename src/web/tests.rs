@@ -6,6 +6,7 @@ mod audit;
 mod backfill;
 mod control;
 mod described;
+mod entitled;
 mod events;
 mod gate;
 mod hooks;
@@ -15,6 +16,7 @@ mod metrics;
 mod streams;
 mod tasks;
 mod trace;
+mod unfinished;
 mod uploads;
 
 use std::sync::Arc;
@@ -28,12 +30,14 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::engine::{Engine, NoSettings, Options, Settings, compile};
 use crate::script::bundle::Bundle;
-use crate::store::memory::Memory;
+use crate::store::Store;
+use crate::store::memory::{Fault, Memory};
 use crate::vault::Vault;
 
 /// A server over an engine with some scripts.
 struct Bench {
     engine: Engine,
+    store: Arc<Memory>,
     router: Router,
     app: App,
     runtime: tokio::runtime::Runtime,
@@ -83,8 +87,9 @@ impl Bench {
         let secrets = [("PANTA_SECRET_HOOK", "It's a Secret to Everybody"), ("PANTA_SECRET_PASS", "open sesame")];
         let secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let secrets = Arc::new(Vault::from_pairs(secrets));
-        let engine =
-            Engine::start(Arc::new(Memory::default()), Options { workers: 1, secrets, ..Options::new(folder.path()) });
+        let store = Arc::new(Memory::default());
+        let options = Options { workers: 1, secrets, ..Options::new(folder.path()) };
+        let engine = Engine::start(Arc::clone(&store) as Arc<dyn Store>, options);
         for (name, text) in scripts {
             let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
             let settings: Arc<dyn Settings> = Arc::new(NoSettings);
@@ -92,7 +97,7 @@ impl Bench {
         }
         let app = App { handle: engine.handle(), reloads: Arc::new(OneBroken), access: access("127.0.0.1:7262") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { engine, router: router(app.clone()), app, runtime, _folder: folder }
+        Self { engine, store, router: router(app.clone()), app, runtime, _folder: folder }
     }
 
     /// Sends a request: `METHOD /path`, headers, body.

@@ -11,6 +11,7 @@ mod logs;
 mod look;
 mod new;
 mod newcomers;
+mod outside;
 mod replay;
 mod run;
 mod secrets;

@@ -2,7 +2,7 @@
 
 use super::{Error, Handle};
 use crate::id::RunId;
-use crate::journal::{Entry, Kind, decode_segment};
+use crate::journal::{Entry, History, Kind, decode_segment};
 
 /// How far somebody has read a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -11,6 +11,8 @@ pub struct Reached {
     mark: u64,
     /// Entries up to there.
     entries: usize,
+    /// Those that were ever written up to there, with what repairs have cut.
+    written: usize,
 }
 
 /// What there is beyond what was reached.
@@ -20,8 +22,10 @@ pub struct Growth {
     pub first: usize,
     /// They.
     pub entries: Vec<Entry>,
-    /// All of the journal is given anew, since what was read of it has changed.
-    pub is_anew: bool,
+    /// The place of each among all that were ever written: unlike its number, nothing changes it.
+    pub places: Vec<usize>,
+    /// How many were ever written up to there.
+    pub written: usize,
     /// How far it is read with them.
     pub reached: Reached,
 }
@@ -41,13 +45,20 @@ impl Handle {
             entries.append(&mut more);
         }
         let first = reached.entries;
-        let reached = Reached { mark, entries: first + entries.len() };
-        Ok(Growth { first, entries, is_anew: false, reached })
+        let written = reached.written + entries.len();
+        let places = (reached.written..written).collect();
+        let reached = Reached { mark, entries: first + entries.len(), written };
+        Ok(Growth { first, entries, places, written, reached })
     }
 
     fn anew(&self, run: RunId, mark: u64) -> Result<Growth, Error> {
-        let entries = self.journal(run)?;
-        let reached = Reached { mark, entries: entries.len() };
-        Ok(Growth { first: 0, entries, is_anew: true, reached })
+        let History { entries, places, written, .. } = self.history(run)?;
+        let reached = Reached { mark, entries: entries.len(), written };
+        Ok(Growth { first: 0, entries, places, written, reached })
+    }
+
+    /// How many entries of a run were ever written.
+    pub fn written(&self, run: RunId) -> Result<usize, Error> {
+        Ok(self.history(run)?.written)
     }
 }
