@@ -22,8 +22,9 @@ const HIDDEN: &str = "***";
 pub(super) fn event_from_outside(vault: &Vault, event: Event) -> Event {
     let text = |text: &Arc<str>| Arc::<str>::from(text_from_outside(vault, text));
     let payload = serde_json::from_str(event.payload.text()).map(|value| from_outside(vault, value));
-    let payload = payload.map_or_else(|_| event.payload.clone(), |clean| Payload::from_text(clean.to_string()));
-    Event { id: text(&event.id), name: text(&event.name), key: event.key.as_ref().map(text), payload, ..event }
+    let (id, name, key) = (text(&event.id), text(&event.name), event.key.as_ref().map(text));
+    let payload = payload.map_or(event.payload, |clean| Payload::from_text(clean.to_string()));
+    Event { id, name, key, payload, ..event }
 }
 
 /// A trace without what vendors hand on, where a secret's value stands in it.

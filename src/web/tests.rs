@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod backfill;
+mod bounds;
 mod control;
 mod described;
 mod entitled;
@@ -30,7 +31,6 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::engine::{Engine, NoSettings, Options, Settings, compile};
 use crate::script::bundle::Bundle;
-use crate::store::Store;
 use crate::store::memory::{Fault, Memory};
 use crate::vault::Vault;
 
@@ -83,13 +83,16 @@ impl Answer {
 
 impl Bench {
     fn new(scripts: &[(&str, &str)]) -> Self {
+        Self::over(Arc::new(Memory::default()), scripts, |options| options)
+    }
+
+    fn over(store: Arc<Memory>, scripts: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let secrets = [("PANTA_SECRET_HOOK", "It's a Secret to Everybody"), ("PANTA_SECRET_PASS", "open sesame")];
         let secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let secrets = Arc::new(Vault::from_pairs(secrets));
-        let store = Arc::new(Memory::default());
-        let options = Options { workers: 1, secrets, ..Options::new(folder.path()) };
-        let engine = Engine::start(Arc::clone(&store) as Arc<dyn Store>, options);
+        let kept = Arc::clone(&store);
+        let engine = Engine::start(store, change(Options { workers: 1, secrets, ..Options::new(folder.path()) }));
         for (name, text) in scripts {
             let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
             let settings: Arc<dyn Settings> = Arc::new(NoSettings);
@@ -97,7 +100,7 @@ impl Bench {
         }
         let app = App { handle: engine.handle(), reloads: Arc::new(OneBroken), access: access("127.0.0.1:7262") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { engine, store, router: router(app.clone()), app, runtime, _folder: folder }
+        Self { engine, store: kept, router: router(app.clone()), app, runtime, _folder: folder }
     }
 
     /// Sends a request: `METHOD /path`, headers, body.
@@ -127,7 +130,8 @@ impl Bench {
 fn access(listen: &str) -> Access {
     let listen: std::net::SocketAddr = listen.parse().expect("an address");
     let hosts = Hosts::new(listen, ["https://panta.example.com"]);
-    Access { local: listen.ip().is_loopback(), given: None, hosts, https: Some("panta.example.com".to_owned()) }
+    let (local, https) = (listen.ip().is_loopback(), Some("panta.example.com".to_owned()));
+    Access { local, given: None, hosts, https, requests: REQUESTS }
 }
 
 fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {

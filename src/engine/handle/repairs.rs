@@ -354,7 +354,7 @@ impl Handle {
         let id = row.id;
         let details = json!({ "workflow": &*row.workflow, "from": run, "at": row.trigger.to_json()["forked"]["at"], "reason": deed.reason });
         let start = Change::Start { run: Box::new(row), dedupe: None, gate: gate.map(Box::new) };
-        let act = self.record(&deed.by, "run.fork", id, &details);
+        let act = Box::new(self.record(&deed.by, "run.fork", id, &details));
         let mut changes = vec![Change::Audit { act, change: Some(Box::new(start)) }];
         changes.extend(segments.into_iter().map(|segment| Change::Append { run: id, epoch: 0, segment }));
         if let Some(Applied::Skipped { holder }) = self.write(changes).await?.first() {

@@ -8,14 +8,19 @@ use crate::web::routes::{Need, ROUTES, Route};
 /// A server that others reach, with a token of each role, `expired`, and `ann` who approves in person.
 pub(super) struct Open {
     pub(super) bench: Bench,
-    router: Router,
+    pub(super) router: Router,
     tokens: Vec<(Role, String)>,
 }
 
 impl Open {
     pub(super) fn new(scripts: &[(&str, &str)]) -> Self {
+        Self::with_rate(scripts, REQUESTS)
+    }
+
+    /// Each may ask so often.
+    pub(super) fn with_rate(scripts: &[(&str, &str)], requests: Rate) -> Self {
         let bench = Bench::new(scripts);
-        let router = router(App { access: access("10.0.0.5:7262"), ..bench.app.clone() });
+        let router = router(App { access: Access { requests, ..access("10.0.0.5:7262") }, ..bench.app.clone() });
         let make = |role: Role| (role, token(&bench, role.name(), role, None));
         let tokens = Role::ALL.into_iter().map(make).collect();
         Self { bench, router, tokens }
@@ -38,7 +43,7 @@ impl Open {
     }
 
     /// Signs in with a token, and gives the cookie as the browser sends it.
-    fn sign_in(&self, token: &str) -> String {
+    pub(super) fn sign_in(&self, token: &str) -> String {
         let answer = self.send("POST /login", &[("origin", "https://panta.example.com")], &format!("token={token}"));
         assert_eq!((answer.status, &answer.headers["location"]), (StatusCode::SEE_OTHER, &"/".parse().expect("text")));
         let cookie = answer.headers["set-cookie"].to_str().expect("text");
