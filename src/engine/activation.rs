@@ -14,9 +14,7 @@ use crate::diag::Diagnostic;
 use crate::host::branches;
 use crate::host::cleanup::{self, FrameId, Leaving};
 use crate::host::fail::{Fail, error_map};
-use crate::host::session::{
-    self, Act, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error,
-};
+use crate::host::session::{self, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, Position};
 use crate::payload::Payload;
@@ -452,13 +450,7 @@ impl Activation {
         self.ready.retain(|ready| *ready != id);
         self.session.awaiting.borrow_mut().retain(|_, strand| *strand != id);
         self.session.outbox.borrow_mut().retain(|ask| ask.strand != id);
-        let task = self.session.tasks.borrow_mut().remove(&id);
-        // In the commit of what made it go. While it is replayed, that has happened.
-        if let Some(task) = task
-            && self.session.replay.borrow().is_live()
-        {
-            self.session.acts.borrow_mut().push(Act::CloseTask { task });
-        }
+        self.session.abandon(&live.strand);
         if let Some(wait) = live.strand.wait.take()
             && self.waits.remove(&wait)
         {

@@ -124,6 +124,7 @@ pub(super) fn try_rewritten(run: &Run, journal: Vec<Entry>, bundle: &Bundle, set
 pub(super) struct Candidate {
     engine: Rc<rhai::Engine>,
     prepared: Prepared,
+    explain: Explain,
     allow: Rc<Allow>,
     rules: Rc<Rules>,
     limits: Limits,
@@ -178,8 +179,12 @@ impl Candidate {
         let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
         let rules = Rc::new(Rules::of(&declaration));
         let reads_settings = !declaration.settings.is_empty();
+        // As a live run explains it: how a run ends is compared by that.
+        let explaining = Rc::clone(&engine);
+        let explain: Explain =
+            Rc::new(move |error| program.diagnose(&explaining, error, &crate::host::catalog::catalog()));
         let (allow, limits) = (Rc::new(declaration.allow), Limits { cpu: PATIENCE, ..Limits::default() });
-        Ok(Self { engine, prepared, allow, rules, limits, reads_settings })
+        Ok(Self { engine, prepared, explain, allow, rules, limits, reads_settings })
     }
 
     /// The same within other limits than the defaults.
@@ -211,8 +216,7 @@ impl Candidate {
     /// The run at its beginning, with this journal.
     pub(super) fn activation(&self, run: &Run, journal: Vec<Entry>, world: Nothing) -> Activation {
         let session = self.session(run, journal, world);
-        let explain: Explain =
-            Rc::new(|error| crate::diag::Diagnostic::new("E0501", error.to_string(), crate::diag::Place::default()));
+        let explain = Rc::clone(&self.explain);
         Activation::new(session, Rc::new(StackPool::new()), self.prepared.clone(), &run.input, explain)
     }
 

@@ -33,7 +33,7 @@ use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
 use super::{causes, charges, gather, timekeeper, worker};
-use crate::audit::Actor;
+use crate::audit::{Act, Actor};
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
@@ -388,15 +388,21 @@ impl Handle {
     /// Starts a run. It is durable when this returns.
     pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
         let deployed = self.workflow(workflow)?;
-        let by = start.by.clone();
+        let (by, own_id) = (start.by.clone(), start.run.is_none());
         let change = self.start_change(&deployed, start)?;
         let Change::Start { run, dedupe, .. } = &change else { unreachable!("a start was made") };
         let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
-        let applied = match by {
+        let change = match by {
             Some(by) => {
-                Some(self.act(&by, "run.start", id, &json!({ "workflow": workflow, "key": key }), change).await?)
+                let details = json!({ "workflow": workflow, "key": key });
+                let act = Box::new(Act::new(self.shared.now(), &by, "run.start", id, &details));
+                Change::Audit { act, change: Some(Box::new(change)) }
             }
-            None => self.write(vec![change]).await?.pop(),
+            None => change,
+        };
+        let applied = match own_id {
+            true => self.write_start(change).await?,
+            false => self.write(vec![change]).await?.pop(),
         };
         match &applied {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
@@ -527,17 +533,20 @@ impl Handle {
         let done = Box::new(move |applied: &[Applied]| {
             let _ = sender.send(applied.to_vec());
         });
-        while self.shared.log.is_crowded() && self.shared.trouble().is_none() {
-            tokio::time::sleep(CROWDED_PAUSE).await;
-        }
-        if let Some(problem) = self.shared.trouble() {
-            return Err(Error::Stopped(problem));
-        }
+        self.room().await?;
         self.shared.log.send(Item { changes, done: Some(done) });
         receiver.await.map_err(|_| self.stopped())
     }
 
-    fn stopped(&self) -> Error {
+    /// Waits until the log takes something from outside.
+    pub(super) async fn room(&self) -> Result<(), Error> {
+        while self.shared.log.is_crowded() && self.shared.trouble().is_none() {
+            tokio::time::sleep(CROWDED_PAUSE).await;
+        }
+        self.shared.trouble().map_or(Ok(()), |problem| Err(Error::Stopped(problem)))
+    }
+
+    pub(super) fn stopped(&self) -> Error {
         Error::Stopped(self.shared.trouble().unwrap_or_else(|| "it is being shut down".to_owned()))
     }
 
@@ -577,17 +586,20 @@ impl Handle {
         loop {
             let (sender, receiver) = oneshot::channel();
             held(&self.shared.waiters).entry(run).or_default().push(sender);
-            // Looked at after the waiter is there, so that no end falls in between.
-            let row = self.newest(run)?;
-            if row.id != run {
-                run = row.id;
-                continue;
-            }
-            if !row.status.is_live() && row.status != Status::Paused {
-                return Ok(row);
-            }
-            if let Some(problem) = self.trouble() {
-                return Err(Error::Stopped(problem));
+            // Looked at after the waiter is there, so that no end falls in between. What is in motion has not ended, or tells
+            // its waiters once more when it leaves.
+            if self.trouble().is_some() || !held(&self.shared.routes).contains_key(&run) {
+                let row = self.newest(run)?;
+                if row.id != run {
+                    run = row.id;
+                    continue;
+                }
+                if !row.status.is_live() && row.status != Status::Paused {
+                    return Ok(row);
+                }
+                if let Some(problem) = self.trouble() {
+                    return Err(Error::Stopped(problem));
+                }
             }
             let _ = receiver.await;
         }

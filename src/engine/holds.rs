@@ -1,11 +1,11 @@
 //! What people hold: single workflows, or everything. Runs of theirs that are in motion halt; the store lets no other begin.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 
-use super::shared::Shared;
+use super::shared::{Shared, held};
 use super::timekeeper;
 use crate::id::RunId;
 use crate::journal::{History, Repair, Repaired};
@@ -13,30 +13,70 @@ use crate::store::{Error, PAUSED, Run, Status, Store};
 
 /// What is held, as far as runs in motion have to know; the store is what decides.
 #[derive(Default)]
-pub(super) struct Holds(RwLock<BTreeSet<Arc<str>>>);
+pub(super) struct Holds {
+    paused: RwLock<BTreeSet<Arc<str>>>,
+    /// Runs that are not to be in motion while they are repaired, and by how many: nothing durable, a process that dies
+    /// leaves them as they were.
+    resting: Mutex<BTreeMap<RunId, usize>>,
+}
+
+/// Keeps a run out of motion until it is dropped.
+pub(super) struct Rest {
+    shared: Arc<Shared>,
+    run: RunId,
+}
+
+impl Rest {
+    /// From now on the run begins nothing new, leaves memory as soon as what has begun is over, and is not claimed.
+    pub(super) fn of(shared: &Arc<Shared>, run: RunId) -> Self {
+        *held(&shared.holds.resting).entry(run).or_insert(0) += 1;
+        shared.tell(run);
+        Self { shared: Arc::clone(shared), run }
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        let mut resting = held(&self.shared.holds.resting);
+        let left = resting.get(&self.run).map_or(0, |count| count.saturating_sub(1));
+        if left > 0 {
+            resting.insert(self.run, left);
+            return;
+        }
+        resting.remove(&self.run);
+        drop(resting);
+        // Whatever it could have been woken for meanwhile, it looks at itself.
+        self.shared.wake(self.run);
+    }
+}
 
 impl Holds {
     /// Reads what an earlier process was told.
     pub(super) fn load(&self, store: &dyn Store) -> Result<(), Error> {
-        let held = store.states(PAUSED, "")?.into_iter().map(|(key, _)| key).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = held;
+        let paused = store.states(PAUSED, "")?.into_iter().map(|(key, _)| key).collect();
+        *self.paused.write().unwrap_or_else(PoisonError::into_inner) = paused;
         Ok(())
     }
 
     /// A workflow is held from now on, or not any more; all of them by the empty name.
     pub(super) fn set(&self, key: &Arc<str>, is_held: bool) {
-        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut paused = self.paused.write().unwrap_or_else(PoisonError::into_inner);
         if is_held {
-            held.insert(Arc::clone(key));
+            paused.insert(Arc::clone(key));
         } else {
-            held.remove(key);
+            paused.remove(key);
         }
     }
 
     /// Whether runs of a workflow are held.
     pub(super) fn has(&self, workflow: &str) -> bool {
-        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        !held.is_empty() && (held.contains("") || held.contains(workflow))
+        let paused = self.paused.read().unwrap_or_else(PoisonError::into_inner);
+        !paused.is_empty() && (paused.contains("") || paused.contains(workflow))
+    }
+
+    /// Whether a run is kept out of motion.
+    pub(super) fn rests(&self, run: RunId) -> bool {
+        held(&self.resting).contains_key(&run)
     }
 }
 
@@ -54,7 +94,7 @@ pub(super) fn resumed(shared: &Shared, run: RunId) {
 /// Takes up all that may go on again.
 pub(super) fn take_up(shared: &Shared) -> Result<(), Error> {
     for batch in shared.store.ready(&shared.options.node, usize::MAX)?.chunks(512) {
-        let rests = |run: &&RunId| !super::shared::held(&shared.routes).contains_key(run);
+        let rests = |run: &&RunId| !held(&shared.routes).contains_key(run);
         shared.claim(batch.iter().filter(rests).copied().collect());
     }
     timekeeper::load_soon(shared);

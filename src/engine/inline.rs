@@ -142,7 +142,8 @@ impl Inline {
         Ok(())
     }
 
-    /// Waits for a function of the handle: writes what it asks for. Fails where the store does.
+    /// Waits for a function of the handle: writes what it asks for, and where that is not enough does what can be done at this
+    /// moment. Fails where the store does.
     pub fn call<T>(&mut self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
@@ -150,7 +151,7 @@ impl Inline {
             if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
                 return value;
             }
-            if !self.writer.pump() {
+            if !self.writer.pump() && !self.round(false) {
                 return Err(Error::Stopped("it waits for something that is not there".to_owned()));
             }
         }
@@ -168,19 +169,27 @@ impl Inline {
             if self.shared.trouble().is_some() || self.mocks.has_stopped() {
                 return false;
             }
-            let mut told = false;
-            while let Ok(message) = self.messages.try_recv() {
-                told = true;
-                self.worker.take(message);
-            }
-            timekeeper::wake_due(&self.shared);
-            gather::work(&self.shared);
-            let is_due = self.worker.next_timer().is_some_and(|due| due <= self.clock.elapsed());
-            if !wrote && !told && !is_due && !self.worker.is_ready() && !self.shared.log.is_behind() {
+            if !self.round(wrote) {
                 return true;
             }
-            self.worker.step();
         }
+    }
+
+    /// One step of the worker. False: there is nothing to do, and nothing was written before.
+    fn round(&mut self, wrote: bool) -> bool {
+        let mut told = false;
+        while let Ok(message) = self.messages.try_recv() {
+            told = true;
+            self.worker.take(message);
+        }
+        timekeeper::wake_due(&self.shared);
+        gather::work(&self.shared);
+        let is_due = self.worker.next_timer().is_some_and(|due| due <= self.clock.elapsed());
+        if !wrote && !told && !is_due && !self.worker.is_ready() && !self.shared.log.is_behind() {
+            return false;
+        }
+        self.worker.step();
+        true
     }
 
     /// What the runs in motion wait for, in the order of runs and their waits.

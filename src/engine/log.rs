@@ -57,7 +57,7 @@ impl Log {
         let (log, receiver) = Self::open();
         let written = Arc::clone(&log);
         let spawn = move |listener: Box<dyn Listener>| {
-            let mut writer = Writer { store, receiver, log: written, listener, number: 0, most: MOST };
+            let mut writer = Writer { store, receiver, log: written, listener, number: 0, most: MOST, failed: false };
             std::thread::Builder::new()
                 .name("log".into())
                 .spawn(move || writer.run())
@@ -70,7 +70,7 @@ impl Log {
     pub(super) fn inline(store: Arc<dyn Store>) -> (Arc<Self>, impl FnOnce(Box<dyn Listener>) -> Writer) {
         let (log, receiver) = Self::open();
         let written = Arc::clone(&log);
-        (log, move |listener| Writer { store, receiver, log: written, listener, number: 0, most: 1 })
+        (log, move |listener| Writer { store, receiver, log: written, listener, number: 0, most: 1, failed: false })
     }
 
     fn open() -> (Arc<Self>, Receiver<Item>) {
@@ -96,7 +96,7 @@ impl Log {
 
     /// Everything up to this number is durable.
     pub(super) fn durable(&self) -> u64 {
-        self.durable.load(Ordering::Acquire)
+        self.durable.load(Ordering::SeqCst)
     }
 
     /// Something waits to be written.
@@ -125,6 +125,8 @@ pub(super) struct Writer {
     number: u64,
     /// Changes in one commit at most; one item always fits.
     most: usize,
+    /// A commit has failed: its outcome is unknown, and nothing is written behind it.
+    failed: bool,
 }
 
 impl Writer {
@@ -140,11 +142,11 @@ impl Writer {
     /// Writes what has gathered. Whether anything was there.
     pub(super) fn pump(&mut self) -> bool {
         let mut any = false;
-        while let Ok(first) = self.receiver.try_recv() {
+        while !self.failed
+            && let Ok(first) = self.receiver.try_recv()
+        {
             any = true;
-            if !self.group(first) {
-                break;
-            }
+            self.failed = !self.group(first);
         }
         any
     }
@@ -175,7 +177,7 @@ impl Writer {
         };
         self.listener.committed(changes.len(), self.listener.elapsed().saturating_sub(began));
         self.number += counts.len() as u64;
-        self.log.durable.store(self.number, Ordering::Release);
+        self.log.durable.store(self.number, Ordering::SeqCst);
         self.listener.applied(&changes, &applied);
         let mut rest = applied.as_slice();
         for (count, done) in counts.into_iter().zip(dones) {

@@ -51,7 +51,6 @@ pub(super) enum Pending {
     Child {
         run: RunId,
         workflow: Arc<str>,
-        attached: bool,
         ask: Ask,
     },
     Lock {

@@ -19,7 +19,6 @@ use tokio::task::LocalSet;
 use super::activation::{Activation, Input, Progress};
 use super::hands::Hands;
 use super::inline::Tools;
-use super::log::Item;
 use super::pending::Pending;
 use super::programs::{Loaded, Programs};
 use super::shared::{Shared, held};
@@ -32,16 +31,17 @@ use crate::host::mailbox::Mailbox;
 use crate::host::session::{Answer, Facts, Session, WaitId};
 use crate::id::RunId;
 use crate::journal::{Entry, History};
-use crate::payload::Payload;
 use crate::script::fiber::StackPool;
 use crate::script::guard::{Guard, Limits};
-use crate::store::{Change, Run, Status};
+use crate::store::{Run, Status};
 use crate::time::Timestamp;
 
 /// What a worker is told.
 pub(super) enum Message {
     /// Put this run in motion.
     Activate(Box<Run>),
+    /// Put this run in motion, which has no journal yet.
+    Begin(Box<Run>),
     /// Something happened that it may wait for.
     Wake(RunId),
     /// An answer for it.
@@ -92,7 +92,7 @@ impl Motion {
 /// Of runs that are put in motion one after another, those with larger priorities come first; all else stays in its order.
 fn larger_first(messages: &mut [Message]) {
     let priority = |message: &Message| match message {
-        Message::Activate(row) => Some(row.priority),
+        Message::Activate(row) | Message::Begin(row) => Some(row.priority),
         _ => None,
     };
     for batch in messages.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
@@ -181,8 +181,19 @@ impl Worker {
             larger_first(&mut gathered);
             gathered.into_iter().for_each(|message| self.take(message));
             self.step();
+            self.heed();
             // Effects and messages get their turn.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Says whether commits of the log are of interest: being told of each costs more than many a run. What became durable
+    /// meanwhile is looked at here, so that nothing falls in between.
+    fn heed(&mut self) {
+        let waits = !self.held.is_empty() || self.motions.len() > self.shared.options.most_live;
+        self.shared.attentive[self.number].store(waits, std::sync::atomic::Ordering::SeqCst);
+        if waits {
+            self.release(self.shared.log.durable());
         }
     }
 
@@ -240,7 +251,8 @@ impl Worker {
 
     pub(super) fn take(&mut self, message: Message) {
         match message {
-            Message::Activate(row) => self.activate(*row),
+            Message::Activate(row) => self.activate(*row, false),
+            Message::Begin(row) => self.activate(*row, true),
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
             Message::InLine(run, wait) => self.stand_in_line(run, wait),
@@ -252,7 +264,7 @@ impl Worker {
         }
     }
 
-    fn activate(&mut self, row: Run) {
+    fn activate(&mut self, row: Run, is_new: bool) {
         if self.motions.contains_key(&row.id) {
             return;
         }
@@ -265,13 +277,17 @@ impl Worker {
             // It was never evaluated: nothing of it is to be undone, and nothing of it should happen now.
             return self.conclude(&row, Status::Cancelled, reason);
         }
-        match self.begin(&row) {
+        match self.begin(&row, is_new) {
             Ok(mut motion) => {
                 if let Some(reason) = row.cancel {
                     motion.activation.push(Input::Cancel(reason));
                 }
                 let deadline = motion.deadline;
                 self.motions.insert(run, motion);
+                if self.shared.holds.rests(run) {
+                    // It was claimed before it was to rest.
+                    self.follow_hold(run);
+                }
                 self.ready.push_back(run);
                 if let Some(deadline) = deadline {
                     self.arm(run, DEADLINE, deadline);
@@ -282,8 +298,9 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let History { entries: journal, numbered, .. } = self.history(row.id)?;
+    fn begin(&mut self, row: &Run, is_new: bool) -> Result<Motion, String> {
+        let History { entries: journal, numbered, .. } =
+            if is_new { History::default() } else { self.history(row.id)? };
         self.shared.metrics.activated(journal.len());
         let moved = super::renewal::renew(&self.shared, row, &journal);
         let row = moved.as_ref().unwrap_or(row);
@@ -395,7 +412,7 @@ impl Worker {
             // Dropping it may be what kills.
             let _watched = self.shared.watched(self.number, run, standing);
             if let Some(motion) = self.motions.remove(&run) {
-                motion.world.warn("the run belongs to another node now");
+                motion.world.warn("the run does not go on here: it is held, or belongs to another node now");
             }
             held(&self.shared.routes).remove(&run);
         }
@@ -409,7 +426,7 @@ impl Worker {
         self.measure(run, matches!(progress, Progress::Sliced));
         let Some(motion) = self.motions.get_mut(&run) else { return false };
         for wait in motion.activation.take_aborted() {
-            Self::abort(&self.shared, motion, wait);
+            Self::abort(motion, wait);
         }
         match progress {
             Progress::Ended(end) => {
@@ -448,15 +465,10 @@ impl Worker {
         }
     }
 
-    fn abort(shared: &Shared, motion: &mut Motion, wait: WaitId) {
-        match motion.waits.remove(&wait) {
-            Some(Pending::Effect(Some(handle), _)) => handle.abort(),
-            Some(Pending::Child { run, attached: true, .. }) => {
-                let reason = serde_json::json!({ "kind": "cancelled", "message": "the run that waited for it does not any more" });
-                let change = Change::Cancel { run, reason: Payload::from_json(&reason) };
-                shared.log.send(Item { changes: vec![change], done: None });
-            }
-            _ => {}
+    /// Nobody waits for it any more. What is durable of it was given up in the commit of what made its strand go.
+    fn abort(motion: &mut Motion, wait: WaitId) {
+        if let Some(Pending::Effect(Some(handle), _)) = motion.waits.remove(&wait) {
+            handle.abort();
         }
     }
 }

@@ -118,7 +118,7 @@ impl Performance<'_> {
     fn key(&self, entry: &Entry) -> String {
         self.plan.key.clone().unwrap_or_else(|| {
             let scope = self.strand.scope.get();
-            let place = self.session.replay.borrow().scopes.key(scope, &entry.position);
+            let place = self.session.replay.borrow().key(scope, &entry.position, entry.arguments);
             match &*self.strand.key.borrow() {
                 // The first request of the step has the key as it was given; others are told apart by their place.
                 Some((key, own)) if *own == scope && entry.position.ordinal == 0 => key.to_string(),

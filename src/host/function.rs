@@ -170,7 +170,7 @@ impl Call<'_> {
     pub fn closure(&self, n: usize) -> Result<FnPtr, Fail> {
         self.args
             .get(n)
-            .and_then(|v| v.clone().try_cast::<FnPtr>())
+            .and_then(|v| v.read_lock::<FnPtr>().map(|closure| closure.clone()))
             .ok_or_else(|| self.wrong(n, "a closure such as `|| …`"))
     }
 

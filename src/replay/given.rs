@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 pub(super) struct Given {
     /// Outcomes that were recorded before a repair, and are taken again.
     outcomes: HashMap<Position, Entry>,
+    /// What the command at each place asked for when it was first done, by the hash of its arguments.
+    asked: HashMap<Position, u64>,
     /// Outcomes that a person has set, and whether the command was left out rather than done by hand.
     set: HashMap<Position, (Payload, bool)>,
 }
@@ -19,7 +21,13 @@ pub(super) struct Given {
 impl Given {
     /// An outcome that a repair has taken out of the order.
     pub(super) fn add(&mut self, entry: Entry) {
+        self.asked.entry(entry.position.clone()).or_insert(entry.arguments);
         self.outcomes.insert(entry.position.clone(), entry);
+    }
+
+    /// Whether the command at a place asks for something else than when it was first done.
+    pub(super) fn is_another(&self, position: &Position, arguments: u64) -> bool {
+        self.asked.get(position).is_some_and(|first| *first != arguments)
     }
 
     /// What a repair sets.

@@ -14,7 +14,7 @@ use crate::effect::{Failure, HttpReply, Reply, Sent};
 use crate::host::session::hash_text;
 use crate::journal::encode_segment;
 
-mod script;
+pub(super) mod script;
 use script::{Chance, Script, Surroundings, script};
 
 /// How many, unless said otherwise.
@@ -84,7 +84,7 @@ impl Bench {
     }
 }
 
-fn listed(entries: &[Entry]) -> String {
+pub(super) fn listed(entries: &[Entry]) -> String {
     let shown = |e: &Entry| {
         let Entry { started_at, ended_at, due, detail, outcome, .. } = e;
         format!(

@@ -410,4 +410,6 @@ mod generated;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod repaired;
+#[cfg(test)]
 mod tests;

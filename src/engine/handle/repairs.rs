@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::{Deed, Error, Handle, new_run};
 use crate::engine::deploy::{self, Deployed};
 use crate::engine::gate::{self, Examined, Verdict};
+use crate::engine::holds::Rest;
+use crate::engine::left;
 use crate::engine::repair::{self, From, Known, Plan};
 use crate::engine::retrace::{self, until};
-use crate::engine::shared::held;
 use crate::host::mailbox::Mailbox;
 use crate::id::{RunId, TaskId};
 use crate::journal::{Entry, History, Kind, Phase, Position, Repair, Repaired, encode_segment};
@@ -89,29 +90,12 @@ impl Handle {
         if row.status == Status::Completed {
             return Err(Error::Ended(row.id, row.status));
         }
-        let was_live = row.status.is_live();
-        if was_live {
-            self.pause(row.id, deed).await?;
-        }
-        let repaired = self.set_at_rest(row.id, step, value, was_live, deed).await;
-        if was_live && repaired.is_err() {
-            self.resume(row.id, deed).await?;
-        }
-        repaired
-    }
-
-    async fn set_at_rest(
-        &self,
-        run: RunId,
-        step: &str,
-        value: Option<&Value>,
-        goes_on: bool,
-        deed: &Deed,
-    ) -> Result<Value, Error> {
-        self.comes_to_rest(run).await?;
+        // Nothing of this is durable: a process that dies before the repair leaves the run as it was.
+        let _rest = row.status.is_live().then(|| Rest::of(&self.shared, row.id));
+        self.comes_to_rest(row.id).await?;
         let (handle, step, by) = (self.clone(), step.to_owned(), deed.clone());
         let value = value.map(|value| Payload::from_json(&self.value_from_outside(value)));
-        let opening = self.planned(move || handle.plan_result(run, &step, value, goes_on, &by)).await?;
+        let opening = self.planned(move || handle.plan_result(row.id, &step, value, &by)).await?;
         self.open_again(opening, deed).await
     }
 
@@ -120,18 +104,25 @@ impl Handle {
         let began = elapsed();
         loop {
             let row = self.run(run)?;
-            let is_in_motion = held(&self.shared.routes).contains_key(&run);
+            let is_in_motion = self.shared.is_in_motion(run);
             // An earlier process may have left it without giving it up; this one has, when all that it wrote is durable.
             let is_own = row.owner.as_ref() == Some(&self.shared.options.node);
             let is_left = row.owner.is_none() || is_own && self.shared.log.last() <= self.shared.log.durable();
             if row.status.is_final() || is_left && !is_in_motion {
                 return Ok(());
             }
+            if let Some(problem) = self.trouble() {
+                return Err(Error::Stopped(problem));
+            }
             if elapsed().saturating_sub(began) > REST {
                 let why = "an effect of it is still on its way; hint: try again when it is over".to_owned();
                 return Err(Error::NotNow { run, status: row.status, why });
             }
-            tokio::time::sleep(REST_PAUSE).await;
+            match tokio::runtime::Handle::try_current() {
+                Ok(_) => tokio::time::sleep(REST_PAUSE).await,
+                // Driven inline: whoever drives lets it come to rest.
+                Err(_) => tokio::task::yield_now().await,
+            }
         }
     }
 
@@ -182,14 +173,7 @@ impl Handle {
         self.opening(patient, &plan, &repair, upgrade, notes, from.position(), false)
     }
 
-    fn plan_result(
-        &self,
-        run: RunId,
-        step: &str,
-        value: Option<Payload>,
-        goes_on: bool,
-        deed: &Deed,
-    ) -> Result<Opening, Error> {
+    fn plan_result(&self, run: RunId, step: &str, value: Option<Payload>, deed: &Deed) -> Result<Opening, Error> {
         let patient = self.patient(run)?;
         let (position, name) = named(&patient, step)?;
         let entries = &patient.history.entries;
@@ -215,7 +199,7 @@ impl Handle {
         let done = if value.is_some() { Repaired::SetResult } else { Repaired::Skip };
         let result = Some((position.clone(), value.unwrap_or_default()));
         let repair = Repair { cut: Some(plan.cut.clone()), result, ..self.repair(done, deed) };
-        let stays_paused = status == Status::Paused && !goes_on;
+        let stays_paused = status == Status::Paused;
         self.opening(patient, &plan, &repair, None, Vec::new(), Some(position), stays_paused)
     }
 
@@ -252,7 +236,7 @@ impl Handle {
 
     fn goes_on_or_completed(&self, child: RunId) -> bool {
         let newest = self.shared.store.newest(child).ok().flatten();
-        newest.is_some_and(|row| !row.status.is_final() || row.status == Status::Completed)
+        newest.is_some_and(|row| !row.status.is_final() && row.cancel.is_none() || row.status == Status::Completed)
     }
 
     /// The live version, where it is wanted and fits; or that there is one.
@@ -303,6 +287,7 @@ impl Handle {
             locks: repair::held(&plan.kept, &seen.locks),
             slot: self.gate_of(&row).and_then(|gate| gate.slot).map(|slot| (slot.name, slot.limit)),
             stays_paused,
+            then: left::behind(&row, &history.entries, &plan.kept, repair, self.shared.now()),
         };
         let again = steps(&history.entries, &plan.undone);
         let act = format!("run.{}", repair.done.name());
@@ -324,7 +309,7 @@ impl Handle {
         let details =
             json!({ "from": from.as_ref().map(ToString::to_string), "status": status, "reason": deed.reason });
         match self.act(&deed.by, &act, run, &details, Change::Reopen(Box::new(reopen))).await? {
-            Applied::Done => {
+            Applied::Reopened(_) => {
                 let row = self.run(run)?;
                 Ok(json!({
                     "run": run, "status": row.status, "from": from.map(|from| from.to_string()), "again": again,

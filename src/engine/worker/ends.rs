@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Worker;
 use crate::engine::after::Ending;
 use crate::engine::gate::Parting;
-use crate::engine::shared::held;
 use crate::id::RunId;
 use crate::journal::Entry;
 use crate::payload::Payload;
@@ -26,8 +25,8 @@ impl Worker {
         let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
         let trace = Trace::of(row.id, &row.trigger).id;
         let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms, trace };
-        ending.write(row.epoch, Vec::new(), Vec::new(), end);
-        held(&self.shared.routes).remove(&row.id);
+        let number = ending.write(row.epoch, Vec::new(), Vec::new(), end);
+        self.shared.left(row.id, number);
     }
 
     pub(super) fn stopped(&self, status: Status, error: Payload) -> End {
@@ -39,7 +38,7 @@ impl Worker {
         let Some(mut motion) = self.motions.remove(&run) else { return };
         let waits: Vec<_> = motion.waits.keys().copied().collect();
         for wait in waits {
-            Self::abort(&self.shared, &mut motion, wait);
+            Self::abort(&mut motion, wait);
         }
         self.unsubscribe(run, &motion);
         let depth = motion.world.deeper(end.at);
@@ -71,9 +70,11 @@ impl Worker {
             }
         }
         // From here on a wake-up claims the run; the claim stands behind the end in the log.
-        ending.write(motion.world.epoch, changes, lines, end);
-        held(&self.shared.routes).remove(&run);
-        self.hands.remove_temp(run, motion.world.performer.clone());
+        let number = ending.write(motion.world.epoch, changes, lines, end);
+        self.shared.left(run, number);
+        if motion.activation.session().has_folder.get() {
+            self.hands.remove_temp(run, motion.world.performer.clone());
+        }
     }
 
     pub(super) fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
@@ -104,7 +105,7 @@ impl Worker {
         let trace = motion.world.trace.id;
         let ending =
             Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms, trace };
-        ending.write(motion.world.epoch, Vec::new(), Vec::new(), end);
-        held(&self.shared.routes).remove(&run);
+        let number = ending.write(motion.world.epoch, Vec::new(), Vec::new(), end);
+        self.shared.left(run, number);
     }
 }

@@ -66,9 +66,10 @@ impl Worker {
         }
     }
 
-    fn follow_hold(&mut self, run: RunId) {
+    pub(super) fn follow_hold(&mut self, run: RunId) {
         let Some(motion) = self.motions.get_mut(&run) else { return };
-        let is_held = motion.is_paused || self.shared.holds.has(&motion.world.workflow);
+        let holds = &self.shared.holds;
+        let is_held = motion.is_paused || holds.has(&motion.world.workflow) || holds.rests(run);
         if is_held && !motion.is_halted() {
             // What it is asked to undo is undone.
             let asked = self.shared.store.run(run).ok().flatten().is_some_and(|row| row.cancel.is_some());

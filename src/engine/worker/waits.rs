@@ -47,9 +47,9 @@ impl Worker {
                 let mailbox = self.motions.get(&run).map(|motion| motion.world.mailbox);
                 Pending::Event { filter: EventFilter { name, key, run: mailbox, after, since }, due, ask }
             }
-            What::Child { run: child, workflow, attached } => {
+            What::Child { run: child, workflow } => {
                 held(&self.shared.ends).entry(child).or_default().push(run);
-                Pending::Child { run: child, workflow, attached, ask }
+                Pending::Child { run: child, workflow, ask }
             }
             What::Lock { due, .. } => {
                 if let Some(due) = due {

@@ -63,8 +63,6 @@ pub enum What {
         run: RunId,
         /// Its workflow.
         workflow: Arc<str>,
-        /// It ends when the one that waits for it does.
-        attached: bool,
     },
     /// A slot of what only so many may hold at a time.
     Lock {

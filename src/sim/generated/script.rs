@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 mod statements;
 
 /// Chance by a seed alone: splitmix64.
-pub(super) struct Chance(u64);
+pub(in crate::sim) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::sim) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -24,15 +24,15 @@ impl Chance {
     }
 
     /// A number from 0 on, below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(in crate::sim) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).expect("below a usize")
     }
 
-    fn percent(&mut self, percent: usize) -> bool {
+    pub(in crate::sim) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(in crate::sim) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 }
@@ -62,16 +62,16 @@ const MOST: usize = 14;
 const DEEPEST: usize = 3;
 
 /// A script.
-pub(super) struct Script {
+pub(in crate::sim) struct Script {
     /// Its source.
-    pub(super) text: String,
+    pub(in crate::sim) text: String,
     /// It polls for something that comes later: when a poll happens depends on when the run was taken up.
-    pub(super) polls: bool,
+    pub(in crate::sim) polls: bool,
 }
 
 /// Which surroundings a script is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Surroundings {
+pub(in crate::sim) enum Surroundings {
     /// One run alone.
     Alone,
     /// An engine, with a workflow `other` beside it.
@@ -79,7 +79,7 @@ pub(super) enum Surroundings {
 }
 
 /// The script of a seed.
-pub(super) fn script(seed: u64, surroundings: Surroundings) -> Script {
+pub(in crate::sim) fn script(seed: u64, surroundings: Surroundings) -> Script {
     let mut writer = Writer {
         chance: Chance::new(seed),
         surroundings,

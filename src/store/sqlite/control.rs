@@ -12,7 +12,7 @@ use super::row::{rollback_code, status_code};
 use super::{read, slots};
 use crate::id::RunId;
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     /// Whether runs of this workflow are not to be begun.
     pub(super) fn is_held(&self, workflow: &str) -> Result<bool> {
         if !self.holds_some()? {
@@ -33,12 +33,20 @@ impl Batch<'_> {
     }
 
     fn holds_some(&self) -> Result<bool> {
-        self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])
+        if let Some(holds) = self.known.holds.get() {
+            return Ok(holds);
+        }
+        let holds = self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])?;
+        self.known.holds.set(Some(holds));
+        Ok(holds)
     }
 
-    pub(super) fn pause(&mut self, run: RunId, segment: &[u8]) -> Result<Applied> {
+    pub(super) fn pause(&mut self, run: RunId, unwinds: bool, segment: &[u8]) -> Result<Applied> {
         let Some(hot) = self.open(run)?.filter(|hot| hot.status.is_live()) else { return Ok(Applied::Refused) };
-        self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(Status::Paused)])?;
+        let sql = "UPDATE run SET status = ?2, cancel = NULL WHERE id = ?1 AND (?3 OR cancel IS NULL)";
+        if self.execute(sql, params![run, status_code(Status::Paused), unwinds])? == 0 {
+            return Ok(Applied::Refused);
+        }
         self.recount(&hot, Status::Paused);
         self.add_segment(run, Hot { status: Status::Paused, ..hot }, segment)?;
         Ok(Applied::Done)
@@ -63,7 +71,7 @@ impl Batch<'_> {
         self.execute(sql, params![id, run, hot.last, segment]).map(drop)
     }
 
-    pub(super) fn reopen(&mut self, reopen: &Reopen) -> Result<Applied> {
+    pub(super) fn reopen(&mut self, reopen: &'a Reopen) -> Result<Applied> {
         let seen = |run: &Run| run.status == reopen.status && run.epoch == reopen.epoch;
         let row = read::run(self.conn, reopen.run)?;
         let row = row.filter(|run| {
@@ -88,7 +96,8 @@ impl Batch<'_> {
             }
         }
         self.write_reopened(&row, &reopen.segment)?;
-        Ok(Applied::Done)
+        let then = reopen.then.iter().map(|change| self.apply(change));
+        Ok(Applied::Reopened(then.collect::<Result<_>>()?))
     }
 
     fn write_reopened(&mut self, row: &Run, segment: &[u8]) -> Result<()> {
