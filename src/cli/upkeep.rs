@@ -159,9 +159,11 @@ impl Prune {
                 client.post("/api/v1/prune", &body, &[]).await?["removed"].as_u64().unwrap_or_default()
             }
             Access::Store(store) => {
-                let removed = prune(store, self.keep)?;
-                let details = json!({ "keep": self.keep.map(format_duration), "removed": removed });
+                let mut details = json!({ "keep": self.keep.map(format_duration) });
                 note_act(store, "store.prune", "store", &details)?;
+                let removed = prune(store, self.keep)?;
+                details["removed"] = removed.into();
+                note_act(store, "store.pruned", "store", &details)?;
                 removed
             }
         };

@@ -27,7 +27,8 @@ use super::gather::Waiting;
 use super::lethal::{Lethal, Ward};
 use super::log::{Item, Log};
 use super::options::Options;
-use super::secrets::{event_from_outside, from_outside};
+use super::outside::{event_from_outside, trace_from_outside};
+use super::secrets::{from_outside, text_from_outside};
 use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
@@ -415,7 +416,8 @@ impl Handle {
     fn cleaned(&self, start: Start) -> Start {
         let vault = &self.shared.options.secrets;
         let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
-        Start { input, trigger, ..start }
+        let key = start.key.map(|key| text_from_outside(vault, &key));
+        Start { input, key, trigger, ..start }
     }
 
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
@@ -450,6 +452,7 @@ impl Handle {
     pub async fn emit_traced(&self, event: Event, trace: Option<Trace>) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
+        let trace = trace.map(|trace| trace_from_outside(&shared.options.secrets, trace));
         let changes = if causes::asks_closures(&shared, &event.name) {
             let work = move || causes::emission(&shared, event, 0, trace.as_ref());
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
@@ -475,7 +478,9 @@ impl Handle {
             return decide(&deployed, &spec, received);
         }
         let asked = self.aside(move || decide(&deployed, &spec, received)).await;
-        asked.unwrap_or_else(|| Err("an internal error; hint: see the log".to_owned()))
+        let decided = asked.unwrap_or_else(|| Err("an internal error; hint: see the log".to_owned()));
+        // What went wrong may quote what was received.
+        decided.map_err(|problem| self.text_from_outside(&problem))
     }
 
     /// Does what asks closures on another thread; `None`: it panicked.
@@ -499,6 +504,7 @@ impl Handle {
         if row.status.is_final() {
             return Err(Error::Ended(row.id, row.status));
         }
+        let reason = self.text_from_outside(reason);
         let details = json!({ "workflow": &*row.workflow, "reason": reason });
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
         match self.act(by, "run.cancel", run, &details, Change::Cancel { run, reason }).await? {
@@ -631,9 +637,15 @@ impl Handle {
         self.in_motion().0 > most || self.shared.log.is_crowded()
     }
 
+    /// The store has no space left: what is acknowledged is kept, and nothing new can be until there is space again.
+    pub fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
     /// Keeps why a trigger started nothing.
     pub fn refuse(&self, workflow: &str, trigger: &str, reason: impl Into<String>) {
-        self.shared.refusals.note(workflow, trigger, self.shared.now(), reason.into());
+        let reason = self.text_from_outside(&reason.into());
+        self.shared.refusals.note(workflow, trigger, self.shared.now(), reason);
     }
 
     /// Why a trigger last started nothing since the engine's start.

@@ -35,6 +35,7 @@ mod log;
 pub mod metrics;
 mod notification;
 mod options;
+mod outside;
 pub mod pages;
 mod park;
 mod passage;

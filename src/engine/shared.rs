@@ -99,6 +99,8 @@ pub(super) struct Shared {
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
     pub(super) refusals: Refusals,
+    /// The last commit found no space; it is tried again.
+    pub(super) full: AtomicBool,
     pub(super) renewals: Renewals,
     pub(super) holds: Holds,
     pub(super) notices: broadcast::Sender<Notice>,
@@ -156,6 +158,7 @@ impl Shared {
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
             refusals: Refusals::default(),
+            full: AtomicBool::new(false),
             renewals: Renewals::default(),
             holds: Holds::default(),
             notices: broadcast::channel(4_096).0,
@@ -543,6 +546,7 @@ impl Listener for AfterCommit {
     }
 
     fn committed(&self, changes: usize, took: std::time::Duration) {
+        self.0.full.store(false, Ordering::Relaxed);
         self.0.metrics.commit_seconds.time(took);
         self.0.metrics.commit_changes.value(changes as u64);
     }
@@ -568,6 +572,7 @@ impl Listener for AfterCommit {
 
     fn full(&self, error: &Error) {
         tracing::error!("{error}");
+        self.0.full.store(true, Ordering::Relaxed);
         let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
     }
 }

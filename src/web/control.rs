@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::viewer::Viewer;
 use super::{Problem, Shared, request, runs};
 use crate::audit::Actor;
+use crate::engine::tokens::Role;
 use crate::engine::{Action, Chosen, Deed, Retry};
 
 /// What every act may say.
@@ -159,12 +161,17 @@ struct Forked {
 pub(super) async fn fork(
     State(shared): State<Shared>,
     Extension(by): Extension<Actor>,
+    Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let given: Forked = body(&shared, request).await?;
     let at =
         given.at.ok_or_else(|| Problem::bad("at which step? hint: give `at`: its name, or the number of its entry"))?;
+    if given.set.is_some() {
+        // It would answer for a person, or say that something was done.
+        viewer.needs(Role::Admin, "setting the outcome of a step")?;
+    }
     let action = Action::Fork { at, set: given.set };
     let answer = carry_out(&shared, &id, &action, &Deed { by, reason: given.reason }).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
@@ -196,13 +203,23 @@ async fn many(shared: Shared, by: Actor, action: Action, given: Many) -> Result<
     if chosen.is_empty() {
         return Err(Problem::bad("which runs are meant? hint: give `workflow`, `status` or `since`"));
     }
+    let chosen_by = json!({
+        "workflow": chosen.workflow, "statuses": chosen.statuses.iter().map(|status| status.name()).collect::<Vec<_>>(),
+        "since": chosen.since,
+    });
     let wanted = action.clone();
     let found = request::read(&shared, move |handle| handle.chosen(&chosen, &wanted)).await?;
     if given.dry_run {
         return Ok(Json(json!({ "matched": found.len(), "done": [], "refused": [] })));
     }
     let deed = Deed { by, reason: given.reason };
-    request::durable(handle, handle.carry_out_on(&found, &action, &deed)).await.map(Json)
+    // Goes on when the client is gone: half of it would be neither what was asked for nor nothing.
+    request::in_any_case(handle, move |handle| async move {
+        handle.note_many(found.len(), &action, &chosen_by, &deed).await?;
+        handle.carry_out_on(&found, &action, &deed).await
+    })
+    .await
+    .map(Json)
 }
 
 /// `POST /api/v1/runs/cancel`

@@ -21,6 +21,10 @@ const READING: usize = 4;
 /// Files that come in at once: each has a thread's attention now and then.
 const FILES: usize = 32;
 
+/// For files of senders who are not known yet, since the signature is over the whole of it: all of them together fill no more of
+/// the disk. Counted in MiB.
+const UNKNOWN_MIB: u32 = 1024;
+
 /// The room that is left. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Flood {
@@ -28,6 +32,30 @@ pub(super) struct Flood {
     answers: Arc<Semaphore>,
     reading: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    unknown: Arc<Semaphore>,
+}
+
+/// What a file takes of the disk while nobody knows from whom it is.
+pub(super) struct Unknown {
+    all: Arc<Semaphore>,
+    taken: Option<OwnedSemaphorePermit>,
+}
+
+impl Unknown {
+    /// It has so many bytes now. One that is larger than all the room may take all of it.
+    pub(super) fn reach(&mut self, bytes: u64) -> Result<(), Problem> {
+        let wanted = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).min(UNKNOWN_MIB);
+        let has = self.taken.as_ref().map_or(0, |taken| u32::try_from(taken.num_permits()).unwrap_or(u32::MAX));
+        if wanted > has {
+            let more = Arc::clone(&self.all).try_acquire_many_owned(wanted - has);
+            let more = more.map_err(|_| busy("too much is coming in whose signature is not known yet"))?;
+            match &mut self.taken {
+                Some(taken) => taken.merge(more),
+                taken @ None => *taken = Some(more),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Flood {
@@ -38,6 +66,7 @@ impl Flood {
             answers: room(ANSWERS_KIB as usize),
             reading: room(READING),
             files: room(FILES),
+            unknown: room(UNKNOWN_MIB as usize),
         }
     }
 
@@ -59,6 +88,11 @@ impl Flood {
     /// Room for a body that comes in.
     pub(super) fn body(&self) -> Coming {
         Coming { memory: Arc::clone(&self.memory), room: None, bytes: Vec::new() }
+    }
+
+    /// Room for what comes from somebody who is not known yet; until it is dropped.
+    pub(super) fn unknown(&self) -> Unknown {
+        Unknown { all: Arc::clone(&self.unknown), taken: None }
     }
 
     /// Room for a file.
@@ -134,6 +168,17 @@ fn busy(why: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_fill_no_more_of_the_disk_together_than_one_file_may() {
+        let (flood, all) = (Flood::new(), u64::from(UNKNOWN_MIB) << 20);
+        let (mut one, mut other) = (flood.unknown(), flood.unknown());
+        one.reach(all - 1).expect("room");
+        one.reach(all * 9).expect("one may take all of it");
+        assert!(other.reach(1).is_err());
+        drop(one);
+        other.reach(all).expect("room again");
+    }
 
     #[test]
     fn room_is_bounded_and_comes_back() {

@@ -20,6 +20,7 @@ use super::rates::Who;
 use super::request::header;
 use super::routes::Need;
 use super::standing::{self, Standing};
+use super::viewer::Viewer;
 use super::{Access, Problem, Shared, content, login};
 use crate::audit::Actor;
 use crate::engine::tokens::{self, Role};
@@ -88,9 +89,12 @@ fn admitted(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Caller, Pr
 }
 
 async fn let_in(shared: &Shared, role: Role, caller: Caller, mut request: Request, next: Next) -> Response {
+    let viewer = Viewer::new(caller.actor.person(), |role| caller.allows(role));
     let Caller { actor, standing, .. } = caller;
     request.extensions_mut().insert(actor);
-    standing.bind(shared, role, next.run(request).await)
+    request.extensions_mut().insert(viewer.clone());
+    let answer = viewer.shown(&shared.app.handle, next.run(request).await).await;
+    standing.bind(shared, role, answer)
 }
 
 /// A browser is sent to where it can sign in, and comes back.

@@ -46,6 +46,7 @@ mod tasks;
 mod tokens;
 mod trace;
 mod upkeep;
+mod viewer;
 mod workflows;
 
 use std::sync::Arc;

@@ -168,6 +168,17 @@ pub(super) async fn durable<T>(
     }
 }
 
+/// Does something to its end, whether the client waits for it or not; see [`durable`] for how long this waits.
+pub(super) async fn in_any_case<T, F>(handle: &Handle, act: impl FnOnce(Handle) -> F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, engine::Error>> + Send + 'static,
+{
+    let work = tokio::spawn(act(handle.clone()));
+    let done = async { work.await.unwrap_or_else(|error| Err(engine::Error::Stopped(error.to_string()))) };
+    durable(handle, done).await
+}
+
 /// The run once it has ended; `None` when it has not in that time, or the server is to stop.
 pub(super) async fn ended(shared: &Shared, run: RunId, within: Duration) -> Result<Option<Run>, Problem> {
     let mut closing = shared.closing.clone();

@@ -52,6 +52,7 @@ pub(super) async fn serve_within(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
+    super::upkeep::sweep(&app.handle);
     let door = Door::new(routes::router(Shared::new(app, closing)), limits);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);

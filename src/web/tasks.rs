@@ -7,6 +7,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::viewer::Viewer;
 use super::{Problem, Shared, listing, request, runs};
 use crate::audit::Actor;
 use crate::engine::people::Given;
@@ -28,7 +29,11 @@ struct Parameters {
 }
 
 /// `GET /api/v1/tasks`
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let given: Parameters = request::query(&uri)?;
     let filter = TaskFilter {
         status: given.status.as_deref().map(status).transpose()?,
@@ -44,7 +49,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Respo
             let before = last.map(|task| (task.opened_at, task.id)).or(filter.before);
             handle.tasks(&TaskFilter { limit, before, ..filter.clone() })
         };
-        listing::gather(filter.limit, read, |task| Ok(handle.task_json(task)))
+        listing::gather(filter.limit, read, |task| Ok(handle.task_json(task, viewer.entitled())))
     };
     listing::answer(&shared, "tasks", page, cursor).await
 }
@@ -73,9 +78,14 @@ fn id(text: &str) -> Result<TaskId, Problem> {
 }
 
 /// `GET /api/v1/tasks/{id}`
-pub(super) async fn one(State(shared): State<Shared>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn one(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let id = id(&text)?;
-    Ok(Json(request::read(&shared, move |handle| Ok(handle.task_json(&handle.task(id)?))).await?))
+    let read = move |handle: &crate::engine::Handle| Ok(handle.task_json(&handle.task(id)?, viewer.entitled()));
+    Ok(Json(request::read(&shared, read).await?))
 }
 
 #[derive(Deserialize, Default)]
@@ -92,6 +102,7 @@ struct Answer {
 pub(super) async fn answer(
     State(shared): State<Shared>,
     Extension(by): Extension<Actor>,
+    Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
@@ -103,5 +114,5 @@ pub(super) async fn answer(
     let given = Given { choice, data, by: by_person, note, texts: Texts::Strict };
     let handle = &shared.app.handle;
     let task = request::durable(handle, handle.answer(id, &given, &by)).await?;
-    Ok(Json(handle.task_json(&task)))
+    Ok(Json(handle.task_json(&task, viewer.entitled())))
 }

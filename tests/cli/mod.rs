@@ -12,6 +12,7 @@ mod look;
 mod mistakes;
 mod new;
 mod newcomers;
+mod outside;
 mod replay;
 mod run;
 mod secrets;

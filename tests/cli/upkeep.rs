@@ -66,6 +66,11 @@ fn what_is_no_backup_is_not_restored() {
         let said = place.panta(&["restore", file, "--replace"]).expect(5);
         assert!(said.err.contains(file), "{}", said.err);
     }
+    let foreign = rusqlite::Connection::open(place.path().join("foreign.db")).expect("a database");
+    foreign.execute_batch("CREATE TABLE notes (text TEXT)").expect("a table");
+    let said = place.panta(&["restore", "foreign.db", "--replace"]).expect(5);
+    assert!(said.err.contains("`foreign.db` is the database of another program"), "{}", said.err);
+    assert!(said.err.contains("hint:") && !said.err.contains("no such table"), "{}", said.err);
     assert_eq!(place.runs().len(), 1);
 }
 

@@ -16,7 +16,7 @@ use crate::effect::{
 };
 use crate::id::RunId;
 use crate::trigger::webhook::Checking;
-use crate::web::flood::{Flood, Held};
+use crate::web::flood::{Flood, Held, Unknown};
 use crate::web::{Problem, content, request};
 
 /// The largest file unless the webhook says otherwise.
@@ -64,7 +64,7 @@ pub(super) async fn take(
                 path: format!("{}/{}", folder.trim_end_matches('/'), RunId::new()),
                 most: most.unwrap_or(FILE_MAX),
             };
-            let (file, delivery) = saved(place, body, checking).await?;
+            let (file, delivery) = saved(place, body, checking, flood.unknown()).await?;
             let name = file.path.rsplit('/').next().unwrap_or_default();
             let body = json!({
                 "path": file.path, "name": name, "size": file.size, "sha256": file.sha256,
@@ -107,7 +107,12 @@ struct Place {
 }
 
 /// Streams a body to a file. Until its signature is known to be right, the file is not there.
-async fn saved(place: Place, body: Body, mut checking: Option<Checking>) -> Result<(Uploaded, Option<String>), Turned> {
+async fn saved(
+    place: Place,
+    body: Body,
+    mut checking: Option<Checking>,
+    mut unknown: Unknown,
+) -> Result<(Uploaded, Option<String>), Turned> {
     let most = place.most;
     let mut upload = aside(move || Upload::create(&place.workspace, &place.path)).await?;
     let (mut chunks, mut size, mut gathered) = (body.into_data_stream(), 0, Vec::with_capacity(PIECE));
@@ -117,6 +122,7 @@ async fn saved(place: Place, body: Body, mut checking: Option<Checking>) -> Resu
             return Err(request::too_large(most).into());
         }
         if let Some(checking) = &mut checking {
+            unknown.reach(size)?;
             checking.update(&chunk);
         }
         gathered.extend_from_slice(&chunk);
