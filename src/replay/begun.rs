@@ -68,7 +68,7 @@ mod tests {
         let mut begun = begun(&["0.0.0", "0.1.0", "0.1.1#1.0", "0.10.0", "1"]);
         assert_eq!(taken(&mut begun, "0.1.7"), ["0.1.0", "0.1.1#1.0"]);
         assert_eq!(taken(&mut begun, "0.1.7"), [""; 0]);
-        assert_eq!(taken(&mut begun, "9"), ["0.0.0", "0.10.0", "1"]);
+        assert_eq!(taken(&mut begun, "9"), ["1", "0.0.0", "0.10.0"]);
     }
 
     #[test]
