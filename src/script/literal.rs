@@ -216,7 +216,7 @@ mod tests {
     fn texts_are_folded_and_secrets_masked() {
         assert_eq!(literal(&"häuser".into(), 4), "\"hä…");
         let mut map = Map::new();
-        let secret = SecretRef { name: "s".into(), nonce: "n".into() };
+        let secret = SecretRef { name: "s".into(), origin: "n".into() };
         map.insert("a".into(), format!("token {}", secret.placeholder()).into());
         map.insert("b".into(), Dynamic::from(secret));
         map.insert("new".into(), ().into());

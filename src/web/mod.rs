@@ -23,6 +23,7 @@ mod links;
 mod live;
 mod locks;
 mod login;
+mod masked;
 mod metrics;
 mod patience;
 mod problem;

@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, metrics, problem, replay,
+    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, masked, metrics, problem, replay,
     runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
@@ -146,6 +146,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(system::not_this_method.layer(guarded(READ)))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(problem::ensure))
+        .layer(axum::middleware::map_response(masked::masked))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)
 }
