@@ -112,7 +112,7 @@ impl Sender {
             Channel::Mail { to } => self.mail(to, message).await,
             Channel::Program { command } => {
                 program::run(command, name, message, program::TIME, &|text| self.hidden_cut(text)).await
-            },
+            }
             Channel::Slack { address } => {
                 let body = Body::Json(message.to_slack().to_string());
                 self.post(address, HttpRequest { body, ..HttpRequest::new("POST", "") }, message).await
@@ -172,7 +172,8 @@ impl Sender {
 
     /// The value of a secret that is about to be sent to this address.
     fn value_for(&self, name: &str, url: &str) -> Result<Zeroizing<String>, String> {
-        let host = effect::host_of(url).ok_or("the address is no URL; hint: it looks like `https://example.com/path`")?;
+        let host =
+            effect::host_of(url).ok_or("the address is no URL; hint: it looks like `https://example.com/path`")?;
         let value = self.vault.value_for(name, Target::Host { name: &host.0, port: host.1 });
         value.map_err(|refusal| match refusal {
             Refusal::Unknown(why) | Refusal::NotFor(why) => why,

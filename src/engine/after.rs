@@ -158,9 +158,8 @@ impl Ending<'_> {
             let input = deployed.accept_typed(&given).ok()?;
             Some((deployed.version().clone(), deployed.settings_payload(), input, deployed.terms.sla_of_run(now)))
         });
-        let (version, settings, input, sla) = newest.unwrap_or_else(|| {
-            (row.version.clone(), row.settings.clone(), given.clone(), self.terms.sla_of_run(now))
-        });
+        let (version, settings, input, sla) = newest
+            .unwrap_or_else(|| (row.version.clone(), row.settings.clone(), given.clone(), self.terms.sla_of_run(now)));
         let mut trigger = json!({ "kind": "continued", "run": self.run, "workflow": &**self.workflow });
         if let depth @ 1.. = depth_of(&row.trigger) {
             trigger["depth"] = depth.into();

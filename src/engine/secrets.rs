@@ -260,7 +260,7 @@ mod tests {
     fn bytes_that_came_back_stand_for_no_value() {
         let (vault, allow) = (vault(), Allow { secrets: vec!["api".to_owned()], ..Allow::default() });
         let secrets = of(&vault, RunId::new(), &allow);
-        assert_eq!(*secrets.redact_bytes(b"x the-value"), *written("api", ECHO).replacen("", "x ", 1).as_bytes());
+        assert_eq!(*secrets.redact_bytes(b"x the-value"), *format!("x {}", written("api", ECHO)).as_bytes());
         assert_eq!(secrets.begun_at_end(b"x the-val"), 7);
     }
 }

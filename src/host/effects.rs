@@ -9,7 +9,9 @@ use rhai::{Dynamic, Map, NativeCallContext};
 use super::fail::{Fail, failure_map};
 use super::function::Call;
 use super::policy::{Policy, retry_after};
-use super::session::{self, Answer, Called, Mode, Session, Strand, What, encode, encode_error, hash_arguments, unmarked_here};
+use super::session::{
+    self, Answer, Called, Mode, Session, Strand, What, encode, encode_error, hash_arguments, unmarked_here,
+};
 use super::waiting::{Begun, issue, recorded_value};
 use crate::effect::http::Body;
 use crate::effect::{Failure, HttpRequest, Kind as Effect, Reply, Request, Sent};

@@ -28,8 +28,8 @@ use echo::Echoes;
 pub use echo::SHORTEST;
 use file::{Opened, SecretsFile, Stamp};
 pub use key::{FILE as KEY_FILE, KeySource, VARIABLE as KEY_VARIABLE};
-use mark::Marker;
 pub use mark::MARK_KEY_FILE;
+use mark::Marker;
 
 /// Variables that hold secrets begin so.
 pub const PREFIX: &str = "PANTA_SECRET_";

@@ -50,7 +50,10 @@ pub(super) async fn masked(response: Response) -> Response {
 fn is_text(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence.starts_with("text/") || essence == "application/json" || essence.ends_with("+json") || essence.ends_with("+xml")
+    essence.starts_with("text/")
+        || essence == "application/json"
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
 }
 
 fn mask_headers(headers: &mut HeaderMap) {

@@ -1,8 +1,8 @@
 //! A run, evaluated again from its journal.
 
-use axum::{Extension, Json};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 

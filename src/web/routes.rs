@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, masked, metrics, problem, replay,
-    runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
+    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, masked, metrics, problem,
+    replay, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 

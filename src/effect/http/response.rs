@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::{HttpBody, HttpReply, fault};
-use crate::effect::scrub::Scrub;
 use crate::effect::file::{FileStat, Spot, Staged, off_thread};
+use crate::effect::scrub::Scrub;
 use crate::effect::{Failure, Field, Limits};
 use crate::time::{Clock, SystemClock, Timestamp};
 
