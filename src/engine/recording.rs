@@ -1,6 +1,5 @@
 //! A finished run with all that happened in it, and the runs that it started: what a test can be written from.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::gate::{self, Verdict};
 use super::programs;
-use crate::host::session::{origin, unmarked};
+use crate::host::session::{origin, unmarked_value};
 use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, decode_segment, encode_segment};
 use crate::payload::Payload;
@@ -126,10 +125,7 @@ impl Recorded {
 
     /// The same with the origins of secrets in place of their marks: it is evaluated alike, and nothing can be sent with it.
     fn unmarked(&self) -> Self {
-        let clean = |payload: &Payload| match unmarked(payload.text(), &|name| origin(self.run, name)) {
-            Cow::Owned(clean) => Payload::from_text(clean),
-            Cow::Borrowed(_) => payload.clone(),
-        };
+        let clean = |payload: &Payload| unmarked_value(payload, &|name| origin(self.run, name));
         let both = |outcome: &Result<Payload, Payload>| outcome.as_ref().map(clean).map_err(clean);
         let journal = self.journal.iter().map(|entry| Entry {
             detail: entry.detail.as_ref().map(clean),

@@ -65,7 +65,11 @@ fn unmarked_body(body: &Body) -> Option<Body> {
     match body {
         Body::Json(text) => Some(Body::Json(changed(text)?)),
         Body::Text(text) => Some(Body::Text(changed(text)?)),
-        Body::None | Body::Form(_) | Body::Bytes(_) => None,
+        Body::Bytes(bytes) => {
+            let (session, _) = session::current()?;
+            Some(Body::Bytes(session::unmarked_bytes(bytes, &|name| session.origin(name))?))
+        }
+        Body::None | Body::Form(_) => None,
     }
 }
 

@@ -37,7 +37,7 @@ use crate::script::value;
 use crate::time::Timestamp;
 
 pub use asks::{Answer, Ask, Called, ChildStart, EventSeen, What};
-pub use marks::{hash_arguments, origin, unmarked, unmarked_here};
+pub use marks::{hash_arguments, origin, unmarked_bytes, unmarked_here, unmarked_value};
 pub use strand::{Mode, Strand, StrandId, WaitId};
 pub use world::{Act, Batch, Reservation, Reserved, World};
 
