@@ -86,7 +86,7 @@ pub fn find_placeholders(text: &str) -> Vec<Placeholder<'_>> {
 }
 
 /// The text with each placeholder replaced by what `instead` says; `None` leaves it.
-pub fn replaced<'t>(text: &'t str, instead: impl Fn(&Placeholder<'_>) -> Option<String>) -> Cow<'t, str> {
+pub fn replaced(text: &str, instead: impl Fn(&Placeholder<'_>) -> Option<String>) -> Cow<'_, str> {
     let mut out = String::new();
     let mut from = 0;
     for placeholder in find_placeholders(text) {

@@ -36,7 +36,7 @@ use crate::time::{Timestamp, elapsed};
 pub use parting::{Line, Parting};
 pub use report::{Changed, Finished, Group, NoVerdict, Open, Report, State};
 pub use survey::{Scope, survey};
-pub(super) use survey::{entries, try_stored};
+pub(super) use survey::{entries, untried};
 
 /// A trial that computes for longer has no verdict: it is done beside the runs that are really there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -127,6 +127,7 @@ pub(super) struct Candidate {
     prepared: Prepared,
     allow: Rc<Allow>,
     rules: Rc<Rules>,
+    limits: Limits,
     reads_settings: bool,
 }
 
@@ -178,7 +179,13 @@ impl Candidate {
         let prepared = program.prepare(&engine, &constants).map_err(|fault| told(vec![fault]))?;
         let rules = Rc::new(Rules::of(&declaration));
         let reads_settings = !declaration.settings.is_empty();
-        Ok(Self { engine, prepared, allow: Rc::new(declaration.allow), rules, reads_settings })
+        let (allow, limits) = (Rc::new(declaration.allow), Limits { cpu: PATIENCE, ..Limits::default() });
+        Ok(Self { engine, prepared, allow, rules, limits, reads_settings })
+    }
+
+    /// The same within other limits than the defaults.
+    pub(super) fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Tries a run that has this journal, and computes for so long at most.
@@ -221,7 +228,7 @@ impl Candidate {
             rules: Rc::clone(&self.rules),
             forked: super::repair::forked(run),
         };
-        let guard = Guard::new(Limits { cpu: PATIENCE, ..Limits::default() });
+        let guard = Guard::new(self.limits);
         let (engine, allow) = (Rc::clone(&self.engine), Rc::clone(&self.allow));
         Session::new(facts, journal, guard, engine, Rc::new(world), allow)
     }
