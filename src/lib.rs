@@ -17,6 +17,7 @@ pub mod journal;
 pub mod otlp;
 pub mod pattern;
 pub mod payload;
+pub mod placeholder;
 pub mod reload;
 pub mod replay;
 pub mod script;

@@ -2,13 +2,18 @@
 //!
 //! Plain data is plain JSON (`null`, booleans, integers without a point, floats with one, strings, arrays, maps with
 //! sorted keys). What JSON cannot say is a map with one key that begins with `$`:
-//! `{"$float":"NaN"}`, `{"$char":"x"}`, `{"$blob":"base64"}`, `{"$decimal":"10.20"}`, `{"$secret":["name","nonce"]}`.
+//! `{"$float":"NaN"}`, `{"$char":"x"}`, `{"$blob":"base64"}`, `{"$decimal":"10.20"}`, `{"$secret":["name","origin"]}`.
 //! A key of the data that begins with `$` is written with one more `$`. So reading gives back what was written, type by type.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+
+use crate::placeholder::{mask, mask_bytes};
 
 /// A value as typed JSON text. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -35,9 +40,15 @@ impl Payload {
         Self::from_text(escape(value).to_string())
     }
 
-    /// The value as plain JSON for API and files: blobs as base64 text, decimals and chars as text, secrets as `***`.
+    /// The value as plain JSON for API and files: blobs as base64 text, decimals and chars as text, secrets and what stands
+    /// for them in texts as `***`.
     pub fn to_json(&self) -> Value {
-        serde_json::from_str(&self.0).map_or(Value::Null, plain)
+        serde_json::from_str(&self.0).map_or(Value::Null, |value| plain(value, Texts::Shown))
+    }
+
+    /// The same for another run of this engine: what stands for secrets in texts is left as it is.
+    pub fn to_data(&self) -> Value {
+        serde_json::from_str(&self.0).map_or(Value::Null, |value| plain(value, Texts::Kept))
     }
 }
 
@@ -69,22 +80,49 @@ fn escaped_key(key: &str) -> String {
     if key.starts_with('$') { format!("${key}") } else { key.to_owned() }
 }
 
-fn plain(value: Value) -> Value {
+/// What becomes of placeholders in texts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    Shown,
+    Kept,
+}
+
+fn plain(value: Value, texts: Texts) -> Value {
     match value {
-        Value::Array(items) => items.into_iter().map(plain).collect(),
-        Value::Object(map) => {
-            if map.len() == 1
-                && let Some((key, value)) = map.iter().next()
-                && key.starts_with('$')
-                && !key.starts_with("$$")
-            {
-                return if key == "$secret" { "***".into() } else { value.clone() };
-            }
-            map.into_iter()
-                .map(|(key, value)| (key.strip_prefix('$').map_or(key.clone(), str::to_owned), plain(value)))
-                .collect()
-        }
+        Value::String(text) if texts == Texts::Shown => match mask(&text) {
+            Cow::Owned(masked) => masked.into(),
+            Cow::Borrowed(_) => text.into(),
+        },
+        Value::Array(items) => items.into_iter().map(|item| plain(item, texts)).collect(),
+        Value::Object(map) => match tagged(&map) {
+            Some(("$secret", _)) => "***".into(),
+            Some(("$blob", Value::String(encoded))) if texts == Texts::Shown => shown_blob(encoded).into(),
+            Some((_, value)) if texts == Texts::Shown => plain(value.clone(), texts),
+            Some((_, value)) => value.clone(),
+            None => map
+                .into_iter()
+                .map(|(key, value)| {
+                    let key = key.strip_prefix('$').map_or(key.clone(), str::to_owned);
+                    let key = if texts == Texts::Shown { mask(&key).into_owned() } else { key };
+                    (key, plain(value, texts))
+                })
+                .collect(),
+        },
         other => other,
+    }
+}
+
+/// The mark and what it marks, of what JSON cannot say.
+fn tagged(map: &serde_json::Map<String, Value>) -> Option<(&str, &Value)> {
+    let (key, value) = map.iter().next().filter(|_| map.len() == 1)?;
+    (key.starts_with('$') && !key.starts_with("$$")).then_some((key, value))
+}
+
+/// A placeholder may stand in bytes, too.
+fn shown_blob(encoded: &str) -> String {
+    match STANDARD.decode(encoded).as_deref().map(mask_bytes) {
+        Ok(Cow::Owned(masked)) => STANDARD.encode(masked),
+        Ok(Cow::Borrowed(_)) | Err(_) => encoded.to_owned(),
     }
 }
 
@@ -105,5 +143,15 @@ mod tests {
         assert_eq!(Payload::from_json(&json!({"b": 1, "a": 2})).text(), r#"{"a":2,"b":1}"#);
         let typed = Payload::from_text(r#"{"d":{"$decimal":"1.20"},"s":{"$secret":["x","n"]}}"#);
         assert_eq!(typed.to_json(), json!({"d": "1.20", "s": "***"}));
+    }
+
+    #[test]
+    fn what_stands_for_a_secret_is_shown_nowhere() {
+        let placeholder = "⟦secret:api:r234⟧";
+        let blob = STANDARD.encode(format!("a {placeholder}"));
+        let value = json!({ placeholder: [format!("x {placeholder}")], "b": { "$blob": blob }, "c": { "$char": "x" } });
+        let payload = Payload::from_text(value.to_string());
+        assert_eq!(payload.to_json(), json!({ "***": ["x ***"], "b": STANDARD.encode("a ***"), "c": "x" }));
+        assert_eq!(payload.to_data()[placeholder][0], format!("x {placeholder}"));
     }
 }

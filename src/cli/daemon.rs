@@ -135,6 +135,7 @@ impl Daemon {
     ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let vault = super::secret::vault(config)?;
+        vault.prepare_marks().map_err(|error| Fault::usage(error.to_string()))?;
         let log = Log::start(&config.log, Arc::clone(&vault))?;
         let options = sqlite::Options {
             listen: Some(address.to_string()),

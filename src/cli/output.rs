@@ -1,6 +1,6 @@
 //! What is written where: data to stdout, everything for people's eyes alone to stderr; exit codes.
 //!
-//! Colour only on a terminal, and never with `NO_COLOR`. A closed pipe ends the writing, not the process.
+//! Nothing is shown of what stands for a secret. Colour only on a terminal, and never with `NO_COLOR`. A closed pipe ends the writing, not the process.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use crate::diag::{Color, Diagnostic};
+use crate::placeholder::mask;
 use crate::store::Status;
 use crate::time::{Clock as _, SystemClock};
 
@@ -222,7 +223,7 @@ pub(super) fn program() -> &'static str {
 
 /// A line of data. Nobody there to read it is no error.
 pub(super) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", mask(text));
 }
 
 /// A value as one line of JSON.
@@ -237,13 +238,13 @@ pub(super) fn pretty(value: &Value) {
 
 /// A line for people.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", mask(text));
 }
 
 /// Raw text to stderr, such as a redrawn region.
 pub(super) fn draw(text: &str) {
     let mut stderr = std::io::stderr().lock();
-    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    let _ = stderr.write_all(mask(text).as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// A diagnostic, rendered.

@@ -73,7 +73,9 @@ impl Backup {
             print_json(&json!({ "file": self.file, "bytes": bytes }));
         } else {
             line(&format!("{} ({} kB)", self.file.display(), bytes.div_ceil(1_000)));
-            note("keys are not in it; hint: keep `secrets.key` and `links.key` of the data folder in another place");
+            note(
+                "keys are not in it; hint: keep `secrets.key`, `links.key` and `marks.key` of the data folder in another place",
+            );
         }
         Ok(Exit::Done)
     }

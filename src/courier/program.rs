@@ -14,10 +14,21 @@ use super::message::Message;
 /// How long a program may take.
 pub(super) const TIME: Duration = Duration::from_secs(30);
 /// Bytes of its complaint that are shown.
-const SHOWN: u64 = 400;
+const SHOWN: usize = 400;
+/// Bytes of its complaint that are read: a secret in it is to be recognised before it is cut.
+const READ: u64 = 1 << 20;
+
+/// Takes secrets out of what was said, of which more may have followed.
+pub(super) type Hide<'a> = &'a (dyn Fn(&str) -> String + Sync);
 
 /// Runs it; what is wrong where it does not end well within `time`.
-pub(super) async fn run(command: &[String], channel: &str, message: &Message, time: Duration) -> Result<(), String> {
+pub(super) async fn run(
+    command: &[String],
+    channel: &str,
+    message: &Message,
+    time: Duration,
+    hide: Hide<'_>,
+) -> Result<(), String> {
     let [program, arguments @ ..] = command else { return Err("no program is named".to_owned()) };
     let complaint = tempfile::tempfile().map_err(|error| format!("there is no place for its output: {error}"))?;
     let written = complaint.try_clone().map_err(|error| format!("there is no place for its output: {error}"))?;
@@ -37,11 +48,11 @@ pub(super) async fn run(command: &[String], channel: &str, message: &Message, ti
     });
     match ended.await {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("`{program}` ended with {status}{}", said(complaint))),
+        Ok(Ok(status)) => Err(format!("`{program}` ended with {status}{}", said(complaint, hide))),
         Ok(Err(error)) => Err(format!("`{program}` cannot be waited for: {error}")),
         Err(_) => {
             kill(&mut child);
-            Err(format!("`{program}` did not end within {} s, and was killed{}", time.as_secs(), said(complaint)))
+            Err(format!("`{program}` did not end within {} s, and was killed{}", time.as_secs(), said(complaint, hide)))
         }
     }
 }
@@ -59,10 +70,11 @@ fn kill(child: &mut Child) {
 }
 
 /// What it wrote to its standard error, as the end of a sentence.
-fn said(mut complaint: std::fs::File) -> String {
+fn said(mut complaint: std::fs::File, hide: Hide<'_>) -> String {
     let mut bytes = Vec::new();
-    let read = complaint.rewind().and_then(|()| complaint.take(SHOWN).read_to_end(&mut bytes));
-    let text = String::from_utf8_lossy(&bytes).trim().replace('\n', " ");
+    let read = complaint.rewind().and_then(|()| complaint.take(READ).read_to_end(&mut bytes));
+    let clean = hide(&String::from_utf8_lossy(&bytes));
+    let text = clean[..clean.floor_char_boundary(SHOWN)].trim().replace('\n', " ");
     if read.is_err() || text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
@@ -75,7 +87,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let told = folder.path().join("told");
         let command = ["/bin/sh", "-c", text, "page", &told.display().to_string()].map(str::to_owned);
-        let done = run(&command, "pager", &Message::test("wake up", Timestamp(5)), time).await;
+        let done = run(&command, "pager", &Message::test("wake up", Timestamp(5)), time, &str::to_owned).await;
         (done, std::fs::read_to_string(told).unwrap_or_default())
     }
 
@@ -93,8 +105,17 @@ mod tests {
     async fn a_failure_says_what_it_complained_of() {
         let (done, _) = script("echo no line >&2; exit 3", TIME).await;
         assert_eq!(done, Err("`/bin/sh` ended with exit status: 3: no line".to_owned()));
-        let missing = run(&["/nonexistent/page".to_owned()], "pager", &Message::test("", Timestamp(5)), TIME).await;
+        let message = Message::test("", Timestamp(5));
+        let missing = run(&["/nonexistent/page".to_owned()], "pager", &message, TIME, &str::to_owned).await;
         assert!(missing.expect_err("is not there").starts_with("`/nonexistent/page` cannot be started"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_hidden_before_what_it_says_is_cut() {
+        let command = ["/bin/sh", "-c", "printf %0390d 0 >&2; echo hunter2-hunter2 >&2; exit 3"].map(str::to_owned);
+        let hide = |text: &str| text.replace("hunter2-hunter2", "***");
+        let done = run(&command, "pager", &Message::test("", Timestamp(5)), TIME, &hide).await.expect_err("it fails");
+        assert!(done.ends_with("000***"), "{done}");
     }
 
     #[tokio::test]

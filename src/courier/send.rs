@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::channel::{Address, Channel, Outlets};
 use super::message::Message;
 use super::program;
 use crate::effect::http::{Auth, Body, HttpRequest};
-use crate::effect::{self, Allow, Attempt, MailRequest, MailServer, NoSecrets, Performer, Request};
+use crate::effect::{self, Allow, Attempt, MailRequest, MailServer, NoSecrets, Performer, Request, Target};
 use crate::engine::people::Directory;
-use crate::vault::Vault;
+use crate::placeholder::mask;
+use crate::vault::{Refusal, Vault};
 
 /// What stands for a secret where something is shown.
 const HIDDEN: &str = "***";
@@ -53,7 +56,7 @@ impl Sender {
 
     /// Hands it over. What is not there goes to the default channel; without one, to the log.
     pub async fn send(&self, name: &str, message: &Message) -> Result<(), String> {
-        let hide = |text: &str| self.vault.redact(text, &|_| HIDDEN.to_owned()).into_owned();
+        let hide = |text: &str| self.hidden(text);
         let message = &Message { title: hide(&message.title), text: hide(&message.text), ..message.clone() };
         let done = match self.way(name) {
             Way::Channel(channel) => self.by(channel, name, message).await,
@@ -64,6 +67,18 @@ impl Sender {
             }
         };
         done.map_err(|error| hide(&error))
+    }
+
+    /// The text without values of secrets, and without what stands for them.
+    fn hidden(&self, text: &str) -> String {
+        self.vault.redact(&mask(text), &|_| HIDDEN.to_owned()).into_owned()
+    }
+
+    /// The same of a text that may have been cut at its end.
+    fn hidden_cut(&self, text: &str) -> String {
+        let mut text = self.hidden(text);
+        text.truncate(text.floor_char_boundary(text.len() - self.vault.begun_at_end(text.as_bytes())));
+        text
     }
 
     fn way(&self, name: &str) -> Way<'_> {
@@ -95,34 +110,42 @@ impl Sender {
     async fn by(&self, channel: &Channel, name: &str, message: &Message) -> Result<(), String> {
         match channel {
             Channel::Mail { to } => self.mail(to, message).await,
-            Channel::Program { command } => program::run(command, name, message, program::TIME).await,
+            Channel::Program { command } => {
+                program::run(command, name, message, program::TIME, &|text| self.hidden_cut(text)).await
+            }
             Channel::Slack { address } => {
                 let body = Body::Json(message.to_slack().to_string());
                 self.post(address, HttpRequest { body, ..HttpRequest::new("POST", "") }, message).await
             }
             Channel::Webhook { address, token_secret, headers } => {
                 let body = Body::Json(message.to_json(name).to_string());
-                let auth = self.bearer(token_secret.as_deref())?;
-                let headers = headers.clone();
-                self.post(address, HttpRequest { headers, body, auth, ..HttpRequest::new("POST", "") }, message).await
+                let (headers, token) = (headers.clone(), token_secret.as_deref());
+                let request = HttpRequest { headers, body, ..HttpRequest::new("POST", "") };
+                self.post_with(address, request, token, message).await
             }
             Channel::Ntfy { address, token_secret, priority } => {
                 let body =
                     Body::Text(if message.text.is_empty() { message.title.clone() } else { message.text.clone() });
-                let (auth, headers) =
-                    (self.bearer(token_secret.as_deref())?, message.ntfy_headers(priority.as_deref()));
-                self.post(address, HttpRequest { headers, body, auth, ..HttpRequest::new("POST", "") }, message).await
+                let headers = message.ntfy_headers(priority.as_deref());
+                let request = HttpRequest { headers, body, ..HttpRequest::new("POST", "") };
+                self.post_with(address, request, token_secret.as_deref(), message).await
             }
         }
     }
 
-    fn bearer(&self, secret: Option<&str>) -> Result<Option<Auth>, String> {
-        let Some(name) = secret else { return Ok(None) };
-        let value = self.vault.value(name).ok_or_else(|| self.vault.missing(name))?;
-        Ok(Some(Auth::Bearer(value.to_string())))
+    async fn post(&self, address: &Address, request: HttpRequest, message: &Message) -> Result<(), String> {
+        self.post_with(address, request, None, message).await
     }
 
-    async fn post(&self, address: &Address, request: HttpRequest, message: &Message) -> Result<(), String> {
+    /// Posts it, with the secret of this name as its bearer token. A secret goes to what it is for alone, and so does an
+    /// address that is one.
+    async fn post_with(
+        &self,
+        address: &Address,
+        request: HttpRequest,
+        token: Option<&str>,
+        message: &Message,
+    ) -> Result<(), String> {
         let url = match address {
             Address::Url(url) => url.clone(),
             Address::Secret(name) => {
@@ -133,14 +156,27 @@ impl Sender {
         // What the operator configured may be called, wherever it is; nothing else, by no redirect.
         let nothing = Allow { http: Some(Vec::new()), ..Allow::default() };
         let host = effect::missing_host(&url, &nothing).map(|(host, _)| host);
-        let host =
-            host.ok_or_else(|| "the address is no URL; hint: it looks like `https://example.com/path`".to_owned())?;
-        let allow = Allow::parse(Some(&[host]), &[])?;
-        let request = Request::Http(HttpRequest { url: url.clone(), ..request });
+        let no_url = || "the address is no URL; hint: it looks like `https://example.com/path`".to_owned();
+        let allow = Allow::parse(Some(&[host.ok_or_else(no_url)?]), &[])?;
+        if let Address::Secret(name) = address {
+            self.value_for(name, &url)?;
+        }
+        let auth = token.map(|name| self.value_for(name, &url).map(|value| Auth::Bearer(value.to_string())));
+        let request = Request::Http(HttpRequest { url: url.clone(), auth: auth.transpose()?, ..request });
         let done = self.perform(&request, &allow, &message.id).await;
         done.map_err(|error| match address {
             Address::Url(_) => error,
             Address::Secret(_) => without(&error, &url),
+        })
+    }
+
+    /// The value of a secret that is about to be sent to this address.
+    fn value_for(&self, name: &str, url: &str) -> Result<Zeroizing<String>, String> {
+        let host =
+            effect::host_of(url).ok_or("the address is no URL; hint: it looks like `https://example.com/path`")?;
+        let value = self.vault.value_for(name, Target::Host { name: &host.0, port: host.1 });
+        value.map_err(|refusal| match refusal {
+            Refusal::Unknown(why) | Refusal::NotFor(why) => why,
         })
     }
 

@@ -65,6 +65,12 @@ pub fn missing_host(url: &str, allow: &Allow) -> Option<(String, String)> {
     }
 }
 
+/// The host of an address and its port; `None`: it is no address of a host.
+pub fn host_of(url: &str) -> Option<(String, u16)> {
+    let url = reqwest::Url::parse(url).ok()?;
+    net::host_and_port(&url).map(|(host, port)| (host.to_owned(), port))
+}
+
 /// The line that a script needs, existing entries first: `allow: #{ http: ["a", "b"] }`.
 pub(super) fn allow_line(capability: &str, existing: impl Iterator<Item = String>, missing: &str) -> String {
     let entries: Vec<_> = existing.chain([missing.to_owned()]).map(|entry| format!("{entry:?}")).collect();

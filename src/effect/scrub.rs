@@ -39,6 +39,31 @@ impl<'a> Scrub<'a> {
         }
     }
 
+    /// A body that was cut off, or broke off, also without what begins a secret at its end.
+    pub(super) fn cut(&self, body: HttpBody) -> HttpBody {
+        match body {
+            // What was cut is no JSON any more; what is some by chance is a text all the same.
+            HttpBody::Json(text) | HttpBody::Text(text) => {
+                let mut text = self.text(text);
+                let begun = self.secrets.begun_at_end(text.as_bytes()).max(self.basic_begun(&text));
+                text.truncate(text.floor_char_boundary(text.len() - begun));
+                HttpBody::Text(text)
+            }
+            HttpBody::Bytes(bytes) => {
+                let mut bytes = self.bytes(bytes);
+                bytes.truncate(bytes.len() - self.secrets.begun_at_end(&bytes));
+                HttpBody::Bytes(bytes)
+            }
+            other @ (HttpBody::Empty | HttpBody::Saved(_)) => other,
+        }
+    }
+
+    /// How much of user and password stands at the end.
+    fn basic_begun(&self, text: &str) -> usize {
+        let Some(basic) = &self.basic else { return 0 };
+        (1..basic.len()).rev().find(|length| text.ends_with(&basic[..*length])).unwrap_or_default()
+    }
+
     fn http(&self, reply: HttpReply) -> HttpReply {
         let body = match reply.body {
             HttpBody::Json(text) => HttpBody::Json(self.json(text)),

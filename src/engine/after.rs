@@ -9,6 +9,7 @@ use super::causes::{depth_of, ended_payload, inherit};
 use super::handle::new_run;
 use super::lines::{self, Line, Lines};
 use super::log::Item;
+use super::secrets::handed;
 use super::shared::{Shared, held};
 use super::terms::{OnFailure, Terms};
 use super::world::EVENT_REPEATS;
@@ -153,13 +154,13 @@ impl Ending<'_> {
         let row = self.shared.row(self.run).map_err(|error| error.to_string())?;
         let row = row.ok_or_else(|| format!("the run {} is not in the store", self.run))?;
         let now = self.shared.now();
+        let given = handed(&self.shared.options.secrets, (self.run, self.workflow), next.run, next.input.clone());
         let newest = self.shared.deployed(self.workflow).and_then(|deployed| {
-            let input = deployed.accept_typed(&next.input).ok()?;
+            let input = deployed.accept_typed(&given).ok()?;
             Some((deployed.version().clone(), deployed.settings_payload(), input, deployed.terms.sla_of_run(now)))
         });
-        let (version, settings, input, sla) = newest.unwrap_or_else(|| {
-            (row.version.clone(), row.settings.clone(), next.input.clone(), self.terms.sla_of_run(now))
-        });
+        let (version, settings, input, sla) = newest
+            .unwrap_or_else(|| (row.version.clone(), row.settings.clone(), given.clone(), self.terms.sla_of_run(now)));
         let mut trigger = json!({ "kind": "continued", "run": self.run, "workflow": &**self.workflow });
         if let depth @ 1.. = depth_of(&row.trigger) {
             trigger["depth"] = depth.into();

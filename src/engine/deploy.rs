@@ -132,7 +132,7 @@ impl Deployed {
 
     /// The same of an input that a script gives: without a schema it stays as it is.
     pub(super) fn accept_typed(&self, input: &Payload) -> Result<Payload, Vec<Fault>> {
-        if self.input.is_some() { self.accept(&input.to_json()) } else { Ok(input.clone()) }
+        if self.input.is_some() { self.accept(&input.to_data()) } else { Ok(input.clone()) }
     }
 
     /// The settings as a run keeps them; `null` where the declaration read none.

@@ -126,7 +126,8 @@ async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {
         unreachable!("only effects are performed")
     };
     let trace = world.trace_headers(position.as_ref(), attempt);
-    let secrets = RunSecrets { vault: &world.shared.options.secrets, run, allow: &world.allow };
+    let secrets =
+        RunSecrets { vault: &world.shared.options.secrets, run, workflow: &world.workflow, allow: &world.allow };
     let attempt = Attempt {
         number: attempt,
         idempotency_key: &key,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::activation::Explain;
 use super::deploy;
+use super::secrets::DeclaredMarks;
 use super::shared::Shared;
 use super::surroundings::Settings;
 use super::terms::Terms;
@@ -64,14 +65,17 @@ impl Programs {
         let told = |faults: Vec<crate::diag::Diagnostic>| {
             faults.first().map_or_else(String::new, |f| format!("{} ({}:{})", f.title, f.place.file, f.place.line))
         };
-        let (program, constants, declaration) =
-            deploy::declare_with(engine, &bundle, &fixed(settings), self.rewrite).map_err(told)?;
-        let prepared = if key.2.is_empty() {
-            program.prepare(engine, &constants)
-        } else {
-            program.prepare_standing(engine, &constants, &key.2, stand_in)
-        };
-        let prepared = prepared.map_err(|fault| told(vec![fault]))?;
+        let marks = DeclaredMarks::of(&shared.options.secrets, &bundle);
+        let (program, prepared, declaration) = marks.while_made(|| {
+            let (program, constants, declaration) =
+                deploy::declare_with(engine, &bundle, &fixed(settings), self.rewrite).map_err(told)?;
+            let prepared = if key.2.is_empty() {
+                program.prepare(engine, &constants)
+            } else {
+                program.prepare_standing(engine, &constants, &key.2, stand_in)
+            };
+            Ok::<_, String>((program, prepared.map_err(|fault| told(vec![fault]))?, declaration))
+        })?;
         if self.all.len() >= MOST {
             self.all.clear();
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::gate::{self, Verdict};
 use super::programs;
+use crate::host::session::{origin, unmarked_value};
 use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, decode_segment, encode_segment};
 use crate::payload::Payload;
@@ -122,6 +123,19 @@ impl Recorded {
         }
     }
 
+    /// The same with the origins of secrets in place of their marks: it is evaluated alike, and nothing can be sent with it.
+    fn unmarked(&self) -> Self {
+        let clean = |payload: &Payload| unmarked_value(payload, &|name| origin(self.run, name));
+        let both = |outcome: &Result<Payload, Payload>| outcome.as_ref().map(clean).map_err(clean);
+        let journal = self.journal.iter().map(|entry| Entry {
+            detail: entry.detail.as_ref().map(clean),
+            outcome: entry.outcome.as_ref().map(both),
+            ..entry.clone()
+        });
+        let journal = journal.collect();
+        Self { input: clean(&self.input), outcome: self.outcome.as_ref().map(both), journal, ..self.clone() }
+    }
+
     fn to_json(&self) -> Value {
         let (output, error) = match &self.outcome {
             Some(Ok(output)) => (Some(output.text()), None),
@@ -179,7 +193,7 @@ impl Recording {
 
     /// As the API hands it out: exact values and whole journals.
     pub fn to_json(&self) -> Value {
-        json!({ "runs": self.0.iter().map(Recorded::to_json).collect::<Vec<_>>() })
+        json!({ "runs": self.0.iter().map(|run| run.unmarked().to_json()).collect::<Vec<_>>() })
     }
 
     /// Back from that; `None`: it is something else.

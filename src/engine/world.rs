@@ -12,6 +12,7 @@ use super::hands::Mocks;
 use super::links::EventLink;
 use super::log::Item;
 use super::notification::{About, Notification};
+use super::secrets;
 use super::shared::{Begun, Notice, Shared, held};
 use crate::effect::{self, Allow, Performer};
 use crate::host::session::{Act, Batch, ChildStart, Reservation, Reserved, World};
@@ -19,6 +20,7 @@ use crate::id::RunId;
 use crate::journal::{Position, encode_segment};
 use crate::payload::Payload;
 use crate::script::memory;
+use crate::script::secret::{Marks, SecretRef};
 use crate::store::{Change, Dedupe, Event, PROGRESS, Rollback, Run, Status};
 use crate::time::Timestamp;
 use crate::trace::{SpanId, Trace};
@@ -46,6 +48,12 @@ pub(super) struct RunWorld {
     pub(super) written: Cell<u64>,
     /// Nothing new is begun.
     pub(super) halted: Cell<bool>,
+}
+
+impl Marks for RunWorld {
+    fn mark(&self, secret: &SecretRef) -> String {
+        secrets::mark_in(&self.shared.options.secrets, self.run, secret)
+    }
 }
 
 impl World for RunWorld {
@@ -98,7 +106,7 @@ impl World for RunWorld {
                 .unwrap_or_default();
             return Err(error("not_found", &format!("there is no workflow `{workflow}`{hint}"), &json!(null)));
         };
-        let accepted = deployed.accept(&input.to_json()).map_err(|faults| {
+        let accepted = deployed.accept(&input.to_data()).map_err(|faults| {
             let listed: Vec<_> =
                 faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message })).collect();
             let first = faults.first().map(|f| format!("{}: {}", f.path, f.message)).unwrap_or_default();
@@ -274,10 +282,16 @@ impl RunWorld {
         }
     }
 
+    /// What this run hands to another one.
+    pub(super) fn handed(&self, to: RunId, payload: Payload) -> Payload {
+        secrets::handed(&self.shared.options.secrets, (self.run, &self.workflow), to, payload)
+    }
+
     /// The start of another run by this one.
     pub(super) fn start(&self, start: &ChildStart) -> Option<Change> {
         let deployed = self.shared.deployed(&start.workflow)?;
-        let input = deployed.accept(&start.input.to_json()).unwrap_or_else(|_| start.input.clone());
+        let given = self.handed(start.run, start.input.clone());
+        let input = deployed.accept(&given.to_data()).unwrap_or(given);
         let gate = deployed.gate.of(&deployed, &input).unwrap_or_else(|problem| {
             tracing::warn!(
                 run = %start.run, workflow = %start.workflow, trace = %self.trace.id,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fail::Fail;
 use super::function::{Call, Function, Nature};
-use super::session::{self, Session, encode, hash_text};
+use super::session::{self, Session, encode, hash_arguments};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
@@ -46,7 +46,7 @@ fn continue_as(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if let Some(tie) = tie(&session) {
         return Err(call.invalid(tie));
     }
-    let arguments = hash_text(input.text());
+    let arguments = hash_arguments(input.text());
     let command = Command { arguments, ..session::command(Kind::Child, call.function.name, call.line()) };
     strand.must_wait.set(false);
     let issued = session.replay.borrow_mut().issue_now(strand.scope.get(), &command).map_err(|d| session.diverge(d))?;

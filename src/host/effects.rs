@@ -1,5 +1,6 @@
 //! Commands to the outside world: recorded, with intents before they start, and retried durably.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,9 +9,12 @@ use rhai::{Dynamic, Map, NativeCallContext};
 use super::fail::{Fail, failure_map};
 use super::function::Call;
 use super::policy::{Policy, retry_after};
-use super::session::{self, Answer, Called, Mode, Session, Strand, What, encode, encode_error, hash_text};
+use super::session::{
+    self, Answer, Called, Mode, Session, Strand, What, encode, encode_error, hash_arguments, unmarked_here,
+};
 use super::waiting::{Begun, issue, recorded_value};
-use crate::effect::{Failure, Kind as Effect, Reply, Request, Sent};
+use crate::effect::http::Body;
+use crate::effect::{Failure, HttpRequest, Kind as Effect, Reply, Request, Sent};
 use crate::journal::{Entry, Kind, Outcome};
 use crate::payload::Payload;
 use crate::script::memory;
@@ -36,7 +40,7 @@ pub(super) fn run(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
         return unrecorded(call, &session, &strand, plan);
     }
     let command = crate::replay::Command {
-        arguments: hash_text(&plan.request.arguments()),
+        arguments: hash_request(&plan.request),
         ..session::command(Kind::Effect, call.function.name, call.line())
     };
     let (position, opened) = match issue(&session, &strand, &command)? {
@@ -45,6 +49,35 @@ pub(super) fn run(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
     };
     let entry = session.entry(&command, position);
     Performance { call, session: &session, strand: &strand, plan }.carry_out(entry, opened)
+}
+
+/// Texts are part of the arguments by their digests: marks go before those are made.
+fn hash_request(request: &Request) -> u64 {
+    if let Request::Http(http) = request
+        && let Some(body) = unmarked_body(&http.body)
+    {
+        return hash_arguments(&Request::Http(HttpRequest { body, ..http.clone() }).arguments());
+    }
+    hash_arguments(&request.arguments())
+}
+
+fn unmarked_body(body: &Body) -> Option<Body> {
+    match body {
+        Body::Json(text) => Some(Body::Json(changed(text)?)),
+        Body::Text(text) => Some(Body::Text(changed(text)?)),
+        Body::Bytes(bytes) => {
+            let (session, _) = session::current()?;
+            Some(Body::Bytes(session::unmarked_bytes(bytes, &|name| session.origin(name))?))
+        }
+        Body::None | Body::Form(_) => None,
+    }
+}
+
+fn changed(text: &str) -> Option<String> {
+    match unmarked_here(text) {
+        Cow::Owned(unmarked) => Some(unmarked),
+        Cow::Borrowed(_) => None,
+    }
 }
 
 struct Performance<'a> {

@@ -6,7 +6,7 @@ use rhai::Dynamic;
 
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
-use super::session::{self, Act, encode, hash_text};
+use super::session::{self, Act, encode, hash_arguments};
 use super::{state, waiting};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
@@ -63,7 +63,7 @@ fn url(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let key = waiting::key(call, options.get("key"))?;
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
     let expires = options.due("expires", session.time_of_next(&strand))?;
-    let arguments = hash_text(&format!("{name}\n{}", key.as_deref().unwrap_or_default()));
+    let arguments = hash_arguments(&format!("{name}\n{}", key.as_deref().unwrap_or_default()));
     let command = Command { arguments, ..session::command(Kind::Event, call.function.name, call.line()) };
     let position = match state::now(&session, &strand, &command)? {
         Ok(value) => return value,
@@ -88,7 +88,7 @@ fn emit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let id = options.text("id")?;
     let payload = encode(call.function.name, &call.arg(1).cloned().unwrap_or_default())?;
     let key = waiting::key(call, options.get("key"))?;
-    let arguments = hash_text(&format!("{name}\n{}\n{}", key.as_deref().unwrap_or_default(), payload.text()));
+    let arguments = hash_arguments(&format!("{name}\n{}\n{}", key.as_deref().unwrap_or_default(), payload.text()));
     let command = Command { arguments, ..session::command(Kind::Event, call.function.name, call.line()) };
     let position = match state::now(&session, &strand, &command)? {
         Ok(value) => return value,

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::cleanup::{self, Leaving, Lock};
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
-use super::session::{self, Act, Answer, Session, Strand, What, encode_error, hash_text};
+use super::session::{self, Act, Answer, Session, Strand, What, encode_error, hash_arguments, hash_text};
 use super::waiting::{self, Begun};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
@@ -125,7 +125,7 @@ fn acquire(
 ) -> Result<(), Fail> {
     let name = Arc::clone(&wanted.name);
     let command =
-        Command { arguments: hash_text(&name), ..session::command(Kind::Wait, Arc::clone(&name), call.line()) };
+        Command { arguments: hash_arguments(&name), ..session::command(Kind::Wait, Arc::clone(&name), call.line()) };
     let (position, opened) = match waiting::issue(session, strand, &command)? {
         Begun::Closed(entry) => return waiting::recorded_value(&entry).map(drop),
         Begun::Open { position, opened } => (position, opened),

@@ -6,10 +6,12 @@
 
 mod abandoned;
 mod asks;
+mod marks;
 mod repaired;
 mod strand;
 mod world;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
@@ -31,11 +33,13 @@ use crate::replay::{Command, Divergence, Interruption, Replay, Site};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
+use crate::script::secret;
 use crate::script::value;
 use crate::time::Timestamp;
 
 pub use abandoned::abandoned;
 pub use asks::{Answer, Ask, Called, ChildStart, EventSeen, What};
+pub use marks::{hash_arguments, origin, unmarked_bytes, unmarked_here, unmarked_value};
 pub use strand::{Mode, Strand, StrandId, WaitId};
 pub use world::{Act, Batch, Reservation, Reserved, World};
 
@@ -152,6 +156,7 @@ pub fn current() -> Option<(Rc<Session>, Rc<Strand>)> {
 
 /// Makes them the current ones; returns the ones before.
 pub fn set_current(current: Option<(Rc<Session>, Rc<Strand>)>) -> Option<(Rc<Session>, Rc<Strand>)> {
+    secret::set_marks(current.as_ref().map(|(session, _)| Rc::clone(&session.world) as Rc<dyn secret::Marks>));
     CURRENT.replace(current)
 }
 
@@ -464,5 +469,10 @@ pub fn hash_text(text: &str) -> u64 {
 
 /// A command without arguments that matter.
 pub fn command(kind: Kind, name: impl Into<Arc<str>>, line: u32) -> Command {
-    Command { kind, name: name.into(), arguments: 0, line }
+    let name = name.into();
+    let name = match unmarked_here(&name) {
+        Cow::Owned(unmarked) => unmarked.into(),
+        Cow::Borrowed(_) => name,
+    };
+    Command { kind, name, arguments: 0, line }
 }

@@ -6,7 +6,7 @@ use rhai::Dynamic;
 
 use super::fail::Fail;
 use super::function::{Call, Function, Nature};
-use super::session::{self, Act, Mode, Session, Strand, encode, hash_text};
+use super::session::{self, Act, Mode, Session, Strand, encode, hash_arguments};
 use crate::journal::Kind;
 use crate::payload::Payload;
 use crate::replay::{Command, Issued};
@@ -77,7 +77,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 fn command(call: &Call<'_>, key: &str) -> Command {
-    Command { arguments: hash_text(key), ..session::command(Kind::State, call.function.name, call.line()) }
+    Command { arguments: hash_arguments(key), ..session::command(Kind::State, call.function.name, call.line()) }
 }
 
 fn key(call: &Call<'_>) -> Result<String, Fail> {

@@ -10,7 +10,7 @@ use super::state;
 use crate::journal::Kind;
 use crate::payload::Payload;
 use crate::replay::Command;
-use crate::script::secret::SecretRef;
+use crate::script::secret::{DECLARED, SecretRef};
 use crate::script::value;
 
 /// The functions of this topic.
@@ -214,9 +214,6 @@ fn secret(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.') {
         return Err(call.invalid(format!("`{name}` is no name of a secret; hint: letters, digits, `_`, `-` and `.`")));
     }
-    let nonce = session::current().map_or_else(
-        || "declared".to_owned(),
-        |(session, _)| format!("{:016x}", hash_text(&format!("{}/{name}", session.facts.run))),
-    );
-    Ok(Dynamic::from(SecretRef { name: name.into(), nonce: nonce.into() }))
+    let origin = session::current().map_or_else(|| DECLARED.to_owned(), |(session, _)| session.origin(&name));
+    Ok(Dynamic::from(SecretRef { name: name.into(), origin: origin.into() }))
 }

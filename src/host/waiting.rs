@@ -9,7 +9,7 @@ use rhai::{Dynamic, FnPtr, Map};
 use super::fail::{Fail, is_worth_a_retry};
 use super::function::{Call, Choice, Function, Nature};
 use super::mailbox::Letter;
-use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_text};
+use super::session::{self, Answer, EventSeen, Mode, Session, Strand, What, encode, encode_error, hash_arguments};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::replay::{Command, Issued};
@@ -79,7 +79,7 @@ fn sleep(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         return Err(call.invalid("cannot be used inside of `wait_until`; hint: `every` is the pause between polls"));
     }
     let command = Command {
-        arguments: hash_text(&given.to_string()),
+        arguments: hash_arguments(&given.to_string()),
         ..session::command(Kind::Timer, call.function.name, call.line())
     };
     timer(&session, &strand, &command, due, None)
@@ -197,7 +197,7 @@ fn wait_for(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     // Checked before anything is recorded, so that a bad one is an error of the call on every replay.
     let when = options.closure("when")?;
     let command = Command {
-        arguments: key.as_ref().map_or(0, |key| hash_text(key)),
+        arguments: key.as_ref().map_or(0, |key| hash_arguments(key)),
         ..session::command(Kind::Event, name.clone(), call.line())
     };
     let (position, opened) = match issue(&session, &strand, &command)? {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature, Options};
-use super::session::{self, Act, Answer, ChildStart, Session, Strand, What, encode, hash_text};
+use super::session::{self, Act, Answer, ChildStart, Session, Strand, What, encode, hash_arguments, hash_text};
 use super::state;
 use super::waiting::{self, Begun};
 use crate::id::RunId;
@@ -112,7 +112,7 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         .map(|n| i32::try_from(n).map_err(|_| call.invalid("option `priority` is too large")))
         .transpose()?;
     let within = options.duration("within")?;
-    let arguments = hash_text(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
+    let arguments = hash_arguments(&format!("{workflow}\n{}\n{}", key.as_deref().unwrap_or_default(), input.text()));
     let command = Command { arguments, ..session::command(Kind::Child, workflow.clone(), call.line()) };
     let known = session.replay.borrow().known_of_next(strand.scope.get()).map(is_asked);
     let asked = key.is_some() || known.unwrap_or_else(|| session.world.may_skip(&workflow));

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{Entry, Kind, Phase, Position, Sub};
 use crate::payload::Payload;
+use crate::placeholder::mask;
 use crate::store::{Run, Status};
 use crate::time::Timestamp;
 use crate::trace::{SpanId, Trace};
@@ -17,7 +18,7 @@ const ERROR: u8 = 2;
 
 /// A text that belongs to a span.
 pub(super) fn attribute(key: &str, value: &str) -> Value {
-    json!({ "key": key, "value": { "stringValue": value } })
+    json!({ "key": key, "value": { "stringValue": mask(value) } })
 }
 
 fn number(key: &str, value: u32) -> Value {
@@ -74,7 +75,7 @@ pub(super) fn of_entry(row: &Run, entry: &Entry) -> Option<Value> {
     Some(json!({
         "traceId": trace.id.to_string(), "spanId": SpanId::of_attempt(row.id, &place, attempt).to_string(),
         "parentSpanId": around(row, &entry.position).to_string(), "traceState": trace.state.unwrap_or_default(),
-        "name": &*entry.name, "kind": if effect { CLIENT } else { INTERNAL }, "attributes": attributes,
+        "name": mask(&entry.name), "kind": if effect { CLIENT } else { INTERNAL }, "attributes": attributes,
         "startTimeUnixNano": nanoseconds(began(entry)), "endTimeUnixNano": nanoseconds(entry.ended_at),
         "status": status(error.as_ref()),
     }))

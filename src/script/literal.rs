@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rhai::{Dynamic, Map};
 
 use super::secret::{SecretRef, mask};
+use crate::placeholder::mask_bytes;
 
 /// Values may be nested this deep here: the text of a deeper one would help nobody.
 const MOST_NESTED: usize = super::value::MOST_NESTED;
@@ -93,7 +94,7 @@ impl Writer {
         } else if let Ok(number) = value.as_decimal() {
             format!("decimal(\"{number}\")")
         } else if let Ok(blob) = value.as_blob_ref() {
-            format!("base64::decode(\"{}\")", BASE64.encode(&*blob))
+            format!("base64::decode(\"{}\")", BASE64.encode(mask_bytes(&blob)))
         } else if let Ok(character) = value.as_char() {
             let mut text = String::new();
             escape(&mut text, character, '\'');
@@ -216,7 +217,7 @@ mod tests {
     fn texts_are_folded_and_secrets_masked() {
         assert_eq!(literal(&"häuser".into(), 4), "\"hä…");
         let mut map = Map::new();
-        let secret = SecretRef { name: "s".into(), nonce: "n".into() };
+        let secret = SecretRef { name: "s".into(), origin: "n".into() };
         map.insert("a".into(), format!("token {}", secret.placeholder()).into());
         map.insert("b".into(), Dynamic::from(secret));
         map.insert("new".into(), ().into());

@@ -1,85 +1,52 @@
 //! A secret as scripts see it: a reference, never its value.
 //!
-//! Made part of a text it becomes a placeholder, which the sender finds again ([`find_placeholders`]) and replaces after it has
-//! checked where the text goes. Everything that is shown passes through [`mask`]. Knows no secret's value.
+//! Made part of a text it becomes a placeholder, which the sender finds again and replaces after it has checked where the text
+//! goes. Its mark is made by whoever evaluates the script ([`Marks`]), at the moment when the reference becomes text: so a text
+//! that merely looks like a placeholder is not one. Knows no secret's value.
 
-use std::borrow::Cow;
-use std::ops::Range;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
 
-const OPEN: &str = "⟦secret:";
-const CLOSE: &str = "⟧";
-/// What is made of an opening that came from outside.
-const DEFUSED: &str = "⟦secret :";
-const SHOWN: &str = "***";
+use crate::placeholder::{SHOWN, written};
+pub use crate::placeholder::{defuse, find_placeholders, mask};
 
-/// A reference to a secret. The nonce ties it to a run, so that a text that merely looks like a placeholder is not one.
+/// The origin of references that a declaration made.
+pub const DECLARED: &str = "declared";
+
+/// A reference to a secret.
 #[derive(Debug, Clone)]
 pub struct SecretRef {
     /// The secret's name.
     pub name: ImmutableString,
-    /// Letters and digits that only the run's engine knows.
-    pub nonce: ImmutableString,
+    /// Where it was made: [`DECLARED`], or digits that follow from the run. No secret: it says which of a script's texts are
+    /// equal, in journals that outlive the key of the marks.
+    pub origin: ImmutableString,
 }
 
 impl SecretRef {
-    /// The text that stands for the secret: `⟦secret:NAME:NONCE⟧`.
+    /// The text that stands for the secret here and now: `⟦secret:NAME:MARK⟧`. Where nobody makes marks, it stands for nothing.
     pub fn placeholder(&self) -> String {
-        format!("{OPEN}{}:{}{CLOSE}", self.name, self.nonce)
+        let marks = MARKS.with_borrow(Clone::clone);
+        let mark = marks.map_or_else(|| self.origin.to_string(), |marks| marks.mark(self));
+        written(&self.name, &mark)
     }
 }
 
-/// A placeholder in a text.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Placeholder<'a> {
-    /// Where it is, in bytes.
-    pub range: Range<usize>,
-    /// The secret's name.
-    pub name: &'a str,
-    /// Its nonce; a placeholder with another run's nonce is plain text.
-    pub nonce: &'a str,
+/// Makes the marks of placeholders.
+pub trait Marks {
+    /// The mark of a placeholder for this secret: letters and digits that cannot be guessed.
+    fn mark(&self, secret: &SecretRef) -> String;
 }
 
-/// All placeholders of a text, from left to right.
-pub fn find_placeholders(text: &str) -> Vec<Placeholder<'_>> {
-    let mut found = Vec::new();
-    let mut from = 0;
-    while let Some(start) = text[from..].find(OPEN).map(|at| from + at) {
-        let inner = start + OPEN.len();
-        let Some(end) = text[inner..].find(CLOSE).map(|at| inner + at) else { break };
-        from = inner;
-        // A name may hold colons, a nonce may not; an opening inside means that this one was never closed.
-        if let Some((name, nonce)) = text[inner..end].rsplit_once(':')
-            && !name.contains('⟦')
-        {
-            from = end + CLOSE.len();
-            found.push(Placeholder { range: start..from, name, nonce });
-        }
-    }
-    found
+thread_local! {
+    static MARKS: RefCell<Option<Rc<dyn Marks>>> = const { RefCell::new(None) };
 }
 
-/// The text with what looks like a placeholder made plain: what comes from outside must not stand for a secret.
-pub fn defuse(text: &str) -> Cow<'_, str> {
-    if text.contains(OPEN) { Cow::Owned(text.replace(OPEN, DEFUSED)) } else { Cow::Borrowed(text) }
-}
-
-/// The text as it may be shown: `***` for each placeholder.
-pub fn mask(text: &str) -> Cow<'_, str> {
-    let found = find_placeholders(text);
-    if found.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut masked = String::with_capacity(text.len());
-    let mut from = 0;
-    for placeholder in found {
-        masked.push_str(&text[from..placeholder.range.start]);
-        masked.push_str(SHOWN);
-        from = placeholder.range.end;
-    }
-    masked.push_str(&text[from..]);
-    Cow::Owned(masked)
+/// Who makes marks on this thread from now on; returns who did before.
+pub fn set_marks(marks: Option<Rc<dyn Marks>>) -> Option<Rc<dyn Marks>> {
+    MARKS.replace(marks)
 }
 
 /// Teaches the script engine the type: texts can be made with it, nothing else.
@@ -116,7 +83,7 @@ mod tests {
     fn run(script: &str) -> Result<Dynamic, Box<EvalAltResult>> {
         let engine = crate::script::sandbox::engine();
         let mut scope = rhai::Scope::new();
-        scope.push("s", SecretRef { name: "api".into(), nonce: "n1".into() });
+        scope.push("s", SecretRef { name: "api".into(), origin: "n1".into() });
         engine.run_ast_with_scope(&mut scope, &engine.compile("let unused = 0;").expect("compiles"))?;
         let ast = crate::script::rewrite::rewrite(engine.compile(script).expect("compiles"));
         engine.eval_ast_with_scope(&mut scope, &ast)
@@ -141,15 +108,19 @@ mod tests {
     #[test]
     fn is_shown_masked() {
         assert_eq!(run("[s].to_string()").expect("text").to_string(), "[***]");
-        assert_eq!(mask("a ⟦secret:api:n1⟧ b ⟦secret:x:y⟧"), "a *** b ***");
-        assert!(matches!(mask("plain ⟦secret:"), Cow::Borrowed(_)));
     }
 
     #[test]
-    fn placeholders_are_found_where_they_are() {
-        let text = "⟦secret:⟦secret:a:b:c⟧!";
-        let found = find_placeholders(text);
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].name, found[0].nonce, &text[found[0].range.clone()]), ("a:b", "c", "⟦secret:a:b:c⟧"));
+    fn marks_are_made_when_it_becomes_text() {
+        struct Here;
+        impl Marks for Here {
+            fn mark(&self, secret: &SecretRef) -> String {
+                format!("{}2", secret.origin)
+            }
+        }
+        let before = set_marks(Some(Rc::new(Here)));
+        assert_eq!(run("`${s}`").expect("text").to_string(), "⟦secret:api:n12⟧");
+        set_marks(before);
+        assert_eq!(run("`${s}`").expect("text").to_string(), "⟦secret:api:n1⟧");
     }
 }

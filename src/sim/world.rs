@@ -9,6 +9,7 @@ use crate::host::session::{Act, Batch, Reservation, Reserved, World, hash_text};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
+use crate::script::secret::{Marks, SecretRef};
 use crate::time::Timestamp;
 
 /// What is durable of a simulated run: its entries, and the acts with the number of entries that were there with them.
@@ -69,6 +70,13 @@ impl SimWorld {
     pub(super) fn new(written: Written) -> Self {
         let started = written.acts.iter().filter(|(_, act)| matches!(act, Act::Start(_))).count();
         Self { state: RefCell::new(written.state()), written: RefCell::new(written), runs: Cell::new(started as u128) }
+    }
+}
+
+/// Nothing is sent: what stands for a secret is told by its origin alone.
+impl Marks for SimWorld {
+    fn mark(&self, secret: &SecretRef) -> String {
+        secret.origin.to_string()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Values of secrets in what comes back, in every form in which services repeat what they were sent.
 //!
 //! All forms of all values are searched for at once. A value is found raw, escaped for JSON, for URLs, for forms and for HTML,
-//! in hexadecimal digits, and in base64, where it may stand at any place of a longer text (`user:value`).
+//! in hexadecimal digits, and in base64, where it may stand at any place of a longer text (`user:value`); each in capitals and small
+//! letters alike.
 
 use std::borrow::Cow;
 
@@ -19,23 +20,27 @@ pub(super) struct Echoes {
     search: Option<AhoCorasick>,
     /// The name for each pattern.
     names: Vec<String>,
+    /// The patterns.
+    forms: Vec<String>,
 }
 
 impl Echoes {
     /// For these names and values.
     pub(super) fn new<'a>(secrets: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let (mut patterns, mut names) = (Vec::new(), Vec::new());
+        let (mut forms, mut names) = (Vec::new(), Vec::new());
         for (name, value) in secrets.filter(|(_, value)| value.len() >= SHORTEST) {
-            for form in forms(value) {
-                patterns.push(form);
+            for form in forms_of(value) {
+                forms.push(form);
                 names.push(name.to_owned());
             }
         }
-        if patterns.is_empty() {
+        if forms.is_empty() {
             return Self::default();
         }
-        let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns);
-        Self { search: Some(search.expect("some thousand short patterns")), names }
+        let mut search = AhoCorasick::builder();
+        search.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest);
+        let search = search.build(&forms).expect("some thousand short patterns");
+        Self { search: Some(search), names, forms }
     }
 
     /// Whether nothing is searched for.
@@ -70,10 +75,33 @@ impl Echoes {
         });
         Cow::Owned(out)
     }
+
+    /// Bytes at the end that begin a value: where a text was cut, or broke off, the rest of the value may have followed.
+    pub(super) fn begun_at_end(&self, bytes: &[u8]) -> usize {
+        self.forms.iter().map(|form| begun(form.as_bytes(), bytes)).max().unwrap_or_default()
+    }
+}
+
+/// The length of the longest beginning of `form`, short of all of it, with which `bytes` end.
+fn begun(form: &[u8], bytes: &[u8]) -> usize {
+    let same = |a: u8, b: u8| a.eq_ignore_ascii_case(&b);
+    // For each beginning of the form, the longest shorter one with which it ends: the search of Knuth, Morris and Pratt.
+    let mut borders = vec![0; form.len()];
+    let shorten = |borders: &[usize], mut length: usize, byte: u8| {
+        while length > 0 && !same(form[length], byte) {
+            length = borders[length - 1];
+        }
+        length + usize::from(same(form[length], byte))
+    };
+    for at in 1..form.len() {
+        borders[at] = shorten(&borders, borders[at - 1], form[at]);
+    }
+    let tail = &bytes[bytes.len().saturating_sub(form.len() - 1)..];
+    tail.iter().fold(0, |length, byte| shorten(&borders, length, *byte))
 }
 
 /// All forms of a value, each once, the raw one first.
-fn forms(value: &str) -> Vec<String> {
+fn forms_of(value: &str) -> Vec<String> {
     let mut all = vec![value.to_owned(), hex::encode(value), hex::encode_upper(value), html(value)];
     all.extend(json(value));
     all.extend(urls(value));
@@ -82,7 +110,7 @@ fn forms(value: &str) -> Vec<String> {
     }
     let mut forms: Vec<String> = Vec::new();
     for form in all {
-        if form.len() >= SHORTEST && !forms.contains(&form) {
+        if form.len() >= SHORTEST && !forms.iter().any(|known| known.eq_ignore_ascii_case(&form)) {
             forms.push(form);
         }
     }
@@ -190,6 +218,25 @@ mod tests {
         let echoes = Echoes::new([("short", "abcdefgh"), ("long", "abcdefghij")].into_iter());
         assert_eq!(echoes.replace("x abcdefghij y abcdefgh", &str::to_owned), "x long y short");
         assert_eq!(*echoes.replace_bytes(b"\xff abcdefgh", &str::to_owned), *b"\xff short");
+    }
+
+    #[test]
+    fn capitals_and_small_letters_are_alike() {
+        let echoes = Echoes::new([("api", "Abc123xyz")].into_iter());
+        for form in ["ABC123XYZ", "abc123xyz", &hex::encode_upper("Abc123xyz")] {
+            assert_eq!(echoes.replace(form, &str::to_owned), "api", "{form}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_value_at_the_end_is_told() {
+        let echoes = Echoes::new([("api", "ababac/secret"), ("short", "ab")].into_iter());
+        for (text, begun) in [("x ababac/sec", 10), ("x ABABAC", 6), ("abab", 4), ("ababab", 4), ("none", 0), ("", 0)] {
+            assert_eq!(echoes.begun_at_end(text.as_bytes()), begun, "{text}");
+        }
+        let encoded = STANDARD_NO_PAD.encode("user:ababac/secret");
+        assert!(echoes.begun_at_end(&encoded.as_bytes()[..16]) >= 7, "in base64 as well");
+        assert_eq!(Echoes::default().begun_at_end(b"abc"), 0);
     }
 
     proptest! {

@@ -9,6 +9,7 @@ mod echo;
 mod file;
 mod key;
 pub mod key_file;
+mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,14 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::effect::Target;
+use crate::placeholder::MarkKind;
 pub use binding::Binding;
 use echo::Echoes;
 pub use echo::SHORTEST;
 use file::{Opened, SecretsFile, Stamp};
 pub use key::{FILE as KEY_FILE, KeySource, VARIABLE as KEY_VARIABLE};
+pub use mark::MARK_KEY_FILE;
+use mark::Marker;
 
 /// Variables that hold secrets begin so.
 pub const PREFIX: &str = "PANTA_SECRET_";
@@ -130,6 +134,7 @@ pub struct Vault {
     /// What those of the environment are for, where the configuration says so; by the same names.
     bound: BTreeMap<String, Vec<Binding>>,
     file: Option<SecretsFile>,
+    marker: Marker,
     state: RwLock<State>,
 }
 
@@ -173,7 +178,8 @@ impl Vault {
 
     /// The same, with the encrypted file of this data folder. An error when there is a file that does not open.
     pub fn with_file(self, data: &Path, key: KeySource) -> Result<Self, Error> {
-        let vault = Self { file: Some(SecretsFile::new(data, key)), ..self };
+        let marker = Marker::in_file(data.join(MARK_KEY_FILE));
+        let vault = Self { file: Some(SecretsFile::new(data, key)), marker, ..self };
         vault.refresh()?;
         Ok(vault)
     }
@@ -184,6 +190,20 @@ impl Vault {
             binding::parse_all(texts).map(|all| (variable(name), all)).map_err(Error::Invalid)
         };
         Ok(Self { bound: bound.iter().map(read).collect::<Result<_, _>>()?, ..self })
+    }
+
+    /// The mark of a placeholder for the secret `name`, as it is written in `scope` alone: a run, or a workflow.
+    pub fn mark(&self, kind: MarkKind, scope: &str, name: &str) -> String {
+        self.marker.mark(kind, scope, name)
+    }
+
+    /// Reads the key of marks, or makes it: an error now is better than one in each run.
+    pub fn prepare_marks(&self) -> Result<(), Error> {
+        self.marker.load().map_err(|error| Error::File {
+            path: self.marker.file.clone().unwrap_or_default(),
+            what: "cannot be used".to_owned(),
+            why: error.to_string(),
+        })
     }
 
     /// The value of a secret, for use inside of this process alone, such as verifying a signature.
@@ -233,6 +253,11 @@ impl Vault {
     /// The same for bytes that may be no text.
     pub fn redact_bytes<'t>(&self, bytes: &'t [u8], instead: &dyn Fn(&str) -> String) -> Cow<'t, [u8]> {
         self.now().echoes.replace_bytes(bytes, instead)
+    }
+
+    /// Bytes at the end of a text that was cut there which begin the value of a secret: nobody may see them.
+    pub fn begun_at_end(&self, bytes: &[u8]) -> usize {
+        self.now().echoes.begun_at_end(bytes)
     }
 
     /// Whether there is nothing that [`Self::redact`] would find.

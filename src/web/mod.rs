@@ -28,6 +28,7 @@ mod listing;
 mod live;
 mod locks;
 mod login;
+mod masked;
 mod metrics;
 mod patience;
 mod problem;

@@ -1,11 +1,12 @@
 //! A run, evaluated again from its journal.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::masked::Verbatim;
 use super::{Problem, Shared, request};
 use crate::engine;
 use crate::engine::recording::{Recorded, Recording};
@@ -17,8 +18,12 @@ struct Parameters {
     until: Option<String>,
 }
 
-/// `GET /api/v1/runs/{id}/recording`: the run and those that it started, with exact values and whole journals.
-pub(super) async fn recording(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+/// `GET /api/v1/runs/{id}/recording`: the run and those that it started, with exact values and whole journals; what stands for
+/// a secret in them has no mark, so it is good for nothing but to be evaluated again.
+pub(super) async fn recording(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<(Extension<Verbatim>, Json<Value>), Problem> {
     let id = request::run_id(&id)?;
     let read = move |handle: &crate::engine::Handle| {
         let load = |run| match handle.run(run) {
@@ -32,7 +37,7 @@ pub(super) async fn recording(State(shared): State<Shared>, Path(id): Path<Strin
         };
         Ok(Recording::gather(id, load)?.map(|recording| recording.to_json()))
     };
-    Ok(Json(request::read(&shared, read).await?.unwrap_or_default()))
+    Ok((Extension(Verbatim), Json(request::read(&shared, read).await?.unwrap_or_default())))
 }
 
 /// `GET /api/v1/runs/{id}/replay?until=STEP`: see [`crate::engine::Handle::retrace`]. 404 where the journal has no such step, 409 where the version

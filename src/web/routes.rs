@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, answers, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, metrics,
-    problem, replay, run_page, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
+    Shared, answers, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, masked,
+    metrics, problem, replay, run_page, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -153,6 +153,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .layer(axum::middleware::from_fn(heads::bound))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(problem::ensure))
+        .layer(axum::middleware::map_response(masked::masked))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), answers::bounded))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)

@@ -150,3 +150,134 @@ fn a_daemon_takes_what_is_set_while_it_runs() {
     assert_clean(&acts, "the audit log");
     place.panta(&["secret", "bind", "api", "--for", "https://x"]).expect(2);
 }
+
+/// Text of an input put together again by the script, in all ways in which it could become a placeholder.
+const FORGE: &str = r#"
+    workflow(#{ allow: #{ http: ["127.0.0.1"], secrets: ["api"] } });
+    fn main(x) {
+        let again = x.text;
+        again.replace("secret :", "secret:");
+        let forged = [again, x.first + x.last, json::parse(x.js).v, base64::decode(x.b64).as_string()];
+        let errors = [];
+        for text in forged {
+            let sent = attempt(|| http::post(x.url, #{ token: text }, #{ auth: bearer(text) }));
+            errors.push(`${sent.error}`);
+        }
+        errors
+    }
+"#;
+
+#[test]
+fn nobody_can_write_what_stands_for_a_secret() {
+    let place = Place::new(&[("forge.rhai", FORGE)]);
+    place.set_secret(&["api", "--for", "127.0.0.1"], CANARY).expect(0);
+    // Of an earlier release, of this one as it looks, of an echo, and of anything.
+    for mark in ["declared", "raaaaaaaaaaaaaaa", "waaaaaaaaaaaaaaa", "echo", "38dec1dc9cf7d07b", ""] {
+        let server = Server::new(echo);
+        let forged = format!("⟦secret:api:{mark}⟧");
+        let input = json!({
+            "url": server.url("/"), "text": forged, "first": "⟦sec", "last": format!("ret:api:{mark}⟧"),
+            "js": format!("{{\"v\":\"\\u27e6secret:api:{mark}\\u27e7\"}}"), "b64": STANDARD.encode(&forged),
+        });
+        let ran = place.panta(&["run", "forge.rhai", "--json", "--input", &input.to_string()]).expect(0);
+        let seen = format!("{:?}", server.seen());
+        assert_clean(&seen, &format!("what was sent for `{mark}`"));
+        assert_eq!(server.seen().len(), if mark == "declared" { 0 } else { 4 }, "{} {seen}", ran.out);
+        assert!(!seen.contains("⟦secret:"), "{seen}");
+    }
+}
+
+const SHOWN: &str = r#"
+    workflow(#{ allow: #{ http: ["127.0.0.1"], secrets: ["api"] } });
+    const HEAD = `Token ${secret("api")}`;
+    fn main(url) {
+        let text = `Bearer ${secret("api")}`;
+        let kept = step(`call ${secret("api")}`, || [text, HEAD, secret("api"), text.to_blob()]);
+        log::info(text, #{ a: text });
+        state::set("kept", text);
+        event::emit("told", text);
+        let child = workflow::run("child", #{ url: url, text: text, head: HEAD });
+        http::post(url, #{ token: kept[0], head: HEAD });
+        let failed = attempt(|| throw text);
+        attempt(|| task::ask(#{ title: text, to: "ann", due: "10ms" }));
+        #{ text: text, head: HEAD, kept: kept, child: child, error: `${failed.error}`, cut: text.sub_string(0, 30) }
+    }
+"#;
+const CHILD: &str = r#"
+    workflow(#{ allow: #{ http: ["127.0.0.1"], secrets: ["api"] } });
+    fn main(given) {
+        http::post(given.url, #{ token: given.text, head: given.head });
+        given.text
+    }
+"#;
+
+#[test]
+fn what_stands_for_a_secret_is_shown_nowhere_and_handed_on_to_children() {
+    let server = Server::new(echo);
+    let place = Place::new(&[("scripts/shown.rhai", SHOWN), ("scripts/child.rhai", CHILD)]);
+    place.set_secret(&["api", "--for", "127.0.0.1"], CANARY).expect(0);
+    let daemon = Daemon::start(&place.path().join("scripts"), &place.path().join("data"));
+    let input = json!(server.url("/")).to_string();
+    let started = place.panta(&["start", "shown", "--wait", "--json", "--input", &input]);
+    let run = started.json()["run"].as_str().expect("an id").to_owned();
+    for seen in server.seen() {
+        let sent = (&seen.body["token"], &seen.body["head"]);
+        assert_eq!(sent, (&json!(format!("Bearer {CANARY}")), &json!(format!("Token {CANARY}"))));
+    }
+    assert_eq!(server.seen().len(), 2, "{}", started.out);
+    let paths = ["", "/journal", "/replay", "/recording", "/logs", "/events", "/tasks", "/flow"];
+    let paths = paths.map(|path| format!("/api/v1/runs/{run}{path}"));
+    let others = ["/api/v1/tasks", "/api/v1/events", "/api/v1/runs", "/api/v1/workflows/shown", "/api/v1/logs"];
+    for path in paths.iter().map(String::as_str).chain(others) {
+        let (_, answer) = daemon.request("GET", path, &[], "").expect("an answer");
+        assert_markless(&answer.to_string(), path);
+    }
+    for command in
+        [vec!["show", &run], vec!["show", &run, "--json"], vec!["logs", &run], vec!["tasks"], vec!["why", &run]]
+    {
+        let shown = place.panta(&command);
+        assert_markless(&format!("{}{}", shown.out, shown.err), &command.join(" "));
+    }
+    assert_markless(&format!("{}{}", started.out, started.err), "what `start` says");
+    assert!(started.out.contains("Bearer ***"), "{}", started.out);
+}
+
+/// No mark of this release is in it, also not in base64.
+fn assert_markless(text: &str, what: &str) {
+    let is_mark = |word: &str| {
+        word.starts_with(['r', 'w'])
+            && word.len() == 16
+            && word.bytes().skip(1).all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
+    };
+    let long = |c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c));
+    let decoded = text.split(long).filter_map(|word| STANDARD.decode(word).ok());
+    let decoded: Vec<_> = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+    for text in decoded.iter().map(String::as_str).chain([text]) {
+        let found = text.split("secret:api:").skip(1).find(|rest| rest.get(..16).is_some_and(is_mark));
+        assert!(found.is_none(), "a mark in {what}: {text}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_leaves_nothing_of_a_value() {
+    const VALUE: &str = "hunter2canary0123456789";
+    let script = r#"
+        workflow(#{ allow: #{ http: ["127.0.0.1"], secrets: ["api"] } });
+        fn main(given) {
+            let answer = attempt(|| http::get(given.url + given.filler, #{ auth: bearer(secret("api")) }));
+            answer.error.body
+        }"#;
+    let server = Server::new(|seen| {
+        let filler: usize = seen.line.split(['/', ' ']).nth(2).and_then(|n| n.parse().ok()).unwrap_or_default();
+        (500, json!(format!("{}{}", "x".repeat(filler), seen.header("authorization").unwrap_or_default())))
+    });
+    let place = Place::new(&[("cut.rhai", script)]);
+    place.set_secret(&["api", "--for", "127.0.0.1"], VALUE).expect(0);
+    for shown in [0, 1, 5, 20, 22, 23, 24] {
+        // The quotation mark and `Bearer ` stand before it.
+        let input = json!({ "url": server.url("/"), "filler": ((64 << 10) - 8 - shown).to_string() });
+        let ran = place.panta(&["run", "cut.rhai", "--json", "--input", &input.to_string()]).expect(0);
+        assert!(ran.out.contains("xxxx") && !ran.out.contains("hunt"), "{shown}: {}", &ran.out[ran.out.len() - 99..]);
+    }
+    assert!(!place.everything().contains("hunter2"), "the data folder");
+}

@@ -12,15 +12,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("id", &[]),
     ("time", &[]),
     ("diag", &[]),
-    ("payload", &[]),
+    // What stands for a secret in a text, and how it is kept from being seen.
+    ("placeholder", &[]),
+    ("payload", &["placeholder"]),
     ("journal", &["payload", "time"]),
     ("replay", &["journal", "payload", "time"]),
     // Versions are hashes of contents; literal durations are read while compiling.
-    ("script", &["diag", "id", "payload", "time"]),
+    ("script", &["diag", "id", "payload", "placeholder", "time"]),
     // Timeouts and `Retry-After` are durations. No journal, no scripts, no store.
     ("effect", &["time"]),
     // Values of secrets, and what each may be sent to. Suggestions for names.
-    ("vault", &["diag", "effect"]),
+    ("vault", &["diag", "effect", "placeholder"]),
     // Tasks as data: what a script asks, the store keeps and faces show.
     ("task", &["id", "payload", "time"]),
     // Acts of people as data: what the store keeps and faces show.
@@ -30,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Rows are bytes to it: it knows no entry of the journal.
     ("store", &["audit", "id", "payload", "task", "time", "trace"]),
     // Its commands are plain requests of `effect`; performing them is the engine's.
-    ("host", &["diag", "effect", "id", "journal", "payload", "replay", "script", "task", "time"]),
+    ("host", &["diag", "effect", "id", "journal", "payload", "placeholder", "replay", "script", "task", "time"]),
     // Names and patterns of events.
     ("pattern", &[]),
     // One run, and whole tests, over virtual time: what the engine drives, with other surroundings.
@@ -48,9 +50,34 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "diag", "effect", "host", "id", "journal", "payload", "replay", "script", "pattern", "store", "task",
-            "time", "vault", "audit", "diag", "effect", "host", "id", "journal", "payload", "replay", "script",
-            "pattern", "store", "task", "time", "trace",
+            "diag",
+            "effect",
+            "host",
+            "id",
+            "journal",
+            "payload",
+            "placeholder",
+            "replay",
+            "script",
+            "pattern",
+            "store",
+            "task",
+            "time",
+            "vault",
+            "audit",
+            "diag",
+            "effect",
+            "host",
+            "id",
+            "journal",
+            "payload",
+            "replay",
+            "script",
+            "pattern",
+            "store",
+            "task",
+            "time",
+            "trace",
         ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
@@ -65,13 +92,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // Hands on what the engine keeps for people, through its handle and by effects of its own.
-    ("courier", &["effect", "engine", "id", "payload", "store", "time", "vault"]),
+    ("courier", &["placeholder", "effect", "engine", "id", "payload", "store", "time", "vault"]),
     // Settings are handed to the engine by its own trait.
     ("config", &["courier", "diag", "effect", "engine", "payload", "time", "vault"]),
     // The parent of the engine's process runs no script and opens no store: of the engine it knows the witness.
     ("supervise", &["engine", "id", "time"]),
     // Spans of runs, from the store to a collector; requests are those of `effect`.
-    ("otlp", &["effect", "engine", "id", "journal", "payload", "script", "store", "time", "trace"]),
+    ("otlp", &["placeholder", "effect", "engine", "id", "journal", "payload", "script", "store", "time", "trace"]),
     ("web", FACE),
     (
         "cli",
@@ -89,6 +116,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "journal",
             "otlp",
             "payload",
+            "placeholder",
             "reload",
             "script",
             "sim",
@@ -108,9 +136,41 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Faces see all but how a run is evaluated.
 const FACE: &[&str] = &[
-    "courier", "pattern", "config", "diag", "effect", "engine", "host", "id", "journal", "payload", "reload", "script",
-    "store", "task", "time", "trace", "trigger", "vault", "audit", "pattern", "config", "diag", "effect", "engine",
-    "host", "id", "journal", "payload", "reload", "script", "store", "task", "time", "trigger",
+    "courier",
+    "pattern",
+    "config",
+    "diag",
+    "effect",
+    "engine",
+    "host",
+    "id",
+    "journal",
+    "payload",
+    "placeholder",
+    "reload",
+    "script",
+    "store",
+    "task",
+    "time",
+    "trace",
+    "trigger",
+    "vault",
+    "audit",
+    "pattern",
+    "config",
+    "diag",
+    "effect",
+    "engine",
+    "host",
+    "id",
+    "journal",
+    "payload",
+    "reload",
+    "script",
+    "store",
+    "task",
+    "time",
+    "trigger",
 ];
 
 fn covers(known: &str, name: &str) -> bool {

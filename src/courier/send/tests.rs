@@ -38,9 +38,13 @@ async fn server(status: u16) -> (String, tokio::task::JoinHandle<(String, String
 }
 
 fn sender(channel: Channel, secrets: &[(&str, &str)]) -> Sender {
-    let outlets = Outlets { channels: [("ops".into(), channel)].into(), ..Outlets::default() };
     let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let vault = Arc::new(Vault::from_pairs(secrets));
+    sender_with(channel, Vault::from_pairs(secrets))
+}
+
+fn sender_with(channel: Channel, vault: Vault) -> Sender {
+    let outlets = Outlets { channels: [("ops".into(), channel)].into(), ..Outlets::default() };
+    let vault = Arc::new(vault);
     let ann = Person { email: Some("ann@example.com".to_owned()), ..Person::default() };
     let people = Directory { people: [("ann".into(), ann), ("bob".into(), Person::default())].into() };
     Sender::new(outlets, Arc::new(people), vault, None, Duration::from_secs(20))
@@ -163,4 +167,22 @@ async fn what_is_not_there_goes_to_the_default_channel_and_then_to_the_log() {
     sender.outlets.default = Some("ops".into());
     sender.send("nobody", &message()).await.expect("is told");
     assert!(seen.await.expect("a request").1.contains("no paper"));
+}
+
+#[tokio::test]
+async fn a_secret_goes_only_to_what_it_is_for() {
+    let pairs = [("PANTA_SECRET_HOOK", "http://127.0.0.1:9/x"), ("PANTA_SECRET_TOKEN", "a-long-token")];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let bound = ["hook", "token"].map(|name| (name.to_owned(), vec!["only.example.com".to_owned()])).into();
+    let plain = Address::Url("http://127.0.0.1:9/x".to_owned());
+    let token_secret = Some("token".to_owned());
+    for channel in [
+        Channel::Webhook { address: plain.clone(), token_secret: token_secret.clone(), headers: Vec::new() },
+        Channel::Ntfy { address: plain, token_secret, priority: None },
+        Channel::Slack { address: Address::Secret("hook".to_owned()) },
+    ] {
+        let vault = Vault::from_pairs(pairs.clone().into_iter()).binding(&bound).expect("hosts");
+        let refused = sender_with(channel, vault).send("ops", &message()).await.expect_err("is not for that host");
+        assert!(refused.contains("is not for `127.0.0.1:9`; hint: add"), "{refused}");
+    }
 }

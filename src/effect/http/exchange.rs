@@ -143,7 +143,7 @@ impl<'a> Exchange<'a> {
     async fn receive(&self, hop: &Hop, response: Response) -> Result<HttpReply, Failure> {
         let status = response.status();
         if status.as_u16() >= 400 && !self.accepts(status) {
-            return Err(response::refused(response, &hop.method, &hop.url, self.limits).await);
+            return Err(response::refused(response, &hop.method, &hop.url, self.limits, &self.scrub()).await);
         }
         let usual = if self.save_to.is_some() && status.is_success() {
             self.limits.saved_bytes

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{HttpBody, HttpReply, fault};
 use crate::effect::file::{FileStat, Spot, Staged, off_thread};
+use crate::effect::scrub::Scrub;
 use crate::effect::{Failure, Field, Limits};
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -89,19 +90,30 @@ impl Download {
     }
 }
 
-/// The failure that a status of 400 and up is.
-pub(super) async fn refused(mut response: Response, method: &Method, url: &Url, limits: &Limits) -> Failure {
+/// The failure that a status of 400 and up is, without secrets: what is cut off must not leave the beginning of one.
+pub(super) async fn refused(
+    mut response: Response,
+    method: &Method,
+    url: &Url,
+    limits: &Limits,
+    scrub: &Scrub<'_>,
+) -> Failure {
+    let most = usize::try_from(limits.error_body_bytes).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
     // What is there of the body is shown, also when the connection breaks in it: the status is the news.
-    while let Ok(Some(chunk)) = response.chunk().await {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() as u64 > limits.error_body_bytes {
-            bytes.truncate(limits.error_body_bytes as usize);
-            break;
+    let is_whole = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            ended => break ended.is_ok(),
         }
-    }
+        if bytes.len() > most {
+            bytes.truncate(most);
+            break false;
+        }
+    };
     let status = response.status().as_u16();
-    let body = match decode(response.headers(), bytes).await {
+    let body = decode(response.headers(), bytes).await;
+    let body = match if is_whole { body } else { scrub.cut(body) } {
         HttpBody::Json(text) => Field::Json(text),
         HttpBody::Text(text) => Field::Text(text),
         HttpBody::Bytes(bytes) => Field::Bytes(bytes),

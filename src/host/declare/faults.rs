@@ -8,7 +8,7 @@ use rhai::{Dynamic, EvalAltResult, Map, Position};
 use super::{change, is_collecting};
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Options};
-use crate::script::secret::SecretRef;
+use crate::script::secret::{DECLARED, SecretRef};
 
 /// A fault of a declaration, and where the function that met it was called.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ fn note(call: &Call<'_>, thrown: Map) {
 
 /// A reference to no secret.
 fn nobody() -> Dynamic {
-    Dynamic::from(SecretRef { name: "none".into(), nonce: "declared".into() })
+    Dynamic::from(SecretRef { name: "none".into(), origin: DECLARED.into() })
 }
 
 /// A value of the kind that a describing function returns; none where no value would do.

@@ -8,6 +8,7 @@ use crate::effect;
 use crate::id::{RunId, TaskId};
 use crate::journal::Entry;
 use crate::payload::Payload;
+use crate::script::secret::Marks;
 use crate::task::Task;
 use crate::time::Timestamp;
 
@@ -105,7 +106,7 @@ pub struct Reservation<'a> {
 pub type Reserved<'a> = dyn FnMut(Option<Timestamp>, Act) + 'a;
 
 /// What host functions ask of their surroundings, at once. The engine and the simulation implement it.
-pub trait World {
+pub trait World: Marks {
     /// What redoing a half-done effect will need, to be recorded with its intent.
     fn prepare(&self, request: &effect::Request) -> Result<Option<String>, effect::Failure>;
     /// A plain setting of the config.

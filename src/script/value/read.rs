@@ -268,8 +268,8 @@ fn untag(tag: &str, value: Dynamic) -> Read<Dynamic> {
     let bad = || format!("`{tag}` has a value that does not belong to it");
     if tag == "$secret" {
         let parts = value.into_typed_array::<ImmutableString>().map_err(|_| bad())?;
-        let [name, nonce] = <[ImmutableString; 2]>::try_from(parts).map_err(|_| bad())?;
-        return Ok(Dynamic::from(SecretRef { name, nonce }));
+        let [name, origin] = <[ImmutableString; 2]>::try_from(parts).map_err(|_| bad())?;
+        return Ok(Dynamic::from(SecretRef { name, origin }));
     }
     let text = value.into_immutable_string().map_err(|_| bad())?;
     let read = match tag {

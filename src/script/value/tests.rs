@@ -90,7 +90,7 @@ fn texts_are_as_documented() {
         (Dynamic::from_blob(vec![0, 255]), r#"{"$blob":"AP8="}"#),
         (Dynamic::from_decimal(Decimal::new(1020, 2)), r#"{"$decimal":"10.20"}"#),
         (map(&[("b", 1_i64.into()), ("$a", Dynamic::UNIT)]), r#"{"$$a":null,"b":1}"#),
-        (Dynamic::from(SecretRef { name: "n".into(), nonce: "x".into() }), r#"{"$secret":["n","x"]}"#),
+        (Dynamic::from(SecretRef { name: "n".into(), origin: "x".into() }), r#"{"$secret":["n","x"]}"#),
     ];
     for (value, text) in cases {
         assert_eq!(encode(&value).expect(text).text(), text);

@@ -153,7 +153,7 @@ impl Writer {
         self.out.push_str("{\"$secret\":[");
         self.quoted(&secret.name);
         self.out.push(',');
-        self.quoted(&secret.nonce);
+        self.quoted(&secret.origin);
         self.out.push_str("]}");
     }
 

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::super::login::COOKIE_NAME;
 use super::Problem;
 use crate::payload::Payload;
+use crate::placeholder::mask_bytes;
 use crate::store::{Run, Status};
 use crate::web::problem::AsMade;
 
@@ -52,7 +53,8 @@ fn is_response(map: &Map<String, Value>) -> bool {
 /// The bytes of a body that is a blob.
 fn blob(output: &Payload) -> Option<Vec<u8>> {
     let typed: Value = serde_json::from_str(output.text()).ok()?;
-    STANDARD.decode(typed["body"]["$blob"].as_str()?).ok()
+    let bytes = STANDARD.decode(typed["body"]["$blob"].as_str()?).ok()?;
+    Some(mask_bytes(&bytes).into_owned())
 }
 
 fn response(map: &Map<String, Value>, blob: Option<Vec<u8>>) -> Result<Response, String> {
