@@ -1,6 +1,7 @@
 //! All integration tests, as one binary: linking is what takes long.
 #![allow(clippy::unwrap_used, reason = "all of it is tests: to panic is how they fail")]
 
+mod altered;
 mod check;
 mod cli;
 mod docs;

@@ -77,14 +77,13 @@ impl Access {
         }
     }
 
-    /// Its journal.
+    /// All of its journal.
     pub(super) async fn journal(&self, run: RunId) -> Result<Vec<Value>, Fault> {
-        match self {
-            Self::Store(store) => Ok(entries(store, run)?.iter().enumerate().map(|(n, e)| e.to_json(n)).collect()),
-            Self::Daemon(client) => {
-                client.pages_from(&format!("/api/v1/runs/{run}/journal"), &[], None, "entries", usize::MAX).await
-            }
+        let (mut pages, mut all) = (self.pages(run, None), Vec::new());
+        while let Some(page) = pages.next().await? {
+            all.extend(page);
         }
+        Ok(all)
     }
 
     /// The run, evaluated again from its journal: see [`retrace`].

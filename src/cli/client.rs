@@ -85,8 +85,7 @@ impl Client {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status().as_u16();
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        let body = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        let body = parsed(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         Ok(Answer { status, body })
     }
 
@@ -111,7 +110,13 @@ impl Client {
             query.push(format!("limit={limit}"));
             query.extend(cursor.as_deref().map(|cursor| format!("cursor={}", escaped(cursor))));
             let mut page = self.get(&format!("{path}?{}", query.join("&"))).await?;
-            all.extend(page.get_mut(field).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default());
+            let Some(items) = page.get_mut(field).and_then(Value::as_array_mut) else {
+                let problem = format!("the daemon at {} answers without `{field}`", self.base);
+                return Err(Fault::usage(format!(
+                    "{problem}; hint: is it a daemon of another version, or another program?"
+                )));
+            };
+            all.append(items);
             cursor = page["next"].as_str().map(str::to_owned);
             if cursor.is_none() || all.len() >= most {
                 return Ok(all);
@@ -193,6 +198,14 @@ impl Client {
         }
         Fault::unreachable(format!("the daemon at {} cannot be reached: {why}", self.base))
     }
+}
+
+/// JSON of any depth: what a run may hold is nested as deep as JSON is usually read at all, and stands in an answer.
+fn parsed(bytes: &[u8]) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    deserializer.disable_recursion_limit();
+    let value = serde::Deserialize::deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
 }
 
 impl Answer {

@@ -156,6 +156,7 @@ impl Daemon {
                 tracing::error!(%run, "the run is quarantined: the process died too often while it evaluated it");
             }
         }
+        sweep(options.workspace.clone());
         let engine = Engine::start(store, options);
         let telling = courier.start(engine.handle(), config.sender(&vault), config.outlets.repeat)?;
         let done = self
@@ -368,4 +369,12 @@ async fn open(data: &Path, options: &sqlite::Options) -> Result<Sqlite, Fault> {
         }
     }
     Ok(Sqlite::open(data, options)?)
+}
+
+/// Removes what a crash left of uploads, beside everything else: a large folder holds up no start. Nobody waits for its end.
+fn sweep(workspace: PathBuf) {
+    std::thread::spawn(move || match crate::effect::file::sweep(&workspace) {
+        0 => {}
+        count => tracing::info!("{count} files that a crash had cut off were removed"),
+    });
 }

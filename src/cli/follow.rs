@@ -106,8 +106,8 @@ pub(super) async fn remote(client: &Client, run: &str) -> Result<Option<Value>, 
     let mut run = run.to_owned();
     loop {
         let row = client.get(&format!("/api/v1/runs/{run}")).await?;
-        let journal = client.get(&format!("/api/v1/runs/{run}/journal")).await?;
-        tree.journal(journal["entries"].as_array().map_or(&[], Vec::as_slice));
+        let path = format!("/api/v1/runs/{run}/journal");
+        tree.journal(&client.pages_from(&path, &[], None, "entries", usize::MAX).await?);
         if let Some(next) = row["continued_as"].as_str() {
             tree.finish();
             note(&format!("{} continues as {next}", text(&row, "workflow")));

@@ -16,6 +16,7 @@ use super::runs::since;
 use super::sse::{Came, Events};
 use super::table::{cut, hour, plain, short_id};
 use crate::id::RunId;
+use crate::journal::Kind;
 use crate::store::RunFilter;
 use crate::time::Timestamp;
 
@@ -114,8 +115,9 @@ impl Logs {
 
 impl Wanted {
     async fn all_of(&mut self, access: &Access, run: RunId) -> Result<(), Fault> {
-        for entry in access.journal(run).await?.iter().filter(|entry| entry["kind"] == "log") {
-            self.show(&run.to_string(), entry);
+        let mut pages = access.pages(run, Some(Kind::Log));
+        while let Some(page) = pages.next().await? {
+            page.iter().for_each(|entry| self.show(&run.to_string(), entry));
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod logs;
 mod new;
 mod notify;
 mod output;
+mod pages;
 mod record;
 mod replay;
 mod run;

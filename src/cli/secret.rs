@@ -187,10 +187,7 @@ impl Place {
     async fn list(&self) -> Result<Vec<Value>, Fault> {
         match self {
             Self::Folder(vault, _) => Ok(vault.list().iter().map(|secret| json!(secret)).collect()),
-            Self::Daemon(client) => {
-                let answer = client.get("/api/v1/secrets").await?;
-                Ok(answer["secrets"].as_array().cloned().unwrap_or_default())
-            }
+            Self::Daemon(client) => client.pages_from("/api/v1/secrets", &[], None, "secrets", usize::MAX).await,
         }
     }
 

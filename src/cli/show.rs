@@ -25,10 +25,9 @@ const NOTE: usize = 60;
 impl Show {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
         let row = access.run(self.run).await?;
-        let journal = access.journal(self.run).await?;
         if common.json {
             let mut row = row;
-            row["entries"] = journal.into();
+            row["entries"] = access.journal(self.run).await?.into();
             json(&row);
             return Ok(Exit::Done);
         }
@@ -60,8 +59,12 @@ impl Show {
             line(rendered(&fault::diagnose(&row["error"], sources.as_ref()), Stream::Out).trim_end());
         }
         line("");
-        let rows: Vec<_> = journal.iter().map(entry).collect();
-        table(&["N", "POSITION", "KIND", "NAME", "LINE", "ATTEMPT", "TOOK", "VALUE"], &rows);
+        // A long journal is shown as several tables: nothing waits for its end.
+        let mut pages = access.pages(self.run, None);
+        while let Some(page) = pages.next().await? {
+            let rows: Vec<_> = page.iter().map(entry).collect();
+            table(&["N", "POSITION", "KIND", "NAME", "LINE", "ATTEMPT", "TOOK", "VALUE"], &rows);
+        }
         Ok(Exit::Done)
     }
 }

@@ -126,10 +126,7 @@ impl Access {
                 let now = SystemClock.now();
                 Ok(tokens::list(&**store)?.iter().map(|token| token.to_json(now)).collect())
             }
-            Self::Daemon(client) => {
-                let answer = client.get("/api/v1/tokens").await?;
-                Ok(answer["tokens"].as_array().cloned().unwrap_or_default())
-            }
+            Self::Daemon(client) => client.pages_from("/api/v1/tokens", &[], None, "tokens", usize::MAX).await,
         }
     }
 
@@ -198,5 +195,6 @@ pub(super) fn access(
         given: given.map(Into::into),
         hosts: web::Hosts::new(listen, names),
         https,
+        requests: config.limits.requests.unwrap_or(web::REQUESTS),
     })
 }

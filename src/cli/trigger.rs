@@ -17,6 +17,9 @@ pub(super) fn show(workflow: &Value) {
         if !next.is_empty() {
             line(&format!("  next          {}", next.join(", ")));
         }
+        if let Some(why) = trigger["stopped"].as_str() {
+            line(&format!("  stopped       {why}"));
+        }
         let (start, refusal) = (&trigger["last_start"], &trigger["last_refusal"]);
         if start.is_object() {
             line(&format!("  last start    {}  {} ({})", text(start, "at"), text(start, "run"), text(start, "status")));

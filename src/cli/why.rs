@@ -128,8 +128,8 @@ impl Why {
         }
         for wanted in wanted(text(row, "waiting_for")) {
             self.near_misses(access, row, &wanted, reasons).await?;
-            let key = wanted.key.as_ref().map(|key| format!(" --key '{key}'")).unwrap_or_default();
-            commands.push(format!("{} emit {}{key}", program(), wanted.name));
+            let key = wanted.key.as_ref().map(|key| format!(" --key {}", tasks::quoted(key))).unwrap_or_default();
+            commands.push(format!("{} emit {}{key}", program(), tasks::quoted(&wanted.name)));
         }
         for (task, choices) in
             open.iter().filter(|entry| text(entry, "kind") == "task").filter_map(|entry| asked(entry))

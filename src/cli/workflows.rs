@@ -49,6 +49,7 @@ impl Workflows {
             return Ok(Exit::Done);
         }
         table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
+        workflows.iter().for_each(stopped);
         for workflow in &workflows {
             let diverging = workflow["gate"]["open"]["diverging"].as_u64().unwrap_or(0);
             if diverging > 0 {
@@ -64,6 +65,17 @@ impl Workflows {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// What of it is not called any more, since the process died of it.
+fn stopped(workflow: &Value) {
+    for stopped in workflow["stopped"].as_array().into_iter().flatten() {
+        let of = stopped["trigger"].as_str().map(|id| format!(" of {id}")).unwrap_or_default();
+        let (name, option, why) = (text(workflow, "name"), text(stopped, "option"), text(stopped, "reason"));
+        note(&format!(
+            "{name}: `{option}`{of} is paused, and starts nothing: {why}; hint: change it, and save the file"
+        ));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::engine::people::Directory;
 use crate::payload::Payload;
+use crate::time::Rate;
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ const KEYS: [&str; 14] = [
     "log",
     "otlp",
 ];
-const LIMITS: [&str; 4] = ["script_cpu", "script_memory", "evict_after", "keep"];
+const LIMITS: [&str; 6] = ["script_cpu", "script_memory", "evict_after", "keep", "most_live", "requests"];
 
 /// Reads a file, or names all its faults.
 pub(super) fn read(path: &Path) -> Result<Read, Vec<Diagnostic>> {
@@ -132,6 +133,11 @@ impl Reader<'_> {
                 "evict_after" => limits.evict_after = self.duration(value),
                 "keep" => limits.keep = self.duration(value),
                 "script_memory" => limits.script_memory = self.bytes(value),
+                "most_live" => limits.most_live = self.number(value),
+                "requests" => {
+                    let rate = self.text(value).map(|text| rate(&text).map_err(|why| self.fault(why, value.span())));
+                    limits.requests = rate.and_then(Result::ok);
+                }
                 other => self.unknown(other, key.span(), &LIMITS),
             }
         }
@@ -157,6 +163,14 @@ impl Reader<'_> {
     pub(super) fn duration(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
         let text = self.text(value)?;
         duration(&text).map_err(|why| self.fault(why, value.span())).ok()
+    }
+
+    fn number(&mut self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            _ => self.text(value)?,
+        };
+        count(&text).map_err(|why| self.fault(why, value.span())).ok()
     }
 
     fn bytes(&mut self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
@@ -198,6 +212,17 @@ impl Reader<'_> {
 /// A duration as scripts write it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::time::parse_duration(text).map_err(|error| format!("{error}; hint: {}", error.hint()))
+}
+
+/// `300000/min`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    Rate::from_text(text).ok_or_else(|| format!("`{text}` is no rate; hint: write `100/s` or `300000/min`"))
+}
+
+/// A number of things, at least one.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("`{text}` is no number of runs; hint: write `5000`"))
 }
 
 /// `512 MB`, `1 GiB`, `1000`.

@@ -25,6 +25,7 @@ use crate::engine;
 use crate::engine::links::Links;
 use crate::engine::people::Directory;
 use crate::payload::Payload;
+use crate::time::Rate;
 use crate::vault::{self, KeySource, Vault};
 pub use log::{LogFormat, LogSettings};
 pub use otlp::Otlp;
@@ -49,7 +50,7 @@ pub struct Flags {
     pub log_format: Option<LogFormat>,
 }
 
-/// How scripts and runs are bounded; `None` leaves the engine's default.
+/// How scripts, runs and requests are bounded; `None` leaves the engine's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// CPU of a script between two host calls.
@@ -60,6 +61,10 @@ pub struct Limits {
     pub evict_after: Option<Duration>,
     /// How long finished runs are kept.
     pub keep: Option<Duration>,
+    /// How often one token or address may ask the API.
+    pub requests: Option<Rate>,
+    /// Runs in motion on one worker.
+    pub most_live: Option<usize>,
 }
 
 /// Everything that can be set.
@@ -175,6 +180,7 @@ impl Config {
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
             evict_after: self.limits.evict_after.unwrap_or(defaults.evict_after),
             keep: self.limits.keep.unwrap_or(defaults.keep),
+            most_live: self.limits.most_live.unwrap_or(defaults.most_live),
             ..defaults
         }
     }
@@ -219,7 +225,17 @@ fn over(limits: Limits, variable: &dyn Fn(&str) -> Option<String>) -> Result<Lim
         Some(text) => Some(file::bytes(&text).map_err(|why| fault("PANTA_SCRIPT_MEMORY", why))?),
         None => limits.script_memory,
     };
+    let requests = match variable("PANTA_REQUESTS") {
+        Some(text) => Some(file::rate(&text).map_err(|why| fault("PANTA_REQUESTS", why))?),
+        None => limits.requests,
+    };
+    let most_live = match variable("PANTA_MOST_LIVE") {
+        Some(text) => Some(file::count(&text).map_err(|why| fault("PANTA_MOST_LIVE", why))?),
+        None => limits.most_live,
+    };
     Ok(Limits {
+        requests,
+        most_live,
         script_cpu: duration("PANTA_SCRIPT_CPU", limits.script_cpu)?,
         script_memory,
         evict_after: duration("PANTA_EVICT_AFTER", limits.evict_after)?,

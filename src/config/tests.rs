@@ -20,7 +20,11 @@ fn the_annotated_example_holds_every_key_and_the_defaults() {
     assert_eq!((config.listen.as_str(), config.settings["reminder_days"].text()), (LISTEN, "14"));
     assert_eq!((options.script_cpu, options.script_memory), (defaults.script_cpu, defaults.script_memory));
     assert_eq!((options.evict_after, options.keep), (defaults.evict_after, defaults.keep));
-    assert!(config.limits.keep.is_some());
+    assert_eq!(
+        (options.most_live, config.limits.requests),
+        (defaults.most_live, crate::time::Rate::from_text("300000/min"))
+    );
+    assert!(config.limits.keep.is_some() && config.limits.most_live.is_some());
     assert_eq!(config.url.as_deref(), Some("https://panta.example.com"));
     assert_eq!(config.hosts, ["panta.internal"]);
     let ann = &options.people.people["ann"];
@@ -36,6 +40,16 @@ fn a_flag_comes_before_a_variable_and_that_before_the_file() {
     assert_eq!(config.listen, "2.2.2.2:2");
     assert_eq!(config.limits.script_cpu, Some(Duration::from_secs(2)));
     assert_eq!(config.limits.evict_after, Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn requests_and_runs_are_bounded_by_file_and_variable() {
+    let text = "[limits]\nmost_live = 7\nrequests = \"10/s\"";
+    let (_folder, config) = load(text, &Flags::default(), &[("PANTA_MOST_LIVE", "9")]).unwrap();
+    assert_eq!((config.limits.most_live, config.limits.requests), (Some(9), crate::time::Rate::from_text("10/s")));
+    let faults = load("[limits]\nmost_live = 0\nrequests = \"often\"", &Flags::default(), &[]).unwrap_err();
+    assert!(faults.contains("`0` is no number of runs") && faults.contains("`often` is no rate"), "{faults}");
+    assert!(load("", &Flags::default(), &[("PANTA_REQUESTS", "0/s")]).unwrap_err().contains("`PANTA_REQUESTS`"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod moving;
 mod place;
 mod reading;
 mod staged;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 
 pub(super) use place::{Place, Spot, check_allowed_glob};
 pub(super) use staged::Staged;
+pub use sweep::sweep;
 
 /// What is written. Shared, as it may be big and crosses threads.
 pub type Contents = Arc<[u8]>;

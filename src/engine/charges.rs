@@ -1,4 +1,4 @@
-//! Deaths of earlier processes: charged to the runs that may have caused them, before anything is put in motion again.
+//! Deaths of earlier processes: charged to what may have caused them, before anything is put in motion again.
 //!
 //! A run that was charged as often as is allowed, without anything durable of it in between, is quarantined: nobody takes it up
 //! by itself. What it holds (slots, tasks, its parent's wait) stays, for a person to decide.
@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::after::Ending;
+use super::lethal;
 use super::log::Item;
 use super::shared::Shared;
-use super::witness::{Charge, Witness};
+use super::witness::Witness;
 use crate::id::RunId;
 use crate::payload::Payload;
 use crate::store::{CHARGED, Change, End, Error, Rollback, Run, Status, Store};
@@ -28,8 +29,12 @@ const SCOPE: &str = "$quarantined";
 pub fn charge(store: &dyn Store, witness: &dyn Witness, clock: &dyn Clock) -> Result<Vec<RunId>, Error> {
     let mut quarantined = Vec::new();
     for charge in witness.charges() {
+        let Some(run) = charge.what.run() else {
+            lethal::charge(store, charge.what, &charge.cause, clock)?;
+            continue;
+        };
         // A row that was being written when the process died may not be there.
-        let Some(row) = store.run(charge.run)?.filter(|row| !row.status.is_final()) else { continue };
+        let Some(row) = store.run(run)?.filter(|row| !row.status.is_final()) else { continue };
         let came = store.journal(row.id)?.len();
         let key: Arc<str> = row.id.to_string().into();
         let before = store.state(CHARGED, &key)?.and_then(|before| before.to_json().as_u64());
@@ -40,7 +45,7 @@ pub fn charge(store: &dyn Store, witness: &dyn Witness, clock: &dyn Clock) -> Re
             Change::SetState { scope: CHARGED.into(), key: key.clone(), value: Some(Payload::from_json(&json!(came))) },
         ];
         if charged >= MOST {
-            let end = quarantine(&row, charged, &charge, clock);
+            let end = quarantine(&row, charged, &charge.cause, clock);
             changes.push(Change::Finish { run, epoch, end });
             changes.push(Change::SetState { scope: SCOPE.into(), key, value: Some(Payload::from_json(&json!(true))) });
             quarantined.push(run);
@@ -51,7 +56,8 @@ pub fn charge(store: &dyn Store, witness: &dyn Witness, clock: &dyn Clock) -> Re
     Ok(quarantined)
 }
 
-fn quarantine(row: &Run, charged: u32, Charge { run, cause }: &Charge, clock: &dyn Clock) -> End {
+fn quarantine(row: &Run, charged: u32, cause: &str, clock: &dyn Clock) -> End {
+    let run = row.id;
     let message = format!(
         "the process died {charged} times while it evaluated this run ({cause} in the end), and nothing of the run was recorded in between; hint: `panta show {run}` shows how far it came: what comes next in its script needs more stack or memory than there is"
     );

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -77,6 +78,11 @@ pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Res
     if let Some(said) = paused {
         return Err(format!("{said}; it is not asked again for {} s", PAUSE.as_secs()));
     }
+    let watching = deployed.ward.shared();
+    let _watched = match &watching {
+        Some(shared) => shared.calling(&deployed.name, deployed.version(), &id.1)?,
+        None => None,
+    };
     let loaded = load(deployed)?;
     let function = id.1.find(&loaded.declaration).ok_or("it is not declared as a closure")?;
     let place = deployed.bundle.main().to_owned();
@@ -94,6 +100,15 @@ pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Res
         }
         Err(Refusal::Fault(said)) => Err(said),
         Ok(value) => Ok(value),
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Concurrency => f.write_str("concurrency.key"),
+            Self::Trigger { id, option } => write!(f, "{option} of {id}"),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::host::schema::{Fault, Schema};
 use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
+use crate::script::guard::{Guard, Limits};
 use crate::script::program::Program;
 use crate::script::{check, rewrite, sandbox};
 use crate::time::parse_duration;
@@ -46,6 +47,8 @@ pub struct Deployed {
     pub terms: Arc<Terms>,
     /// Config values that the declaration read.
     pub settings: BTreeMap<String, Payload>,
+    /// Who watches over its closures, once it is known to an engine.
+    pub(super) ward: super::lethal::Ward,
 }
 
 /// A trigger as plain data.
@@ -151,6 +154,9 @@ pub fn script_engine() -> rhai::Engine {
     let mut engine = sandbox::engine();
     crate::script::program::install(&mut engine);
     crate::host::register(&mut engine);
+    if cfg!(feature = "altered-semantics") {
+        super::semantics::alter(&mut engine);
+    }
     engine
 }
 
@@ -171,19 +177,29 @@ pub(super) fn declare_with(
     rewrite: fn(rhai::AST) -> rhai::AST,
 ) -> Result<(Program, crate::script::program::Constants, Declaration), Vec<Diagnostic>> {
     let program = Program::compile_with(engine, bundle, rewrite)?;
-    let (constants, declaration, faults) = evaluated(engine, &program, settings);
+    let (constants, declaration, faults) = evaluated(engine, &program, settings, PATIENCE);
     match constants {
         Some(constants) if faults.is_empty() => Ok((program, constants, declaration)),
         _ => Err(faults),
     }
 }
 
+/// CPU and memory of the declaration of a file that is looked at: it says what the workflow is, and computes nothing.
+const DECLARING: Limits = Limits { cpu: Duration::from_secs(1), memory: 64 << 20, slice: Duration::MAX };
+
+/// The same where it was accepted before, maybe on a faster machine: a run must not fail by that.
+const PATIENCE: Limits = Limits { cpu: Duration::from_secs(30), memory: 512 << 20, slice: Duration::MAX };
+
 /// Evaluates the declaration: what it says, and all that is wrong with it. Constants only where it came to its end.
 fn evaluated(
     engine: &rhai::Engine,
     program: &Program,
     settings: &Arc<dyn Settings>,
+    limits: Limits,
 ) -> (Option<crate::script::program::Constants>, Declaration, Vec<Diagnostic>) {
+    // One guard for all rounds: where it is stopped, nothing more is evaluated.
+    let guard = Guard::new(limits);
+    let entered = guard.enter();
     let mut stopped = Vec::new();
     let mut rest: Option<Program> = None;
     let (constants, mut declaration) = loop {
@@ -191,14 +207,22 @@ fn evaluated(
         let at_hand = rest.as_ref().unwrap_or(program);
         let declare = || at_hand.declare(engine);
         let (constants, declaration) = crate::host::declare::collect(Rc::new(move |name| settings.get(name)), declare);
-        let Err(fault) = constants else { break (constants.ok(), declaration) };
-        let next = behind(at_hand, &fault).filter(|_| stopped.len() < MOST_STOPS);
+        let limit = guard.stopped().map(|stop| program.diagnose_in(program.bundle().main(), engine, &stop.to_error()));
+        let fault = match (constants, limit) {
+            (Ok(constants), None) => break (Some(constants), declaration),
+            (Err(fault), _) => fault,
+            // Swallowed on the way.
+            (Ok(_), Some(limit)) => limit,
+        };
+        let may_go_on = guard.stopped().is_none() && stopped.len() < MOST_STOPS;
+        let next = behind(at_hand, &fault).filter(|_| may_go_on);
         stopped.push(fault);
         match next {
             Some(next) => rest = Some(next),
             None => break (None, declaration),
         }
     };
+    drop(entered);
     let mut faults: Vec<Diagnostic> = std::mem::take(&mut declaration.faults)
         .iter()
         .map(|fault| program.diagnose_in(&fault.file, engine, &fault.to_error()))
@@ -265,7 +289,7 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
             Err(faults) => (None, faults),
         };
         let declared = program.map(|program| {
-            let (_, declaration, found) = evaluated(engine, &program, settings);
+            let (_, declaration, found) = evaluated(engine, &program, settings, DECLARING);
             faults = found;
             (program, declaration)
         });
@@ -367,6 +391,7 @@ fn deployed(bundle: Bundle, program: &Program, declaration: &Declaration) -> Dep
         gate: GateSpec::from_declared(declaration),
         terms: Arc::new(Terms::of(declaration)),
         settings: declaration.settings.clone(),
+        ward: super::lethal::Ward::default(),
         bundle: Arc::new(bundle),
     }
 }

@@ -35,7 +35,7 @@ use crate::time::{Timestamp, elapsed};
 pub use parting::{Line, Parting};
 pub use report::{Changed, Finished, Group, NoVerdict, Open, Report, State};
 pub use survey::{Scope, survey};
-pub(super) use survey::{entries, try_stored};
+pub(super) use survey::{entries, untried};
 
 /// A trial that computes for longer has no verdict: it is done beside the runs that are really there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -127,6 +127,7 @@ pub(super) struct Candidate {
     explain: Explain,
     allow: Rc<Allow>,
     rules: Rc<Rules>,
+    limits: Limits,
     reads_settings: bool,
 }
 
@@ -182,7 +183,13 @@ impl Candidate {
         let explaining = Rc::clone(&engine);
         let explain: Explain =
             Rc::new(move |error| program.diagnose(&explaining, error, &crate::host::catalog::catalog()));
-        Ok(Self { engine, prepared, explain, allow: Rc::new(declaration.allow), rules, reads_settings })
+        let (allow, limits) = (Rc::new(declaration.allow), Limits { cpu: PATIENCE, ..Limits::default() });
+        Ok(Self { engine, prepared, explain, allow, rules, limits, reads_settings })
+    }
+
+    /// The same within other limits than the defaults.
+    pub(super) fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Tries a run that has this journal, and computes for so long at most.
@@ -224,7 +231,7 @@ impl Candidate {
             rules: Rc::clone(&self.rules),
             forked: super::repair::forked(run),
         };
-        let guard = Guard::new(Limits { cpu: PATIENCE, ..Limits::default() });
+        let guard = Guard::new(self.limits);
         let (engine, allow) = (Rc::clone(&self.engine), Rc::clone(&self.allow));
         Session::new(facts, journal, guard, engine, Rc::new(world), allow)
     }

@@ -6,6 +6,7 @@ mod growth;
 mod holding;
 mod repairs;
 mod repeats;
+mod settling;
 mod tasks;
 
 pub use actions::{Action, Chosen};
@@ -23,10 +24,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::decide::{Decision, Received, decide};
 use super::deploy::{Deployed, TriggerSpec};
 use super::gather::Waiting;
+use super::lethal::{Lethal, Ward};
 use super::log::{Item, Log};
 use super::options::Options;
 use super::secrets::{event_from_outside, from_outside};
-use super::semantics::{settle, settle_family};
+use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
 use super::{causes, charges, gather, timekeeper, worker};
@@ -244,7 +246,8 @@ impl Engine {
         let shared = Shared::new(store, log, options, inboxes.clone());
         let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
         // Before any thread that claims runs.
-        settle(&shared);
+        semantics::hold_back(&shared);
+        Lethal::load(&shared);
         let mut threads = Vec::new();
         for (number, (inbox, messages)) in inboxes.into_iter().zip(outboxes).enumerate() {
             let shared = Arc::clone(&shared);
@@ -283,6 +286,7 @@ impl Engine {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        shared.settling.join();
         shared.log.close();
         if let Some(log) = self.log.take() {
             let _ = log.join();
@@ -305,16 +309,14 @@ impl Handle {
         &self.shared
     }
 
-    /// Takes up what an earlier process left: runs that can go on. Returns how many.
+    /// Takes up what an earlier process left: runs that can go on. Returns how many. Where they are to be tried under this
+    /// release's semantics first, that is none, and they follow when that is done: see [`Handle::settling`].
     pub fn recover(&self) -> Result<usize, Error> {
         self.shared.gathered.load(&*self.shared.store)?;
         charges::follow_up(&self.shared)?;
         self.shared.holds.load(&*self.shared.store)?;
-        let runs = self.shared.store.ready(&self.shared.options.node, usize::MAX)?;
-        for batch in runs.chunks(512) {
-            self.shared.claim(batch.to_vec());
-        }
-        Ok(runs.len())
+        self.shared.tell_of_lethal();
+        Ok(semantics::take_up(&self.shared)?)
     }
 
     /// Takes up one run that an earlier process left, with the open runs that it waits for.
@@ -337,6 +339,7 @@ impl Handle {
     /// Makes a workflow known, or its new version; runs in motion keep theirs.
     pub fn deploy(&self, deployed: Deployed) {
         let bundle = Arc::clone(&deployed.bundle);
+        let deployed = Deployed { ward: Ward::of(&self.shared), ..deployed };
         self.shared.keep_bundle(&bundle);
         let change = Change::PutBundle { version: bundle.version.clone(), bytes: bundle.to_stored() };
         let renews = deployed.terms.upgrades.then(|| Arc::clone(&deployed.name));

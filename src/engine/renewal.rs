@@ -87,6 +87,10 @@ pub(super) fn renew(shared: &Shared, row: &Run, journal: &[Entry]) -> Option<Run
 
 /// Puts some runs in motion that may move. True: there is more to do.
 pub(super) fn round(shared: &Shared) -> bool {
+    if shared.settling.progress().is_some() {
+        // They cannot be claimed yet.
+        return !held(&shared.renewals.queue).is_empty();
+    }
     if held(&shared.routes).len() > CROWD {
         return !held(&shared.renewals.queue).is_empty();
     }

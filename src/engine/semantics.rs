@@ -3,10 +3,12 @@
 //! Sources are pinned to a run by their hash, but what they mean is the binary's. It has a version, too: a number that is
 //! raised by hand, Rhai's version, and hashes over what some expressions ([`probes`]) and zone data give, so that a change
 //! that nobody thought of is one all the same. The store notes under which version its open runs are known to fit; an
-//! engine with another one tries them before it claims any ([`settle`]).
+//! engine with another one tries them before it claims any (`settle`).
 
 mod probes;
 mod settle;
+mod settling;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +19,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::deploy;
 
-pub(super) use settle::{held_change, settle, settle_family};
+pub(super) use settle::{hold_back, settle_family, take_up};
+pub(super) use settling::Settling;
+pub use settling::Trials;
+pub(super) use trial::held_change;
 
 /// Raised where the meaning of scripts changes in a way that the probes do not see.
 const GENERATION: u32 = 1;
@@ -44,11 +49,11 @@ impl fmt::Debug for Semantics {
 }
 
 impl Semantics {
-    /// Those of this binary. With the cargo feature `altered-semantics`, which is for tests alone, [`Semantics::altered`].
+    /// Those of this binary. With the cargo feature `altered-semantics`, which is for tests alone, they are those of
+    /// [`Semantics::altered`]: every script engine of the binary is altered.
     pub fn current() -> Self {
         static OWN: OnceLock<Semantics> = OnceLock::new();
-        let own = if cfg!(feature = "altered-semantics") { Self::altered } else { || Self::with(None) };
-        OWN.get_or_init(own).clone()
+        OWN.get_or_init(|| Self::with(None)).clone()
     }
 
     /// Those of a binary in which one pure function has changed: `join` puts the separator behind the last item, too.
@@ -96,7 +101,8 @@ fn hash(text: &str) -> String {
     hex::encode(&Sha256::digest(text.as_bytes())[..4])
 }
 
-fn alter(engine: &mut rhai::Engine) {
+/// Changes one function.
+pub(super) fn alter(engine: &mut rhai::Engine) {
     let joined = |list: &mut Array, separator: &str| {
         list.iter().flat_map(|item: &Dynamic| [item.to_string(), separator.to_owned()]).collect::<String>()
     };
@@ -108,6 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(not(feature = "altered-semantics"))]
     fn a_changed_function_is_another_version_and_nothing_else_is() {
         let (own, altered) = (Semantics::with(None), Semantics::altered());
         assert_eq!(own, Semantics::with(None));

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::holds::Holds;
+use super::lethal::Lethal;
 use super::log::{Item, Listener, Log};
 use super::metrics::Metrics;
 use super::options::{Options, Reach};
@@ -16,7 +17,8 @@ use super::park::Timeline;
 use super::refusals::Refusals;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
-use super::witness::Suspicion;
+use super::semantics::Settling;
+use super::witness::{Places, Suspicion};
 use super::worker::Message;
 use crate::id::{RunId, TaskId, Version};
 use crate::journal::Position;
@@ -115,6 +117,9 @@ pub(super) struct Shared {
     pub(super) tokens: super::tokens::Tokens,
     next_worker: AtomicUsize,
     pub(super) suspicion: Suspicion,
+    pub(super) places: Places,
+    pub(super) lethal: Lethal,
+    pub(super) settling: Settling,
 }
 
 /// A lock of ours: held for moments, never while something can panic in between that would leave a half-done change.
@@ -162,6 +167,9 @@ impl Shared {
             tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
             suspicion: Suspicion::default(),
+            places: Places::default(),
+            lethal: Lethal::default(),
+            settling: Settling::default(),
         })
     }
 
@@ -237,6 +245,7 @@ impl Shared {
             let own = held(&self.own);
             runs.retain(|run| own.contains(run));
         }
+        self.settling.retain(&mut runs);
         let mut claiming = held(&self.claiming);
         // What rests is claimed by who ends its rest. Claimed twice, the second claim would take a run from the first.
         runs.retain(|run| !self.holds.rests(*run) && claiming.insert(*run));
@@ -363,6 +372,7 @@ impl AfterCommit {
         }
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
+                shared.settling.started(run.id);
                 shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(sla) = run.sla.as_ref().filter(|sla| super::timekeeper::is_soon(shared, sla.at)) {
@@ -377,6 +387,7 @@ impl AfterCommit {
                 shared.notify(Notice::Changed(run.id));
             }
             (Change::Start { run, .. }, Applied::Queued { wake_at, cancelled }) => {
+                shared.settling.started(run.id);
                 shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
                 if let Some(at) = wake_at {

@@ -19,6 +19,7 @@ use crate::store::{Run, Status, Store};
 
 mod deaths;
 mod gate;
+mod lethal;
 mod options;
 mod repairs;
 mod retrace;

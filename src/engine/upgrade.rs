@@ -91,6 +91,10 @@ impl Handle {
     /// What recorded runs of a bundle's workflow make of it; see [`gate::survey`]. For a thread that may be busy for long.
     pub fn gate(&self, bundle: &Bundle, go_on: &mut dyn FnMut(&Report) -> bool) -> Report {
         let options = &self.shared().options;
+        let _watched = match self.shared().trying(&bundle.workflow, &bundle.version) {
+            Ok(watched) => watched,
+            Err(said) => return gate::untried(&**self.store(), bundle, &said, Scope::default(), go_on),
+        };
         gate::survey(&**self.store(), bundle, &options.settings, &options.semantics, Scope::default(), go_on)
     }
 
@@ -118,7 +122,9 @@ impl Handle {
         let work = move || {
             let (from, to) = (row.version.clone(), deployed.version().clone());
             let options = &shared.options;
-            let verdict = match gate::entries(&*shared.store, &row) {
+            let watched = shared.trying(&row.workflow, &to);
+            let journal = watched.as_ref().map_err(Clone::clone).and_then(|_| gate::entries(&*shared.store, &row));
+            let verdict = match journal {
                 Ok(journal) => gate::try_with(&row, journal, &deployed.bundle, &options.settings, &options.semantics),
                 Err(problem) => Verdict::Unknown(problem),
             };

@@ -459,7 +459,7 @@ impl Worker {
 }
 
 impl super::options::Options {
-    fn script_limits(&self) -> Limits {
+    pub(super) fn script_limits(&self) -> Limits {
         Limits { cpu: self.script_cpu, memory: self.script_memory, ..Limits::default() }
     }
 }

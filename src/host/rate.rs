@@ -15,7 +15,7 @@ use super::session::{self, Mode, Reservation, Session, Strand, What, hash_text};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::replay::{Command, Issued};
-use crate::time::Timestamp;
+use crate::time::{Rate, Timestamp};
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[Function {
@@ -35,16 +35,7 @@ const LONGEST: usize = 512;
 
 /// The microseconds between two moments of a rate: `10/s`, `100/min`, `5/h`, `1/d`.
 pub fn interval_us(rate: &str) -> Option<u64> {
-    let (count, unit) = rate.split_once('/')?;
-    let count: u32 = count.trim().parse().ok().filter(|count| *count > 0)?;
-    let seconds: u64 = match unit.trim() {
-        "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    Some((seconds * 1_000_000).div_ceil(u64::from(count)))
+    Rate::from_text(rate).map(Rate::interval_us)
 }
 
 /// What to say of a text that is no rate.

@@ -67,6 +67,12 @@ pub fn encode_segment(first: usize, entries: &[Entry]) -> Vec<u8> {
     compressed
 }
 
+/// Whether a segment may hold repairs, or what they give again, by its first byte. All of a journal that has one is needed to
+/// know what counts of it.
+pub fn may_be_repaired(format: u8) -> bool {
+    format >= REPAIRED
+}
+
 /// Reads a segment: the number of its first entry, and its entries.
 pub fn decode_segment(bytes: &[u8]) -> Result<(usize, Vec<Entry>), Error> {
     match bytes {

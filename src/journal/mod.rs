@@ -15,7 +15,7 @@ mod history;
 mod position;
 mod repair;
 
-pub use codec::{Error, decode_segment, encode_segment};
+pub use codec::{Error, decode_segment, encode_segment, may_be_repaired};
 pub use entry::{Entry, Kind, Outcome, Phase};
 pub use history::History;
 pub use position::{Position, Segment, Sub};

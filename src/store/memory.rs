@@ -4,6 +4,7 @@
 
 mod audit;
 mod control;
+mod part;
 mod slots;
 mod tasks;
 
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Keep, Result, Run, RunFilter,
-    Slot, Status, Store, Subscription, TOLD, TaskFilter,
+    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Keep, Part, Result, Run,
+    RunFilter, Slot, Status, Store, Subscription, TOLD, TaskFilter, Way,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -165,6 +166,14 @@ impl Store for Memory {
 
     fn journal(&self, id: RunId) -> Result<Vec<Vec<u8>>> {
         Ok(self.state().journals.get(&id).into_iter().flatten().map(|segment| segment.to_vec()).collect())
+    }
+
+    fn journal_part(&self, id: RunId, mark: u64, most: usize) -> Result<Part> {
+        Ok(self.state().part(id, mark, most))
+    }
+
+    fn journal_way(&self, id: RunId) -> Result<Arc<Way>> {
+        Ok(Arc::new(self.state().way(id)))
     }
 
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {

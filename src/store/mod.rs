@@ -18,6 +18,7 @@ mod event;
 mod filter;
 pub mod lock;
 pub mod memory;
+pub mod part;
 mod rollback;
 pub mod slot;
 pub mod sqlite;
@@ -39,6 +40,7 @@ use crate::trace::Trace;
 pub use control::{PAUSED, Reopen};
 pub use event::{Event, Gather};
 pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
+pub use part::{Part, Way};
 pub use rollback::Rollback;
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 pub use told::{Keep, TOLD, Told};
@@ -700,6 +702,13 @@ pub trait Store: Send + Sync {
         let end = all.len() as u64;
         Ok((all.into_iter().skip(usize::try_from(mark).unwrap_or(usize::MAX)).collect(), end))
     }
+
+    /// Those behind a mark as well, but no more than it takes to have `most` bytes, and one at least where there is one. Costs what
+    /// it gives, and once for a journal that it is walked along.
+    fn journal_part(&self, id: RunId, mark: u64, most: usize) -> Result<Part>;
+
+    /// The way along a journal: marks in its middle.
+    fn journal_way(&self, id: RunId) -> Result<Arc<Way>>;
 
     /// Runs that can go on: live and ready or `running`, or asked to end while not final; of these, the ones owned by nobody
     /// or by `node`; larger priorities first, then in the order of acceptance. What a node takes up when it starts.

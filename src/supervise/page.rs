@@ -1,8 +1,8 @@
-//! The page of memory that both processes have: which run each worker evaluates, and which runs are to be charged.
+//! The page of memory that both processes have: what each thread evaluates, and what is to be charged.
 //!
-//! A file without a place on any disk, mapped into both. A worker's note is two writes to memory (4 ns; a system call would be
-//! 600), so it can be made for each turn. A note is read only when its writer is dead. Another worker may have been writing its
-//! own at that moment: half of one id and half of another is the id of no run, and nobody is charged.
+//! A file without a place on any disk, mapped into both. A thread's note is two writes to memory (4 ns; a system call would be
+//! 600), so it can be made for each turn. A note is read only when its writer is dead. Another thread may have been writing its
+//! own at that moment: half of one id and half of another is the id of nothing, and nobody is charged.
 
 use std::fs::File;
 use std::io;
@@ -14,11 +14,10 @@ use vm_memory::mmap::MmapRegion;
 use vm_memory::{Bytes, FileOffset, VolatileMemory};
 
 use super::death::Cause;
-use crate::engine::{Charge, Witness};
-use crate::id::RunId;
+use crate::engine::{Charge, Evaluated, Witness};
 
-/// Workers that have a place for their note. Those beyond are not watched: 256 are more than there are cores.
-const WORKERS: usize = 256;
+/// Threads that have a place for their note. Those beyond are not watched: 256 are more than there are cores.
+const THREADS: usize = 256;
 /// Charges that are kept for the next process; what is beyond is forgotten.
 const CHARGES: usize = 256;
 /// An id is two words, a charge has the cause beside it.
@@ -26,7 +25,7 @@ const WORD: usize = 8;
 const NOTE: usize = 2 * WORD;
 const CHARGE: usize = 3 * WORD;
 
-const COUNT_AT: usize = WORKERS * NOTE;
+const COUNT_AT: usize = THREADS * NOTE;
 const CHARGES_AT: usize = COUNT_AT + WORD;
 const SIZE: usize = CHARGES_AT + CHARGES * CHARGE;
 
@@ -67,9 +66,9 @@ impl Page {
         self.region.as_volatile_slice().store(word, at, Ordering::Release).expect("within the page");
     }
 
-    fn id(&self, at: usize) -> Option<RunId> {
+    fn id(&self, at: usize) -> Option<Evaluated> {
         let id = Uuid::from_u64_pair(self.get(at), self.get(at + WORD));
-        (!id.is_nil()).then_some(RunId(id))
+        (!id.is_nil()).then_some(Evaluated(id))
     }
 
     fn set_id(&self, at: usize, id: Uuid) {
@@ -79,21 +78,21 @@ impl Page {
     }
 
     /// What the dead process was evaluating.
-    pub(super) fn notes(&self) -> Vec<RunId> {
-        (0..WORKERS).filter_map(|worker| self.id(worker * NOTE)).collect()
+    pub(super) fn notes(&self) -> Vec<Evaluated> {
+        (0..THREADS).filter_map(|thread| self.id(thread * NOTE)).collect()
     }
 
     /// Takes the notes away: their writer is gone.
     pub(super) fn clear_notes(&self) {
-        (0..WORKERS).for_each(|worker| self.rests(worker));
+        (0..THREADS).for_each(|thread| self.rests(thread));
     }
 
     /// Leaves charges for the next process, beside those that are not settled yet.
-    pub(super) fn charge(&self, runs: &[RunId], cause: Cause) {
+    pub(super) fn charge(&self, all: &[Evaluated], cause: Cause) {
         let mut count = self.count();
-        for run in runs.iter().take(CHARGES - count) {
+        for what in all.iter().take(CHARGES - count) {
             let at = CHARGES_AT + count * CHARGE;
-            self.set_id(at, run.0);
+            self.set_id(at, what.0);
             self.set(at + NOTE, cause.to_code());
             count += 1;
         }
@@ -106,21 +105,21 @@ impl Page {
 }
 
 impl Witness for Page {
-    fn evaluates(&self, worker: usize, run: RunId) {
-        if worker < WORKERS {
-            self.set_id(worker * NOTE, run.0);
+    fn evaluates(&self, thread: usize, what: Evaluated) {
+        if thread < THREADS {
+            self.set_id(thread * NOTE, what.0);
         }
     }
 
-    fn rests(&self, worker: usize) {
-        if worker < WORKERS {
-            self.set_id(worker * NOTE, Uuid::nil());
+    fn rests(&self, thread: usize) {
+        if thread < THREADS {
+            self.set_id(thread * NOTE, Uuid::nil());
         }
     }
 
     fn charges(&self) -> Vec<Charge> {
         let places = (0..self.count()).map(|n| CHARGES_AT + n * CHARGE);
-        let charge = |at| Some(Charge { run: self.id(at)?, cause: Cause::from_code(self.get(at + NOTE)).to_string() });
+        let charge = |at| Some(Charge { what: self.id(at)?, cause: Cause::from_code(self.get(at + NOTE)).to_string() });
         places.filter_map(charge).collect()
     }
 
@@ -132,6 +131,7 @@ impl Witness for Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RunId;
 
     fn both() -> (Page, Page) {
         let parent = Page::create().expect("a page");
@@ -140,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_sees_what_each_worker_evaluates() {
+    fn the_parent_sees_what_each_thread_evaluates() {
         let (parent, engine) = both();
-        let (a, b) = (RunId::new(), RunId::new());
+        let (a, b): (Evaluated, Evaluated) = (RunId::new().into(), Evaluated::named("b"));
         engine.evaluates(0, a);
-        engine.evaluates(WORKERS - 1, b);
-        engine.evaluates(WORKERS, RunId::new());
+        engine.evaluates(THREADS - 1, b);
+        engine.evaluates(THREADS, RunId::new().into());
         assert_eq!(parent.notes(), [a, b]);
         engine.rests(0);
         assert_eq!(parent.notes(), [b]);
@@ -156,10 +156,10 @@ mod tests {
     #[test]
     fn charges_stay_until_they_are_settled() {
         let (parent, engine) = both();
-        let (a, b) = (RunId::new(), RunId::new());
+        let (a, b): (Evaluated, Evaluated) = (RunId::new().into(), Evaluated::named("b"));
         parent.charge(&[a], Cause::Signal(11));
         parent.charge(&[b], Cause::Memory);
-        let charge = |run, cause: &str| Charge { run, cause: cause.to_owned() };
+        let charge = |what, cause: &str| Charge { what, cause: cause.to_owned() };
         assert_eq!(engine.charges(), [charge(a, "SIGSEGV"), charge(b, "out of memory")]);
         engine.settled();
         assert_eq!(engine.charges(), []);
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn more_charges_than_there_is_room_for_are_forgotten() {
         let (parent, engine) = both();
-        let runs: Vec<_> = std::iter::repeat_with(RunId::new).take(CHARGES + 5).collect();
+        let runs: Vec<_> = std::iter::repeat_with(|| Evaluated::from(RunId::new())).take(CHARGES + 5).collect();
         parent.charge(&runs, Cause::Panic);
         parent.charge(&runs, Cause::Panic);
         assert_eq!(engine.charges().len(), CHARGES);

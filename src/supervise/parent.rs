@@ -21,6 +21,7 @@ use super::link::Link;
 use super::memory::MemoryKills;
 use super::page::Page;
 use super::sd::{self, Systemd};
+use crate::engine::Evaluated;
 
 /// An engine that was never ready and died so often is given up: it is the machine or the binary, no script.
 const GIVE_UP: u32 = 10;
@@ -267,11 +268,9 @@ impl Supervisor {
                 (self.tell)(&format!("the engine was killed (signal {signal}); it is started again"));
             }
             Death::ByItself(cause) => {
-                let runs = self.page.notes();
-                self.page.charge(&runs, cause);
-                let names: Vec<_> = runs.iter().map(ToString::to_string).collect();
-                let of =
-                    if names.is_empty() { "no run".to_owned() } else { format!("run {}", names.join(" and run ")) };
+                let noted = self.page.notes();
+                self.page.charge(&noted, cause);
+                let of = told(&noted);
                 (self.tell)(&format!("the engine died ({cause}) while it evaluated {of}; it is started again"));
             }
         }
@@ -294,6 +293,15 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// What was evaluated, in words. The next engine names what is no run.
+fn told(noted: &[Evaluated]) -> String {
+    let mut names: Vec<_> = noted.iter().filter_map(|what| what.run()).map(|run| format!("run {run}")).collect();
+    if names.len() < noted.len() {
+        names.push("what is no run (a closure, a trial, a replay)".to_owned());
+    }
+    if names.is_empty() { "no run".to_owned() } else { names.join(" and ") }
 }
 
 /// The arguments with one more: before `--`, behind which all are names.

@@ -8,6 +8,7 @@ mod duration;
 mod error;
 mod moment;
 mod parse;
+mod rate;
 mod spoken;
 mod zones;
 
@@ -21,6 +22,7 @@ pub use duration::{MAX_DURATION, format_duration, parse_duration};
 pub use error::Error;
 pub use moment::{Moment, UNITS, names_a_zone, parse_written};
 pub use parse::{parse_time, zone};
+pub use rate::Rate;
 pub use spoken::{clock_time, dated, spoken};
 pub use zones::zone_changes;
 

@@ -58,7 +58,7 @@ impl Failures {
 }
 
 /// One customer has a whole /64 of IPv6.
-fn group(address: IpAddr) -> IpAddr {
+pub(super) fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let mut parts = v6.segments();

@@ -14,10 +14,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
-use super::failures::Peer;
+use super::failures::{Failures, Peer};
 use super::hosts::{is_this_machine, name_of};
+use super::rates::Who;
 use super::request::header;
 use super::routes::Need;
+use super::standing::{self, Standing};
 use super::{Access, Problem, Shared, content, login};
 use crate::audit::Actor;
 use crate::engine::tokens::{self, Role};
@@ -31,6 +33,8 @@ pub(super) struct Caller {
     pub(super) actor: Actor,
     /// SHA-256 of their token; `None`: they need none.
     pub(super) token: Option<String>,
+    /// By what they were let in.
+    standing: Standing,
     roles: Allowed,
 }
 
@@ -40,7 +44,7 @@ enum Allowed {
 }
 
 impl Caller {
-    fn allows(&self, role: Role) -> bool {
+    pub(super) fn allows(&self, role: Role) -> bool {
         match &self.roles {
             Allowed::Everything => true,
             Allowed::As(token) => token.allows(role),
@@ -49,26 +53,44 @@ impl Caller {
 }
 
 /// Turns away what must not reach a route.
-pub(super) async fn guard(State((shared, need)): State<(Shared, Need)>, mut request: Request, next: Next) -> Response {
-    let asked = Asked::of(&request);
-    let role = match need {
-        Need::Own => None,
-        Need::Named => match asked.is_meant(&shared.app.access) {
-            Ok(()) => None,
-            Err(problem) => return problem.into_response(),
-        },
-        Need::Role(role) | Need::Page(role) => Some(role),
+pub(super) async fn guard(State((shared, need)): State<(Shared, Need)>, request: Request, next: Next) -> Response {
+    let (Need::Role(role) | Need::Page(role)) = need else {
+        let asked = Asked::of(&request);
+        let meant = if need == Need::Named { asked.is_meant(&shared.app.access) } else { Ok(()) };
+        return match meant.and_then(|()| shared.rates.admit(Who::at(asked.peer))) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
     };
-    if let Some(role) = role {
-        match asked.is_data().and_then(|()| admit(&shared, &asked, role)) {
-            Ok(actor) => drop(request.extensions_mut().insert(actor)),
-            Err(problem) if problem.status() == StatusCode::UNAUTHORIZED && matches!(need, Need::Page(_)) => {
-                return to_login(&asked).unwrap_or_else(|| problem.into_response());
-            }
-            Err(problem) => return problem.into_response(),
+    let asked = Asked::of(&request);
+    match admitted(&shared, &asked, role) {
+        Ok(caller) => let_in(&shared, role, caller, request, next).await,
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED && matches!(need, Need::Page(_)) => {
+            to_login(&asked).unwrap_or_else(|| problem.into_response())
         }
+        Err(problem) => problem.into_response(),
     }
-    next.run(request).await
+}
+
+/// Who asks, where nothing is against it: what says who they are comes first, and what is sent last.
+fn admitted(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Caller, Problem> {
+    let caller = match somebody(shared, asked, role) {
+        Ok(caller) => caller,
+        Err(problem) => {
+            shared.rates.admit(Who::at(asked.peer))?;
+            return Err(problem);
+        }
+    };
+    let who = caller.token.as_deref().map_or_else(|| Who::at(asked.peer), |hash| Who::Token(hash.into()));
+    shared.rates.admit(who)?;
+    asked.is_data()?;
+    Ok(caller)
+}
+
+async fn let_in(shared: &Shared, role: Role, caller: Caller, mut request: Request, next: Next) -> Response {
+    let Caller { actor, standing, .. } = caller;
+    request.extensions_mut().insert(actor);
+    standing.bind(shared, role, next.run(request).await)
 }
 
 /// A browser is sent to where it can sign in, and comes back.
@@ -143,6 +165,12 @@ impl<'r> Asked<'r> {
         !is_link && site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
     }
 
+    /// The browser says that a page of this server sends it.
+    fn is_of_own_page(&self) -> bool {
+        let has_origin = self.headers.contains_key(ORIGIN) && is_own_page(self.host(), self.headers);
+        has_origin || header(self.headers, "sec-fetch-site") == Some("same-origin")
+    }
+
     /// The body is of no kind that a form of any site can send. An event in binary form bears headers that no form can.
     fn is_data(&self) -> Result<(), Problem> {
         let kind = content::kind(self.headers);
@@ -184,8 +212,15 @@ fn peer_or_none(peer: Option<Peer>) -> Peer {
 
 /// Who asks, where they may do what takes this role.
 pub(super) fn admit(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Actor, Problem> {
+    somebody(shared, asked, role).map(|caller| caller.actor)
+}
+
+fn somebody(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Caller, Problem> {
     asked.is_meant(&shared.app.access)?;
     let caller = caller(shared, asked)?.ok_or_else(|| refused(shared, asked))?;
+    if matches!(caller.standing, Standing::Session(_)) && asked.is_change() && !asked.is_of_own_page() {
+        return Err(standing::not_from_a_page());
+    }
     if !caller.allows(role) {
         let detail = format!(
             "`{}` may not do this: it takes the role `{role}`; hint: ask for a token made with `--role {role}`",
@@ -194,7 +229,7 @@ pub(super) fn admit(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Ac
         );
         return Err(Problem::new(StatusCode::FORBIDDEN, detail).with("role", role.name()));
     }
-    Ok(caller.actor)
+    Ok(caller)
 }
 
 /// Who asks; `None`: nobody who is known.
@@ -206,7 +241,8 @@ pub(super) fn caller(shared: &Shared, asked: &Asked<'_>) -> Result<Option<Caller
         return Ok(Some(caller));
     }
     let is_local = shared.app.access.local && asked.is_local();
-    Ok(is_local.then_some(Caller { actor: Actor::LOCAL, token: None, roles: Allowed::Everything }))
+    let (standing, roles) = (Standing::Free, Allowed::Everything);
+    Ok(is_local.then_some(Caller { actor: Actor::LOCAL, token: None, standing, roles }))
 }
 
 /// Whose token this is.
@@ -221,31 +257,56 @@ pub(super) fn holder(shared: &Shared, secret: &str) -> Result<Option<Caller>, Pr
 
 fn with_given(given: &Arc<str>) -> Caller {
     let actor = Actor::Token { name: GIVEN.into(), person: None };
-    Caller { actor, token: Some(tokens::hash(given)), roles: Allowed::Everything }
+    let hash = tokens::hash(given);
+    Caller { actor, standing: Standing::Token(hash.as_str().into()), token: Some(hash), roles: Allowed::Everything }
 }
 
 fn with_token(token: tokens::Token) -> Caller {
-    Caller { actor: token.actor(), token: Some(token.hash().to_owned()), roles: Allowed::As(token) }
+    let hash = token.hash().to_owned();
+    let standing = Standing::Token(hash.as_str().into());
+    Caller { actor: token.actor(), token: Some(hash), standing, roles: Allowed::As(token) }
 }
 
-/// Whose session this is: it opens what its token opens now.
-fn signed_in(shared: &Shared, asked: &Asked<'_>) -> Result<Option<Caller>, Problem> {
-    let Some(cookie) = login::cookie(asked.headers) else { return Ok(None) };
-    let Some(hash) = shared.app.handle.session(cookie)? else { return Ok(None) };
+/// Whose token has this hash, where it counts.
+pub(super) fn with_hash(shared: &Shared, hash: &str) -> Result<Option<Caller>, Problem> {
     if let Some(given) = shared.app.access.given.as_ref().filter(|given| tokens::hash(given) == hash) {
         return Ok(Some(with_given(given)));
     }
-    Ok(shared.app.handle.token_with_hash(&hash)?.map(with_token))
+    Ok(shared.app.handle.token_with_hash(hash)?.map(with_token))
+}
+
+fn signed_in(shared: &Shared, asked: &Asked<'_>) -> Result<Option<Caller>, Problem> {
+    login::cookie(asked.headers).map_or(Ok(None), |cookie| of_session(shared, cookie))
+}
+
+/// Whose session this is: it opens what its token opens now.
+pub(super) fn of_session(shared: &Shared, cookie: &str) -> Result<Option<Caller>, Problem> {
+    let Some(hash) = shared.app.handle.session(cookie)? else { return Ok(None) };
+    let caller = with_hash(shared, &hash)?;
+    Ok(caller.map(|caller| Caller { standing: Standing::Session(cookie.into()), ..caller }))
+}
+
+/// Counts that somebody showed a link that does not count; the error says that it was too often. Apart from tokens: whoever follows
+/// old links can sign in all the same.
+pub(super) fn wrong_link(shared: &Shared, asked: &Asked<'_>) -> Result<(), Problem> {
+    failed(shared, &shared.wrong_links, asked)
+}
+
+fn failed(shared: &Shared, failures: &Failures, asked: &Asked<'_>) -> Result<(), Problem> {
+    let now = shared.app.handle.clock().now();
+    if failures.is_over(asked.peer, now) {
+        return Err(too_many());
+    }
+    failures.count(asked.peer, now);
+    Ok(())
 }
 
 /// What somebody unknown is told. Tokens that are none are counted.
 fn refused(shared: &Shared, asked: &Asked<'_>) -> Problem {
-    let now = shared.app.handle.clock().now();
-    if asked.bearer().is_some() {
-        if shared.failures.is_over(asked.peer, now) {
-            return too_many();
-        }
-        shared.failures.count(asked.peer, now);
+    if asked.bearer().is_some()
+        && let Err(problem) = failed(shared, &shared.failures, asked)
+    {
+        return problem;
     }
     let said = if asked.bearer().is_some() { "this token does not count" } else { "a token is needed" };
     let detail = format!(
@@ -256,7 +317,7 @@ fn refused(shared: &Shared, asked: &Asked<'_>) -> Problem {
 
 /// Somebody failed too often.
 pub(super) fn too_many() -> Problem {
-    let detail = "too many wrong tokens from this address; hint: wait a minute";
+    let detail = "too many wrong tokens or links from this address; hint: wait a minute";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).header(RETRY_AFTER, "60")
 }
 

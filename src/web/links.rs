@@ -7,14 +7,18 @@ mod form;
 mod page;
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::guard::{self, Asked};
 use super::request::{self, header};
-use super::{Problem, Shared, content};
+use super::{Problem, Shared, content, flood};
 use crate::audit::Actor;
 use crate::engine::Error;
 use crate::engine::links::TaskLink;
@@ -27,21 +31,28 @@ use page::{Page, View};
 const KEY_MAX: usize = 500;
 
 /// `GET /t/{token}`
-pub(super) async fn show(State(shared): State<Shared>, Path(token): Path<String>) -> Result<Response, Problem> {
-    let Some((link, task)) = find(&shared, &token).await? else { return Ok(page::unknown()) };
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Path(token): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let Some(link) = shared.app.handle.links().read_task(&token) else { return unsigned(&shared, &parts) };
+    let Some(task) = find(&shared, &link).await? else { return Ok(page::unknown()) };
     let status = if task.status == Status::Open { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok(view(&shared, &task, &link).respond(status))
 }
 
-/// `POST /t/{token}`: decides.
+/// `POST /t/{token}`: decides. An answer is no start: it is taken however much is under way.
 pub(super) async fn decide(
     State(shared): State<Shared>,
     Path(token): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = request::body(&parts.headers, body).await?;
-    let Some((link, task)) = find(&shared, &token).await? else { return Ok(page::unknown()) };
+    let Some(link) = shared.app.handle.links().read_task(&token) else { return unsigned(&shared, &parts) };
+    let (body, _room) = read(&shared, &parts, body).await?;
+    let Some(task) = find(&shared, &link).await? else { return Ok(page::unknown()) };
     let sent = content::pairs(&String::from_utf8_lossy(&body));
     let given = form::given(&task, &sent, link.person.as_deref());
     let by = Actor::Link { person: link.person.as_deref().map(Into::into) };
@@ -62,15 +73,25 @@ pub(super) async fn decide(
     }
 }
 
-async fn find(shared: &Shared, token: &str) -> Result<Option<(TaskLink, Task)>, Problem> {
-    let token = token.to_owned();
-    let read = move |handle: &crate::engine::Handle| {
-        let Some(link) = handle.links().read_task(&token) else { return Ok(None) };
-        match handle.task(link.task) {
-            Ok(task) => Ok(Some((link, task))),
-            Err(Error::UnknownTask(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+/// An address that this daemon did not sign. Whoever tries many is told to wait, as with wrong tokens; right ones are let in.
+fn unsigned(shared: &Shared, parts: &Parts) -> Result<Response, Problem> {
+    guard::wrong_link(shared, &Asked::of_parts(parts))?;
+    Ok(page::unknown())
+}
+
+/// The body, and the room that it takes.
+async fn read(shared: &Shared, parts: &Parts, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    let most = request::BODY_MAX as u64;
+    let room = shared.flood.memory(request::announced(&parts.headers, most)?.unwrap_or(most))?;
+    Ok((request::body(&parts.headers, body).await?, room))
+}
+
+async fn find(shared: &Shared, link: &TaskLink) -> Result<Option<Task>, Problem> {
+    let task = link.task;
+    let read = move |handle: &crate::engine::Handle| match handle.task(task) {
+        Ok(task) => Ok(Some(task)),
+        Err(Error::UnknownTask(_)) => Ok(None),
+        Err(error) => Err(error),
     };
     request::read(shared, read).await
 }
@@ -90,14 +111,16 @@ pub(super) async fn emit(
     let (parts, body) = request.into_parts();
     let handle = &shared.app.handle;
     let Some(link) = handle.links().read_event(&token) else {
+        guard::wrong_link(&shared, &Asked::of_parts(&parts))?;
         return Err(Problem::new(StatusCode::NOT_FOUND, "this address is not signed by this daemon"));
     };
+    flood::calm(handle)?;
     let now = handle.clock().now();
     if let Some(ended) = link.expires.filter(|expires| *expires <= now) {
         return Err(Problem::new(StatusCode::GONE, format!("this address ended at {ended}")));
     }
     let id = event_id(&parts.headers, &token)?;
-    let body = request::body(&parts.headers, body).await?;
+    let (body, _room) = read(&shared, &parts, body).await?;
     let payload = content::value(&content::kind(&parts.headers), &body)?;
     let event = Event {
         seq: 0,

@@ -16,22 +16,26 @@ mod feed;
 mod flood;
 mod gate;
 mod guard;
+mod heads;
 mod hooks;
 mod hosts;
 mod html;
 mod links;
+mod list;
 mod live;
 mod locks;
 mod login;
 mod metrics;
 mod patience;
 mod problem;
+mod rates;
 mod replay;
 mod request;
 mod routes;
 mod runs;
 mod secrets;
 mod server;
+mod standing;
 mod stream;
 mod system;
 mod tasks;
@@ -47,10 +51,12 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::Handle;
+use crate::time::Rate;
 pub use audit::verdict_json;
 use failures::Failures;
 pub use hosts::Hosts;
 use problem::Problem;
+pub use rates::REQUESTS;
 pub use server::serve;
 
 /// What is known of the scripts folder: which files were loaded, and what is wrong with them.
@@ -94,6 +100,8 @@ pub struct Access {
     pub hosts: Hosts,
     /// The name by which it is reached over `https`.
     pub https: Option<String>,
+    /// How often one token, or one address, may ask.
+    pub requests: Rate,
 }
 
 /// What the API shows and acts on.
@@ -116,13 +124,19 @@ struct Shared {
     flood: flood::Flood,
     /// Who failed to show a token.
     failures: Arc<Failures>,
+    /// Who tried signed addresses that are none.
+    wrong_links: Arc<Failures>,
+    /// How often each may ask.
+    rates: Arc<rates::Rates>,
     /// What happens, for those who watch.
     feed: Arc<feed::Feed>,
 }
 
 impl Shared {
     fn new(app: App, closing: watch::Receiver<bool>) -> Self {
-        Self { app, closing, flood: flood::Flood::new(), failures: Arc::default(), feed: Arc::default() }
+        let rates = Arc::new(rates::Rates::new(app.access.requests));
+        let (flood, failures, wrong_links) = (flood::Flood::new(), Arc::default(), Arc::default());
+        Self { app, closing, flood, failures, wrong_links, rates, feed: Arc::default() }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Problem, Shared, request};
 use crate::engine;
 use crate::engine::recording::{Recorded, Recording};
-use crate::engine::retrace::{Error, retrace};
+use crate::engine::retrace::Error;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +35,7 @@ pub(super) async fn recording(State(shared): State<Shared>, Path(id): Path<Strin
     Ok(Json(request::read(&shared, read).await?.unwrap_or_default()))
 }
 
-/// `GET /api/v1/runs/{id}/replay?until=STEP`: see [`retrace`]. 404 where the journal has no such step, 409 where the version
+/// `GET /api/v1/runs/{id}/replay?until=STEP`: see [`crate::engine::Handle::retrace`]. 404 where the journal has no such step, 409 where the version
 /// cannot be evaluated any more.
 pub(super) async fn replay(
     State(shared): State<Shared>,
@@ -44,11 +44,7 @@ pub(super) async fn replay(
 ) -> Result<Json<Value>, Problem> {
     let id = request::run_id(&id)?;
     let given: Parameters = request::query(&uri)?;
-    let read = move |handle: &crate::engine::Handle| {
-        let run = handle.run(id)?;
-        let bundle = handle.sources(&run)?;
-        Ok(retrace(&run, handle.journal(id)?, &bundle, given.until.as_deref()))
-    };
+    let read = move |handle: &crate::engine::Handle| handle.retrace(id, given.until.as_deref());
     request::read(&shared, read).await?.map(Json).map_err(|error| {
         let status = match error {
             Error::UnknownStep(_) => StatusCode::NOT_FOUND,

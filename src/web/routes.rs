@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, backfill, control, events, gate, guard, hooks, links, live, locks, login, metrics, problem, replay,
-    runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
+    Shared, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, metrics, problem,
+    replay, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -57,6 +57,9 @@ const READ: Need = Need::Role(Role::Read);
 const RUN: Need = Need::Role(Role::Run);
 const APPROVE: Need = Need::Role(Role::Approve);
 const ADMIN: Need = Need::Role(Role::Admin);
+
+/// Whether the daemon works.
+const HEALTH: &str = "/healthz";
 
 /// All of them.
 pub(super) static ROUTES: &[Route] = &[
@@ -120,7 +123,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/t/{token}", Need::Own, |method| on(method, links::show)),
     post("/t/{token}", Need::Own, |method| on(method, links::decide)),
     post("/e/{token}", Need::Own, |method| on(method, links::emit)),
-    get("/healthz", Need::Own, |method| on(method, system::healthz)),
+    get(HEALTH, Need::Own, |method| on(method, system::healthz)),
     Route { method: None, path: "/hooks/{*path}", need: Need::Own, answer: |_| any(hooks::hook) },
 ];
 
@@ -134,9 +137,11 @@ pub(super) fn router(shared: Shared) -> Router {
         let answer = (route.answer)(method);
         router = router.route(
             route.path,
-            match route.need {
-                Need::Own => answer,
-                need => answer.route_layer(guarded(need)),
+            match route.method {
+                // Who watches over the daemon is never asked to wait.
+                _ if route.path == HEALTH => answer,
+                Some(_) => answer.route_layer(guarded(route.need)),
+                None => answer.layer(guarded(route.need)),
             },
         );
     }
@@ -144,6 +149,7 @@ pub(super) fn router(shared: Shared) -> Router {
         // That there is nothing is told to those who may look.
         .fallback(system::nothing_here.layer(guarded(READ)))
         .method_not_allowed_fallback(system::not_this_method.layer(guarded(READ)))
+        .layer(axum::middleware::from_fn(heads::bound))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(problem::ensure))
         .layer(axum::middleware::map_response(guard::headers))

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request};
+use crate::engine::pages::{Page, Wanted};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
 use crate::store::{RunFilter, Status};
@@ -103,23 +104,16 @@ struct Part {
     cursor: Option<String>,
 }
 
-/// What is shown of a journal: entries with their numbers, the number of the next one, and the cursor of the next page.
-struct Entries {
-    shown: Vec<(usize, Entry)>,
-    read: usize,
-    next: Option<String>,
-}
-
-/// `GET /api/v1/runs/{id}/journal`: all of it unless a limit is given. A cursor is the number of an entry; that behind the
+/// `GET /api/v1/runs/{id}/journal`: a page, also where no limit is given. A cursor is the number of an entry; that behind the
 /// last one gives what has come since.
 pub(super) async fn journal(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
-    let Entries { shown, read, next } = entries(&shared, &id, request::query(&uri)?).await?;
-    let shown: Vec<_> = shown.iter().map(|(n, entry)| entry.to_json(*n)).collect();
-    Ok(Json(json!({ "entries": shown, "read": read, "next": next })))
+    let page = page(&shared, &id, request::query(&uri)?).await?;
+    let shown: Vec<_> = page.entries.iter().map(|(n, entry)| entry.to_json(*n)).collect();
+    Ok(Json(json!({ "entries": shown, "read": page.read, "next": next(&page) })))
 }
 
 /// `GET /api/v1/runs/{id}/sources`: the version that the run is pinned to, as `{"main":…,"sources":{path: text}}`.
@@ -137,9 +131,9 @@ pub(super) async fn logs(
 ) -> Result<Json<Value>, Problem> {
     let LogPart { limit, cursor } = request::query(&uri)?;
     let part = Part { kind: Some("log".to_owned()), limit, cursor };
-    let Entries { shown, read, next } = entries(&shared, &id, part).await?;
-    let shown: Vec<_> = shown.iter().map(|(n, entry)| log_line(*n, entry)).collect();
-    Ok(Json(json!({ "logs": shown, "read": read, "next": next })))
+    let page = page(&shared, &id, part).await?;
+    let shown: Vec<_> = page.entries.iter().map(|(n, entry)| log_line(*n, entry)).collect();
+    Ok(Json(json!({ "logs": shown, "read": page.read, "next": next(&page) })))
 }
 
 #[derive(Deserialize)]
@@ -157,22 +151,23 @@ fn log_line(n: usize, entry: &Entry) -> Value {
     })
 }
 
-async fn entries(shared: &Shared, id: &str, part: Part) -> Result<Entries, Problem> {
+async fn page(shared: &Shared, id: &str, part: Part) -> Result<Page, Problem> {
     let id = request::run_id(id)?;
-    let limit = part.limit.map(|given| limit(Some(given))).transpose()?.unwrap_or(usize::MAX);
-    let from = request::cursor(part.cursor.as_deref(), |cursor| cursor.parse().ok())?.unwrap_or(0);
-    let kind = part.kind.map(|name| kind(&name)).transpose()?;
+    let wanted = Wanted {
+        from: request::cursor(part.cursor.as_deref(), |cursor| cursor.parse().ok())?.unwrap_or(0),
+        kind: part.kind.map(|name| kind(&name)).transpose()?,
+        limit: limit(Some(part.limit.unwrap_or(PAGE_MAX)))?,
+    };
     let read = move |handle: &crate::engine::Handle| {
         handle.run(id)?;
-        let entries = handle.journal(id)?;
-        let length = entries.len();
-        let mut rest = entries.into_iter().enumerate().skip(from);
-        let mut meant = rest.by_ref().filter(|(_, entry)| kind.is_none_or(|kind| entry.kind == kind));
-        let shown: Vec<_> = meant.by_ref().take(limit).collect();
-        let next = meant.next().map(|(n, _)| n);
-        Ok(Entries { shown, read: next.unwrap_or(length), next: next.map(|next| next.to_string()) })
+        handle.page(id, &wanted)
     };
     request::read(shared, read).await
+}
+
+/// The cursor of the next page.
+fn next(page: &Page) -> Option<String> {
+    page.has_more.then(|| page.read.to_string())
 }
 
 fn kind(name: &str) -> Result<Kind, Problem> {

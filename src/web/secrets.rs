@@ -1,21 +1,25 @@
 //! Secrets: names, and what each may be sent to. Values come in and never go out.
 
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Problem, Shared, request};
+use super::{Problem, Shared, list, request};
 use crate::audit::Actor;
 use crate::engine::Handle;
-use crate::vault::{Error, Vault};
+use crate::vault::{Error, Listed, Vault};
 
 /// `GET /api/v1/secrets`
-pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
-    let all = in_vault(&shared, |vault, _| Ok(vault.list())).await?;
-    Ok(Json(json!({ "secrets": all, "next": null })))
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let mut all = in_vault(&shared, |vault, _| Ok(vault.list())).await?;
+    // One name may be there twice: in the file and in the environment.
+    let place = |secret: &Listed| format!("{} {}", secret.secret, json!(secret.origin));
+    all.sort_by_cached_key(place);
+    let page = list::by_name(&uri, all, place)?;
+    Ok(Json(json!({ "secrets": page.items, "next": page.next })))
 }
 
 #[derive(Deserialize)]

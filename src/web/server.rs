@@ -16,12 +16,14 @@ use tokio::task::JoinSet;
 
 use super::failures::Peer;
 use super::patience::Patient;
-use super::{App, Shared, routes};
+use super::{App, Shared, heads, routes};
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// Bytes of a request's line and headers; more is answered 431. Cookies and tokens are some hundred.
-const HEADER_MAX: usize = 16 << 10;
+/// Bytes of a head that are read at all: what is beyond is answered 431 without a word. See [`heads`] for what is taken.
+const HEADER_MAX: usize = 4 * heads::BYTES_MAX;
+/// Headers that are read at all.
+const HEADERS_MAX: usize = 2 * heads::COUNT_MAX;
 /// Connections at once: below the usual limit of 1,024 open files, of which the store and scripts need some.
 const CONNECTIONS_MAX: usize = 800;
 /// How long requests that are being answered have, once the server is to stop.
@@ -37,7 +39,12 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     let (close, closing) = watch::channel(false);
     let routes = routes::router(Shared::new(app, closing));
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_MAX)
+        .max_headers(HEADERS_MAX);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);

@@ -58,14 +58,16 @@ pub(super) async fn stream(
     };
     // Watching begins before reading: nothing falls in between.
     let notices = shared.app.handle.watch();
-    let seen_end = move |handle: &Handle| {
+    let seen = move |handle: &Handle| {
         let row = handle.run(run)?;
-        Ok(from > 0 && has_ended(&row) && from > handle.journal(run)?.len())
+        if from > 0 && has_ended(&row) && from > handle.length(run)? {
+            return Ok(None);
+        }
+        handle.reached_before(run, from).map(Some)
     };
-    if request::read(&shared, seen_end).await? {
+    let Some(reached) = request::read(&shared, seen).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let reached = Reached::default();
+    };
     let follower = Follower { shared, run, kind, from, reached, notices, progress: Value::Null, pause: None };
     let stream = Unfold::new(follower.next());
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
@@ -88,7 +90,7 @@ struct Follower {
     notices: Watch,
     /// What was last said of how far it has come.
     progress: Value,
-    /// How long the last reading is to be made up for; `None` before the first.
+    /// How long the last reading is to be made up for; `None` before the first, and where more is there to be read.
     pause: Option<Duration>,
 }
 
@@ -124,7 +126,9 @@ impl Follower {
                 Ok((handle.run_json(&row)?, row, handle.growth(run, reached)?))
             };
             let (shown, row, growth) = request::read(&self.shared, read).await?;
-            self.pause = Some((elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
+            // What follows is there already.
+            let is_last = growth.is_last;
+            self.pause = is_last.then(|| (elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
             let length = growth.first + growth.entries.len();
             if growth.is_anew && length < self.from {
                 // A repair has cut what was seen: it and what follows is new.
@@ -138,7 +142,7 @@ impl Follower {
                 // Without an id: it is no entry, and only the newest counts.
                 events.push(Event::default().event("progress").data(self.progress.to_string()));
             }
-            if has_ended(&row) {
+            if has_ended(&row) && is_last {
                 let end = Event::default().event("end").id(length.to_string()).data(shown.to_string());
                 events.push(end);
                 return Ok((events, true));

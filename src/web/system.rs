@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, Shared, request, runs};
+use crate::engine::Trials;
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -74,12 +75,19 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Result<Json<Value>,
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the engine has stopped; hint: see the daemon's log"))
 }
 
-/// `GET /readyz`: starts are taken, and the store answers.
+/// `GET /readyz`: starts are taken, the store answers, and open runs go on.
 pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     if *shared.closing.borrow() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is being stopped"));
     }
     request::read(&shared, |handle| handle.run(crate::id::RunId::new()).map(drop).or_else(absent)).await?;
+    if let Some(Trials { tried, total }) = shared.app.handle.settling() {
+        let detail = format!(
+            "this release evaluates scripts otherwise than the one before: open runs are tried before they go on, {tried} of {total} so far; new runs start"
+        );
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with("settling", json!({ "tried": tried, "total": total })));
+    }
     healthz(State(shared)).await
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod audit;
 mod backfill;
+mod bounds;
 mod control;
 mod described;
 mod events;
@@ -79,12 +80,15 @@ impl Answer {
 
 impl Bench {
     fn new(scripts: &[(&str, &str)]) -> Self {
+        Self::over(Arc::new(Memory::default()), scripts, |options| options)
+    }
+
+    fn over(store: Arc<Memory>, scripts: &[(&str, &str)], change: impl FnOnce(Options) -> Options) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let secrets = [("PANTA_SECRET_HOOK", "It's a Secret to Everybody"), ("PANTA_SECRET_PASS", "open sesame")];
         let secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let secrets = Arc::new(Vault::from_pairs(secrets));
-        let engine =
-            Engine::start(Arc::new(Memory::default()), Options { workers: 1, secrets, ..Options::new(folder.path()) });
+        let engine = Engine::start(store, change(Options { workers: 1, secrets, ..Options::new(folder.path()) }));
         for (name, text) in scripts {
             let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
             let settings: Arc<dyn Settings> = Arc::new(NoSettings);
@@ -122,7 +126,8 @@ impl Bench {
 fn access(listen: &str) -> Access {
     let listen: std::net::SocketAddr = listen.parse().expect("an address");
     let hosts = Hosts::new(listen, ["https://panta.example.com"]);
-    Access { local: listen.ip().is_loopback(), given: None, hosts, https: Some("panta.example.com".to_owned()) }
+    let (local, https) = (listen.ip().is_loopback(), Some("panta.example.com".to_owned()));
+    Access { local, given: None, hosts, https, requests: REQUESTS }
 }
 
 fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {

@@ -1,23 +1,24 @@
 //! Tokens: who has one, making one, and taking one back.
 
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, Shared, request};
+use super::{Problem, Shared, list, request};
 use crate::audit::Actor;
 use crate::engine::tokens::{Role, Wish};
 use crate::time::parse_duration;
 
 /// `GET /api/v1/tokens`: by name, and never a token itself.
-pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
     let now = shared.app.handle.clock().now();
     let tokens = request::read(&shared, crate::engine::Handle::tokens).await?;
-    let shown: Vec<_> = tokens.iter().map(|token| token.to_json(now)).collect();
-    Ok(Json(json!({ "tokens": shown, "next": null })))
+    let page = list::by_name(&uri, tokens, |token| token.name.to_string())?;
+    let shown: Vec<_> = page.items.iter().map(|token| token.to_json(now)).collect();
+    Ok(Json(json!({ "tokens": shown, "next": page.next })))
 }
 
 #[derive(Deserialize, Default)]

@@ -42,6 +42,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
     let shown = |workflow: &Deployed| {
         let mut shown = summary(workflow, &counts, &held);
         shown["gate"] = shared.app.reloads.gate(&workflow.name).unwrap_or_default();
+        shown["stopped"] = stopped(&shared, workflow);
         shown
     };
     let all = shared.app.handle.workflows();
@@ -59,6 +60,7 @@ pub(super) async fn one(State(shared): State<Shared>, Path(name): Path<String>) 
     let (handle, looked_at) = (shared.app.handle.clone(), Arc::clone(&workflow));
     shown["triggers"] = request::read(&shared, move |_| outlook(&handle, &looked_at)).await?;
     shown["declaration"] = workflow.declared.clone();
+    shown["stopped"] = stopped(&shared, &workflow);
     let gathered = shared.app.handle.gathered(&workflow);
     shown["gathered"] = gathered.iter().map(gathering).collect();
     shown["graph"] = crate::engine::flow(&workflow.bundle).map_or(Value::Null, |graph| edges::json(&graph));
@@ -92,6 +94,12 @@ fn summary(workflow: &Deployed, counts: &Counts, held: &Held) -> Value {
         "counts": counts.get(&*workflow.name).cloned().unwrap_or_default(),
         "paused": held.get("").or_else(|| held.get(&*workflow.name)),
     })
+}
+
+/// What of its declaration is not called any more, since the process died of it.
+fn stopped(shared: &Shared, workflow: &Deployed) -> Value {
+    let shown = |(trigger, option, why)| json!({ "trigger": trigger, "option": option, "reason": why });
+    shared.app.handle.paused_closures(workflow).into_iter().map(shown).collect()
 }
 
 fn gathering(waiting: &Waiting) -> Value {

@@ -31,7 +31,7 @@ impl Open {
         let _ = stream.write_all(request.as_bytes());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+        String::from_utf8_lossy(&answer).into_owned()
     }
 }
 
@@ -91,7 +91,10 @@ fn headers_are_bounded_and_other_names_are_turned_away() {
     assert!(daemon.answer("/api/v1/runs", &format!("Host: evil.example\r\n{bearer}")).contains(" 421 "));
     let large = format!("Host: localhost\r\n{bearer}X: {}\r\n", "x".repeat(16 << 10));
     let answer = daemon.answer("/api/v1/runs", &large);
-    assert!(answer.contains(" 431 "), "{answer}");
+    assert!(answer.contains(" 431 ") && answer.contains("application/problem+json"), "{answer}");
+    let many = format!("Host: localhost\r\n{bearer}{}", "X: y\r\n".repeat(120));
+    let answer = daemon.answer("/api/v1/runs", &many);
+    assert!(answer.contains(" 431 ") && answer.contains("application/problem+json"), "{answer}");
     assert!(daemon.answer("/healthz", "Host: localhost\r\n").contains(" 200 "));
 }
 

@@ -1,9 +1,10 @@
 //! Webhook posts at full speed, from many connections: what was acknowledged has its run, the rest was told to come again,
 //! and the daemon stays small and answers. `PANTA_POSTS` in the environment for more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -78,48 +79,98 @@ fn runs(daemon: &Daemon) -> BTreeSet<String> {
     }
 }
 
-#[test]
-fn posts_at_full_speed_are_runs_or_refused_and_the_daemon_stays_small() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let scripts = folder.path().join("scripts");
+/// A daemon with one workflow that the webhook starts.
+fn daemon(folder: &Path, script: &str, environment: &[(&str, &str)]) -> Daemon {
+    let scripts = folder.join("scripts");
     std::fs::create_dir(&scripts).expect("a folder");
-    let script = "trigger::webhook(\"in\");\nfn main(i) { step(\"a\", || i.n); step(\"b\", || i.n + 1) }";
     std::fs::write(scripts.join("w.rhai"), script).expect("a script");
-    let daemon = Daemon::start(&scripts, &folder.path().join("data"));
-    let (posts, next) = (posts(), AtomicUsize::new(0));
+    Daemon::start_with(&scripts, &folder.join("data"), environment)
+}
+
+/// What came of a flood: runs that were acknowledged, how many posts were refused by status, and how often the daemon was healthy.
+struct Came {
+    taken: BTreeSet<String>,
+    refused: BTreeMap<u16, usize>,
+    healthy: usize,
+}
+
+/// Posts at full speed. Whoever is refused is told when to come again; each run is acknowledged once.
+fn flood(daemon: &Daemon, posts: usize) -> Came {
+    let next = AtomicUsize::new(0);
     let send = || {
         let mut sender = Sender::new(daemon.address());
-        let (mut taken, mut refused) = (Vec::new(), 0);
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
         while next.fetch_add(1, Ordering::Relaxed) < posts {
             match sender.post(&format!("{{\"n\":1,\"padding\":\"{}\"}}", "x".repeat(500))) {
                 (202, _, body) => taken.push(body["run"].as_str().expect("a run").to_owned()),
-                (429 | 503, true, _) => refused += 1,
+                (status @ (429 | 503), true, _) => refused.push(status),
                 other => panic!("{other:?}"),
             }
         }
         (taken, refused)
     };
-    let (results, healthy) = std::thread::scope(|scope| {
+    let mut came = Came { taken: BTreeSet::new(), refused: BTreeMap::new(), healthy: 0 };
+    std::thread::scope(|scope| {
         let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(send)).collect();
-        let mut healthy = 0;
         while senders.iter().any(|sender| !sender.is_finished()) {
             assert_eq!(daemon.request("GET", "/healthz", &[], "").expect("an answer").0, 200);
-            healthy += 1;
+            came.healthy += 1;
         }
-        (senders.into_iter().map(|sender| sender.join().expect("ends")).collect::<Vec<_>>(), healthy)
+        for (taken, refused) in senders.into_iter().map(|sender| sender.join().expect("ends")) {
+            assert!(taken.into_iter().all(|run| came.taken.insert(run)), "each post has a run of its own");
+            refused.into_iter().for_each(|status| *came.refused.entry(status).or_default() += 1);
+        }
     });
-    let taken: Vec<_> = results.iter().flat_map(|(taken, _)| taken.clone()).collect();
-    let refused: usize = results.iter().map(|(_, refused)| refused).sum();
+    assert_eq!(came.taken.len() + came.refused.values().sum::<usize>(), posts);
+    came
+}
+
+#[test]
+fn posts_at_full_speed_are_runs_or_refused_and_the_daemon_stays_small() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "trigger::webhook(\"in\");\nfn main(i) { step(\"a\", || i.n); step(\"b\", || i.n + 1) }";
+    let daemon = daemon(folder.path(), script, &[]);
+    let Came { taken, refused, healthy } = flood(&daemon, posts());
     let peak = daemon.memory_peak_mib();
-    let there = runs(&daemon);
-    assert_eq!((taken.len() + refused, taken.iter().collect::<BTreeSet<_>>().len()), (posts, taken.len()));
-    assert!(
-        taken.iter().all(|run| there.contains(run)) && there.len() == taken.len(),
-        "{} {}",
-        there.len(),
-        taken.len()
-    );
+    assert_eq!(runs(&daemon), taken);
     assert!(healthy > 0 && peak.is_none_or(|peak| peak < MEMORY_MIB), "{healthy} answers, {peak:?} MiB");
-    assert!(!taken.is_empty());
-    println!("{} taken, {refused} refused, {healthy} times healthy, {peak:?} MiB at most", taken.len());
+    assert!(!taken.is_empty() && !refused.contains_key(&429), "{refused:?}");
+    println!("{} taken, {refused:?} refused, {healthy} times healthy, {peak:?} MiB at most", taken.len());
+}
+
+#[test]
+fn more_than_can_be_in_motion_is_refused_and_what_was_taken_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Each run keeps a worker for a while.
+    let script = "trigger::webhook(\"in\");\nfn main(i) { let n = 0; while n < 100_000 { n += 1 } n }";
+    let daemon = daemon(folder.path(), script, &[("PANTA_MOST_LIVE", "1")]);
+    let Came { taken, refused, .. } = flood(&daemon, 300);
+    assert!(!taken.is_empty() && refused.keys().eq(&[503]), "{} {refused:?}", taken.len());
+    assert_eq!(runs(&daemon), taken);
+    let ended = |run: &String| daemon.request("GET", &format!("/api/v1/runs/{run}"), &[], "").expect("an answer").1;
+    for run in &taken {
+        let status = until_it_ends(|| ended(run)["status"].as_str().expect("a status").to_owned());
+        assert_eq!(status, "completed", "{run}");
+    }
+    let (status, answer) = daemon.request("POST", "/hooks/in", &[], "{}").expect("an answer");
+    assert_eq!(status, 202, "it is calm again: {answer}");
+}
+
+/// The status of a run that is neither queued nor running any more.
+fn until_it_ends(look: impl Fn() -> String) -> String {
+    loop {
+        match look().as_str() {
+            "queued" | "running" | "waiting" => std::thread::yield_now(),
+            ended => return ended.to_owned(),
+        }
+    }
+}
+
+#[test]
+fn more_than_one_address_may_send_is_refused_and_the_daemon_is_watched_over_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "trigger::webhook(\"in\");\nfn main(i) { 1 }";
+    let daemon = daemon(folder.path(), script, &[("PANTA_REQUESTS", "20/d")]);
+    let Came { taken, refused, healthy } = flood(&daemon, 200);
+    assert_eq!((taken.len(), refused.get(&429), healthy > 0), (20, Some(&180), true), "{refused:?}");
 }

@@ -1,7 +1,11 @@
 //! Scripts that try to take the process: each fails its own run with a clear error, and another run is on time.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use panta::engine::{NoSettings, Settings, examine};
+use panta::script::bundle::Bundle;
 use serde_json::{Value, json};
 
 use crate::support::bench::Bench;
@@ -81,4 +85,30 @@ fn memory_that_grows_ends() {
 #[test]
 fn chained_captures_end() {
     fails_with("let a = 1; for i in 0..300000 { let b = a; let f = || b; a = f; } a", "limit", "nested");
+}
+
+/// What is said of a file whose declaration does this; it is looked at for a second or two, and not evaluated again.
+fn declares(files: &[(&str, &str)]) -> Vec<String> {
+    let sources: BTreeMap<_, _> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let bundle = Bundle::load("w.rhai", &sources, &[]).expect("a bundle");
+    let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+    let began = panta::time::elapsed();
+    let (deployed, found) = examine(bundle, &settings);
+    let took = panta::time::elapsed().saturating_sub(began);
+    assert!(took < Duration::from_secs(20), "it was evaluated for {took:?}");
+    assert!(deployed.is_none(), "it is not live");
+    found.iter().map(|fault| format!("{} {}:{}", fault.title, fault.place.file, fault.place.line)).collect()
+}
+
+#[test]
+fn a_declaration_that_does_not_end_is_given_up() {
+    for (files, place) in [
+        (vec![("w.rhai", "let x = 0;\nwhile true { x += 1; }\nfn main() {}")], "w.rhai"),
+        (vec![("w.rhai", "const A = f();\nfn f() { loop {} }\nfn main() {}")], "w.rhai"),
+        (vec![("w.rhai", "try { loop {} } catch { }\ntry { loop {} } catch { }\nfn main() {}")], "w.rhai"),
+        (vec![("w.rhai", "import \"lib/m\" as m;\nfn main() {}"), ("lib/m.rhai", "while true { }")], "lib/m.rhai"),
+    ] {
+        let found = declares(&files).join("; ");
+        assert!(found.contains("computed for more than 1 s") && found.contains(place), "{files:?}: {found}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The daemon as two processes: the engine is killed, kills itself, hangs; nobody is refused, and only who is guilty pays.
 
 mod deaths;
+mod poison;
 mod signs;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -51,15 +52,18 @@ impl Place {
         Daemon::start_with(&self.scripts(), &self.data(), environment)
     }
 
+    /// A daemon that has so many bytes of address space from the start.
+    fn start_within(&self, bytes: u64) -> Daemon {
+        Daemon::start_under(&["prlimit", &format!("--as={bytes}")], &self.scripts(), &self.data(), &[])
+    }
+
     /// A daemon whose runs may have more memory than the process: from the next engine on, that has so many bytes of address
     /// space beyond what the first one took to start.
     fn start_with_little_memory(&self, bytes: u64) -> Daemon {
         std::fs::write(self.folder.path().join("panta.toml"), "[limits]\nscript_memory = \"900 GB\"\n")
             .expect("a file");
         let daemon = self.start();
-        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.engine())).expect("its status");
-        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
-        let limit = size.and_then(|size| size.parse::<u64>().ok()).expect("a size") * 1024 + bytes;
+        let limit = daemon.engine_size() + bytes;
         let pid = daemon.pid().to_string();
         let limited = Command::new("prlimit").args(["--pid", &pid, &format!("--as={limit}")]).status();
         assert!(limited.expect("prlimit runs").success());

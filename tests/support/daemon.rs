@@ -26,7 +26,14 @@ impl Daemon {
 
     /// The same with environment variables.
     pub(crate) fn start_with(scripts: &Path, data: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_panta"))
+        Self::start_under(&[], scripts, data, environment)
+    }
+
+    /// The same, as the command of another program that becomes it.
+    pub(crate) fn start_under(program: &[&str], scripts: &Path, data: &Path, environment: &[(&str, &str)]) -> Self {
+        let words: Vec<_> = program.iter().copied().chain([env!("CARGO_BIN_EXE_panta")]).collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["daemon", "--listen", "127.0.0.1:0", "--data"])
             .args([data, scripts])
             .envs(environment.iter().copied())
@@ -84,6 +91,13 @@ impl Daemon {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.engine())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().split(' ').next()?.parse::<u64>().ok().map(|kib| kib / 1024)
+    }
+
+    /// Bytes of address space that the engine has now.
+    pub(crate) fn engine_size(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.engine())).expect("its status");
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
+        size.and_then(|size| size.parse::<u64>().ok()).expect("a size") * 1024
     }
 
     /// The process that is the engine now: the child of the one that was started. Waits until there is one.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::place::{OWN_PREFIX, Spot};
+use super::place::Spot;
+use super::sweep::{self, Live};
 use super::{Contents, FileReply, FileStat, fault, reading};
 use crate::effect::Failure;
 
@@ -15,6 +16,8 @@ pub(in crate::effect) struct Staged {
     file: File,
     temporary: Temporary,
     spot: Spot,
+    // Dropped last: until the file is gone, it is on its way.
+    _live: Live,
 }
 
 /// Removes the file when it is dropped.
@@ -40,13 +43,14 @@ impl Staged {
         make_folders(folder).map_err(failed)?;
         let name =
             Sha256::new().chain_update(key).chain_update([0]).chain_update(spot.real.as_os_str().as_encoded_bytes());
-        let temporary = folder.join(format!("{OWN_PREFIX}-{}.tmp", &hex::encode(name.finalize())[..24]));
+        let temporary = folder.join(sweep::name(&hex::encode(name.finalize())));
+        let live = Live::begin(&temporary);
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed)?;
-        Ok(Self { file, temporary: Temporary(Some(temporary)), spot: spot.clone() })
+        Ok(Self { file, temporary: Temporary(Some(temporary)), spot: spot.clone(), _live: live })
     }
 
     pub(in crate::effect) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {

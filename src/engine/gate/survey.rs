@@ -54,10 +54,32 @@ pub fn survey(
     scope: Scope,
     go_on: &mut dyn FnMut(&Report) -> bool,
 ) -> Report {
+    let compile = || Candidate::compile(Rc::new(semantics.engine()), bundle, settings, rewrite::rewrite);
+    survey_on(store, bundle, &compile, scope, go_on)
+}
+
+/// The same on a version that must not be evaluated: there is no telling of any run, for this reason.
+pub(in crate::engine) fn untried(
+    store: &dyn Store,
+    bundle: &Bundle,
+    problem: &str,
+    scope: Scope,
+    go_on: &mut dyn FnMut(&Report) -> bool,
+) -> Report {
+    survey_on(store, bundle, &|| Err(problem.to_owned()), scope, go_on)
+}
+
+fn survey_on(
+    store: &dyn Store,
+    bundle: &Bundle,
+    compile: &dyn Fn() -> Result<Candidate, String>,
+    scope: Scope,
+    go_on: &mut dyn FnMut(&Report) -> bool,
+) -> Report {
     let mut report = Report::new(&bundle.workflow, &bundle.version);
     report.state = State::Running;
     let began = elapsed();
-    let compiled = Candidate::compile(Rc::new(semantics.engine()), bundle, settings, rewrite::rewrite);
+    let compiled = compile();
     let mut trial = Trial { store, bundle, compiled, scope, known: HashMap::new(), report, began, go_on };
     let state = match trial.open().and_then(|()| trial.finished()) {
         Err(Stop::Told) => State::Superseded,
@@ -180,12 +202,7 @@ impl Trial<'_> {
 }
 
 /// Tries one run, whatever becomes of it.
-pub(in crate::engine) fn try_stored(
-    store: &dyn Store,
-    candidate: &Candidate,
-    run: &Run,
-    patience: Duration,
-) -> Verdict {
+fn try_stored(store: &dyn Store, candidate: &Candidate, run: &Run, patience: Duration) -> Verdict {
     if run.status == Status::Quarantined || run.charged > 0 {
         return Verdict::Unknown("its interpreter died before, so it is not evaluated beside others".to_owned());
     }

@@ -1,28 +1,26 @@
-//! The first start of a binary under which scripts mean something else: open runs are tried before any is claimed.
+//! The first start of a binary under which scripts mean something else: open runs are tried before any of them goes on.
 //!
 //! Those that would diverge are held as `diverged`, with both lines, before anything of them is performed; they go on with a
 //! binary that means what they were recorded with, or by an upgrade to a version that fits. Runs that were held so, and fit
 //! now, go on.
+//!
+//! The trials are made by as many threads as there are workers, beside all else: the API answers, and what starts meanwhile
+//! runs. Each is watched like a turn of the run, so one that kills the process is charged to the run.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::engine::after::Ending;
-use crate::engine::gate::{self, Candidate, Parting, Verdict};
+use super::trial::{Bench, Came};
 use crate::engine::log::Item;
 use crate::engine::options::Reach;
-use crate::engine::programs;
-use crate::engine::shared::Shared;
-use crate::id::{RunId, Version};
+use crate::engine::shared::{Shared, held};
+use crate::engine::timekeeper;
+use crate::id::RunId;
 use crate::payload::Payload;
-use crate::script::bundle::Bundle;
-use crate::script::rewrite;
-use crate::store::{Applied, Change, End, Rollback, Run, RunFilter, Status};
-use crate::trace::Trace;
+use crate::store::{Applied, Change, Run, RunFilter, Status};
 
 /// Where the store notes under which semantics its open runs are known to fit: one version, or several behind commas, where
 /// runs of different ones may be open.
@@ -30,14 +28,11 @@ const SCOPE: &str = "$semantics";
 const KEY: &str = "version";
 /// Rows read at once.
 const PAGE: usize = 256;
-/// A run that computes for longer goes on: its replay stops where it diverges, too.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Compiled versions that are kept meanwhile.
-const KEPT: usize = 64;
+/// Runs claimed by one commit.
+const BATCH: usize = 512;
 
-/// Brings the store to this engine's semantics, before anything is claimed. Takes as long as replaying all open runs, where
-/// the semantics are others; otherwise a moment.
-pub(in crate::engine) fn settle(shared: &Arc<Shared>) {
+/// Looks whether open runs are to be tried, and holds them back until they are. Before any thread that claims runs.
+pub(in crate::engine) fn hold_back(shared: &Arc<Shared>) {
     let now = shared.options.semantics.version();
     let noted = match shared.store.state(SCOPE, KEY) {
         Ok(noted) => noted.and_then(|noted| noted.to_json().as_str().map(str::to_owned)),
@@ -50,18 +45,89 @@ pub(in crate::engine) fn settle(shared: &Arc<Shared>) {
         // Others' runs are left alone. Those that it leaves open are of these semantics.
         return note(shared, &noted.map_or_else(|| now.to_owned(), |noted| format!("{noted},{now}")));
     }
-    let mut settlement = Settlement::new(shared);
-    match settlement.all() {
-        Ok(()) => note_durably(shared, now),
-        // It is tried again with the next start. Replays stop where they diverge in any case.
-        Err(error) => tracing::warn!("open runs cannot be tried under the semantics of this release: {error}"),
+    match shared.store.counts() {
+        Ok(counts) => match counts.iter().filter(|(_, status, _)| concerns(*status)).map(|(_, _, n)| *n as usize).sum()
+        {
+            0 => note_durably(shared, now),
+            total => shared.settling.hold_back(total),
+        },
+        Err(error) => tracing::warn!("open runs cannot be counted, and are not tried before they go on: {error}"),
     }
-    if settlement.tried > 0 {
-        let Settlement { tried, diverged, revived, .. } = settlement;
+}
+
+/// Puts in motion what can go on. Where open runs are to be tried first, that begins here (what a workflow says of its
+/// failures is known by now), and they are taken up when it is over. Returns how many are taken up at once.
+pub(in crate::engine) fn take_up(shared: &Arc<Shared>) -> crate::store::Result<usize> {
+    if shared.settling.begins() {
+        let settled = Arc::clone(shared);
+        let thread = std::thread::Builder::new().name("settle".into());
+        match thread.spawn(move || settle(&settled)) {
+            Ok(thread) => shared.settling.keep(thread),
+            Err(error) => {
+                // Replays stop where they diverge in any case. It is tried again with the next start.
+                tracing::warn!("open runs are not tried before they go on: {error}");
+                shared.settling.end();
+            }
+        }
+    }
+    if shared.settling.progress().is_some() { Ok(0) } else { claim_ready(shared) }
+}
+
+fn claim_ready(shared: &Shared) -> crate::store::Result<usize> {
+    let runs = shared.store.ready(&shared.options.node, usize::MAX)?;
+    for batch in runs.chunks(BATCH) {
+        shared.claim(batch.to_vec());
+    }
+    Ok(runs.len())
+}
+
+/// Tries all open runs, and lets those go on that can.
+fn settle(shared: &Arc<Shared>) {
+    let _ending = Ending(shared);
+    let now = shared.options.semantics.version();
+    let queue = Queue::default();
+    std::thread::scope(|scope| {
+        for number in 0..shared.options.workers.max(1) {
+            let thread = std::thread::Builder::new().name(format!("settle-{number}"));
+            let work = || queue.work(shared);
+            if thread.spawn_scoped(scope, work).is_err() && number == 0 {
+                work();
+            }
+        }
+    });
+    if shared.closing.load(Ordering::Relaxed) {
+        // Those that were not tried are tried by the next engine.
+        return;
+    }
+    match held(&queue.failed).take() {
+        None => note_durably(shared, now),
+        // It is tried again with the next start. Replays stop where they diverge in any case.
+        Some(error) => tracing::warn!("open runs cannot be tried under the semantics of this release: {error}"),
+    }
+    let [tried, diverged, revived] =
+        [&queue.tried, &queue.diverged, &queue.revived].map(|count| count.load(Ordering::Relaxed));
+    if tried > 0 {
         tracing::warn!(
             "this release evaluates scripts otherwise than the one before ({now}): of {tried} open runs {diverged} would \
              diverge and are held, {revived} that were held go on; hint: `panta runs --status diverged`"
         );
+    }
+}
+
+/// Whatever became of the trials, runs go on: their replays stop where they diverge, too.
+struct Ending<'a>(&'a Arc<Shared>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let shared = self.0;
+        shared.settling.end();
+        if let Err(error) = claim_ready(shared) {
+            tracing::error!("open runs cannot be taken up: {error}; hint: start the daemon again");
+        }
+        // What fell due meanwhile was passed over.
+        timekeeper::load_soon(shared);
+        shared.timeline.wake();
+        shared.settling.over();
     }
 }
 
@@ -71,10 +137,10 @@ pub(in crate::engine) fn settle_family(shared: &Arc<Shared>, runs: &[RunId]) -> 
     if noted.is_some_and(|noted| noted.to_json() == json!(shared.options.semantics.version())) {
         return Ok(());
     }
-    let mut settlement = Settlement::new(shared);
+    let mut bench = Bench::new(shared);
     for run in runs {
         if let Some(row) = shared.store.run(*run)?.filter(|row| concerns(row.status)) {
-            settlement.one(&row);
+            bench.settle(&row);
         }
     }
     Ok(())
@@ -104,130 +170,66 @@ fn concerns(status: Status) -> bool {
     !status.is_final() && status != Status::Quarantined
 }
 
-struct Settlement<'a> {
-    shared: &'a Arc<Shared>,
-    engine: Rc<rhai::Engine>,
-    candidates: HashMap<(Version, Payload), Tried>,
-    tried: usize,
-    diverged: usize,
-    revived: usize,
+/// Open runs that are to be tried, newest first, and what came of the trials so far.
+#[derive(Default)]
+struct Queue {
+    rows: Mutex<Rows>,
+    failed: Mutex<Option<crate::store::Error>>,
+    tried: AtomicUsize,
+    diverged: AtomicUsize,
+    revived: AtomicUsize,
 }
 
-/// A version under these semantics.
-#[derive(Clone)]
-struct Tried {
-    bundle: Option<Arc<Bundle>>,
-    candidate: Result<Rc<Candidate>, String>,
+#[derive(Default)]
+struct Rows {
+    page: VecDeque<Run>,
+    before: Option<RunId>,
+    is_last: bool,
 }
 
-impl<'a> Settlement<'a> {
-    fn new(shared: &'a Arc<Shared>) -> Self {
-        let engine = Rc::new(shared.options.semantics.engine());
-        Self { shared, engine, candidates: HashMap::new(), tried: 0, diverged: 0, revived: 0 }
-    }
-
-    fn all(&mut self) -> crate::store::Result<()> {
-        let statuses: Vec<_> = Status::ALL.into_iter().filter(|status| concerns(*status)).collect();
-        let mut before = None;
-        loop {
-            let filter = RunFilter { statuses: statuses.clone(), limit: PAGE, before, ..RunFilter::default() };
-            let page = self.shared.store.runs(&filter)?;
-            page.iter().for_each(|run| self.one(run));
-            let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(()) };
-            before = Some(last.id);
-        }
-    }
-
-    fn one(&mut self, run: &Run) {
-        let Tried { bundle, candidate } = self.candidate(run);
-        self.tried += 1;
-        let error = match candidate {
-            Err(problem) => json!({ "kind": "script", "retryable": false, "message": format!(
-                "its version cannot be evaluated by this release: {problem}; hint: finish it with the release before, or `panta upgrade {}`", run.id
-            ) }),
-            Ok(candidate) => match gate::try_stored(&*self.shared.store, &candidate, run, PATIENCE) {
-                Verdict::Compatible { .. } => return self.revive(run),
-                Verdict::Unknown(problem) => {
-                    return tracing::warn!(
-                        "run {} is not tried under the semantics of this release: {problem}",
-                        run.id
-                    );
-                }
-                Verdict::Diverges(divergence) => {
-                    let Some(bundle) = bundle.as_deref() else { return };
-                    let hint = format!(
-                        "this release evaluates its version otherwise; finish it with the release before, or `panta upgrade {}`",
-                        run.id
-                    );
-                    Parting::new(&divergence, Some(bundle), bundle).to_error(&hint)
-                }
-            },
-        };
-        self.hold(run, &error);
-    }
-
-    fn candidate(&mut self, run: &Run) -> Tried {
-        let key = (run.version.clone(), run.settings.clone());
-        if let Some(known) = self.candidates.get(&key) {
-            return known.clone();
-        }
-        let tried = match self.shared.bundle(&run.version) {
-            Err(problem) => Tried { bundle: None, candidate: Err(problem) },
-            Ok(bundle) => {
-                let settings = programs::fixed(&run.settings);
-                let engine = Rc::clone(&self.engine);
-                let candidate = Candidate::compile(engine, &bundle, &settings, rewrite::rewrite).map(Rc::new);
-                Tried { bundle: Some(bundle), candidate }
+impl Queue {
+    fn work(&self, shared: &Arc<Shared>) {
+        let mut bench = Bench::new(shared);
+        while let Some(run) = self.next(shared) {
+            let came = bench.settle(&run);
+            self.tried.fetch_add(1, Ordering::Relaxed);
+            match came {
+                Came::Fits => {}
+                Came::Diverges => _ = self.diverged.fetch_add(1, Ordering::Relaxed),
+                Came::Revived => _ = self.revived.fetch_add(1, Ordering::Relaxed),
             }
-        };
-        if self.candidates.len() >= KEPT {
-            self.candidates.clear();
-        }
-        self.candidates.insert(key, tried.clone());
-        tried
-    }
-
-    fn hold(&mut self, run: &Run, error: &serde_json::Value) {
-        self.diverged += 1;
-        if run.status != Status::Diverged {
-            let change = held_change(run, error, self.shared.now());
-            self.send(telling_of(self.shared, run, change));
+            shared.settling.tried();
         }
     }
 
-    fn revive(&mut self, run: &Run) {
-        if run.status == Status::Diverged {
-            self.revived += 1;
-            let (version, settings) = (run.version.clone(), run.settings.clone());
-            self.send(Change::Upgrade { run: run.id, epoch: run.epoch, version, settings });
+    fn next(&self, shared: &Shared) -> Option<Run> {
+        let mut rows = held(&self.rows);
+        loop {
+            if shared.closing.load(Ordering::Relaxed) {
+                return None;
+            }
+            match rows.page.pop_front() {
+                Some(run) if shared.settling.is_fresh(run.id) => {}
+                Some(run) => return Some(run),
+                None if rows.is_last => return None,
+                None => {
+                    if let Err(error) = rows.read(shared) {
+                        rows.is_last = true;
+                        *held(&self.failed) = Some(error);
+                    }
+                }
+            }
         }
-    }
-
-    /// In the log before any claim.
-    fn send(&self, change: Change) {
-        self.shared.log.send(Item { changes: vec![change], done: None });
     }
 }
 
-/// The change that holds a run, with what people are told of it.
-fn telling_of(shared: &Arc<Shared>, run: &Run, change: Change) -> Change {
-    let Change::Finish { end, epoch, .. } = &change else { return change };
-    let terms = shared.deployed(&run.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
-    let trace = Trace::of(run.id, &run.trigger).id;
-    let told = Ending { shared, run: run.id, workflow: &run.workflow, terms: &terms, trace }.told(*epoch, end, false);
-    shared.telling(change, told)
-}
-
-/// Holds a run as `diverged`, for a person to look at.
-pub(in crate::engine) fn held_change(run: &Run, error: &serde_json::Value, at: crate::time::Timestamp) -> Change {
-    let end = End {
-        status: Status::Diverged,
-        output: None,
-        error: Some(Payload::from_json(error)),
-        rollback: Rollback::None,
-        at,
-        continued_as: None,
-        expires_at: None,
-    };
-    Change::Finish { run: run.id, epoch: run.epoch, end }
+impl Rows {
+    fn read(&mut self, shared: &Shared) -> crate::store::Result<()> {
+        let statuses = Status::ALL.into_iter().filter(|status| concerns(*status)).collect();
+        let filter = RunFilter { statuses, limit: PAGE, before: self.before, ..RunFilter::default() };
+        self.page = shared.store.runs(&filter)?.into();
+        self.is_last = self.page.len() < PAGE;
+        self.before = self.page.back().map(|run| run.id);
+        Ok(())
+    }
 }

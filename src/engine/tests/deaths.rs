@@ -10,25 +10,29 @@ use crate::time::SystemClock;
 
 /// A witness that has charges, and sees whether anything is evaluated beside a suspect.
 #[derive(Default)]
-struct Seen {
-    charges: Mutex<Vec<Charge>>,
-    suspect: Mutex<Option<RunId>>,
-    notes: Mutex<BTreeMap<usize, RunId>>,
-    alone: Mutex<Vec<bool>>,
+pub(super) struct Seen {
+    pub(super) charges: Mutex<Vec<Charge>>,
+    pub(super) suspect: Mutex<Option<Evaluated>>,
+    pub(super) notes: Mutex<BTreeMap<usize, Evaluated>>,
+    pub(super) alone: Mutex<Vec<bool>>,
+    /// All that was ever noted, in order.
+    pub(super) all: Mutex<Vec<Evaluated>>,
 }
 
 impl Witness for Seen {
-    fn evaluates(&self, worker: usize, run: RunId) {
+    fn evaluates(&self, thread: usize, what: Evaluated) {
         let mut notes = self.notes.lock().unwrap();
         let suspect = *self.suspect.lock().unwrap();
-        if Some(run) == suspect || notes.values().any(|other| Some(*other) == suspect) {
+        if Some(what) == suspect || notes.values().any(|other| Some(*other) == suspect) {
             self.alone.lock().unwrap().push(notes.is_empty());
         }
-        notes.insert(worker, run);
+        notes.insert(thread, what);
+        drop(notes);
+        self.all.lock().unwrap().push(what);
     }
 
-    fn rests(&self, worker: usize) {
-        self.notes.lock().unwrap().remove(&worker);
+    fn rests(&self, thread: usize) {
+        self.notes.lock().unwrap().remove(&thread);
     }
 
     fn charges(&self) -> Vec<Charge> {
@@ -54,10 +58,11 @@ fn left(store: &Arc<Memory>, script: &str) -> RunId {
 }
 
 /// The process dies so often while it evaluates the run; whether that is quarantined by the last death.
-fn die(store: &Memory, run: RunId, times: usize) -> bool {
+pub(super) fn die(store: &Memory, what: impl Into<Evaluated>, times: usize) -> bool {
+    let what = what.into();
     let die = |_| {
         let witness = Seen::default();
-        witness.charges.lock().unwrap().push(Charge { run, cause: "SIGSEGV".to_owned() });
+        witness.charges.lock().unwrap().push(Charge { what, cause: "SIGSEGV".to_owned() });
         let quarantined = charge(store, &witness, &SystemClock).expect("it is charged");
         assert_eq!(witness.charges(), [], "charges are settled");
         !quarantined.is_empty()
@@ -151,7 +156,7 @@ fn a_suspect_is_evaluated_while_all_others_rest() {
     let scripts = [("w", busy), ("first", r#"sleep("1h")"#)];
     let suspect = left(&store, &format!("wait_for(\"go\", #{{ timeout: \"2s\" }}); {busy}"));
     die(&store, suspect, 1);
-    let witness = Arc::new(Seen { suspect: Mutex::new(Some(suspect)), ..Seen::default() });
+    let witness = Arc::new(Seen { suspect: Mutex::new(Some(suspect.into())), ..Seen::default() });
     let watching = Arc::clone(&witness) as Arc<dyn Witness>;
     let change = |given| Options { witness: Some(watching), workers: 4, ..given };
     let bench = Bench::with(Arc::clone(&store) as Arc<dyn Store>, &scripts, change);

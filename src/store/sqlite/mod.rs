@@ -12,6 +12,7 @@ mod backup;
 mod batch;
 mod control;
 mod error;
+mod part;
 mod prune;
 mod read;
 mod row;
@@ -28,8 +29,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
 use super::{
-    Applied, AuditFilter, Change, Error, Event, EventFilter, Result, Run, RunFilter, Size, Slot, Status, Store,
-    TaskFilter,
+    Applied, AuditFilter, Change, Error, Event, EventFilter, Part, Result, Run, RunFilter, Size, Slot, Status, Store,
+    TaskFilter, Way,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -68,6 +69,7 @@ pub struct Sqlite {
     readers: usize,
     writer: Mutex<Writer>,
     tail: Arc<tail::Tail>,
+    ways: part::Ways,
     idle: Mutex<Vec<Connection>>,
     // Dropped last: the folder is held until the connections are closed.
     lock: Lock,
@@ -97,7 +99,8 @@ impl Sqlite {
         let tail = Arc::new(tail::Tail::find(&conn)?);
         let head_file = audit::HeadFile::in_folder(folder);
         let writer = Mutex::new(Writer { conn, known: None, tail: tail.clone(), head_file, lost: false });
-        Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, tail, idle: Mutex::default(), lock })
+        let (ways, idle) = (part::Ways::default(), Mutex::default());
+        Ok(Self { folder: folder.to_owned(), readers: options.readers, writer, tail, ways, idle, lock })
     }
 
     /// Says where this process listens, once that is known.
@@ -214,6 +217,16 @@ impl Store for Sqlite {
             let transaction = conn.unchecked_transaction()?;
             read::journal(&transaction, id, end, mark)
         })
+    }
+
+    fn journal_part(&self, id: RunId, mark: u64, most: usize) -> Result<Part> {
+        let end = self.tail.end(id);
+        self.read(|conn| part::part(&*conn.unchecked_transaction()?, &self.ways, id, end, mark, most))
+    }
+
+    fn journal_way(&self, id: RunId) -> Result<Arc<Way>> {
+        let end = self.tail.end(id);
+        self.read(|conn| part::way(&*conn.unchecked_transaction()?, &self.ways, id, end))
     }
 
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {

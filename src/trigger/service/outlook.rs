@@ -15,12 +15,13 @@ const NEXT: usize = 3;
 const RECENT: usize = 200;
 
 /// The triggers as they were declared, each with `next` (times; of schedules), `last_start`
-/// (`#{ run, status, at }` or `null`) and `last_refusal` (`#{ at, reason, count }` or `null`; since the daemon's start).
+/// (`#{ run, status, at }` or `null`), `stopped` (why it starts nothing any more, or `null`) and `last_refusal` (`#{ at, reason, count }` or `null`; since the daemon's start).
 pub fn outlook(handle: &Handle, workflow: &Deployed) -> Result<Value, Error> {
     let filter = RunFilter { workflow: Some(workflow.name.to_string()), limit: RECENT, ..RunFilter::default() };
     let recent = handle.runs(&filter)?;
     let starts: Vec<_> = recent.iter().map(|run| (run.trigger.to_json(), run)).collect();
     let mut shown = workflow.declared["triggers"].clone();
+    let stopped = handle.paused_closures(workflow);
     for trigger in shown.as_array_mut().into_iter().flatten() {
         let Some(spec) = workflow.triggers.iter().find(|spec| trigger["id"] == spec.id.as_str()) else { continue };
         trigger["next"] = json!(next(handle, workflow, spec));
@@ -29,6 +30,8 @@ pub fn outlook(handle: &Handle, workflow: &Deployed) -> Result<Value, Error> {
             Value::Null,
             |(_, run)| json!({ "run": run.id, "status": run.status.name(), "at": run.created_at }),
         );
+        let stops = stopped.iter().find(|(id, ..)| id.as_deref() == Some(&*spec.id));
+        trigger["stopped"] = stops.map_or(Value::Null, |(_, option, why)| json!(format!("`{option}`: {why}")));
         let refused = handle.refusal(&workflow.name, &spec.id);
         trigger["last_refusal"] = refused.map_or(
             Value::Null,

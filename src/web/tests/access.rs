@@ -6,39 +6,44 @@ use crate::engine::tokens::{Role, Wish};
 use crate::web::routes::{Need, ROUTES, Route};
 
 /// A server that others reach, with a token of each role, `expired`, and `ann` who approves in person.
-struct Open {
-    bench: Bench,
-    router: Router,
+pub(super) struct Open {
+    pub(super) bench: Bench,
+    pub(super) router: Router,
     tokens: Vec<(Role, String)>,
 }
 
 impl Open {
-    fn new(scripts: &[(&str, &str)]) -> Self {
+    pub(super) fn new(scripts: &[(&str, &str)]) -> Self {
+        Self::with_rate(scripts, REQUESTS)
+    }
+
+    /// Each may ask so often.
+    pub(super) fn with_rate(scripts: &[(&str, &str)], requests: Rate) -> Self {
         let bench = Bench::new(scripts);
-        let router = router(App { access: access("10.0.0.5:7262"), ..bench.app.clone() });
+        let router = router(App { access: Access { requests, ..access("10.0.0.5:7262") }, ..bench.app.clone() });
         let make = |role: Role| (role, token(&bench, role.name(), role, None));
         let tokens = Role::ALL.into_iter().map(make).collect();
         Self { bench, router, tokens }
     }
 
     /// Sends a request by the name of the server.
-    fn send(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(super) fn send(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let host = ("host", "panta.example.com");
         let mut all: Vec<_> = headers.iter().copied().filter(|(name, _)| *name != "host").collect();
         all.push(headers.iter().copied().find(|(name, _)| *name == "host").unwrap_or(host));
         self.bench.block(answer(self.router.clone(), request(line, &all, body.to_owned())))
     }
 
-    fn with(&self, line: &str, token: &str) -> Answer {
+    pub(super) fn with(&self, line: &str, token: &str) -> Answer {
         self.send(line, &[("authorization", &format!("Bearer {token}"))], "")
     }
 
-    fn token(&self, role: Role) -> &str {
+    pub(super) fn token(&self, role: Role) -> &str {
         &self.tokens.iter().find(|(other, _)| *other == role).expect("all roles").1
     }
 
     /// Signs in with a token, and gives the cookie as the browser sends it.
-    fn sign_in(&self, token: &str) -> String {
+    pub(super) fn sign_in(&self, token: &str) -> String {
         let answer = self.send("POST /login", &[("origin", "https://panta.example.com")], &format!("token={token}"));
         assert_eq!((answer.status, &answer.headers["location"]), (StatusCode::SEE_OTHER, &"/".parse().expect("text")));
         let cookie = answer.headers["set-cookie"].to_str().expect("text");
@@ -47,7 +52,7 @@ impl Open {
     }
 }
 
-fn token(bench: &Bench, name: &str, role: Role, person: Option<&str>) -> String {
+pub(super) fn token(bench: &Bench, name: &str, role: Role, person: Option<&str>) -> String {
     let (name, person) = (name.to_owned(), person.map(str::to_owned));
     let wish = Wish { name, roles: vec![role], expires: None, person };
     bench.block(bench.engine.handle().create_token(&wish, &Actor::LOCAL)).expect("is made").0

@@ -198,6 +198,24 @@ fn elsewhere_a_token_is_needed() {
 }
 
 #[test]
+fn it_is_not_ready_until_open_runs_were_tried_and_answers_meanwhile() {
+    let (store, scripts) = (Arc::new(Memory::default()), [("w", "wait_for(\"go\")"), ("fresh", "1")]);
+    let bench = Bench::over(Arc::clone(&store), &scripts, |options| options);
+    bench.post("/api/v1/workflows/w/runs?wait=1ms", &json!({})).expect(202);
+    drop(bench);
+    let semantics = crate::engine::Semantics::altered();
+    let bench = Bench::over(store, &scripts, |options| Options { semantics, ..options });
+    let answer = bench.get("/readyz").expect(503).json();
+    assert_eq!(answer["settling"], json!({ "tried": 0, "total": 1 }), "{answer}");
+    bench.get("/healthz").expect(200);
+    bench.post("/api/v1/workflows/fresh/runs?wait=20s", &json!({})).expect(200);
+    let handle = bench.engine.handle();
+    handle.recover().expect("reads");
+    bench.block(handle.settled());
+    bench.get("/readyz").expect(200);
+}
+
+#[test]
 fn health_metrics_and_reloads_are_shown() {
     let bench = Bench::new(&[("w", "1")]);
     bench.post("/api/v1/workflows/w/runs?wait=20s", &json!({})).expect(200);

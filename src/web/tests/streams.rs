@@ -24,6 +24,37 @@ fn a_stream_has_every_entry_and_resumes_behind_the_last_one() {
     bench.send(&path, &[("last-event-id", "x")], "").expect(400);
 }
 
+/// The numbers of a list, page by page.
+fn walked(bench: &Bench, path: &str, field: &str, limit: usize) -> (Vec<u64>, usize) {
+    let (mut all, mut pages, mut cursor) = (Vec::new(), 0, String::new());
+    loop {
+        let page = bench.get(&format!("{path}?limit={limit}{cursor}")).expect(200).json();
+        all.extend(page[field].as_array().expect("a list").iter().map(|item| item["n"].as_u64().expect("a number")));
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return (all, pages),
+        }
+    }
+}
+
+#[test]
+fn a_long_journal_comes_in_pages_and_its_stream_from_anywhere() {
+    let bench = Bench::new(&[("w", "for n in 0..2_500 { log::info(`line ${n}`) }")]);
+    let ended = bench.post("/api/v1/workflows/w/runs?wait=60s", &json!({})).expect(200).json();
+    let path = format!("/api/v1/runs/{}", ended["run"].as_str().expect("an id"));
+    let first = bench.get(&format!("{path}/journal")).expect(200).json();
+    assert_eq!((first["entries"].as_array().map(Vec::len), &first["next"]), (Some(1_000), &json!("1000")));
+    let (entries, pages) = walked(&bench, &format!("{path}/journal"), "entries", 999);
+    assert_eq!((entries.len() > 2_500, pages), (true, 3));
+    assert_eq!(entries, (0..entries.len() as u64).collect::<Vec<_>>());
+    assert_eq!(walked(&bench, &format!("{path}/logs"), "logs", 1_000).0.len(), 2_500);
+    let stream = format!("GET {path}/stream");
+    assert_eq!(ids(&bench.send(&stream, &[], "").expect(200).text), (0..=entries.len()).collect::<Vec<_>>());
+    let late = bench.send(&stream, &[("last-event-id", "2400")], "").expect(200);
+    assert_eq!(ids(&late.text), (2_401..=entries.len()).collect::<Vec<_>>());
+}
+
 /// Sends this to a real server that is stopped once it has begun to answer; what came back.
 fn talk(bench: &Bench, sent: &str) -> String {
     bench.block(async {
