@@ -14,9 +14,7 @@ use crate::diag::Diagnostic;
 use crate::host::branches;
 use crate::host::cleanup::{self, FrameId, Leaving};
 use crate::host::fail::{Fail, error_map};
-use crate::host::session::{
-    self, Act, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error,
-};
+use crate::host::session::{self, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, Position};
 use crate::payload::Payload;
@@ -27,9 +25,6 @@ use crate::script::program::Prepared;
 use crate::script::unwind;
 use crate::store::{End, Rollback, Status};
 use crate::time::Timestamp;
-
-/// Why a child is cancelled.
-const GONE: &str = "the run that waited for it does not any more";
 
 /// What happened outside.
 #[derive(Debug)]
@@ -455,15 +450,7 @@ impl Activation {
         self.ready.retain(|ready| *ready != id);
         self.session.awaiting.borrow_mut().retain(|_, strand| *strand != id);
         self.session.outbox.borrow_mut().retain(|ask| ask.strand != id);
-        let task = self.session.tasks.borrow_mut().remove(&id).map(|task| Act::CloseTask { task });
-        let child = self.session.children.borrow_mut().remove(&id).map(|run| {
-            let reason = serde_json::json!({ "kind": "cancelled", "message": GONE });
-            Act::Cancel { run, reason: Payload::from_json(&reason) }
-        });
-        // In the commit of what made it go. While it is replayed, that has happened.
-        if self.session.replay.borrow().is_live() {
-            self.session.acts.borrow_mut().extend(task.into_iter().chain(child));
-        }
+        self.session.abandon(&live.strand);
         if let Some(wait) = live.strand.wait.take()
             && self.waits.remove(&wait)
         {

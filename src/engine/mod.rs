@@ -25,6 +25,7 @@ mod handle;
 mod hands;
 mod holds;
 mod inline;
+mod left;
 mod lethal;
 pub mod lines;
 pub mod links;

@@ -443,7 +443,8 @@ impl AfterCommit {
                 super::holds::resumed(shared, *run);
                 shared.notify(Notice::Changed(*run));
             }
-            (Change::Reopen(reopen), Applied::Done) => {
+            (Change::Reopen(reopen), Applied::Reopened(then)) => {
+                reopen.then.iter().zip(then).for_each(|(change, applied)| self.any(change, applied));
                 super::holds::resumed(shared, reopen.run);
                 shared.notify(Notice::Changed(reopen.run));
             }

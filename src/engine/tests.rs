@@ -18,6 +18,7 @@ use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
 mod deaths;
+mod family;
 mod gate;
 mod lethal;
 mod options;

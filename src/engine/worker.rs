@@ -450,7 +450,7 @@ impl Worker {
         }
     }
 
-    /// Nobody waits for it any more. Tasks and children go with what made them go.
+    /// Nobody waits for it any more. What is durable of it was given up in the commit of what made its strand go.
     fn abort(motion: &mut Motion, wait: WaitId) {
         if let Some(Pending::Effect(Some(handle), _)) = motion.waits.remove(&wait) {
             handle.abort();

@@ -148,6 +148,12 @@ fn acquire(
     session.close(entry, Err(encode_error(&late.with("retryable", true).into_map()))).map(drop)
 }
 
+/// The ticket with which a beginning stands in line, or holds a slot.
+pub(crate) fn asked_by(entry: &Entry) -> Option<Arc<str>> {
+    let is_lock = entry.kind == Kind::Wait && entry.name.starts_with(PREFIX);
+    is_lock.then(|| entry.position.to_string().into())
+}
+
 /// Gives a slot up, or the place in line, and records it.
 pub(super) fn release(session: &Rc<Session>, strand: &Rc<Strand>, lock: &Lock) -> Result<(), Fail> {
     let name = format!("un{}", lock.name);

@@ -4,6 +4,7 @@
 //! clean-up. Host functions put what they need performed into the outbox and suspend; the engine answers through the
 //! strand. A strand waits for one thing at a time.
 
+mod abandoned;
 mod asks;
 mod repaired;
 mod strand;
@@ -23,7 +24,7 @@ use super::fail::Fail;
 use super::mailbox::Mailbox;
 use super::rules::Rules;
 use crate::effect;
-use crate::id::{RunId, TaskId, Version};
+use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::replay::{Command, Divergence, Interruption, Replay};
@@ -33,6 +34,7 @@ use crate::script::memory;
 use crate::script::value;
 use crate::time::Timestamp;
 
+pub use abandoned::abandoned;
 pub use asks::{Answer, Ask, Called, ChildStart, EventSeen, What};
 pub use strand::{Mode, Strand, StrandId, WaitId};
 pub use world::{Act, Batch, Reservation, Reserved, World};
@@ -111,10 +113,6 @@ pub struct Session {
     pub mailbox: RefCell<Mailbox>,
     /// The run that is to go on in its place.
     pub continuing: RefCell<Option<Continuation>>,
-    /// Tasks that strands wait for: who goes takes its task with it.
-    pub tasks: RefCell<BTreeMap<StrandId, TaskId>>,
-    /// Children that strands wait for: who goes takes its child with it.
-    pub children: RefCell<BTreeMap<StrandId, RunId>>,
     /// The newest progress, until it is handed to the log.
     pub progress: RefCell<Option<Payload>>,
     /// Settings that were read, by name: fixed for the run.
@@ -187,8 +185,6 @@ impl Session {
             frames: RefCell::default(),
             mailbox,
             continuing: RefCell::default(),
-            tasks: RefCell::default(),
-            children: RefCell::default(),
             progress: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature, Options};
 use super::schema::Schema;
-use super::session::{self, Act, Answer, Session, Strand, What, encode_error, hash_text};
+use super::session::{self, Act, Answer, Session, What, encode_error, hash_text};
 use super::waiting::{self, Begun};
 use crate::id::TaskId;
 use crate::journal::{Entry, Kind, Position};
@@ -105,7 +105,10 @@ fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
             }
         },
     };
-    let answer = wait(&session, &strand, &command, task);
+    let what = What::Task { task: Box::new(task) };
+    let Answer::Task(answer) = session.wait(&strand, command.line, what) else {
+        unreachable!("a task is answered by an answer")
+    };
     session.close(entry, Ok(answer.unwrap_or_default()))
 }
 
@@ -128,13 +131,10 @@ fn open(
     Ok(entry)
 }
 
-/// Waits for the answer. A strand that is dropped meanwhile takes its task with it.
-fn wait(session: &Rc<Session>, strand: &Rc<Strand>, command: &Command, task: Task) -> Option<Payload> {
-    session.tasks.borrow_mut().insert(strand.id, task.id);
-    let answer = session.wait(strand, command.line, What::Task { task: Box::new(task) });
-    session.tasks.borrow_mut().remove(&strand.id);
-    let Answer::Task(answer) = answer else { unreachable!("a task is answered by an answer") };
-    answer
+/// The task that a beginning opened.
+pub(crate) fn opened_by(entry: &Entry) -> Option<TaskId> {
+    let is_task = entry.kind == Kind::Task;
+    entry.detail.as_ref().filter(|_| is_task)?.to_json()["task"].as_str()?.parse().ok()
 }
 
 /// The identity of what is asked at a position of this run.

@@ -17,6 +17,9 @@ use crate::payload::Payload;
 use crate::replay::Command;
 use crate::time::Timestamp;
 
+/// Waits for a run that is not its own.
+const WAIT: &str = "workflow::wait";
+
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
@@ -44,7 +47,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ..Function::BASE
     },
     Function {
-        name: "workflow::wait",
+        name: WAIT,
         params: &["run: string"],
         returns: "any",
         nature: Nature::Internal,
@@ -143,7 +146,11 @@ fn start(call: &mut Call<'_>, attached: bool) -> Result<Dynamic, Fail> {
         return session.close(session.entry(&command, position), Err(error));
     }
     let start = new(session.world.new_run());
-    let detail = if begun.asked { json!({ "run": start.run, "asked": true }) } else { json!({ "run": start.run }) };
+    let detail = match (begun.asked, attached) {
+        (true, true) => json!({ "run": start.run, "asked": true, "attached": true }),
+        (true, false) => json!({ "run": start.run, "asked": true }),
+        (false, _) => json!({ "run": start.run }),
+    };
     let entry = Entry { detail: Some(Payload::from_json(&detail)), ..session.entry(&command, position) };
     if start.attached || begun.asked {
         session.replay.borrow_mut().append(entry.clone());
@@ -167,7 +174,7 @@ impl Beginning<'_> {
         let (run, attached) = (start.run, start.attached);
         self.session.acts.borrow_mut().push(Act::Start(Box::new(start)));
         if attached {
-            return self.child(entry, run, true);
+            return self.child(entry, run);
         }
         self.session.close(entry, Ok(Payload::from_json(&json!(run))))
     }
@@ -185,18 +192,14 @@ impl Beginning<'_> {
         } else {
             start.run
         };
-        self.child(entry, run, true)
+        self.child(entry, run)
     }
 
-    fn child(&self, entry: Entry, run: RunId, attached: bool) -> Result<Dynamic, Fail> {
-        if attached {
-            self.session.children.borrow_mut().insert(self.strand.id, run);
-        }
+    fn child(&self, entry: Entry, run: RunId) -> Result<Dynamic, Fail> {
         let what = What::Child { run, workflow: self.command.name.clone() };
         let Answer::Child(outcome) = self.session.wait(self.strand, self.command.line, what) else {
             unreachable!("waiting for a run is answered by its end")
         };
-        self.session.children.borrow_mut().remove(&self.strand.id);
         self.session.close(entry, outcome)
     }
 }
@@ -207,6 +210,18 @@ fn is_asked(entry: &Entry) -> bool {
 
 fn child_of(entry: &Entry) -> Option<RunId> {
     entry.detail.as_ref()?.to_json()["run"].as_str()?.parse().ok()
+}
+
+/// The run that a beginning started, where it is to end with whoever waits for it. One that another had started under the same
+/// key is not its own.
+pub(crate) fn attached_by(entry: &Entry) -> Option<RunId> {
+    let is_start = entry.kind == Kind::Child && *entry.name != *WAIT;
+    // Without a question only a start that is waited for leaves a beginning.
+    let is_attached = |detail: &Payload| {
+        let detail = detail.to_json();
+        detail["asked"] != true || detail["attached"] == true
+    };
+    child_of(entry).filter(|_| is_start && entry.detail.as_ref().is_some_and(is_attached))
 }
 
 fn run_of(call: &Call<'_>) -> Result<RunId, Fail> {
@@ -232,7 +247,7 @@ fn wait(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.replay.borrow_mut().append(entry.clone());
         entry
     });
-    Beginning { session: &session, strand: &strand, command: &command, asked: false }.child(entry, run, false)
+    Beginning { session: &session, strand: &strand, command: &command, asked: false }.child(entry, run)
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::begun::Begun;
 use super::given::Given;
 use super::{Interruption, ScopeId, Scopes};
 use crate::journal::{Entry, Kind, Phase, Position, Repair, Segment};
@@ -110,6 +111,7 @@ pub struct Replay {
     /// How many log lines each scope has in the journal.
     logged: HashMap<Vec<Segment>, u32>,
     given: Given,
+    begun: Begun,
     /// How many entries the run has written, new ones included: repairs are not among them.
     length: usize,
     fresh: Vec<Entry>,
@@ -120,6 +122,7 @@ impl Replay {
     pub fn new(journal: Vec<Entry>) -> Self {
         let mut replay = Self { length: journal.len(), ..Self::default() };
         for entry in journal {
+            replay.begun.note(&entry);
             match (entry.kind, entry.phase) {
                 (Kind::Start, _) => {}
                 (Kind::Repair, _) => {
@@ -289,6 +292,12 @@ impl Replay {
         }
     }
 
+    /// A line of execution goes that began in these scopes: runs, tasks and places in line that it has begun, and that have no
+    /// outcome. Each is told of once.
+    pub fn abandon(&mut self, scope: &[Segment]) -> Vec<Entry> {
+        self.begun.take(scope)
+    }
+
     /// Something that had begun was not asked for, though all that is recorded was answered.
     pub fn unasked(&self) -> Option<Divergence> {
         // What is given again is asked for only where the run goes on; until then, what comes after it is not asked for.
@@ -335,6 +344,7 @@ impl Replay {
         let ordered = entry.phase == Phase::Closed && entry.kind != Kind::Log;
         assert!(!ordered || self.is_live(), "an outcome is appended behind the journal, not into it");
         self.length += 1;
+        self.begun.note(&entry);
         self.fresh.push(entry);
     }
 

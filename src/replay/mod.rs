@@ -14,6 +14,7 @@
 //! one when all branches wait: branches interleave as they did. Log lines stand outside of that order, so that adding or
 //! removing one never makes a run diverge. An [`Interruption`] is the one entry that does not wait for all branches.
 
+mod begun;
 mod given;
 mod interruption;
 mod machine;

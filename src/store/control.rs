@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Run, Status};
+use super::{Change, Run, Status};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
 
@@ -31,6 +31,13 @@ pub struct Reopen {
     pub slot: Option<(Arc<str>, u32)>,
     /// It stays held: paused.
     pub stays_paused: bool,
+    /// What is done with it, and only with it: it does not wait any more for what it had begun.
+    pub then: Vec<Change>,
+}
+
+/// Why a run is to end whose parent has ended.
+pub(super) fn orphaned() -> Payload {
+    Payload::from_text(r#"{"kind":"cancelled","message":"the run that waited for it has ended"}"#)
 }
 
 /// What a run becomes that starts while it is held.

@@ -49,6 +49,8 @@ struct State {
     /// Name, key and run; and the other way round, for taking them back.
     subscribers: BTreeSet<(Arc<str>, Option<Arc<str>>, RunId)>,
     subscriptions: BTreeMap<RunId, Vec<Subscription>>,
+    /// The runs whose parent a run is.
+    children: BTreeMap<RunId, Vec<RunId>>,
     /// Whose end a parked run waits for.
     awaited: BTreeMap<RunId, Vec<RunId>>,
     events: BTreeMap<u64, Event>,
@@ -281,7 +283,7 @@ impl State {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Pause { run, segment } => self.pause(*run, segment),
+            Change::Pause { run, unwinds, segment } => self.pause(*run, *unwinds, segment),
             Change::Resume { run, segment } => self.resume(*run, segment),
             Change::Reopen(reopen) => self.reopen(reopen),
             Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
@@ -362,6 +364,9 @@ impl State {
         }
         if let Some(Dedupe { scope, key, input, until }) = dedupe {
             self.keys.insert((scope.clone(), key.clone()), Key { run: run.id, input: *input, until: *until });
+        }
+        if let Some(parent) = row.parent {
+            self.children.entry(parent).or_default().push(run.id);
         }
         self.runs.insert(run.id, row);
         applied
@@ -460,6 +465,7 @@ impl State {
         let mut woken = self.leave_lines(id, is_final);
         if is_final && end.continued_as.is_none() {
             woken.extend(self.wake_waiters(id));
+            woken.extend(self.cancel_children(id));
         }
         Applied::Ended { parent, woken }
     }
@@ -500,6 +506,18 @@ impl State {
         run.cancel.get_or_insert_with(|| reason.clone());
         run.ready = true;
         Applied::Done
+    }
+
+    /// Nobody waits for the runs any more whose parent has ended. Those that had not ended.
+    fn cancel_children(&mut self, parent: RunId) -> Vec<RunId> {
+        let children = self.children.get(&parent).cloned().unwrap_or_default();
+        let open = |state: &Self, run: &RunId| state.runs.get(run).is_some_and(|run| !run.status.is_final());
+        let mut children: Vec<_> = children.into_iter().filter(|run| open(self, run)).collect();
+        children.sort_unstable();
+        for run in &children {
+            self.cancel(*run, &super::control::orphaned());
+        }
+        children
     }
 
     fn unsubscribe(&mut self, run: RunId) {
@@ -556,6 +574,7 @@ impl State {
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
+            self.children.remove(run);
             for scope in [super::PROGRESS, super::CHARGED] {
                 self.values.remove(&(scope.into(), run.to_string().into()));
             }

@@ -388,9 +388,9 @@ pub enum Change {
         at: Timestamp,
     },
     /// Ends a run; removes its subscriptions, and its owner. A final status closes its open tasks, sets `ended_at`, makes the
-    /// parent and the runs ready that parked until its end, and gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps
+    /// parent and the runs ready that parked until its end, asks the runs to end whose parent it is, and gives its slots up; a run that `Diverged` or is `Quarantined` has not ended for its parent, and keeps
     /// them. Nor has one that continued as another: that one takes over a cancellation that was asked for, and the slot that
-    /// the run held from its beginning. Answer: `Ended` with the parent and those to wake that got a slot, or `Refused`.
+    /// the run held from its beginning. Answer: `Ended` with the parent and those to wake, or `Refused`.
     Finish {
         /// Which.
         run: RunId,
@@ -408,10 +408,13 @@ pub enum Change {
         reason: Payload,
     },
     /// Holds a live run: it is `Paused` from then on, and a claim does not take it. Whoever owns it may write what has begun
-    /// to its end; parking it leaves it paused. Answer: `Done`, or `Refused` where it is not live.
+    /// to its end; parking it leaves it paused. Answer: `Done`, or `Refused` where it is not live, or was asked to end and does
+    /// not unwind yet.
     Pause {
         /// Which.
         run: RunId,
+        /// Its journal says that it was asked to end: nobody asks it any more, it unwinds when it goes on.
+        unwinds: bool,
         /// Appended to its journal.
         segment: Vec<u8>,
     },
@@ -424,7 +427,7 @@ pub enum Change {
         segment: Vec<u8>,
     },
     /// Opens a run again that has ended, or is held, with what its journal says from then on.
-    /// Answer: `Done`; `Skipped` where a lock that it needs is taken; `Refused` where it is not as it was seen.
+    /// Answer: `Reopened`; `Skipped` where a lock that it needs is taken; `Refused` where it is not as it was seen.
     Reopen(Box<Reopen>),
     /// Accepts an event; makes the runs ready that subscribed to it. Answer: `Emitted`.
     Emit {
@@ -612,14 +615,16 @@ pub enum Applied {
     },
     /// The run is parked, and ready at once.
     Ready,
+    /// The run is open again: the answers to what was done with it.
+    Reopened(Vec<Applied>),
     /// The rows of the runs that were claimed.
     Claimed(Vec<Run>),
     /// The run has ended; its parent, if any, is ready now, and so are the runs that parked until its end.
     Ended {
         /// The parent that waits for it, where that is live.
         parent: Option<RunId>,
-        /// Live runs that are ready now because they got a slot of it, then those that parked until it, or the chain that it is
-        /// the last of, has ended.
+        /// Runs that are ready now: because they got a slot of it, then those that parked until it, or the chain that it is
+        /// the last of, has ended, then those that are asked to end with it.
         woken: Vec<RunId>,
     },
     /// The event is kept.

@@ -175,11 +175,12 @@ fn a_control() -> impl Strategy<Value = Change> {
             locks: locks.into_iter().map(|(name, ticket, limit)| (name.into(), ticket.into(), limit)).collect(),
             slot: slot.map(|(name, limit)| (name.into(), limit)),
             stays_paused,
+            then: vec![cancel(n + 1, "left"), Change::CloseTask { task: task_id(n), at: at(n) }],
         }))
     });
     let held = prop::sample::select(&["", "a", "b"][..]);
     prop_oneof![
-        2 => number().prop_map(|n| Change::Pause { run: id(n), segment: "pause".into() }),
+        2 => (number(), any::<bool>()).prop_map(|(n, unwinds)| Change::Pause { run: id(n), unwinds, segment: "pause".into() }),
         2 => number().prop_map(|n| Change::Resume { run: id(n), segment: "resume".into() }),
         1 => (held, any::<bool>()).prop_map(|(key, on)| set(panta::store::PAUSED, key, on.then_some("held"))),
         4 => reopen,

@@ -10,6 +10,9 @@ contract!(
     a_paused_run_is_left_alone_until_it_is_resumed,
     its_owner_may_write_what_has_begun_and_parking_leaves_it_paused,
     a_paused_run_that_is_asked_to_end_is_claimed,
+    what_unwinds_is_held_and_what_is_still_to_be_ended_is_not,
+    what_a_repair_leaves_behind_ends_with_it_or_stays,
+    an_end_takes_the_runs_with_it_that_it_waited_for,
     what_had_not_begun_is_queued_again,
     a_paused_run_in_line_is_passed_over,
     what_is_quarantined_goes_on_without_a_charge,
@@ -20,7 +23,7 @@ contract!(
 );
 
 fn pause(n: u64) -> Change {
-    Change::Pause { run: id(n), segment: "pause".into() }
+    Change::Pause { run: id(n), unwinds: false, segment: "pause".into() }
 }
 
 fn resume(n: u64) -> Change {
@@ -44,6 +47,7 @@ fn reopen(n: u64, status: Status) -> Reopen {
         locks: Vec::new(),
         slot: None,
         stays_paused: false,
+        then: Vec::new(),
     }
 }
 
@@ -79,6 +83,33 @@ fn its_owner_may_write_what_has_begun_and_parking_leaves_it_paused(store: &dyn S
 fn a_paused_run_that_is_asked_to_end_is_claimed(store: &dyn Store) {
     given(store, [start(running(1)), Change::Release { run: id(1), epoch: 1 }, pause(1), cancel(1, "no")]);
     assert_eq!((claimed(store, 1), status(store, 1)), (true, Status::Running));
+}
+
+fn what_unwinds_is_held_and_what_is_still_to_be_ended_is_not(store: &dyn Store) {
+    given(store, [start(running(1)), cancel(1, "no")]);
+    assert_eq!(apply(store, pause(1)), Applied::Refused);
+    let unwinds = Change::Pause { run: id(1), unwinds: true, segment: "pause".into() };
+    assert_eq!((apply(store, unwinds), get(store, 1).cancel), (Applied::Done, None));
+    given(store, [Change::Release { run: id(1), epoch: 1 }]);
+    assert_eq!((status(store, 1), claimed(store, 1)), (Status::Paused, false));
+}
+
+fn what_a_repair_leaves_behind_ends_with_it_or_stays(store: &dyn Store) {
+    given(store, [start(running(1)), start(running(2)), end(1, 1, Status::Failed, at(3))]);
+    let opened = |epoch| Reopen { then: vec![cancel(2, "left")], epoch, ..reopen(1, Status::Failed) };
+    assert_eq!((open(store, opened(7)), get(store, 2).cancel), (Applied::Refused, None));
+    assert_eq!(open(store, opened(1)), Applied::Reopened(vec![Applied::Done]));
+    assert_eq!(get(store, 2).cancel, Some(text("left")));
+}
+
+fn an_end_takes_the_runs_with_it_that_it_waited_for(store: &dyn Store) {
+    let child = |n, parent| start(Run { parent: Some(id(parent)), ..running(n) });
+    given(store, [start(running(1)), child(2, 1), child(3, 1), child(4, 9), start(running(5))]);
+    given(store, [finish(3, at(4)), end(1, 1, Status::Diverged, at(4))]);
+    assert!((2..6).all(|n| get(store, n).cancel.is_none()));
+    assert_eq!(apply(store, end(1, 1, Status::Failed, at(5))), Applied::Ended { parent: None, woken: ids(&[2]) });
+    let asked: Vec<_> = (2..6).filter(|n| get(store, *n).cancel.is_some()).collect();
+    assert_eq!((asked, get(store, 3).status), (vec![2], Status::Completed));
 }
 
 fn what_had_not_begun_is_queued_again(store: &dyn Store) {
@@ -129,7 +160,7 @@ fn a_run_is_opened_again_as_it_was_seen_or_not_at_all(store: &dyn Store) {
         assert_eq!(open(store, wrong), Applied::Refused);
     }
     let upgrade = Some((version("v2"), text("settings")));
-    assert_eq!(open(store, Reopen { upgrade, ..reopen(1, Status::Failed) }), Applied::Done);
+    assert_eq!(open(store, Reopen { upgrade, ..reopen(1, Status::Failed) }), Applied::Reopened(vec![]));
     let row = get(store, 1);
     assert_eq!((row.status, row.epoch, row.ended_at, row.error, row.output), (Status::Running, 2, None, None, None));
     assert_eq!((row.version, journal(store, 1)), (version("v2"), vec!["a".into(), "retry".into()]));
@@ -146,13 +177,14 @@ fn a_run_is_opened_again_with_all_its_locks_or_not_at_all(store: &dyn Store) {
     assert_eq!(open(store, wanted.clone()), Applied::Skipped { holder: id(2) });
     assert_eq!((line(store, "door"), status(store, 1)), (String::new(), Status::Failed));
     given(store, [release(2, "0")]);
-    assert_eq!(open(store, wanted), Applied::Done);
+    assert_eq!(open(store, wanted), Applied::Reopened(vec![]));
     assert_eq!((line(store, "door"), line(store, "till")), ("1+".into(), "1+".into()));
 }
 
 fn a_run_that_is_opened_again_comes_into_the_line_for_its_slot(store: &dyn Store) {
     given(store, [start(running(1)), end(1, 1, Status::Failed, at(2)), start(running(2)), acquire(2, "w", "begin", 1)]);
-    assert_eq!(open(store, Reopen { slot: Some(("w".into(), 1)), ..reopen(1, Status::Failed) }), Applied::Done);
+    let wanted = Reopen { slot: Some(("w".into(), 1)), ..reopen(1, Status::Failed) };
+    assert_eq!(open(store, wanted), Applied::Reopened(vec![]));
     assert_eq!((status(store, 1), claimed(store, 1)), (Status::Queued, false));
     given(store, [finish(2, at(3))]);
     assert_eq!((line(store, "w"), claimed(store, 1)), ("1+".into(), true));

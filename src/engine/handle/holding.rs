@@ -6,7 +6,7 @@ use super::{Error, Handle};
 use crate::audit::Actor;
 use crate::engine::holds;
 use crate::id::RunId;
-use crate::journal::{History, Repair, Repaired, encode_segment};
+use crate::journal::{History, Kind, Repair, Repaired, encode_segment};
 use crate::payload::Payload;
 use crate::store::{Applied, Change, PAUSED, Run, Status};
 
@@ -31,8 +31,8 @@ impl Handle {
         Repair { by, reason, ..Repair::new(done, self.shared.now()) }
     }
 
-    /// Holds a run, or the newest of its chain: what has begun goes on to its outcome, nothing new is begun. One that is held
-    /// already stays so. Durable when this returns.
+    /// Holds a run, or the newest of its chain: what has begun goes on to its outcome, nothing new is begun, its compensations
+    /// neither. One that is held already stays so. Durable when this returns.
     pub async fn pause(&self, run: RunId, deed: &Deed) -> Result<Run, Error> {
         let row = self.newest(run)?;
         if row.status == Status::Paused {
@@ -40,7 +40,10 @@ impl Handle {
         }
         let segment = encode_segment(0, &[self.repair(Repaired::Pause, deed).to_entry()]);
         let details = json!({ "workflow": &*row.workflow, "reason": deed.reason });
-        match self.act(&deed.by, "run.pause", row.id, &details, Change::Pause { run: row.id, segment }).await? {
+        // Where its journal has it, the run knows by that alone that it is to end.
+        let unwinds = row.cancel.is_some() && self.history(row.id)?.entries.iter().any(|e| e.kind == Kind::Cancel);
+        let pause = Change::Pause { run: row.id, unwinds, segment };
+        match self.act(&deed.by, "run.pause", row.id, &details, pause).await? {
             Applied::Done => self.run(row.id),
             _ => Err(self.cannot_be_held(row.id)?),
         }
@@ -51,7 +54,10 @@ impl Handle {
         if row.status.is_final() {
             return Ok(Error::Ended(row.id, row.status));
         }
-        let why = format!("it does not go on by itself; hint: `panta why {run}`");
+        let why = match row.cancel {
+            Some(_) => "it was asked to end, and does not unwind yet; hint: try again in a moment".to_owned(),
+            None => format!("it does not go on by itself; hint: `panta why {run}`"),
+        };
         Ok(Error::NotNow { run: row.id, status: row.status, why })
     }
 

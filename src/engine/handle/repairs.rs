@@ -10,6 +10,7 @@ use super::{Deed, Error, Handle, new_run};
 use crate::engine::deploy::{self, Deployed};
 use crate::engine::gate::{self, Examined, Verdict};
 use crate::engine::holds::Rest;
+use crate::engine::left;
 use crate::engine::repair::{self, From, Known, Plan};
 use crate::engine::retrace::{self, until};
 use crate::host::mailbox::Mailbox;
@@ -235,7 +236,7 @@ impl Handle {
 
     fn goes_on_or_completed(&self, child: RunId) -> bool {
         let newest = self.shared.store.newest(child).ok().flatten();
-        newest.is_some_and(|row| !row.status.is_final() || row.status == Status::Completed)
+        newest.is_some_and(|row| !row.status.is_final() && row.cancel.is_none() || row.status == Status::Completed)
     }
 
     /// The live version, where it is wanted and fits; or that there is one.
@@ -286,6 +287,7 @@ impl Handle {
             locks: repair::held(&plan.kept, &seen.locks),
             slot: self.gate_of(&row).and_then(|gate| gate.slot).map(|slot| (slot.name, slot.limit)),
             stays_paused,
+            then: left::behind(&row, &history.entries, &plan.kept, repair, self.shared.now()),
         };
         let again = steps(&history.entries, &plan.undone);
         let act = format!("run.{}", repair.done.name());
@@ -307,7 +309,7 @@ impl Handle {
         let details =
             json!({ "from": from.as_ref().map(ToString::to_string), "status": status, "reason": deed.reason });
         match self.act(&deed.by, &act, run, &details, Change::Reopen(Box::new(reopen))).await? {
-            Applied::Done => {
+            Applied::Reopened(_) => {
                 let row = self.run(run)?;
                 Ok(json!({
                     "run": run, "status": row.status, "from": from.map(|from| from.to_string()), "again": again,

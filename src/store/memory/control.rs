@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::control::{self, PAUSED, Reopen};
 use super::super::slot::{self, BEGINNING};
-use super::super::{Applied, Slot, SlotState, Status};
+use super::super::{Applied, Run, Slot, SlotState, Status};
 use super::State;
 use crate::id::RunId;
 
@@ -15,8 +15,10 @@ impl State {
         held("") || held(workflow)
     }
 
-    pub(super) fn pause(&mut self, run: RunId, segment: &[u8]) -> Applied {
-        let Some(row) = self.runs.get_mut(&run).filter(|run| run.status.is_live()) else { return Applied::Refused };
+    pub(super) fn pause(&mut self, run: RunId, unwinds: bool, segment: &[u8]) -> Applied {
+        let may = |run: &&mut Run| run.status.is_live() && (unwinds || run.cancel.is_none());
+        let Some(row) = self.runs.get_mut(&run).filter(may) else { return Applied::Refused };
+        row.cancel = None;
         row.status = Status::Paused;
         self.journals.entry(run).or_default().push(segment.into());
         Applied::Done
@@ -66,7 +68,7 @@ impl State {
         }
         self.runs.insert(reopen.run, row);
         self.journals.entry(reopen.run).or_default().push(reopen.segment.as_slice().into());
-        Applied::Done
+        Applied::Reopened(reopen.then.iter().map(|change| self.apply(change)).collect())
     }
 
     /// Who holds a lock that the run needs; where the run has to stand in line for its own slot meanwhile, nobody must.

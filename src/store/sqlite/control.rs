@@ -36,9 +36,12 @@ impl Batch<'_> {
         self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])
     }
 
-    pub(super) fn pause(&mut self, run: RunId, segment: &[u8]) -> Result<Applied> {
+    pub(super) fn pause(&mut self, run: RunId, unwinds: bool, segment: &[u8]) -> Result<Applied> {
         let Some(hot) = self.open(run)?.filter(|hot| hot.status.is_live()) else { return Ok(Applied::Refused) };
-        self.execute("UPDATE run SET status = ?2 WHERE id = ?1", params![run, status_code(Status::Paused)])?;
+        let sql = "UPDATE run SET status = ?2, cancel = NULL WHERE id = ?1 AND (?3 OR cancel IS NULL)";
+        if self.execute(sql, params![run, status_code(Status::Paused), unwinds])? == 0 {
+            return Ok(Applied::Refused);
+        }
         self.recount(&hot, Status::Paused);
         self.add_segment(run, Hot { status: Status::Paused, ..hot }, segment)?;
         Ok(Applied::Done)
@@ -88,7 +91,8 @@ impl Batch<'_> {
             }
         }
         self.write_reopened(&row, &reopen.segment)?;
-        Ok(Applied::Done)
+        let then = reopen.then.iter().map(|change| self.apply(change));
+        Ok(Applied::Reopened(then.collect::<Result<_>>()?))
     }
 
     fn write_reopened(&mut self, row: &Run, segment: &[u8]) -> Result<()> {

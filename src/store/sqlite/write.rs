@@ -26,7 +26,7 @@ impl Batch<'_> {
             }
             Change::Finish { run, epoch, end } => self.finish(*run, *epoch, end),
             Change::Cancel { run, reason } => self.cancel(*run, reason),
-            Change::Pause { run, segment } => self.pause(*run, segment),
+            Change::Pause { run, unwinds, segment } => self.pause(*run, *unwinds, segment),
             Change::Resume { run, segment } => self.resume(*run, segment),
             Change::Reopen(reopen) => self.reopen(reopen),
             Change::Emit { event, dedupe_until, gather } => self.emit(event, *dedupe_until, gather),
@@ -335,6 +335,7 @@ impl Batch<'_> {
         let mut woken = self.leave_lines(run, &hot, is_final)?;
         if is_final && end.continued_as.is_none() {
             woken.extend(self.wake_waiters(hot.chain.unwrap_or(run))?);
+            woken.extend(self.cancel_children(run)?);
         }
         Ok(Applied::Ended { parent, woken })
     }
@@ -377,6 +378,17 @@ impl Batch<'_> {
         let run = read::newest(self.conn, run)?.unwrap_or(run);
         let sql = "UPDATE run SET cancel = ifnull(cancel, ?2), ready = 1 WHERE id = ?1 AND status NOT BETWEEN 4 AND 7";
         Ok(if self.execute(sql, params![run, reason])? == 0 { Applied::Refused } else { Applied::Done })
+    }
+
+    /// Nobody waits for the runs any more whose parent has ended. Those that had not ended.
+    fn cancel_children(&self, parent: RunId) -> Result<Vec<RunId>> {
+        let sql = "SELECT id FROM run WHERE parent = ?1 AND status NOT BETWEEN 4 AND 7 ORDER BY id";
+        let mut children = self.conn.prepare_cached(sql)?;
+        let children: Vec<RunId> = children.query_map([parent], |row| row.get(0))?.collect::<Result<_>>()?;
+        for run in &children {
+            self.cancel(*run, &super::super::control::orphaned())?;
+        }
+        Ok(children)
     }
 
     fn emit(&self, event: &Event, until: Timestamp, gather: &[Gather]) -> Result<Applied> {
