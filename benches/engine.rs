@@ -2,7 +2,8 @@
 //! thread that commits to `SQLite`, nothing of a product around them), and commits of equal rows. Ratios within one run
 //! count; the machine's speed does not.
 //!
-//! `cargo bench --bench engine` prints a table; `-- quick` takes a tenth of the work.
+//! `cargo bench --bench engine` prints a table; `-- quick` takes a tenth of the work, and `hot`, `engine`, `replay` and
+//! `memory` choose what is measured.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::collections::VecDeque;
@@ -27,16 +28,23 @@ const IN_FLIGHT: usize = 64;
 const WORKERS: usize = 2;
 
 fn main() {
-    let quick = std::env::args().any(|arg| arg == "quick");
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let quick = chosen.iter().any(|name| name == "quick");
+    let all = chosen.iter().all(|name| name == "quick");
+    let is_chosen = |name: &str| all || chosen.iter().any(|other| other == name);
     let runs = if quick { 4_000 } else { 40_000 };
     println!("{IN_FLIGHT} runs in flight, ten no-op steps each, {WORKERS} workers, SQLite with full durability");
-    let alone = hot_path(runs);
-    alone.print("hot path alone (output commit)");
-    let whole = whole_engine(runs);
-    whole.print("the engine (output commit)");
-    println!("{:<44} {:>11.2}", "ratio of steps per second", whole.rate() / alone.rate());
-    replay(if quick { 10_000 } else { 100_000 });
-    memory(if quick { 500 } else { 3_000 });
+    let alone = is_chosen("hot").then(|| hot_path(runs).print("hot path alone (output commit)"));
+    let whole = is_chosen("engine").then(|| whole_engine(runs).print("the engine (output commit)"));
+    if let (Some(alone), Some(whole)) = (alone, whole) {
+        println!("{:<44} {:>11.2}", "ratio of steps per second", whole / alone);
+    }
+    if is_chosen("replay") {
+        replay(if quick { 10_000 } else { 100_000 });
+    }
+    if is_chosen("memory") {
+        memory(if quick { 500 } else { 3_000 });
+    }
 }
 
 /// Steps, seconds on the wall, seconds of CPU.
@@ -57,8 +65,10 @@ impl Figures {
         self.steps / self.wall
     }
 
-    fn print(&self, what: &str) {
+    /// Prints a line of the table; returns the steps per second.
+    fn print(&self, what: &str) -> f64 {
         println!("{what:<44} {:>9.0} steps/s {:>8.2} µs CPU a step", self.rate(), self.cpu * 1e6 / self.steps);
+        self.rate()
     }
 }
 

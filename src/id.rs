@@ -41,7 +41,7 @@ impl FromStr for RunId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Uuid::parse_str(text)
             .map(Self)
-            .map_err(|_| format!("`{text}` is no run id (36 characters); hint: `panta runs` lists them"))
+            .map_err(|_| format!("`{text}` is no run id: 36 characters, or four and more of its beginning or end; hint: `panta runs` lists them"))
     }
 }
 
@@ -78,6 +78,6 @@ impl FromStr for TaskId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Uuid::parse_str(text)
             .map(Self)
-            .map_err(|_| format!("`{text}` is no task id (36 characters); hint: `panta tasks` lists them"))
+            .map_err(|_| format!("`{text}` is no task id: 36 characters, or four and more of its beginning or end; hint: `panta tasks` lists them"))
     }
 }

@@ -1,5 +1,7 @@
 //! `panta start`, `panta emit`: acting from outside.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -50,7 +52,14 @@ impl Start {
             return Ok(Exit::Done);
         }
         match follow::remote(&client, run).await? {
-            Some(row) => Ok(show(&Finished { row, sources: None }, common.json)),
+            Some(row) => {
+                // The last of a chain has its own version.
+                let sources = match text(&row, "run").parse() {
+                    Ok(run) => client.sources(run).await.map(Arc::new),
+                    Err(_) => None,
+                };
+                Ok(show(&Finished { row, sources }, common.json))
+            }
             None => Ok(Exit::Waiting),
         }
     }

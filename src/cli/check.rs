@@ -56,11 +56,20 @@ impl Check {
             let channels = config.file.is_some().then(|| (config.outlets.names(), Arc::clone(&config.people)));
             let above =
                 if path.is_file() && path.starts_with(&default) { names(&Folder::new(&default)) } else { Vec::new() };
+            let told = channels.clone();
             let mut scripts = Scripts { folder, files, above, settings, channels, edited: BTreeMap::new() };
             if self.fix {
                 mend::mend(&mut scripts, common.json)?;
             }
-            all.add(scripts.check());
+            let checked = scripts.check();
+            // Of all workflows once: it is the config that has no channels.
+            let unheard = told.and_then(|(channels, people)| {
+                checked.workflows.iter().find_map(|it| channels.to_nobody(&it.deployed, &people))
+            });
+            if let Some(problem) = unheard {
+                note(&format!("warning: {problem}"));
+            }
+            all.add(checked);
         }
         // A module's fault is found once for each workflow that imports it.
         crate::diag::sort(&mut all.findings);

@@ -181,11 +181,14 @@ impl Which {
         body["dry_run"] = true.into();
         let matched = hand.many(verb.name, &body).await?["matched"].as_u64().unwrap_or_default();
         if matched == 0 {
+            if let Some(name) = &self.workflow {
+                hand.knows(name).await?;
+            }
             note("no run is meant by that");
             return Ok(Exit::Done);
         }
         let runs = if matched == 1 { "1 run".to_owned() } else { format!("{matched} runs") };
-        if !self.yes && !confirm(&format!("{} {runs}?", verb.imperative))? {
+        if !self.yes && !confirm(&format!("{} {runs}", verb.imperative))? {
             return Ok(Exit::Done);
         }
         body["dry_run"] = false.into();
@@ -216,7 +219,7 @@ async fn act(hand: &Hand, run: RunId, verb: &str, mut body: Value, yes: bool) ->
         Came::Done(answer) => return Ok(answer),
         Came::Confirm(steps) => steps.iter().map(|step| format!("`{step}`")).collect::<Vec<_>>().join(", "),
     };
-    if !confirm(&format!("these steps were undone, and will be done again with new idempotency keys: {steps}. Go on?"))?
+    if !confirm(&format!("these steps were undone, and will be done again with new idempotency keys: {steps}. Go on"))?
     {
         return Err(Fault::new(Exit::Failed, format!("run {run} is left as it is")));
     }
@@ -351,5 +354,13 @@ fn value(given: &str) -> Result<Value, Fault> {
     if given == "-" || given.starts_with('@') {
         return input::json("VALUE", given);
     }
-    Ok(serde_json::from_str(given).unwrap_or_else(|_| given.into()))
+    match serde_json::from_str(given) {
+        Ok(value) => Ok(value),
+        // It was meant to be JSON: as a text nobody wants it.
+        Err(error) if given.trim_start().starts_with(['{', '[', '"']) => {
+            let hint = "to give it as a text, put it in quotes as JSON: '\"…\"'";
+            Err(Fault::usage(format!("`{given}` is no JSON: {error}; hint: {hint}")))
+        }
+        Err(_) => Ok(given.into()),
+    }
 }

@@ -26,6 +26,7 @@ use crate::config::{Config, Flags, LogFormat};
 use crate::courier::Courier;
 use crate::diag::Color;
 use crate::engine::{Engine, Handle};
+use crate::host::declare::TriggerKind;
 use crate::reload;
 use crate::store::lock;
 use crate::store::sqlite::{self, Sqlite};
@@ -118,7 +119,9 @@ impl Daemon {
         }
         // What the parent says has no secrets in it.
         let log = Log::start(&config.log, Arc::default())?;
-        overseer::supervise(listener, self.drain, log.voice()).await
+        let ended = overseer::supervise(listener, self.drain, Log::alarm()).await;
+        drop(log);
+        ended
     }
 
     /// The engine's process, with a socket that it got or has bound.
@@ -180,7 +183,7 @@ impl Daemon {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let reloads =
             reload::Service::start(handle.clone(), scripts).map_err(|error| Fault::usage(error.to_string()))?;
-        let shown = tell(&reloads, log);
+        let shown = tell(&reloads, log, handle);
         let taken_up = handle.recover()?;
         let triggers = trigger::service::Service::start(handle.clone());
         let (stop, mut stopped) = watch::channel(false);
@@ -191,6 +194,15 @@ impl Daemon {
         if overseer.is_first() {
             greet(handle, address, scripts);
         }
+        if let Some(problem) = config.unreachable_address(&address.to_string()) {
+            warn(log, &problem);
+        }
+        let workflows = handle.workflows();
+        let told = workflows.iter().find_map(|workflow| handle.channels().to_nobody(workflow, handle.people()));
+        if let Some(problem) = told {
+            warn(log, &problem);
+        }
+        held(handle, log);
         if taken_up > 0 {
             let go_on = if taken_up == 1 { "run of {} goes on" } else { "runs of {} go on" };
             say(log, &format!("{taken_up} open {}", go_on.replacen("{}", &config.data.display().to_string(), 1)));
@@ -228,8 +240,11 @@ impl Daemon {
         say(
             log,
             &format!(
-                "{} runs are under way; ending within {}, or at once with a second signal",
-                busy(handle),
+                "{} under way; ending within {}, or at once with a second signal",
+                match busy(handle) {
+                    1 => "1 run is".to_owned(),
+                    count => format!("{count} runs are"),
+                },
                 format_duration(self.drain)
             ),
         );
@@ -244,6 +259,26 @@ impl Daemon {
             () = interrupted() => {}
         }
     }
+}
+
+/// Says what somebody holds, as they may have forgotten it: no run of it begins.
+fn held(handle: &Handle, log: &Log) {
+    for (name, hold) in handle.holds().unwrap_or_default() {
+        let mut hold = hold.to_json();
+        hold["scope"] = "run".into();
+        let how = super::runs::held(&hold).unwrap_or_default();
+        let since = hold["at"].as_str().map(|at| format!(", since {at}")).unwrap_or_default();
+        let (who, which) = match &*name {
+            "" => ("everything".to_owned(), "--all".to_owned()),
+            name => (format!("the workflow `{name}`"), format!("--workflow {name}")),
+        };
+        warn(log, &format!("{who} is {how}{since}; hint: `{} resume {which}` lets it go on", super::output::program()));
+    }
+}
+
+/// A warning for people, in the form of the log.
+fn warn(log: &Log, text: &str) {
+    if log.is_json() { tracing::warn!("{text}") } else { say(log, &format!("warning: {text}")) }
 }
 
 /// A line for people; where the log is JSON, one of its lines.
@@ -272,7 +307,9 @@ fn busy(handle: &Handle) -> usize {
 fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
     let listen = &config.listen;
     if error.kind() != std::io::ErrorKind::AddrInUse {
-        return Fault::unreachable(format!("cannot listen on `{listen}`: {error}"));
+        let has_port = listen.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let hint = if has_port { "" } else { "; hint: an address and a port: `--listen 127.0.0.1:7262`" };
+        return Fault::unreachable(format!("cannot listen on `{listen}`: {error}{hint}"));
     }
     let port = listen.rsplit(':').next().unwrap_or(listen);
     let who = match lock::holder(&config.data).filter(|holder| holder.listen.as_deref() == Some(listen)) {
@@ -285,18 +322,35 @@ fn cannot_listen(config: &Config, error: &std::io::Error) -> Fault {
 }
 
 /// Shows what came of each save.
-fn tell(reloads: &reload::Service, log: &Log) -> tokio::task::JoinHandle<()> {
+fn tell(reloads: &reload::Service, log: &Log, handle: &Handle) -> tokio::task::JoinHandle<()> {
     let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let color = if is_coloured { Color::Ansi } else { Color::Plain };
     let is_json = log.is_json();
-    let show = move |record: &reload::Reload| if is_json { record_json(record) } else { draw(&record.render(color)) };
+    let (handle_of_first, handle) = (handle, handle.clone());
+    let show = move |record: &reload::Reload| {
+        if is_json {
+            record_json(record)
+        } else {
+            draw(&record.render(color))
+        }
+        cannot_verify(&handle, &record.workflow);
+    };
     let show_gate = move |record: &reload::Reload| {
         let text = record.render_gate(if is_json { Color::Plain } else { color });
-        if is_json { tracing::info!(workflow = &*record.workflow, "{}", text.trim_end()) } else { draw(&text) }
+        let is_passed = record.gate.as_ref().is_none_or(crate::engine::gate::Report::is_passed);
+        match (text.trim_end(), is_json, is_passed) {
+            // Nothing was tried.
+            ("", ..) => {}
+            (_, false, _) => draw(&text),
+            (text, true, true) => tracing::info!(workflow = &*record.workflow, "{text}"),
+            (text, true, false) => tracing::warn!(workflow = &*record.workflow, "{text}"),
+        }
     };
     let (first, mut later) = reloads.follow();
     let mut gates = reloads.follow_gates();
-    first.iter().filter(|record| !record.diagnostics.is_empty()).for_each(show);
+    first.iter().filter(|record| !record.diagnostics.is_empty()).for_each(&show);
+    let is_quiet = |record: &&reload::Reload| record.diagnostics.is_empty();
+    first.iter().filter(is_quiet).for_each(|record| cannot_verify(handle_of_first, &record.workflow));
     tokio::spawn(async move {
         loop {
             let shown = tokio::select! {
@@ -308,6 +362,17 @@ fn tell(reloads: &reload::Service, log: &Log) -> tokio::task::JoinHandle<()> {
             }
         }
     })
+}
+
+/// Tells of webhooks that will turn everybody away, before the first sender is.
+fn cannot_verify(handle: &Handle, workflow: &str) {
+    let Ok(deployed) = handle.workflow(workflow) else { return };
+    for webhook in deployed.triggers.iter().filter(|trigger| trigger.kind == TriggerKind::Webhook) {
+        let declared = webhook.options.get("verify").filter(|declared| declared.is_object());
+        if let Some(why) = declared.and_then(|declared| trigger::receive::unusable(handle.secrets(), declared)) {
+            tracing::warn!(workflow, "the webhook `{}` turns all requests away: {why}", webhook.subject);
+        }
+    }
 }
 
 /// What came of a save, as a line of the log.

@@ -15,7 +15,7 @@ use crate::courier::Backlog;
 use crate::engine::{Options, Settings, verify_audit};
 use crate::store::lock;
 use crate::store::sqlite::{self, Sqlite};
-use crate::store::{Size, Store as _};
+use crate::store::{PAUSED, Size, Store as _};
 
 /// Less is soon gone: a busy day may write some gigabytes.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -68,6 +68,10 @@ impl Finding {
         }
     }
 
+    fn as_warning(self) -> Self {
+        Self { health: Health::Warning, ..self }
+    }
+
     fn name(&self) -> &'static str {
         match self.health {
             Health::Ok => "ok",
@@ -97,6 +101,7 @@ impl Doctor {
         let shown = config.file.as_ref().map_or("none: all defaults".to_owned(), |file| file.display().to_string());
         let mut all = vec![Finding::ok("config", shown)];
         all.extend(folder(&config.data));
+        all.extend(address(&config));
         all.extend(secrets(&config));
         all.push(scripts_of(&scripts, &config));
         all.extend(match common.daemon(&config.data)? {
@@ -156,6 +161,12 @@ fn folder(data: &Path) -> Vec<Finding> {
     all
 }
 
+/// Addresses of tasks and runs begin with where the daemon listens, unless something is said.
+fn address(config: &Config) -> Option<Finding> {
+    let problem = config.unreachable_address(&config.listen)?;
+    Some(Finding::failed("address", &problem).as_warning())
+}
+
 fn secrets(config: &Config) -> Vec<Finding> {
     let vault = match config.vault(&|name| std::env::var(name).ok()) {
         Ok(vault) => vault,
@@ -212,7 +223,32 @@ fn store(data: &Path) -> Vec<Finding> {
         }
         Err(error) => Finding::failed("audit log", &error.to_string()),
     };
-    vec![whole, audit, notifications(&store)]
+    let held = store.states(PAUSED, "").unwrap_or_default();
+    let held = held.into_iter().map(|(key, value)| {
+        let mut hold = value.to_json();
+        hold["scope"] = if key.is_empty() { "all" } else { "workflow" }.into();
+        (key.to_string(), hold)
+    });
+    let mut all = vec![whole, audit, notifications(&store)];
+    all.extend(holds(held.collect()));
+    all
+}
+
+/// What somebody holds: workflows, or everything. With each its name and what the API says of the hold.
+fn holds(held: Vec<(String, Value)>) -> Vec<Finding> {
+    let all = held.iter().find(|(_, hold)| hold["scope"] == "all");
+    let told = |who: &str, hold: &Value, hint: String| {
+        let how = super::runs::held(hold).unwrap_or_default();
+        let since = hold["at"].as_str().map(|at| format!(", since {at}")).unwrap_or_default();
+        Finding::warning("paused", format!("{who}: {how}{since}"), hint)
+    };
+    if let Some((_, hold)) = all {
+        return vec![told("no run of any workflow begins", hold, format!("`{} resume --all`", program()))];
+    }
+    let one = |(name, hold): &(String, Value)| {
+        told(&format!("`{name}`"), hold, format!("`{} resume --workflow {name}`", program()))
+    };
+    held.iter().map(one).collect()
 }
 
 /// What people are still to be told, and what they never were.
@@ -261,6 +297,12 @@ async fn daemon(client: &Client) -> Vec<Finding> {
                 all.push(Finding::warning("runs", format!("{count} are {status}"), hint));
             }
         }
+    }
+    if let Ok(answer) = client.get("/api/v1/workflows").await {
+        let all_held = answer["workflows"].as_array().into_iter().flatten();
+        let held =
+            all_held.filter_map(|it| Some((text(it, "name").to_owned(), it["paused"].as_object()?.clone().into())));
+        all.extend(holds(held.collect()));
     }
     all.extend(client.get("/api/v1/audit/verify").await.ok().map(|verdict| audit(&verdict)));
     all

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::Common;
 use super::access::Access;
 use super::client::escaped;
-use super::output::{Exit, Fault, diagnostic, json as print_json, line};
+use super::known;
+use super::output::{Exit, Fault, diagnostic, json as print_json, line, note};
+use crate::config::Config;
 use crate::diag::{Diagnostic, Place};
 use crate::engine::gate::{Report, Scope, survey};
 use crate::engine::{Semantics, Settings};
@@ -36,19 +38,49 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) async fn execute(&self, common: &Common) -> Result<Exit, Fault> {
         let (folder, main) = self.located()?;
-        let config = common.config(folder.root())?;
+        let config = configured(common, folder.root())?;
         let settings = Arc::clone(&config.settings) as Arc<dyn Settings>;
         let deployed = super::scripts::compile(&folder, &main, &settings).map_err(Fault::diagnosed)?;
         let workflow = self.workflow.clone().unwrap_or_else(|| deployed.name.to_string());
         let bundle = (*deployed.bundle).clone().named(workflow);
-        let report = match &self.against {
-            Some(data) => here(&open(data)?, &bundle, &settings)?,
-            None => match Access::open(common, &config)? {
-                Access::Store(store) => here(&store, &bundle, &settings)?,
-                Access::Daemon(client) => there(&client, &bundle).await?,
-            },
+        let (access, asked) = self.recorded(common, &config)?;
+        self.is_meant(&access, &bundle.workflow, &asked).await?;
+        let report = match &access {
+            Access::Store(store) => here(store, &bundle, &settings)?,
+            Access::Daemon(client) => there(client, &bundle).await?,
         };
-        Ok(self.tell(&report, common.json))
+        Ok(self.tell(&report, &asked, common.json))
+    }
+
+    /// Where the runs are, and how that is spoken of. A data folder without a store is none: to say that nothing diverges
+    /// there would let everything pass.
+    fn recorded(&self, common: &Common, config: &Config) -> Result<(Access, String), Fault> {
+        let client = if self.against.is_some() { None } else { common.daemon(&config.data)? };
+        if let Some(client) = client {
+            let asked = format!("the daemon at {}", client.base());
+            return Ok((Access::Daemon(client), asked));
+        }
+        let data = self.against.as_ref().unwrap_or(&config.data);
+        Ok((Access::Store(Box::new(open(data)?)), format!("`{}`", data.display())))
+    }
+
+    /// A workflow that was named is there. One that is named after its file may be new, but is not where another has the
+    /// same name in a folder: `workflows/invoice` and `invoice`.
+    async fn is_meant(&self, access: &Access, workflow: &str, asked: &str) -> Result<(), Fault> {
+        if self.workflow.is_some() {
+            return known::workflow(access, workflow).await;
+        }
+        let names = known::names(access).await?;
+        if names.contains(workflow) || known::has_runs(access, workflow).await? {
+            return Ok(());
+        }
+        let stem = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+        match names.iter().find(|name| stem(name) == stem(workflow)) {
+            None => Ok(()),
+            Some(like) => Err(Fault::usage(format!(
+                "{asked} has no workflow `{workflow}`; hint: if the file is `{like}`, say `--workflow {like}`"
+            ))),
+        }
     }
 
     /// The scripts folder and the path there: what lies in `scripts` is named from there.
@@ -63,7 +95,7 @@ impl Gate {
         super::scripts::located(&self.file)
     }
 
-    fn tell(&self, report: &Report, as_json: bool) -> Exit {
+    fn tell(&self, report: &Report, asked: &str, as_json: bool) -> Exit {
         let finished = report.finished;
         let is_changed = finished.changed + finished.diverging > 0;
         let exit = if report.is_passed() && !(self.strict && is_changed) { Exit::Done } else { Exit::Failed };
@@ -74,10 +106,23 @@ impl Gate {
         report.divergences.iter().for_each(|group| diagnostic(&group.diagnostic()));
         report.lines().iter().for_each(|text| line(text));
         if report.is_empty() {
-            line(&format!("no recorded runs of `{}` to try", report.workflow));
+            line(&format!("no recorded runs of `{}` to try in {asked}", report.workflow));
+        } else {
+            note(&format!("tried on the runs in {asked}"));
         }
         exit
     }
+}
+
+/// The configuration of the scripts folder that the file lies in; where it has none, that of the working directory: a candidate
+/// may lie anywhere.
+fn configured(common: &Common, root: &Path) -> Result<Config, Fault> {
+    let own = common.config(root)?;
+    let is_beside = own.file.as_ref().is_some_and(|file| {
+        let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+        root.canonicalize().ok().is_some_and(|root| folder.is_some_and(|folder| root.starts_with(folder)))
+    });
+    if is_beside || common.config.is_some() { Ok(own) } else { common.config(&super::default_scripts()) }
 }
 
 fn absolute(root: &Path, file: &Path) -> Option<String> {
@@ -86,7 +131,11 @@ fn absolute(root: &Path, file: &Path) -> Option<String> {
 
 fn open(data: &Path) -> Result<Sqlite, Fault> {
     if !data.join("panta.db").is_file() {
-        return Err(Fault::usage(format!("there is no `panta.db` in `{}`", data.display())));
+        return Err(Fault::usage(format!(
+            "there is no store with recorded runs in `{}`; hint: name one with `--data`, `--against`, `--server`, or the config with \
+             `--config`",
+            data.display()
+        )));
     }
     Ok(Sqlite::open(data, &sqlite::Options::default())?)
 }

@@ -47,6 +47,24 @@ impl Hand {
         matches!(self, Self::Daemon(_))
     }
 
+    /// A workflow that is there or has runs; else a fault that names one like it.
+    pub(super) async fn knows(&self, workflow: &str) -> Result<(), Fault> {
+        match self {
+            Self::Daemon(client) => {
+                super::known::workflow(&super::access::Access::Daemon(client.clone()), workflow).await
+            }
+            Self::Here(engine) => {
+                let counts = engine.handle().counts()?;
+                if counts.iter().any(|(name, ..)| **name == *workflow) {
+                    return Ok(());
+                }
+                let near = crate::diag::suggest::did_you_mean(workflow, counts.iter().map(|(name, ..)| &**name));
+                let hint = near.unwrap_or_else(|| "`panta runs` shows those that have run".to_owned());
+                Err(Fault::usage(format!("there is no workflow `{workflow}`; hint: {hint}")))
+            }
+        }
+    }
+
     /// Acts on one run: the same body as of the API.
     pub(super) async fn one(&self, run: RunId, verb: &str, body: &Value) -> Result<Came, Fault> {
         match self {
@@ -134,9 +152,10 @@ fn action(verb: &str, body: &Value) -> Action {
 /// Asks a question with yes or no, where somebody is there to answer.
 pub(super) fn confirm(question: &str) -> Result<bool, Fault> {
     if !std::io::stdin().is_terminal() {
-        return Err(Fault::new(Exit::Usage, format!("{question}; hint: `--yes` does it without asking")));
+        let why = "nobody is there to be asked, since stdin is no terminal";
+        return Err(Fault::new(Exit::Usage, format!("{why}: {question}? hint: `--yes` does it without asking")));
     }
-    super::output::draw(&format!("{question} [y/N] "));
+    super::output::draw(&format!("{question}? [y/N] "));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))

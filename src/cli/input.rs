@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::output::Fault;
+use super::output::{Fault, note};
+use crate::diag::suggest;
 
 /// The input of a run.
 #[derive(Args, Debug, Default)]
@@ -34,6 +35,7 @@ impl Input {
     /// The same, by the schema of what is asked for: a decimal is taken as it is written, digit for digit.
     pub(super) fn read_as(&self, schema: &Value) -> Result<Value, Fault> {
         let mut read = self.read()?;
+        self.are_known(schema)?;
         for (key, value) in self.fields.iter().filter_map(|field| field.split_once('=')) {
             let is_decimal = schema["properties"][key]["format"] == "decimal";
             if is_decimal && read.get(key).is_some_and(Value::is_number) {
@@ -43,10 +45,24 @@ impl Input {
         Ok(read)
     }
 
+    /// Fields that are given by hand are those that the workflow declares, where it declares any: what is nearly one of them was
+    /// mistyped, and another is at least worth a word.
+    fn are_known(&self, schema: &Value) -> Result<(), Fault> {
+        let Some(known) = schema["properties"].as_object().filter(|known| !known.is_empty()) else { return Ok(()) };
+        let given = self.fields.iter().filter_map(|field| field.split_once('='));
+        for (key, _) in given.filter(|(key, _)| !known.contains_key(*key)) {
+            if let Some(hint) = suggest::did_you_mean(key, known.keys().map(String::as_str)) {
+                return Err(Fault::usage(format!("the input has no field `{key}`; hint: {hint}")));
+            }
+            let known: Vec<_> = known.keys().map(|known| format!("`{known}`")).collect();
+            note(&format!("warning: the workflow declares no input `{key}`, only {}", known.join(", ")));
+        }
+        Ok(())
+    }
+
     /// Whether what is asked for makes a difference to how it is read.
     pub(super) fn needs_schema(&self) -> bool {
-        let values = self.fields.iter().filter_map(|field| field.split_once('='));
-        values.into_iter().any(|(_, value)| serde_json::from_str::<f64>(value).is_ok())
+        !self.fields.is_empty()
     }
 
     /// The same, over what is the whole where none is given.

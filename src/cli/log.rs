@@ -146,6 +146,11 @@ impl Log {
         if self.is_json() { |text| tracing::info!("{text}") } else { output::note }
     }
 
+    /// What says that something went wrong with the process itself: a warning of the log, in whatever form that has.
+    pub(super) fn alarm() -> fn(&str) {
+        |text| tracing::warn!("{text}")
+    }
+
     /// Whether each line is JSON, and nothing else may be written.
     pub(super) fn is_json(&self) -> bool {
         self.format == LogFormat::Json

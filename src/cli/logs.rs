@@ -80,6 +80,9 @@ impl Logs {
             names_run: self.run.is_none(),
             shown: 0,
         };
+        if let Some(name) = &self.workflow {
+            super::known::workflow(access, name).await?;
+        }
         match (self.run, &self.workflow, access) {
             (Some(run), _, Access::Daemon(client)) if self.follow => wanted.follow(client, run).await,
             (None, Some(workflow), Access::Daemon(client)) if self.follow => wanted.follow_all(client, workflow).await,

@@ -20,6 +20,7 @@ mod graph;
 mod hand;
 mod ids;
 mod input;
+mod known;
 mod log;
 mod logs;
 mod new;
@@ -210,12 +211,12 @@ async fn understood() -> Result<Exit, Fault> {
 
 async fn execute(cli: &Cli) -> Result<Exit, Fault> {
     let common = &cli.common;
-    // A folder from the environment counts for the next command, too.
-    let given = common
-        .data
-        .as_deref()
-        .filter(|data| std::env::var_os("PANTA_DATA").is_none_or(|variable| variable != *data.as_os_str()));
-    output::set_program(given, common.server.as_deref());
+    // What comes from the environment counts for the next command, too.
+    let typed = |given: &Option<PathBuf>, variable: &str| {
+        given.clone().filter(|given| std::env::var_os(variable).is_none_or(|value| value != *given.as_os_str()))
+    };
+    let (file, data) = (typed(&common.config, "PANTA_CONFIG"), typed(&common.data, "PANTA_DATA"));
+    output::set_program(file.as_deref(), data.as_deref(), common.server.as_deref());
     let config = || common.config(&default_scripts());
     let access = || Access::open(common, &config()?);
     let hand = || Hand::open(common, &config()?);
@@ -252,7 +253,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Notify(notify) => notify.execute(common, &config()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,
-        Verb::Restore(restore) => restore.execute(common, &config()?),
+        Verb::Restore(restore) => restore.execute(common, config),
         Verb::Prune(prune) => prune.execute(common, &access()?).await,
         Verb::Doctor(doctor) => doctor.execute(common).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,

@@ -208,10 +208,11 @@ impl Paint {
 static PROGRAM: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
 /// Fixes what commands in hints begin with: they must work as printed, with the data folder or server that was given.
-pub(super) fn set_program(data: Option<&std::path::Path>, server: Option<&str>) {
+pub(super) fn set_program(config: Option<&std::path::Path>, data: Option<&std::path::Path>, server: Option<&str>) {
+    let config = config.map(|config| format!(" --config {}", config.display())).unwrap_or_default();
     let data = data.map(|data| format!(" --data {}", data.display())).unwrap_or_default();
     let server = server.map(|server| format!(" --server {server}")).unwrap_or_default();
-    let _ = PROGRAM.set(format!("panta{data}{server}"));
+    let _ = PROGRAM.set(format!("panta{config}{data}{server}"));
 }
 
 /// What commands in hints begin with.

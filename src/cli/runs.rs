@@ -37,6 +37,9 @@ impl Runs {
             before: None,
         };
         let runs = access.runs(&filter).await?;
+        if let Some(name) = self.workflow.as_deref().filter(|_| runs.is_empty()) {
+            super::known::workflow(access, name).await?;
+        }
         if common.json {
             runs.iter().for_each(json);
         } else if runs.is_empty() {

@@ -50,7 +50,16 @@ impl Service {
 
 impl Install {
     fn execute(&self, common: &Common) -> Result<Exit, Fault> {
-        let unit = self.unit(common)?.to_string();
+        let unit = self.unit(common)?;
+        for path in [&unit.program, &unit.scripts].into_iter().chain(&unit.config).chain(&unit.data) {
+            if path.starts_with("/tmp") || path.starts_with("/var/tmp") {
+                let path = path.display();
+                note(&format!(
+                    "warning: the service has a `/tmp` of its own, so it does not find `{path}`; hint: put it elsewhere"
+                ));
+            }
+        }
+        let unit = unit.to_string();
         if self.print {
             line(unit.trim_end());
             return Ok(Exit::Done);

@@ -9,14 +9,17 @@ use serde_json::{Value, json};
 use super::Common;
 use super::access::Access;
 use super::audit::note_act;
-use super::output::{Exit, Fault, json as print_json, line, note, program};
+use super::hand::confirm;
+use super::output::{Exit, Fault, json as print_json, line, note, program, text};
 use crate::config::Config;
 use crate::store::sqlite::{self, Restored, Sqlite};
-use crate::store::{Applied, Change, Store as _};
+use crate::store::{Applied, Change, RunFilter, Status, Store as _};
 use crate::time::{Clock as _, SystemClock, Timestamp, format_duration, parse_duration};
 
 /// Runs that are removed by one commit.
 const BATCH: usize = 500;
+/// Runs that are looked at at once.
+const PAGE: usize = 1_000;
 
 /// Copies the store to a file, also while a daemon runs
 #[derive(Args, Debug)]
@@ -41,6 +44,12 @@ pub(super) struct Prune {
     /// Also those that ended longer ago, whatever their workflows say
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     keep: Option<Duration>,
+    /// Says how many it would be, and removes none
+    #[arg(long)]
+    dry_run: bool,
+    /// Does it without asking
+    #[arg(long, short)]
+    yes: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -83,7 +92,18 @@ pub(super) fn written_whole(file: &Path, write: impl FnOnce(&Path) -> Result<(),
 }
 
 impl Restore {
-    pub(super) fn execute(&self, common: &Common, config: &Config) -> Result<Exit, Fault> {
+    pub(super) fn execute(
+        &self,
+        common: &Common,
+        config: impl FnOnce() -> Result<Config, Fault>,
+    ) -> Result<Exit, Fault> {
+        if let Some(server) = &common.server {
+            return Err(Fault::usage(format!(
+                "a backup is put into a data folder of this machine, not into the one of `{server}`; hint: stop that daemon, and \
+                 restore where its data folder is, without `--server` and `PANTA_SERVER`"
+            )));
+        }
+        let config = config()?;
         let store = config.data.join("panta.db");
         if store.exists() && !self.replace {
             return Err(Fault::usage(format!(
@@ -117,15 +137,33 @@ impl Restore {
 
 impl Prune {
     pub(super) async fn execute(&self, common: &Common, access: &Access) -> Result<Exit, Fault> {
+        // What has expired goes by itself anyway: only what was to be kept for longer is asked about.
+        if self.dry_run || (self.keep.is_some() && !self.yes) {
+            let meant = self.meant(access).await?;
+            if self.dry_run && common.json {
+                print_json(&json!({ "matched": meant }));
+                return Ok(Exit::Done);
+            }
+            let runs = format!("{meant} finished run{}", if meant == 1 { "" } else { "s" });
+            if self.dry_run {
+                line(&format!("{runs} would be removed; those that an open run refers to stay"));
+                return Ok(Exit::Done);
+            }
+            if meant > 0 && !confirm(&format!("remove {runs} with all that is recorded of them"))? {
+                return Ok(Exit::Done);
+            }
+        }
         let removed = match access {
             Access::Daemon(client) => {
                 let body = json!({ "keep": self.keep.map(format_duration) });
                 client.post("/api/v1/prune", &body, &[]).await?["removed"].as_u64().unwrap_or_default()
             }
             Access::Store(store) => {
-                let removed = prune(store, self.keep)?;
-                let details = json!({ "keep": self.keep.map(format_duration), "removed": removed });
+                let mut details = json!({ "keep": self.keep.map(format_duration) });
                 note_act(store, "store.prune", "store", &details)?;
+                let removed = prune(store, self.keep)?;
+                details["removed"] = removed.into();
+                note_act(store, "store.pruned", "store", &details)?;
                 removed
             }
         };
@@ -135,6 +173,30 @@ impl Prune {
             line(&format!("removed {removed} runs"));
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Prune {
+    /// How many finished runs have expired, or ended longer ago than is to be kept.
+    async fn meant(&self, access: &Access) -> Result<usize, Fault> {
+        let now = SystemClock.now();
+        let before = self.keep.map(|keep| now.minus(keep));
+        let at = |run: &Value, field: &str| Timestamp::from_text(text(run, field));
+        let is_meant = |run: &&Value| {
+            let is_old = before.is_some_and(|before| at(run, "ended_at").is_some_and(|ended| ended < before));
+            is_old || at(run, "expires_at").is_some_and(|expires| expires <= now)
+        };
+        let statuses: Vec<_> = Status::ALL.into_iter().filter(|status| status.is_final()).collect();
+        let (mut meant, mut last) = (0, None);
+        loop {
+            let filter = RunFilter { statuses: statuses.clone(), limit: PAGE, before: last, ..RunFilter::default() };
+            let page = access.runs(&filter).await?;
+            meant += page.iter().filter(is_meant).count();
+            last = page.last().and_then(|run| text(run, "run").parse().ok());
+            if page.len() < PAGE || last.is_none() {
+                return Ok(meant);
+            }
+        }
     }
 }
 

@@ -93,7 +93,8 @@ fn row(workflow: &Value) -> Vec<String> {
     let triggers = workflow["triggers"].as_array().map_or(&[][..], Vec::as_slice);
     let triggers: Vec<_> = triggers.iter().map(|trigger| text(trigger, "id").to_owned()).collect();
     let held = held(&workflow["paused"]);
-    let about = held.unwrap_or_else(|| first_line(workflow, "doc").to_owned());
+    let titled = [text(workflow, "title"), first_line(workflow, "doc")].into_iter().find(|said| !said.is_empty());
+    let about = held.unwrap_or_else(|| titled.unwrap_or_default().to_owned());
     let label = Paint::of_status("failed").on(Stream::Out, "broken");
     let about = match (workflow["broken"].is_null(), workflow["version"].is_null()) {
         (true, _) => about,

@@ -149,6 +149,19 @@ impl Config {
         Links::new(&self.url.clone().unwrap_or_else(local), &self.data)
     }
 
+    /// What is wrong with addresses that are made from where a daemon listens: every address of the machine is none that a
+    /// browser elsewhere can open. `None`: nothing, or `url` says another. Ends with what to do.
+    pub fn unreachable_address(&self, listen: &str) -> Option<String> {
+        let is_unspecified = |ip: std::net::SocketAddr| ip.ip().is_unspecified();
+        if self.url.is_some() || !listen.parse().is_ok_and(is_unspecified) {
+            return None;
+        }
+        Some(format!(
+            "links to tasks, events and runs begin with `http://{listen}`, which nobody elsewhere can open; hint: say where others \
+             reach the daemon: `url = \"https://panta.example.com\"` in `{FILE}`"
+        ))
+    }
+
     /// The secrets of the environment and of the data folder. An error when they cannot be opened.
     pub fn vault(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vault, vault::Error> {
         let key = KeySource::new(variable, &self.data, self.secrets.key_file.clone());

@@ -10,10 +10,9 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult};
 
-use crate::diag::Diagnostic;
 use crate::host::branches;
 use crate::host::cleanup::{self, FrameId, Leaving};
-use crate::host::fail::{Fail, error_map};
+use crate::host::fail::{Fail, error_map, explain};
 use crate::host::session::{self, Answer, Ask, Mode, Session, Spawn, Strand, StrandId, WaitId, encode, encode_error};
 use crate::id::RunId;
 use crate::journal::{Entry, Kind, Phase, Position};
@@ -90,8 +89,7 @@ pub struct Activation {
     explain: Explain,
 }
 
-/// Says of an error of the script's own code what it means, where, and what to do.
-pub type Explain = Rc<dyn Fn(&EvalAltResult) -> Diagnostic>;
+pub use crate::host::session::Explain;
 
 impl Activation {
     /// Begins a run, or a replay of it: nothing is evaluated yet.
@@ -103,6 +101,7 @@ impl Activation {
         input: &Payload,
         explain: Explain,
     ) -> Self {
+        *session.explain.borrow_mut() = Some(Rc::clone(&explain));
         let mut activation = Self {
             session: Rc::clone(&session),
             pool,
@@ -363,14 +362,7 @@ impl Activation {
     fn explained(&self, error: &EvalAltResult) -> rhai::Map {
         let mut map = error_map(error);
         let found = (self.explain)(error);
-        let kind = map.get("kind").map(ToString::to_string).unwrap_or_default();
-        if kind == "script" || kind == "limit" {
-            map.insert("message".into(), found.title.clone().into());
-            map.insert("code".into(), found.code.clone().into());
-            if let Some(hint) = &found.hint {
-                map.insert("hint".into(), hint.to_string().into());
-            }
-        }
+        explain(&mut map, &found);
         if found.place.line > 0 {
             map.entry("line".into()).or_insert_with(|| (found.place.line as i64).into());
             map.entry("column".into()).or_insert_with(|| (found.place.column as i64).into());

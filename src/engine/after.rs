@@ -60,8 +60,9 @@ impl Told {
 }
 
 impl Ending<'_> {
-    /// Writes the end, with all that follows from it, behind these changes. The lines are shown then.
-    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, lines: Vec<Line>, mut end: End) {
+    /// Writes the end, with all that follows from it, behind these changes; its number in the log. The lines are shown when it
+    /// is durable.
+    pub(super) fn write(&self, epoch: u64, mut changes: Vec<Change>, lines: Vec<Line>, mut end: End) -> u64 {
         end.expires_at = self.expiry(&end);
         let handler = self.starts(&end);
         let to_people = self.told(epoch, &end, handler.is_some());
@@ -75,7 +76,7 @@ impl Ending<'_> {
             }
             told.tell(applied);
         };
-        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) });
+        self.shared.log.send(Item { changes, done: Some(Box::new(tell)) })
     }
 
     /// From when on the run may be pruned.
@@ -104,7 +105,7 @@ impl Ending<'_> {
                 "`{handler}`, the `on_failure` of the workflow, is not started: {why}"
             );
         };
-        let row = self.shared.store.run(self.run).ok().flatten();
+        let row = self.shared.row(self.run).ok().flatten();
         if **handler == **self.workflow || self.came_from(row.as_ref(), handler) {
             refuse("it led to this run");
             return None;
@@ -149,7 +150,7 @@ impl Ending<'_> {
     /// The start of the run that goes on in its place: on the newest version, or on this one's where there is none that
     /// takes the input.
     pub(super) fn continuation(&self, next: &Continuation, mailbox: Mailbox) -> Result<Change, String> {
-        let row = self.shared.store.run(self.run).map_err(|error| error.to_string())?;
+        let row = self.shared.row(self.run).map_err(|error| error.to_string())?;
         let row = row.ok_or_else(|| format!("the run {} is not in the store", self.run))?;
         let now = self.shared.now();
         let newest = self.shared.deployed(self.workflow).and_then(|deployed| {
@@ -192,7 +193,7 @@ impl Ending<'_> {
             expires_at: None,
             ..row
         };
-        held(&self.shared.starting).insert(next.run);
+        held(&self.shared.starting).insert(next.run, None);
         // The slot of the run that ends goes over to it.
         Ok(Change::Start { run: Box::new(run), dedupe: None, gate: None })
     }

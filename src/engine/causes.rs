@@ -27,6 +27,9 @@ const CALM: Duration = Duration::from_hours(1);
 
 /// The depth that a run's trigger tells; 0: it was started from outside.
 pub(super) fn depth_of(trigger: &Payload) -> u32 {
+    if !trigger.text().contains("\"depth\"") {
+        return 0;
+    }
     let depth = trigger.to_json()["depth"].as_u64();
     depth.and_then(|depth| u32::try_from(depth).ok()).unwrap_or(0)
 }
@@ -134,7 +137,7 @@ pub(super) fn starts_after(
         return (Vec::new(), None);
     }
     let refused = too_deep(depth, &format!("the start of `{}`", found[0].0.name));
-    let row = shared.store.run(run).ok().flatten();
+    let row = shared.row(run).ok().flatten();
     let payload = ended_payload(run, workflow, end, row.as_ref().map(|row| &row.input));
     let mut info = json!({ "kind": "run", "run": run, "workflow": workflow, "status": status });
     inherit(row.as_ref(), &mut info);

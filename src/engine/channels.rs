@@ -35,6 +35,25 @@ impl Channels {
         Err(format!("there is no channel `{name}`; hint: {hint}"))
     }
 
+    /// The channel that a workflow names, though nothing at all is configured: then nobody is told, which is fine on the way, and
+    /// worth a word before it is relied on. `None`: it names none, or something is configured.
+    pub fn to_nobody(&self, deployed: &Deployed, people: &Directory) -> Option<String> {
+        if !(self.names.is_empty() && people.people.is_empty()) {
+            return None;
+        }
+        let failure = match &deployed.terms.on_failure {
+            Some(OnFailure::Notify(channel)) => Some(channel),
+            _ => None,
+        };
+        let sla = deployed.terms.sla.as_ref().map(|(_, channel)| channel);
+        let channel = failure.into_iter().chain(sla).next()?;
+        Some(format!(
+            "`{}` is to tell `{channel}`, but no channel and nobody is configured: it goes to the log alone; hint: add \
+             `[channels.{channel}]` to the config",
+            deployed.name
+        ))
+    }
+
     /// What a workflow names and is not there: it would go to the default channel.
     pub fn diagnose(&self, deployed: &Deployed, people: &Directory) -> Vec<Diagnostic> {
         let failure = match &deployed.terms.on_failure {

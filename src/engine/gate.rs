@@ -4,6 +4,7 @@
 //! journal is not evaluated. The reload gate and upgrades stand on it: [`survey`] tries all runs of a workflow and gives a
 //! [`Report`].
 
+mod origin;
 mod parting;
 mod report;
 mod survey;
@@ -32,13 +33,14 @@ use crate::script::rewrite;
 use crate::store::{End, Run};
 use crate::time::{Timestamp, elapsed};
 
+pub(super) use origin::recorder;
 pub use parting::{Line, Parting};
 pub use report::{Changed, Finished, Group, NoVerdict, Open, Report, State};
 pub use survey::{Scope, survey};
 pub(super) use survey::{entries, untried};
 
 /// A trial that computes for longer has no verdict: it is done beside the runs that are really there.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Compiled versions that a thread keeps for trials.
 const KEPT: usize = 16;

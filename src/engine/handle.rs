@@ -27,12 +27,13 @@ use super::gather::Waiting;
 use super::lethal::{Lethal, Ward};
 use super::log::{Item, Log};
 use super::options::Options;
-use super::secrets::{event_from_outside, from_outside};
+use super::outside::{event_from_outside, trace_from_outside};
+use super::secrets::{from_outside, text_from_outside};
 use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
 use super::{causes, charges, gather, timekeeper, worker};
-use crate::audit::Actor;
+use crate::audit::{Act, Actor};
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
@@ -387,15 +388,21 @@ impl Handle {
     /// Starts a run. It is durable when this returns.
     pub async fn start(&self, workflow: &str, start: Start) -> Result<Started, Error> {
         let deployed = self.workflow(workflow)?;
-        let by = start.by.clone();
+        let (by, own_id) = (start.by.clone(), start.run.is_none());
         let change = self.start_change(&deployed, start)?;
         let Change::Start { run, dedupe, .. } = &change else { unreachable!("a start was made") };
         let (id, key) = (run.id, dedupe.as_ref().map(|d| d.key.to_string()));
-        let applied = match by {
+        let change = match by {
             Some(by) => {
-                Some(self.act(&by, "run.start", id, &json!({ "workflow": workflow, "key": key }), change).await?)
+                let details = json!({ "workflow": workflow, "key": key });
+                let act = Box::new(Act::new(self.shared.now(), &by, "run.start", id, &details));
+                Change::Audit { act, change: Some(Box::new(change)) }
             }
-            None => self.write(vec![change]).await?.pop(),
+            None => change,
+        };
+        let applied = match own_id {
+            true => self.write_start(change).await?,
+            false => self.write(vec![change]).await?.pop(),
         };
         match &applied {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
@@ -409,7 +416,8 @@ impl Handle {
     fn cleaned(&self, start: Start) -> Start {
         let vault = &self.shared.options.secrets;
         let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
-        Start { input, trigger, ..start }
+        let key = start.key.map(|key| text_from_outside(vault, &key));
+        Start { input, key, trigger, ..start }
     }
 
     fn start_change(&self, deployed: &Deployed, start: Start) -> Result<Change, Error> {
@@ -444,6 +452,7 @@ impl Handle {
     pub async fn emit_traced(&self, event: Event, trace: Option<Trace>) -> Result<Emitted, Error> {
         let shared = Arc::clone(&self.shared);
         let event = event_from_outside(&shared.options.secrets, event);
+        let trace = trace.map(|trace| trace_from_outside(&shared.options.secrets, trace));
         let changes = if causes::asks_closures(&shared, &event.name) {
             let work = move || causes::emission(&shared, event, 0, trace.as_ref());
             self.aside(work).await.ok_or_else(|| Error::Stopped("an internal error; hint: see the log".to_owned()))?
@@ -469,7 +478,9 @@ impl Handle {
             return decide(&deployed, &spec, received);
         }
         let asked = self.aside(move || decide(&deployed, &spec, received)).await;
-        asked.unwrap_or_else(|| Err("an internal error; hint: see the log".to_owned()))
+        let decided = asked.unwrap_or_else(|| Err("an internal error; hint: see the log".to_owned()));
+        // What went wrong may quote what was received.
+        decided.map_err(|problem| self.text_from_outside(&problem))
     }
 
     /// Does what asks closures on another thread; `None`: it panicked.
@@ -493,6 +504,7 @@ impl Handle {
         if row.status.is_final() {
             return Err(Error::Ended(row.id, row.status));
         }
+        let reason = self.text_from_outside(reason);
         let details = json!({ "workflow": &*row.workflow, "reason": reason });
         let reason = Payload::from_json(&json!({ "kind": "cancelled", "message": reason }));
         match self.act(by, "run.cancel", run, &details, Change::Cancel { run, reason }).await? {
@@ -521,17 +533,20 @@ impl Handle {
         let done = Box::new(move |applied: &[Applied]| {
             let _ = sender.send(applied.to_vec());
         });
-        while self.shared.log.is_crowded() && self.shared.trouble().is_none() {
-            tokio::time::sleep(CROWDED_PAUSE).await;
-        }
-        if let Some(problem) = self.shared.trouble() {
-            return Err(Error::Stopped(problem));
-        }
+        self.room().await?;
         self.shared.log.send(Item { changes, done: Some(done) });
         receiver.await.map_err(|_| self.stopped())
     }
 
-    fn stopped(&self) -> Error {
+    /// Waits until the log takes something from outside.
+    pub(super) async fn room(&self) -> Result<(), Error> {
+        while self.shared.log.is_crowded() && self.shared.trouble().is_none() {
+            tokio::time::sleep(CROWDED_PAUSE).await;
+        }
+        self.shared.trouble().map_or(Ok(()), |problem| Err(Error::Stopped(problem)))
+    }
+
+    pub(super) fn stopped(&self) -> Error {
         Error::Stopped(self.shared.trouble().unwrap_or_else(|| "it is being shut down".to_owned()))
     }
 
@@ -571,17 +586,20 @@ impl Handle {
         loop {
             let (sender, receiver) = oneshot::channel();
             held(&self.shared.waiters).entry(run).or_default().push(sender);
-            // Looked at after the waiter is there, so that no end falls in between.
-            let row = self.newest(run)?;
-            if row.id != run {
-                run = row.id;
-                continue;
-            }
-            if !row.status.is_live() && row.status != Status::Paused {
-                return Ok(row);
-            }
-            if let Some(problem) = self.trouble() {
-                return Err(Error::Stopped(problem));
+            // Looked at after the waiter is there, so that no end falls in between. What is in motion has not ended, or tells
+            // its waiters once more when it leaves.
+            if self.trouble().is_some() || !held(&self.shared.routes).contains_key(&run) {
+                let row = self.newest(run)?;
+                if row.id != run {
+                    run = row.id;
+                    continue;
+                }
+                if !row.status.is_live() && row.status != Status::Paused {
+                    return Ok(row);
+                }
+                if let Some(problem) = self.trouble() {
+                    return Err(Error::Stopped(problem));
+                }
             }
             let _ = receiver.await;
         }
@@ -619,9 +637,15 @@ impl Handle {
         self.in_motion().0 > most || self.shared.log.is_crowded()
     }
 
+    /// The store has no space left: what is acknowledged is kept, and nothing new can be until there is space again.
+    pub fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
     /// Keeps why a trigger started nothing.
     pub fn refuse(&self, workflow: &str, trigger: &str, reason: impl Into<String>) {
-        self.shared.refusals.note(workflow, trigger, self.shared.now(), reason.into());
+        let reason = self.text_from_outside(&reason.into());
+        self.shared.refusals.note(workflow, trigger, self.shared.now(), reason);
     }
 
     /// Why a trigger last started nothing since the engine's start.

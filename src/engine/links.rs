@@ -4,6 +4,8 @@
 //! data folder, for its owner alone. A link to a task may name the person whom it was sent to: then it answers as nobody
 //! else.
 
+mod hide;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -17,6 +19,7 @@ use super::shared::held;
 use crate::id::{RunId, TaskId};
 use crate::time::Timestamp;
 use crate::vault::key_file;
+pub use hide::Hides;
 
 /// The name of the key's file in the data folder.
 const FILE: &str = "links.key";
@@ -57,6 +60,17 @@ pub struct TaskLink {
     pub task: TaskId,
     /// Whom it was sent to.
     pub person: Option<String>,
+}
+
+/// Who is given the address of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entitled<'a> {
+    /// Nobody: who asks may not answer.
+    Nobody,
+    /// This person: with it they answer as nobody else.
+    Person(&'a str),
+    /// Whoever has it.
+    Anybody,
 }
 
 /// Makes and reads signed addresses.

@@ -96,7 +96,7 @@ impl Log {
 
     /// Everything up to this number is durable.
     pub(super) fn durable(&self) -> u64 {
-        self.durable.load(Ordering::Acquire)
+        self.durable.load(Ordering::SeqCst)
     }
 
     /// Something waits to be written.
@@ -177,7 +177,7 @@ impl Writer {
         };
         self.listener.committed(changes.len(), self.listener.elapsed().saturating_sub(began));
         self.number += counts.len() as u64;
-        self.log.durable.store(self.number, Ordering::Release);
+        self.log.durable.store(self.number, Ordering::SeqCst);
         self.listener.applied(&changes, &applied);
         let mut rest = applied.as_slice();
         for (count, done) in counts.into_iter().zip(dones) {

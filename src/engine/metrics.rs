@@ -40,18 +40,19 @@ pub struct Histogram {
     bounds: &'static [u64],
     counts: Vec<Counter>,
     sum: Counter,
-    /// The size of what is measured in the unit that is shown: 1e-6 where microseconds are shown as seconds.
-    scale: f64,
+    /// How much of what is measured is one of the unit that is shown: a million where microseconds are shown as seconds. A
+    /// divisor, since a product with 1e-6 is no round number.
+    unit: f64,
 }
 
 impl Histogram {
-    fn new(bounds: &'static [u64], scale: f64) -> Self {
+    fn new(bounds: &'static [u64], unit: f64) -> Self {
         let counts = (0..=bounds.len()).map(|_| Counter::default()).collect();
-        Self { bounds, counts, sum: Counter::default(), scale }
+        Self { bounds, counts, sum: Counter::default(), unit }
     }
 
     fn of_time(bounds_us: &'static [u64]) -> Self {
-        Self::new(bounds_us, 1e-6)
+        Self::new(bounds_us, 1e6)
     }
 
     /// One more value.
@@ -71,7 +72,7 @@ impl Histogram {
         let mut below = 0;
         let range = |(bound, count): (&u64, &Counter)| {
             below += count.get();
-            (*bound as f64 * self.scale, below)
+            (*bound as f64 / self.unit, below)
         };
         self.bounds.iter().zip(&self.counts).map(range).collect()
     }
@@ -83,7 +84,7 @@ impl Histogram {
 
     /// Their sum.
     pub fn sum(&self) -> f64 {
-        self.sum.get() as f64 * self.scale
+        self.sum.get() as f64 / self.unit
     }
 }
 
@@ -259,6 +260,15 @@ mod tests {
         }
         assert_eq!(histogram.ranges(), [(0.001, 2), (0.002, 3)]);
         assert_eq!((histogram.count(), (histogram.sum() * 1e6).round()), (4, 12_000.0));
+    }
+
+    #[test]
+    fn ends_of_ranges_are_round_numbers() {
+        for bounds in [COMMIT_US, LAG_US] {
+            for (end, _) in Histogram::of_time(bounds).ranges() {
+                assert!(end.to_string().len() <= "0.00025".len(), "{end}");
+            }
+        }
     }
 
     #[test]

@@ -276,6 +276,9 @@ pub(super) fn held(entries: &[Entry], locks: &[(Arc<str>, Arc<str>)]) -> Vec<(Ar
 
 /// The run of which a run is a copy, and how many outcomes it got from there.
 pub(super) fn forked(run: &Run) -> Option<(RunId, usize)> {
+    if !run.trigger.text().contains("\"forked\"") {
+        return None;
+    }
     let trigger = run.trigger.to_json();
     let forked = &trigger["forked"];
     Some((forked["run"].as_str()?.parse().ok()?, usize::try_from(forked["inherited"].as_u64()?).ok()?))

@@ -8,9 +8,7 @@ use serde_json::{Map, Value};
 use crate::effect::{Allow, Failure, Field, Secrets, Target};
 use crate::host::session::hash_text;
 use crate::id::RunId;
-use crate::payload::Payload;
 use crate::script::secret::{SecretRef, defuse, find_placeholders};
-use crate::store::Event;
 use crate::vault::{Refusal, Vault};
 
 /// The nonce of placeholders that a declaration made.
@@ -96,14 +94,16 @@ pub(super) fn from_outside(vault: &Vault, value: Value) -> Value {
     cleaned(value, &clean)
 }
 
-/// The same for an event.
-pub(super) fn event_from_outside(vault: &Vault, event: Event) -> Event {
-    let payload = serde_json::from_str(event.payload.text()).map(|value| from_outside(vault, value));
-    let payload = payload.map_or(event.payload, |clean| Payload::from_text(clean.to_string()));
-    Event { payload, ..event }
+/// The same for a text alone.
+pub(super) fn text_from_outside(vault: &Vault, text: &str) -> String {
+    match from_outside(vault, Value::from(text)) {
+        Value::String(clean) => clean,
+        other => other.to_string(),
+    }
 }
 
-fn cleaned(value: Value, clean: &dyn Fn(String) -> String) -> Value {
+/// A value with each of its texts, keys and numbers as `clean` has them.
+pub(super) fn cleaned(value: Value, clean: &dyn Fn(String) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(clean(text)),
         Value::Array(items) => items.into_iter().map(|item| cleaned(item, clean)).collect(),

@@ -85,6 +85,8 @@ pub(super) struct Shared {
     /// Runs in motion, by worker.
     pub(super) routes: Mutex<HashMap<RunId, usize>>,
     pub(super) workers: Vec<mpsc::UnboundedSender<Message>>,
+    /// Workers that wait for the log: they are told of every commit.
+    pub(super) attentive: Vec<AtomicBool>,
     /// Runs in motion that wait for an event, by its name.
     pub(super) mailbox: Mutex<HashMap<Arc<str>, Vec<RunId>>>,
     /// Runs in motion that wait for the end of another.
@@ -97,6 +99,8 @@ pub(super) struct Shared {
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
     pub(super) refusals: Refusals,
+    /// The last commit found no space; it is tried again.
+    pub(super) full: AtomicBool,
     pub(super) renewals: Renewals,
     pub(super) holds: Holds,
     pub(super) notices: broadcast::Sender<Notice>,
@@ -108,8 +112,8 @@ pub(super) struct Shared {
     pub(super) started_at: crate::time::Timestamp,
     /// Counts changes of the registry.
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
-    /// Runs whose start is on its way to the disk.
-    pub(super) starting: Mutex<HashSet<RunId>>,
+    /// Runs whose start is on its way to the disk; with their rows, where a worker has them already.
+    pub(super) starting: Mutex<HashMap<RunId, Option<Arc<Run>>>>,
     /// Runs whose claim is on its way to the disk.
     claiming: Mutex<HashSet<RunId>>,
     /// With [`Reach::Own`]: the runs that may be put in motion.
@@ -144,6 +148,7 @@ impl Shared {
             registry: RwLock::default(),
             bundles: Mutex::default(),
             routes: Mutex::default(),
+            attentive: workers.iter().map(|_| AtomicBool::new(true)).collect(),
             workers,
             mailbox: Mutex::default(),
             ends: Mutex::default(),
@@ -153,6 +158,7 @@ impl Shared {
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
             refusals: Refusals::default(),
+            full: AtomicBool::new(false),
             renewals: Renewals::default(),
             holds: Holds::default(),
             notices: broadcast::channel(4_096).0,
@@ -206,13 +212,40 @@ impl Shared {
 
     /// Puts a run in motion on a worker; `row` is claimed for this node.
     pub(super) fn activate(&self, row: Run) {
+        let run = row.id;
+        self.give(run, Message::Activate(Box::new(row)));
+        if !self.closing.load(Ordering::Relaxed) {
+            held(&self.claiming).remove(&run);
+        }
+    }
+
+    /// Puts a run in motion that is new: it has no journal.
+    pub(super) fn begin(&self, row: Box<Run>) {
+        self.give(row.id, Message::Begin(row));
+    }
+
+    fn give(&self, run: RunId, message: Message) {
         if self.closing.load(Ordering::Relaxed) {
             return;
         }
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
-        held(&self.routes).insert(row.id, worker);
-        held(&self.claiming).remove(&row.id);
-        let _ = self.workers[worker].send(Message::Activate(Box::new(row)));
+        held(&self.routes).insert(run, worker);
+        let _ = self.workers[worker].send(message);
+    }
+
+    /// A run has left its worker by an end that has this number in the log.
+    pub(super) fn left(&self, run: RunId, number: u64) {
+        held(&self.routes).remove(&run);
+        // Who began to wait while the run was still in motion, but after its end was told, has not heard of it.
+        if self.log.durable() >= number {
+            self.tell_waiters(run);
+        }
+    }
+
+    fn tell_waiters(&self, run: RunId) {
+        for waiter in held(&self.waiters).remove(&run).unwrap_or_default() {
+            let _ = waiter.send(());
+        }
     }
 
     /// A run is in motion, or about to be: its claim is on its way to the disk.
@@ -367,9 +400,7 @@ impl AfterCommit {
         if let Applied::Task { task, fresh: true } = applied {
             shared.notify(Notice::Task(task.id));
         }
-        if let Change::Start { run, .. } = change {
-            held(&shared.starting).remove(&run.id);
-        }
+        let is_early = matches!(change, Change::Start { run, .. } if shared.is_early(run.id));
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
                 shared.settling.started(run.id);
@@ -379,7 +410,9 @@ impl AfterCommit {
                     shared.reminders.add(sla.at, run.id);
                     shared.timeline.wake();
                 }
-                if run.owner.as_deref() == Some(&*shared.options.node) {
+                if is_early {
+                    // A worker has it.
+                } else if run.owner.as_deref() == Some(&*shared.options.node) {
                     shared.activate((**run).clone());
                 } else if let Some(at) = run.wake_at {
                     shared.timeline.add(at, run.id);
@@ -387,6 +420,9 @@ impl AfterCommit {
                 shared.notify(Notice::Changed(run.id));
             }
             (Change::Start { run, .. }, Applied::Queued { wake_at, cancelled }) => {
+                if is_early {
+                    self.lost(run.id, run.epoch);
+                }
                 shared.settling.started(run.id);
                 shared.metrics.runs_started.one(&run.workflow);
                 shared.own(run.id);
@@ -425,9 +461,7 @@ impl AfterCommit {
                 for run in parent.iter().chain(woken) {
                     shared.wake(*run);
                 }
-                for waiter in held(&shared.waiters).remove(run).unwrap_or_default() {
-                    let _ = waiter.send(());
-                }
+                shared.tell_waiters(*run);
                 shared.notify(Notice::Ended(*run, end.status));
             }
             (Change::Cancel { run, .. }, Applied::Done) => {
@@ -512,6 +546,7 @@ impl Listener for AfterCommit {
     }
 
     fn committed(&self, changes: usize, took: std::time::Duration) {
+        self.0.full.store(false, Ordering::Relaxed);
         self.0.metrics.commit_seconds.time(took);
         self.0.metrics.commit_changes.value(changes as u64);
     }
@@ -524,8 +559,10 @@ impl Listener for AfterCommit {
 
     fn durable(&self, number: u64) {
         self.0.clear_overlay(number);
-        for worker in &self.0.workers {
-            let _ = worker.send(Message::Durable(number));
+        for (worker, attentive) in self.0.workers.iter().zip(&self.0.attentive) {
+            if attentive.load(Ordering::SeqCst) {
+                let _ = worker.send(Message::Durable(number));
+            }
         }
     }
 
@@ -535,6 +572,7 @@ impl Listener for AfterCommit {
 
     fn full(&self, error: &Error) {
         tracing::error!("{error}");
+        self.0.full.store(true, Ordering::Relaxed);
         let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
     }
 }

@@ -294,6 +294,15 @@ fn a_limit_has_a_place() {
 }
 
 #[test]
+fn a_fault_in_a_step_says_what_it_means_and_what_to_do() {
+    for script in ["let a = (); a.choice", "let a = (); step(\"s\", || a.choice)"] {
+        let error = error(script);
+        assert_eq!((&error["code"], &error["message"]), (&json!("E0505"), &json!("`()` has no property `choice`")));
+        assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("`?.choice`")), "{error}");
+    }
+}
+
+#[test]
 fn a_fault_of_the_script_is_not_tried_again() {
     let error = error(r#"step("bug", #{ retry: #{ attempts: 3, delay: "5ms" } }, || { let x = 1; x < "a" })"#);
     assert_eq!((&error["kind"], &error["attempt"]), (&json!("script"), &json!(1)));

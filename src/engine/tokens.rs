@@ -264,6 +264,10 @@ impl Handle {
 
     /// Makes a token; its secret is told here and never again.
     pub async fn create_token(&self, wish: &Wish, by: &Actor) -> Result<(String, Token), Error> {
+        if [Some(&wish.name), wish.person.as_ref()].into_iter().flatten().any(|name| self.names_a_secret(name)) {
+            let why = "a name of the token is the value of a secret; hint: take another one, names are shown";
+            return Err(Error::BadToken(why.to_owned()));
+        }
         let _making = self.shared().tokens.making.lock().await;
         let (secret, edit) = create(&**self.store(), self.people(), wish, self.clock().now())?;
         Ok((secret, self.edit_tokens(edit, by).await?))

@@ -135,7 +135,11 @@ impl Handle {
                 Verdict::Unknown(problem) => Upgraded { problem: Some(problem), ..upgraded },
                 Verdict::Diverges(divergence) => {
                     let before: Option<Arc<Bundle>> = shared.bundle(&row.version).ok();
-                    let parting = Parting::new(&divergence, before.as_deref(), &deployed.bundle);
+                    let recorder = before.as_deref().and_then(|before| {
+                        let journal = gate::entries(&*shared.store, &row).ok()?;
+                        gate::recorder(&row, journal, before, &divergence, &options.semantics, gate::PATIENCE)
+                    });
+                    let parting = Parting::new(&divergence, before.as_deref(), recorder.as_ref(), &deployed.bundle);
                     Upgraded { divergence: Some(parting), ..upgraded }
                 }
             }

@@ -40,6 +40,8 @@ use crate::time::Timestamp;
 pub(super) enum Message {
     /// Put this run in motion.
     Activate(Box<Run>),
+    /// Put this run in motion, which has no journal yet.
+    Begin(Box<Run>),
     /// Something happened that it may wait for.
     Wake(RunId),
     /// An answer for it.
@@ -90,7 +92,7 @@ impl Motion {
 /// Of runs that are put in motion one after another, those with larger priorities come first; all else stays in its order.
 fn larger_first(messages: &mut [Message]) {
     let priority = |message: &Message| match message {
-        Message::Activate(row) => Some(row.priority),
+        Message::Activate(row) | Message::Begin(row) => Some(row.priority),
         _ => None,
     };
     for batch in messages.chunk_by_mut(|a, b| priority(a).is_some() && priority(b).is_some()) {
@@ -179,8 +181,19 @@ impl Worker {
             larger_first(&mut gathered);
             gathered.into_iter().for_each(|message| self.take(message));
             self.step();
+            self.heed();
             // Effects and messages get their turn.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Says whether commits of the log are of interest: being told of each costs more than many a run. What became durable
+    /// meanwhile is looked at here, so that nothing falls in between.
+    fn heed(&mut self) {
+        let waits = !self.held.is_empty() || self.motions.len() > self.shared.options.most_live;
+        self.shared.attentive[self.number].store(waits, std::sync::atomic::Ordering::SeqCst);
+        if waits {
+            self.release(self.shared.log.durable());
         }
     }
 
@@ -238,7 +251,8 @@ impl Worker {
 
     pub(super) fn take(&mut self, message: Message) {
         match message {
-            Message::Activate(row) => self.activate(*row),
+            Message::Activate(row) => self.activate(*row, false),
+            Message::Begin(row) => self.activate(*row, true),
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
             Message::InLine(run, wait) => self.stand_in_line(run, wait),
@@ -250,7 +264,7 @@ impl Worker {
         }
     }
 
-    fn activate(&mut self, row: Run) {
+    fn activate(&mut self, row: Run, is_new: bool) {
         if self.motions.contains_key(&row.id) {
             return;
         }
@@ -263,7 +277,7 @@ impl Worker {
             // It was never evaluated: nothing of it is to be undone, and nothing of it should happen now.
             return self.conclude(&row, Status::Cancelled, reason);
         }
-        match self.begin(&row) {
+        match self.begin(&row, is_new) {
             Ok(mut motion) => {
                 if let Some(reason) = row.cancel {
                     motion.activation.push(Input::Cancel(reason));
@@ -284,8 +298,9 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, row: &Run) -> Result<Motion, String> {
-        let History { entries: journal, numbered, .. } = self.history(row.id)?;
+    fn begin(&mut self, row: &Run, is_new: bool) -> Result<Motion, String> {
+        let History { entries: journal, numbered, .. } =
+            if is_new { History::default() } else { self.history(row.id)? };
         self.shared.metrics.activated(journal.len());
         let moved = super::renewal::renew(&self.shared, row, &journal);
         let row = moved.as_ref().unwrap_or(row);
@@ -397,7 +412,7 @@ impl Worker {
             // Dropping it may be what kills.
             let _watched = self.shared.watched(self.number, run, standing);
             if let Some(motion) = self.motions.remove(&run) {
-                motion.world.warn("the run belongs to another node now");
+                motion.world.warn("the run does not go on here: it is held, or belongs to another node now");
             }
             held(&self.shared.routes).remove(&run);
         }

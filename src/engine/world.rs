@@ -136,7 +136,7 @@ impl World for RunWorld {
 
     fn status(&self, run: RunId) -> Result<Option<&'static str>, String> {
         // Asked first: a start that becomes durable in between is in the store then.
-        let starting = held(&self.shared.starting).contains(&run);
+        let starting = held(&self.shared.starting).contains_key(&run);
         let row = self.shared.store.newest(run).map_err(|e| e.to_string())?;
         Ok(row.map(|run| run.status.name()).or(starting.then_some(Status::Queued.name())))
     }
@@ -245,7 +245,7 @@ impl RunWorld {
     fn add(&self, act: Act, changes: &mut Vec<Change>) {
         match act {
             Act::Start(start) => {
-                held(&self.shared.starting).insert(start.run);
+                held(&self.shared.starting).insert(start.run, None);
                 changes.extend(self.start(&start));
             }
             Act::Cancel { run, reason } => changes.push(Change::Cancel { run, reason }),

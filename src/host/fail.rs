@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 
+use crate::diag::Diagnostic;
 use crate::effect::{Failure, Field};
 use crate::script::guard;
 use crate::script::unwind;
@@ -125,6 +126,18 @@ pub fn error_map(error: &EvalAltResult) -> Map {
         }
     }
     map
+}
+
+/// Says of an error of the script's own code what it means and what to do, where that is known.
+pub fn explain(map: &mut Map, found: &Diagnostic) {
+    let kind = map.get("kind").map(ToString::to_string).unwrap_or_default();
+    if kind == "script" || kind == "limit" {
+        map.insert("message".into(), found.title.clone().into());
+        map.insert("code".into(), found.code.clone().into());
+        if let Some(hint) = &found.hint {
+            map.insert("hint".into(), hint.to_string().into());
+        }
+    }
 }
 
 fn thrown_map(value: &Dynamic) -> Map {

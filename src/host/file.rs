@@ -124,9 +124,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "file::open(\"scan.pdf\").size",
         |call| Ok(FileRequest::Open { path: call.text(0)? })
     ),
-    function!("temp", [], Mutating, "string", "A folder of this run alone.", "file::temp()", |call| Ok(
-        FileRequest::Temp { run: call.session()?.0.facts.run.to_string() }
-    )),
+    function!("temp", [], Mutating, "string", "A folder of this run alone.", "file::temp()", |call| {
+        let session = call.session()?.0;
+        session.has_folder.set(true);
+        Ok(FileRequest::Temp { run: session.facts.run.to_string() })
+    }),
 ];
 
 fn contents(call: &Call<'_>) -> Result<Contents, Fail> {

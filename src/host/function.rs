@@ -9,6 +9,7 @@ use rhai::{Dynamic, Engine, FnPtr, FuncRegistration, Map, Module, NativeCallCont
 
 use super::fail::Fail;
 use super::session::{Session, Strand};
+use crate::replay::Site;
 use crate::script::guard;
 use crate::time::Timestamp;
 
@@ -170,7 +171,7 @@ impl Call<'_> {
     pub fn closure(&self, n: usize) -> Result<FnPtr, Fail> {
         self.args
             .get(n)
-            .and_then(|v| v.clone().try_cast::<FnPtr>())
+            .and_then(|v| v.read_lock::<FnPtr>().map(|closure| closure.clone()))
             .ok_or_else(|| self.wrong(n, "a closure such as `|| …`"))
     }
 
@@ -361,6 +362,16 @@ pub fn register(engine: &mut Engine, tables: &[&'static [Function]]) {
     }
 }
 
+/// Tells the run which call has stopped it: a journal keeps the line of a call, and not the file.
+fn tell_where(call: &Call<'_>) {
+    let Some((session, _)) = super::session::current() else { return };
+    session.stopped_by(call.line(), || Site {
+        file: call.context.call_source().unwrap_or_default().into(),
+        column: call.context.call_position().position().unwrap_or(1),
+        function: call.function.name,
+    });
+}
+
 fn set(module: &mut Module, name: &str, function: &'static Function, count: usize) {
     let native = move |context: Option<NativeCallContext<'_>>, args: &mut [&mut Dynamic]| {
         guard::raise()?;
@@ -369,6 +380,9 @@ fn set(module: &mut Module, name: &str, function: &'static Function, count: usiz
         let args = args.iter_mut().map(|arg| std::mem::take(*arg).flatten()).collect();
         let mut call = Call { context, function, args };
         let returned = (function.call)(&mut call);
+        if matches!(returned, Err(Fail::Stopped)) {
+            tell_where(&call);
+        }
         returned.or_else(|fail| super::declare::noted(&call, fail)).map_err(|fail| fail.into_error(position))
     };
     let func =

@@ -27,7 +27,7 @@ use crate::effect;
 use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
-use crate::replay::{Command, Divergence, Interruption, Replay};
+use crate::replay::{Command, Divergence, Interruption, Replay, Site};
 use crate::script::fiber::{self, Pause};
 use crate::script::guard::{Guard, Outcome, Stop};
 use crate::script::memory;
@@ -71,6 +71,9 @@ pub struct Spawn {
 /// Due before anything that a script can wait for.
 const AT_ONCE: Timestamp = Timestamp(0);
 
+/// What an error means, as a diagnostic, and where it arose.
+pub type Explain = Rc<dyn Fn(&rhai::EvalAltResult) -> crate::diag::Diagnostic>;
+
 /// One activation of a run.
 pub struct Session {
     /// What is fixed.
@@ -91,6 +94,8 @@ pub struct Session {
     pub now: Cell<Timestamp>,
     /// The replay has come to the present: `now` is the time of the turn.
     present: Cell<bool>,
+    /// What an error of the script's own code means.
+    pub explain: RefCell<Option<Explain>>,
     /// What is to be performed.
     pub outbox: RefCell<Vec<Ask>>,
     /// Acts of the entries that are not flushed yet.
@@ -127,6 +132,8 @@ pub struct Session {
     pub open_steps: RefCell<BTreeMap<Position, Arc<str>>>,
     /// Strands that begin nothing new as long as the run is held.
     pub halted: RefCell<Vec<StrandId>>,
+    /// It has asked for a folder of its own, in this activation or while it was replayed.
+    pub has_folder: Cell<bool>,
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
     /// The step around each line that is not flushed yet.
@@ -174,6 +181,7 @@ impl Session {
             turn: Cell::new(began),
             now: Cell::new(began),
             present,
+            explain: RefCell::default(),
             outbox: RefCell::default(),
             acts: RefCell::default(),
             spawns: RefCell::default(),
@@ -192,6 +200,7 @@ impl Session {
             undone: RefCell::default(),
             open_steps: RefCell::default(),
             halted: RefCell::default(),
+            has_folder: Cell::new(false),
             logged: Cell::new(0),
             steps: RefCell::default(),
             next: Cell::new(1),
@@ -336,6 +345,16 @@ impl Session {
         self.diverged.borrow_mut().get_or_insert(divergence);
         self.guard.stop(Stop::Cancelled);
         Fail::Stopped
+    }
+
+    /// The call that has just stopped its script: where that was a divergence, this is what issued the command.
+    pub fn stopped_by(&self, line: u32, site: impl FnOnce() -> Site) {
+        if let Some(divergence) = &mut *self.diverged.borrow_mut()
+            && divergence.attempted_by.is_none()
+            && divergence.attempted.as_ref().is_some_and(|(_, _, at)| *at == line)
+        {
+            divergence.attempted_by = Some(site());
+        }
     }
 
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use rhai::{Dynamic, FnPtr, Map};
 
 use super::cleanup::{self, Registered};
-use super::fail::Fail;
+use super::fail::{Fail, explain};
 use super::function::{Call, Choice, Function, Nature, Options};
 use super::policy::{self, Policy, retry_after};
 use super::session::{self, Mode, Session, Strand, encode, encode_error};
 use super::waiting::Begun;
 use super::{branches, waiting};
+use crate::diag::Diagnostic;
 use crate::journal::{Kind, Outcome, Position};
 use crate::replay::{Command, Entered, ScopeId};
 use crate::script::guard;
@@ -263,8 +264,10 @@ fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome,
                 close(place, inner);
                 return Ok((Ok(value), attempt));
             }
-            Err(fail) => with_step(fail.into_map(), &plan.name, attempt),
+            Err(fail) => fail,
         };
+        let found = meaning(place, plan, &error);
+        let mut error = with_step(error.into_map(), &plan.name, attempt);
         let due = if policy.takes(call, &error)? {
             let random =
                 place.session.jitter(&crate::journal::Position { scope: Vec::new(), ordinal: place.ordinal }, attempt);
@@ -274,12 +277,26 @@ fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome,
         };
         let Some(due) = due else {
             close(place, inner);
+            if let Some(found) = found.filter(|_| plan.on_error.is_none()) {
+                explain(&mut error, &found);
+            }
             return Ok((fallback(call, place, plan, attempt, error)?, attempt));
         };
         place.strand.within(inner, || waiting::pause(place.session, place.strand, call.line(), due, &error))?;
         close(place, inner);
         attempt += 1;
     }
+}
+
+/// What an error of the script's own code means, for the journal. Only where it is recorded: what a replay makes again it must
+/// make alike, and a trial of another version has no such words.
+fn meaning(place: &Place<'_>, plan: &Plan, fail: &Fail) -> Option<Diagnostic> {
+    let Fail::Script(error) = fail else { return None };
+    if plan.kind != Kind::Step || !place.session.replay.borrow().is_live() {
+        return None;
+    }
+    let explain = place.session.explain.borrow().clone()?;
+    Some(explain(error))
 }
 
 fn open(place: &Place<'_>, attempt: u32, repeatable: bool) -> ScopeId {

@@ -63,6 +63,18 @@ pub enum Next {
     Live,
 }
 
+/// The call by which a script issued a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The file as the interpreter has it; empty: the workflow's own. Of a closure that a module calls it may be the
+    /// module's, though the closure stands elsewhere.
+    pub file: Arc<str>,
+    /// Column of the call, from 1.
+    pub column: usize,
+    /// The function as scripts write it.
+    pub function: &'static str,
+}
+
 /// The journal and the script disagree. Nothing was performed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
@@ -70,8 +82,12 @@ pub struct Divergence {
     pub position: Position,
     /// What the journal has: kind, name and line.
     pub recorded: Option<(Kind, Arc<str>, u32)>,
+    /// Where what the journal has stands: not always the position at which they disagree.
+    pub recorded_at: Option<Position>,
     /// What the script does now: kind, name and line.
     pub attempted: Option<(Kind, Arc<str>, u32)>,
+    /// The call that does it, where it is known.
+    pub attempted_by: Option<Site>,
     /// Kind and name are the same, but the arguments are not.
     pub arguments_differ: bool,
 }
@@ -308,7 +324,9 @@ impl Replay {
         Some(Divergence {
             position: entry.position.clone(),
             recorded: Some((entry.kind, entry.name.clone(), entry.line)),
+            recorded_at: Some(entry.position.clone()),
             attempted: None,
+            attempted_by: None,
             arguments_differ: false,
         })
     }
@@ -328,7 +346,9 @@ impl Replay {
         Divergence {
             position,
             recorded: recorded.map(|e| (e.kind, e.name.clone(), e.line)),
+            recorded_at: recorded.map(|e| e.position.clone()),
             attempted: command.map(|c| (c.kind, c.name.clone(), c.line)),
+            attempted_by: None,
             arguments_differ: false,
         }
     }
@@ -366,7 +386,9 @@ fn check(before: &Entry, command: &Command) -> Result<(), Divergence> {
     Err(Divergence {
         position: before.position.clone(),
         recorded: Some((before.kind, before.name.clone(), before.line)),
+        recorded_at: Some(before.position.clone()),
         attempted: Some((command.kind, command.name.clone(), command.line)),
+        attempted_by: None,
         arguments_differ: same,
     })
 }

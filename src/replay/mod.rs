@@ -21,7 +21,7 @@ mod machine;
 mod scopes;
 
 pub use interruption::Interruption;
-pub use machine::{Command, Divergence, Entered, Issued, Next, Replay};
+pub use machine::{Command, Divergence, Entered, Issued, Next, Replay, Site};
 pub use scopes::{ScopeId, Scopes};
 
 #[cfg(test)]

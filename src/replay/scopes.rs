@@ -95,8 +95,9 @@ impl Scopes {
     }
 
     fn push(&mut self, parent: ScopeId, segment: Segment, label: String) -> ScopeId {
-        let Scope { path, again, repeatable, undone, .. } = self.scope(parent);
-        let mut path = path.clone();
+        let Scope { path: outer, again, repeatable, undone, .. } = self.scope(parent);
+        let mut path = Vec::with_capacity(outer.len() + 1);
+        path.extend_from_slice(outer);
         path.push(segment);
         let scope = Scope { path, label, again: *again, repeatable: *repeatable, undone: *undone, ..Scope::default() };
         if let Some(id) = self.free.pop() {
@@ -125,7 +126,17 @@ impl Scopes {
             scope.occurrences.insert(name.to_owned(), 1);
             1
         };
-        format!("{}/{name}#{occurrence}", scope.label)
+        let mut label = String::with_capacity(scope.label.len() + name.len() + 4);
+        label.push_str(&scope.label);
+        label.push('/');
+        label.push_str(name);
+        label.push('#');
+        if let digit @ 0..=9 = occurrence {
+            label.push(char::from(b'0' + digit as u8));
+        } else {
+            label.push_str(&occurrence.to_string());
+        }
+        label
     }
 
     /// What a step with this label returned in an earlier attempt of something around it.
@@ -142,6 +153,9 @@ impl Scopes {
 
     /// Nothing inside of this label will be attempted again.
     pub fn forget(&mut self, label: &str) {
+        if self.completed.is_empty() {
+            return;
+        }
         let inside = format!("{label}/");
         let gone: Vec<_> = self
             .completed

@@ -42,8 +42,10 @@ pub(super) fn orphaned() -> Payload {
 
 /// What a run becomes that starts while it is held.
 pub(super) fn hold_back(run: &mut Run) {
-    let wake_at = run.wake_at;
+    let (wake_at, epoch) = (run.wake_at, run.epoch);
     super::slot::put_back(run, "its workflow to be resumed".into(), wake_at);
+    // Who has it in motion already, since it looked as if nothing could be in its way, writes no more.
+    run.epoch = epoch + 1;
     run.ready = wake_at.is_none();
 }
 

@@ -49,6 +49,11 @@ pub fn begin(
     })
 }
 
+/// Why requests that are to be checked like this cannot be; `None`: they can.
+pub fn unusable(secrets: &Vault, declared: &Value) -> Option<String> {
+    scheme(secrets, declared).err()
+}
+
 fn scheme(secrets: &Vault, declared: &Value) -> Result<(Verify, Zeroizing<String>), String> {
     let placeholder = declared["secret"].as_str().unwrap_or_default();
     let found = find_placeholders(placeholder);

@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, Shared, request, runs};
+use super::{Problem, Shared, listing, request, runs};
 use crate::audit::{Broken, Head, Record};
 use crate::store::AuditFilter;
 
@@ -19,22 +20,22 @@ struct Parameters {
 }
 
 /// `GET /api/v1/audit`: newest first.
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let given: Parameters = request::query(&uri)?;
     let now = shared.app.handle.clock().now();
-    let limit = runs::limit(given.limit)?;
     let filter = AuditFilter {
         since: given.since.map(|since| runs::earlier(&since, now)).transpose()?,
-        // One more tells whether there is a next page.
-        limit: limit + 1,
+        limit: runs::limit(given.limit)?,
         before: request::cursor(given.cursor.as_deref(), |cursor| cursor.parse().ok())?,
     };
-    let mut records = request::read(&shared, move |handle| handle.audit(&filter)).await?;
-    let more = records.len() > limit;
-    records.truncate(limit);
-    let next = records.last().filter(|_| more).map(|record| record.seq.to_string());
-    let shown: Vec<_> = records.iter().map(Record::to_json).collect();
-    Ok(Json(json!({ "acts": shown, "next": next })))
+    let page = move |handle: &crate::engine::Handle| {
+        let read = |last: Option<&Record>, limit| {
+            let before = last.map(|record| record.seq).or(filter.before);
+            handle.audit(&AuditFilter { limit, before, ..filter.clone() })
+        };
+        listing::gather(filter.limit, read, |record| Ok(record.to_json()))
+    };
+    listing::answer(&shared, "acts", page, |last| last.seq.to_string()).await
 }
 
 #[derive(Deserialize)]

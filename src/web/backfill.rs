@@ -35,7 +35,7 @@ pub(super) async fn backfill(
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
     let batch = request::idempotency_key(&parts.headers)?.unwrap_or_else(|| RunId::new().to_string());
-    let body: Body = request::json(&request::body(&parts.headers, body).await?)?;
+    let body: Body = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let wish = wish(&body)?;
     let handle = shared.app.handle.clone();
     handle.workflow(&name).map_err(|error| workflows::absent(&shared, error))?;

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::viewer::Viewer;
 use super::{Problem, Shared, request, runs};
 use crate::audit::Actor;
+use crate::engine::tokens::Role;
 use crate::engine::{Action, Chosen, Deed, Retry};
 
 /// What every act may say.
@@ -19,9 +21,9 @@ struct Said {
     reason: Option<String>,
 }
 
-async fn body<T: DeserializeOwned + Default>(request: Request) -> Result<T, Problem> {
+async fn body<T: DeserializeOwned + Default>(shared: &Shared, request: Request) -> Result<T, Problem> {
     let (parts, body) = request.into_parts();
-    request::json(&request::body(&parts.headers, body).await?)
+    request::json(&request::body(&shared.flood, &parts.headers, body).await?)
 }
 
 impl Said {
@@ -43,7 +45,7 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let mut deed = body::<Said>(request).await?.deed(by);
+    let mut deed = body::<Said>(&shared, request).await?.deed(by);
     deed.reason.get_or_insert_with(|| "cancelled through the API".to_owned());
     let answer = carry_out(&shared, &id, &Action::Cancel, &deed).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
@@ -56,7 +58,7 @@ pub(super) async fn pause(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let deed = body::<Said>(request).await?.deed(by);
+    let deed = body::<Said>(&shared, request).await?.deed(by);
     carry_out(&shared, &id, &Action::Pause, &deed).await.map(Json)
 }
 
@@ -67,7 +69,7 @@ pub(super) async fn resume(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let deed = body::<Said>(request).await?.deed(by);
+    let deed = body::<Said>(&shared, request).await?.deed(by);
     carry_out(&shared, &id, &Action::Resume, &deed).await.map(Json)
 }
 
@@ -90,7 +92,7 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let Again { from, upgrade, confirm, reason } = body(request).await?;
+    let Again { from, upgrade, confirm, reason } = body(&shared, request).await?;
     let action = Action::Retry(Retry { from, upgrade, confirmed: confirm });
     carry_out(&shared, &id, &action, &Deed { by, reason }).await.map(Json)
 }
@@ -125,7 +127,7 @@ pub(super) async fn skip(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let given: Given = body(request).await?;
+    let given: Given = body(&shared, request).await?;
     if given.value.is_some() {
         return Err(Problem::bad("a step that is skipped has no value; hint: `set-result` gives it one"));
     }
@@ -140,7 +142,7 @@ pub(super) async fn set_result(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let given: Given = body(request).await?;
+    let given: Given = body(&shared, request).await?;
     let value = given.value.ok_or_else(|| Problem::bad("which outcome? hint: give `value`, or use `skip`"))?;
     let action = Action::SetResult { step: step(given.step)?, value };
     carry_out(&shared, &id, &action, &Deed { by, reason: given.reason }).await.map(Json)
@@ -159,12 +161,17 @@ struct Forked {
 pub(super) async fn fork(
     State(shared): State<Shared>,
     Extension(by): Extension<Actor>,
+    Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let given: Forked = body(request).await?;
+    let given: Forked = body(&shared, request).await?;
     let at =
         given.at.ok_or_else(|| Problem::bad("at which step? hint: give `at`: its name, or the number of its entry"))?;
+    if given.set.is_some() {
+        // It would answer for a person, or say that something was done.
+        viewer.needs(Role::Admin, "setting the outcome of a step")?;
+    }
     let action = Action::Fork { at, set: given.set };
     let answer = carry_out(&shared, &id, &action, &Deed { by, reason: given.reason }).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
@@ -196,13 +203,23 @@ async fn many(shared: Shared, by: Actor, action: Action, given: Many) -> Result<
     if chosen.is_empty() {
         return Err(Problem::bad("which runs are meant? hint: give `workflow`, `status` or `since`"));
     }
+    let chosen_by = json!({
+        "workflow": chosen.workflow, "statuses": chosen.statuses.iter().map(|status| status.name()).collect::<Vec<_>>(),
+        "since": chosen.since,
+    });
     let wanted = action.clone();
     let found = request::read(&shared, move |handle| handle.chosen(&chosen, &wanted)).await?;
     if given.dry_run {
         return Ok(Json(json!({ "matched": found.len(), "done": [], "refused": [] })));
     }
     let deed = Deed { by, reason: given.reason };
-    request::durable(handle, handle.carry_out_on(&found, &action, &deed)).await.map(Json)
+    // Goes on when the client is gone: half of it would be neither what was asked for nor nothing.
+    request::in_any_case(handle, move |handle| async move {
+        handle.note_many(found.len(), &action, &chosen_by, &deed).await?;
+        handle.carry_out_on(&found, &action, &deed).await
+    })
+    .await
+    .map(Json)
 }
 
 /// `POST /api/v1/runs/cancel`
@@ -211,7 +228,8 @@ pub(super) async fn cancel_many(
     Extension(by): Extension<Actor>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    many(shared, by, Action::Cancel, body(request).await?).await
+    let given = body(&shared, request).await?;
+    many(shared, by, Action::Cancel, given).await
 }
 
 /// `POST /api/v1/runs/pause`
@@ -220,7 +238,8 @@ pub(super) async fn pause_many(
     Extension(by): Extension<Actor>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    many(shared, by, Action::Pause, body(request).await?).await
+    let given = body(&shared, request).await?;
+    many(shared, by, Action::Pause, given).await
 }
 
 /// `POST /api/v1/runs/resume`
@@ -229,7 +248,8 @@ pub(super) async fn resume_many(
     Extension(by): Extension<Actor>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    many(shared, by, Action::Resume, body(request).await?).await
+    let given = body(&shared, request).await?;
+    many(shared, by, Action::Resume, given).await
 }
 
 /// `POST /api/v1/runs/retry`
@@ -238,20 +258,20 @@ pub(super) async fn retry_many(
     Extension(by): Extension<Actor>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let given: Many = body(request).await?;
+    let given: Many = body(&shared, request).await?;
     let retry = Retry { from: None, upgrade: given.upgrade, confirmed: given.confirm };
     many(shared, by, Action::Retry(retry), given).await
 }
 
 async fn hold(shared: &Shared, by: Actor, workflow: Option<&str>, request: Request) -> Result<Json<Value>, Problem> {
-    let deed = body::<Said>(request).await?.deed(by);
+    let deed = body::<Said>(shared, request).await?.deed(by);
     let handle = &shared.app.handle;
     let changed = request::durable(handle, handle.hold(workflow, &deed)).await?;
     Ok(Json(json!({ "workflow": workflow, "paused": true, "changed": changed })))
 }
 
 async fn let_go(shared: &Shared, by: Actor, workflow: Option<&str>, request: Request) -> Result<Json<Value>, Problem> {
-    let deed = body::<Said>(request).await?.deed(by);
+    let deed = body::<Said>(shared, request).await?.deed(by);
     let handle = &shared.app.handle;
     let changed = request::durable(handle, handle.let_go(workflow, &deed)).await?;
     Ok(Json(json!({ "workflow": workflow, "paused": false, "changed": changed })))

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{self, header};
-use super::{Problem, Shared, content, flood, runs, trace};
+use super::{Problem, Shared, content, flood, listing, runs, trace};
 use crate::engine::Error;
 use crate::id::RunId;
 use crate::pattern::validate_name;
@@ -39,7 +39,7 @@ struct Sent {
 /// `POST /api/v1/events`
 pub(super) async fn emit(State(shared): State<Shared>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let body = request::body(&parts.headers, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let sent = read(&parts.headers, &body)?;
     // What the event itself says is where it was made; the request may be a broker's.
     let trace = sent.trace.clone().or_else(|| trace::of_request(&parts.headers));
@@ -54,7 +54,7 @@ pub(super) async fn emit_to(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let run = request::run_id(&id)?;
-    let sent = read(&parts.headers, &request::body(&parts.headers, body).await?)?;
+    let sent = read(&parts.headers, &request::body(&shared.flood, &parts.headers, body).await?)?;
     let row = request::read(&shared, move |handle| handle.newest(run)).await?;
     if row.status.is_final() {
         return Err(Error::Ended(row.id, row.status).into());
@@ -161,17 +161,18 @@ struct Parameters {
 }
 
 /// `GET /api/v1/events`: in the order in which they came.
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let Parameters { after, cursor, limit } = request::query(&uri)?;
     let limit = runs::limit(limit)?;
     let cursor = request::cursor(cursor.as_deref(), |cursor| cursor.parse().ok())?;
     let after = cursor.or(after).unwrap_or(0);
-    let mut events = request::read(&shared, move |handle| Ok(handle.store().events(after, limit + 1)?)).await?;
-    let more = events.len() > limit;
-    events.truncate(limit);
-    let next = events.last().filter(|_| more).map(|event| event.seq.to_string());
-    let shown: Vec<_> = events.iter().map(show).collect();
-    Ok(Json(json!({ "events": shown, "next": next })))
+    let page = move |handle: &crate::engine::Handle| {
+        let read = |last: Option<&store::Event>, limit| {
+            Ok(handle.store().events(last.map_or(after, |event| event.seq), limit)?)
+        };
+        listing::gather(limit, read, |event| Ok(show(event)))
+    };
+    listing::answer(&shared, "events", page, |last| last.seq.to_string()).await
 }
 
 fn show(event: &store::Event) -> Value {

@@ -35,7 +35,7 @@ pub(super) async fn upgrade(
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
     let id = request::run_id(&id)?;
-    let Wanted { dry_run, force } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Wanted { dry_run, force } = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let mode = match (dry_run, force) {
         (true, _) => Mode::DryRun,
         (false, true) => Mode::Force,
@@ -67,7 +67,7 @@ pub(super) async fn attempt(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let body = request::body(&parts.headers, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let bundle = Bundle::from_stored(&body).map_err(|faults| broken(&faults))?.named(name);
     let closing = shared.closing.clone();
     let read = move |handle: &crate::engine::Handle| {

@@ -20,6 +20,7 @@ use super::rates::Who;
 use super::request::header;
 use super::routes::Need;
 use super::standing::{self, Standing};
+use super::viewer::Viewer;
 use super::{Access, Problem, Shared, content, login};
 use crate::audit::Actor;
 use crate::engine::tokens::{self, Role};
@@ -88,9 +89,12 @@ fn admitted(shared: &Shared, asked: &Asked<'_>, role: Role) -> Result<Caller, Pr
 }
 
 async fn let_in(shared: &Shared, role: Role, caller: Caller, mut request: Request, next: Next) -> Response {
+    let viewer = Viewer::new(caller.actor.person(), |role| caller.allows(role));
     let Caller { actor, standing, .. } = caller;
     request.extensions_mut().insert(actor);
-    standing.bind(shared, role, next.run(request).await)
+    request.extensions_mut().insert(viewer.clone());
+    let answer = viewer.shown(&shared.app.handle, next.run(request).await).await;
+    standing.bind(shared, role, answer)
 }
 
 /// A browser is sent to where it can sign in, and comes back.
@@ -146,7 +150,7 @@ impl<'r> Asked<'r> {
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
         }
         if self.is_of_another_site(host) {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "a page of another site must not act here"));
+            return Err(of_another_site());
         }
         Ok(())
     }
@@ -160,9 +164,22 @@ impl<'r> Asked<'r> {
         if self.is_change() && !is_own_page(host, self.headers) {
             return true;
         }
-        let is_link = !self.is_change() && header(self.headers, "sec-fetch-mode") == Some("navigate");
-        let site = header(self.headers, "sec-fetch-site");
-        !is_link && site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
+        // A page in a frame of another site is no link that somebody follows.
+        let is_said = |name: &str, value: &str| header(self.headers, name) == Some(value);
+        let is_link =
+            !self.is_change() && is_said("sec-fetch-mode", "navigate") && is_said("sec-fetch-dest", "document");
+        !is_link && self.is_sent_elsewhere()
+    }
+
+    /// A browser says that a page of another site sends this, be it by following a link.
+    fn is_sent_elsewhere(&self) -> bool {
+        header(self.headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"))
+    }
+
+    /// For addresses at which every method acts: no page of another site sends this, by no way at all.
+    pub(super) fn is_no_link(&self) -> Result<(), Problem> {
+        let host = self.host();
+        if self.is_sent_elsewhere() || !is_own_page(host, self.headers) { Err(of_another_site()) } else { Ok(()) }
     }
 
     /// The browser says that a page of this server sends it.
@@ -204,6 +221,10 @@ impl<'r> Asked<'r> {
         let (scheme, token) = self.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
+}
+
+fn of_another_site() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "a page of another site must not act here")
 }
 
 fn peer_or_none(peer: Option<Peer>) -> Peer {

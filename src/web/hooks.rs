@@ -42,6 +42,8 @@ enum Turned {
     /// Strangers are told nothing of it, not even whether there is such a webhook.
     Unknown(Problem),
     Refused(Problem),
+    /// This side cannot tell who sent it: what the sender is told, and what is wrong, which is the operator's to know.
+    Unusable(Problem, String),
 }
 
 impl From<Problem> for Turned {
@@ -61,13 +63,13 @@ pub(super) async fn hook(
     let mut body = Some(body);
     match answered(&shared, &path, &parts, &mut body).await {
         Ok(response) => Ok(response),
-        Err(Turned::Refused(problem)) => Err(problem),
+        Err(Turned::Refused(problem) | Turned::Unusable(problem, _)) => Err(problem),
         Err(Turned::Unknown(problem)) if may_look(&shared, &parts) => Err(problem),
         Err(Turned::Unknown(_)) => {
             if let Some(body) = body {
-                // As long as it takes where the signature is looked at.
-                let raw = request::body(&parts.headers, body).await?;
-                std::hint::black_box(Sha256::digest(&raw));
+                // As long as it takes where the signature is looked at, and as much room.
+                let raw = request::body(&shared.flood, &parts.headers, body).await?;
+                std::hint::black_box(Sha256::digest(&*raw));
             }
             Err(stranger())
         }
@@ -89,8 +91,12 @@ async fn answered(shared: &Shared, path: &str, parts: &Parts, body: &mut Option<
     let handle = &shared.app.handle;
     let hook = find(handle, path, &parts.method)?;
     let done = hook.answered(shared, parts, body).await;
-    if let Err(Turned::Unknown(problem) | Turned::Refused(problem)) = &done {
-        handle.refuse(&hook.workflow.name, &hook.trigger.id, problem.detail());
+    if let Err(turned) = &done {
+        let why = match turned {
+            Turned::Unknown(problem) | Turned::Refused(problem) => problem.detail(),
+            Turned::Unusable(_, fault) => fault,
+        };
+        handle.refuse(&hook.workflow.name, &hook.trigger.id, why);
     }
     done
 }
@@ -122,9 +128,17 @@ impl Hook {
         let handle = &shared.app.handle;
         let headers = plain(&parts.headers);
         let checking = if let Some(verify) = self.option("verify") {
-            Some(checking(handle, verify, &headers)?)
+            let checking = checking(handle, verify, &headers)?;
+            if verify["scheme"] == "basic" {
+                // Browsers send a password by themselves, once they know it.
+                Asked::of_parts(parts).is_no_link()?;
+            }
+            Some(checking)
         } else {
-            guard::admit(shared, &Asked::of_parts(parts), Role::Run).map_err(Turned::of_caller)?;
+            let asked = Asked::of_parts(parts);
+            guard::admit(shared, &asked, Role::Run).map_err(Turned::of_caller)?;
+            // Following a link from elsewhere is no act at a page; here it is one, whatever the method.
+            asked.is_no_link()?;
             None
         };
         let raw = body.take().unwrap_or_default();
@@ -259,7 +273,7 @@ fn checking(handle: &Handle, declared: &Value, headers: &[(String, String)]) -> 
         Unverified::Unusable(fault) => {
             tracing::error!("a webhook cannot verify requests: {fault}");
             let detail = "the webhook cannot verify requests; hint: see the daemon's log";
-            Turned::Refused(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+            Turned::Unusable(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail), fault)
         }
         Unverified::Refused(refused) => {
             Turned::refused(&refused, if declared["scheme"] == "basic" { "Basic" } else { "Bearer" })

@@ -7,14 +7,12 @@ mod form;
 mod page;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::guard::{self, Asked};
 use super::request::{self, header};
@@ -51,7 +49,7 @@ pub(super) async fn decide(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let Some(link) = shared.app.handle.links().read_task(&token) else { return unsigned(&shared, &parts) };
-    let (body, _room) = read(&shared, &parts, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let Some(task) = find(&shared, &link).await? else { return Ok(page::unknown()) };
     let sent = content::pairs(&String::from_utf8_lossy(&body));
     let given = form::given(&task, &sent, link.person.as_deref());
@@ -77,13 +75,6 @@ pub(super) async fn decide(
 fn unsigned(shared: &Shared, parts: &Parts) -> Result<Response, Problem> {
     guard::wrong_link(shared, &Asked::of_parts(parts))?;
     Ok(page::unknown())
-}
-
-/// The body, and the room that it takes.
-async fn read(shared: &Shared, parts: &Parts, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
-    let most = request::BODY_MAX as u64;
-    let room = shared.flood.memory(request::announced(&parts.headers, most)?.unwrap_or(most))?;
-    Ok((request::body(&parts.headers, body).await?, room))
 }
 
 async fn find(shared: &Shared, link: &TaskLink) -> Result<Option<Task>, Problem> {
@@ -120,7 +111,7 @@ pub(super) async fn emit(
         return Err(Problem::new(StatusCode::GONE, format!("this address ended at {ended}")));
     }
     let id = event_id(&parts.headers, &token)?;
-    let (body, _room) = read(&shared, &parts, body).await?;
+    let body = request::body(&shared.flood, &parts.headers, body).await?;
     let payload = content::value(&content::kind(&parts.headers), &body)?;
     let event = Event {
         seq: 0,

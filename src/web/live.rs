@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -16,7 +17,8 @@ use tokio::sync::watch;
 use super::feed::{News, Place, Watcher};
 use super::request::{self, closed, header};
 use super::stream::{ALIVE, Next, Unfold};
-use super::{Problem, Shared};
+use super::viewer::Viewer;
+use super::{Problem, Shared, listing};
 use crate::engine::{Error, Handle};
 
 /// Between two looks: as fast as one can read, and what changes more often in between is one event.
@@ -33,7 +35,12 @@ struct Parameters {
 }
 
 /// `GET /api/v1/stream`
-pub(super) async fn stream(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn stream(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let Parameters { workflow } = request::query(&uri)?;
     let place = header(&headers, "last-event-id").map(|last| {
         let hint = "hint: give the id of an event of this stream, or leave it out";
@@ -42,7 +49,7 @@ pub(super) async fn stream(State(shared): State<Shared>, uri: Uri, headers: Head
     let place = place.transpose()?;
     let watcher = shared.feed.watch(&shared.app, &shared.closing);
     let growth = shared.feed.growth();
-    let client = Client { shared, workflow, place, growth, _watcher: watcher };
+    let client = Client { shared, viewer, workflow, place, growth, _watcher: watcher };
     let stream = Unfold::new(client.next());
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
@@ -50,6 +57,7 @@ pub(super) async fn stream(State(shared): State<Shared>, uri: Uri, headers: Head
 /// Who watches, and the place that they have come to.
 struct Client {
     shared: Shared,
+    viewer: Viewer,
     workflow: Option<String>,
     /// `None`: they know nothing yet.
     place: Option<Place>,
@@ -98,14 +106,14 @@ impl Client {
 
     /// The news as events, as far as they may wait for the client.
     async fn read(&mut self, news: Vec<(Place, News)>) -> Result<Vec<Event>, Problem> {
-        let workflow = self.workflow.clone();
+        let (workflow, viewer) = (self.workflow.clone(), self.viewer.clone());
         let read = move |handle: &Handle| {
             let (mut events, mut bytes, mut reached) = (Vec::new(), 0, None);
             for (place, news) in news {
                 if bytes > BATCH_BYTES {
                     break;
                 }
-                if let Some((name, data)) = shown(handle, &news, workflow.as_deref())? {
+                if let Some((name, data)) = shown(handle, &news, workflow.as_deref(), &viewer)? {
                     bytes += data.len();
                     events.push(Event::default().event(name).id(place.to_string()).data(data));
                 }
@@ -120,16 +128,23 @@ impl Client {
 }
 
 /// The name of an event and what it bears; nothing of what is gone, or of another workflow.
-fn shown(handle: &Handle, news: &News, workflow: Option<&str>) -> Result<Option<(&'static str, String)>, Error> {
+fn shown(
+    handle: &Handle,
+    news: &News,
+    workflow: Option<&str>,
+    viewer: &Viewer,
+) -> Result<Option<(&'static str, String)>, Error> {
     let is_meant = |name: &str| workflow.is_none_or(|workflow| workflow == name);
     match news {
         News::Run(run) => match handle.run(*run) {
-            Ok(row) if is_meant(&row.workflow) => Ok(Some(("run", handle.run_json(&row)?.to_string()))),
+            Ok(row) if is_meant(&row.workflow) => Ok(Some(("run", listing::run(handle, &row)?.to_string()))),
             Ok(_) | Err(Error::UnknownRun(_)) => Ok(None),
             Err(error) => Err(error),
         },
         News::Task(task) => match handle.task(*task) {
-            Ok(row) if is_meant(&row.workflow) => Ok(Some(("task", handle.task_json(&row).to_string()))),
+            Ok(row) if is_meant(&row.workflow) => {
+                Ok(Some(("task", handle.task_json(&row, viewer.entitled()).to_string())))
+            }
             Ok(_) | Err(Error::UnknownTask(_)) => Ok(None),
             Err(error) => Err(error),
         },

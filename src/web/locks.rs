@@ -61,7 +61,7 @@ pub(super) async fn unlock(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let Body { force } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Body { force } = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     let unlocked = request::durable(handle, handle.unlock(&name, force, &by)).await?;
     Ok(Json(json!({ "name": name, "taken_from": unlocked.holders, "given_to": unlocked.next })))

@@ -17,6 +17,9 @@ use crate::engine::sessions::LASTS;
 /// The name of the cookie.
 pub(super) const COOKIE_NAME: &str = "panta_session";
 
+/// Bytes of the form: a token has some fifty, and anybody may send it.
+const FORM_MAX: u64 = 4 << 10;
+
 #[derive(Deserialize)]
 struct Parameters {
     next: Option<String>,
@@ -47,7 +50,7 @@ pub(super) async fn sign_in(State(shared): State<Shared>, request: Request) -> R
     if shared.failures.is_over(asked.peer, now) {
         return Ok(form(StatusCode::TOO_MANY_REQUESTS, &next, "Too many wrong tokens. Wait a minute."));
     }
-    let body = request::body(&parts.headers, body).await?;
+    let body = request::body_within(&shared.flood, &parts.headers, body, FORM_MAX).await?;
     let sent = content::pairs(&String::from_utf8_lossy(&body));
     let token = sent.get("token").and_then(|token| token.as_str()).unwrap_or_default().trim();
     let caller = guard::holder(&shared, token)?;

@@ -6,8 +6,10 @@
 //! role that the table of routes says.
 //! It must not know the store's tables, nor what a script means.
 
+mod answers;
 mod audit;
 mod backfill;
+mod connections;
 mod content;
 mod control;
 mod events;
@@ -22,6 +24,7 @@ mod hosts;
 mod html;
 mod links;
 mod list;
+mod listing;
 mod live;
 mod locks;
 mod login;
@@ -32,6 +35,7 @@ mod rates;
 mod replay;
 mod request;
 mod routes;
+mod run_page;
 mod runs;
 mod secrets;
 mod server;
@@ -42,6 +46,7 @@ mod tasks;
 mod tokens;
 mod trace;
 mod upkeep;
+mod viewer;
 mod workflows;
 
 use std::sync::Arc;

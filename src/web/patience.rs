@@ -3,11 +3,14 @@
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+use super::connections::Place;
 
 /// A connection that is dropped when a write makes no progress for so long.
 pub(super) struct Patient<S> {
@@ -16,12 +19,28 @@ pub(super) struct Patient<S> {
     /// Runs out while a write waits.
     timer: Pin<Box<Sleep>>,
     is_waiting: bool,
+    /// Who is told when something has gone out.
+    place: Option<Arc<Place>>,
 }
 
 impl<S> Patient<S> {
     /// Around a connection.
     pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, timer: Box::pin(tokio::time::sleep(patience)), is_waiting: false }
+        Self { stream, patience, timer: Box::pin(tokio::time::sleep(patience)), is_waiting: false, place: None }
+    }
+
+    /// At this place.
+    pub(super) fn at(mut self, place: Arc<Place>) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// What writing came to.
+    fn written(&mut self, context: &mut Context<'_>, came: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        if let (Poll::Ready(Ok(_)), Some(place)) = (&came, &self.place) {
+            place.touch();
+        }
+        self.judged(context, came)
     }
 
     /// What a write came to; one that waits for too long is an error.
@@ -48,7 +67,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let came = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judged(context, came)
+        self.written(context, came)
     }
 
     fn poll_write_vectored(
@@ -57,7 +76,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let came = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.judged(context, came)
+        self.written(context, came)
     }
 
     fn is_write_vectored(&self) -> bool {

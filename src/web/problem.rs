@@ -69,9 +69,16 @@ impl Problem {
     }
 }
 
+/// A mark of responses that a workflow made: whatever their status, they go out as they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AsMade;
+
 /// Errors that no handler of ours made (a path that is no text, an extractor that gave up) are problems, too.
 pub(super) async fn ensure(response: Response) -> Response {
     let status = response.status();
+    if response.extensions().get::<AsMade>().is_some() {
+        return response;
+    }
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
         kind.as_bytes().starts_with(b"application/problem+json") || kind.as_bytes().starts_with(b"text/html")
     });

@@ -3,13 +3,14 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Query;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use tokio_stream::StreamExt as _;
 
+use super::flood::{Flood, Held};
 use super::{Problem, Shared};
 use crate::engine::{self, Handle, Notice};
 use crate::id::RunId;
@@ -25,8 +26,8 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The whole body, of at most [`BODY_MAX`] bytes.
-pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    body_within(headers, body, BODY_MAX as u64).await
+pub(super) async fn body(flood: &Flood, headers: &HeaderMap, body: Body) -> Result<Held, Problem> {
+    body_within(flood, headers, body, BODY_MAX as u64).await
 }
 
 pub(super) fn too_large(most: u64) -> Problem {
@@ -40,20 +41,20 @@ pub(super) fn announced(headers: &HeaderMap, most: u64) -> Result<Option<u64>, P
     if length.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(length) }
 }
 
-/// The whole body; refused by its announced length before anything is kept, and while it comes.
-pub(super) async fn body_within(headers: &HeaderMap, body: Body, most: u64) -> Result<Bytes, Problem> {
+/// The whole body; refused by its announced length before anything is kept, and while it comes, also where all that come at once
+/// take too much room.
+pub(super) async fn body_within(flood: &Flood, headers: &HeaderMap, body: Body, most: u64) -> Result<Held, Problem> {
     announced(headers, most)?;
     let collect = async {
-        let mut chunks = body.into_data_stream();
-        let mut whole = Vec::new();
+        let (mut chunks, mut coming) = (body.into_data_stream(), flood.body());
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Problem::bad("the body ended before it was complete"))?;
-            if (whole.len() + chunk.len()) as u64 > most {
+            if (coming.len() + chunk.len()) as u64 > most {
                 return Err(too_large(most));
             }
-            whole.extend_from_slice(&chunk);
+            coming.push(&chunk)?;
         }
-        Ok(Bytes::from(whole))
+        Ok(coming.whole())
     };
     tokio::time::timeout(BODY_TIME, collect).await.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {} s", BODY_TIME.as_secs())))
@@ -165,6 +166,17 @@ pub(super) async fn durable<T>(
             }
         }
     }
+}
+
+/// Does something to its end, whether the client waits for it or not; see [`durable`] for how long this waits.
+pub(super) async fn in_any_case<T, F>(handle: &Handle, act: impl FnOnce(Handle) -> F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, engine::Error>> + Send + 'static,
+{
+    let work = tokio::spawn(act(handle.clone()));
+    let done = async { work.await.unwrap_or_else(|error| Err(engine::Error::Stopped(error.to_string()))) };
+    durable(handle, done).await
 }
 
 /// The run once it has ended; `None` when it has not in that time, or the server is to stop.

@@ -7,8 +7,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
-    Shared, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, metrics, problem,
-    replay, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
+    Shared, answers, audit, backfill, control, events, gate, guard, heads, hooks, links, live, locks, login, metrics,
+    problem, replay, run_page, runs, secrets, stream, system, tasks, tokens, upkeep, workflows,
 };
 use crate::engine::tokens::Role;
 
@@ -117,6 +117,7 @@ pub(super) static ROUTES: &[Route] = &[
     get("/openapi.json", READ, |method| on(method, system::openapi)),
     get("/readyz", READ, |method| on(method, system::readyz)),
     get("/", Need::Page(Role::Read), |method| on(method, system::root)),
+    get("/runs/{id}", Need::Page(Role::Read), |method| on(method, run_page::show)),
     get("/login", Need::Named, |method| on(method, login::show)),
     post("/login", Need::Named, |method| on(method, login::sign_in)),
     post("/logout", Need::Named, |method| on(method, login::sign_out)),
@@ -152,6 +153,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .layer(axum::middleware::from_fn(heads::bound))
         .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
         .layer(axum::middleware::map_response(problem::ensure))
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), answers::bounded))
         .layer(axum::middleware::map_response(guard::headers))
         .with_state(shared)
 }

@@ -5,19 +5,20 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, Shared, request};
+use super::{Problem, Shared, listing, request};
 use crate::engine::pages::{Page, Wanted};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
-use crate::store::{RunFilter, Status};
+use crate::store::{Run, RunFilter, Status};
 use crate::time::{Timestamp, parse_duration, parse_time};
 
 /// Items of a page unless asked for, and at most.
 pub(super) const PAGE: usize = 50;
-/// A page is read in one go, in memory.
+/// Fewer where they are large.
 pub(super) const PAGE_MAX: usize = 1_000;
 
 #[derive(Deserialize)]
@@ -31,20 +32,16 @@ struct Parameters {
 }
 
 /// `GET /api/v1/runs`
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
-    let mut filter = filter(request::query(&uri)?, shared.app.handle.clock().now())?;
-    let limit = filter.limit;
-    // One more tells whether there is a next page.
-    filter.limit += 1;
-    let read = move |handle: &crate::engine::Handle| {
-        let mut runs = handle.runs(&filter)?;
-        let more = runs.len() > limit;
-        runs.truncate(limit);
-        let next = runs.last().filter(|_| more).map(|run| run.id);
-        Ok((runs.iter().map(|run| handle.run_json(run)).collect::<Result<Vec<_>, _>>()?, next))
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    let filter = filter(request::query(&uri)?, shared.app.handle.clock().now())?;
+    let page = move |handle: &crate::engine::Handle| {
+        let read = |last: Option<&Run>, limit| {
+            let before = last.map(|run| run.id).or(filter.before);
+            handle.runs(&RunFilter { limit, before, ..filter.clone() })
+        };
+        listing::gather(filter.limit, read, |run| listing::run(handle, run))
     };
-    let (shown, next) = request::read(&shared, read).await?;
-    Ok(Json(json!({ "runs": shown, "next": next })))
+    listing::answer(&shared, "runs", page, |last| last.id.to_string()).await
 }
 
 fn filter(given: Parameters, now: Timestamp) -> Result<RunFilter, Problem> {

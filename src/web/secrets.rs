@@ -38,11 +38,17 @@ pub(super) async fn set(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = request::body(&parts.headers, body).await?;
+    let bytes = request::body(&shared.flood, &parts.headers, body).await?;
     // The fault must not quote what was sent.
     let Body { value, bound } = serde_json::from_slice(&bytes).map_err(|_| {
         Problem::bad("the body is not `{\"value\": \"…\", \"for\": [\"host\"]}`; hint: `value`, `for`, or both")
     })?;
+    let names = std::iter::once(&name).chain(bound.iter().flatten());
+    if names.into_iter().any(|name| shared.app.handle.names_a_secret(name)) {
+        let detail =
+            "a name, or what it is for, is the value of a secret; hint: these are shown, give the value as `value`";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
     let named = name.clone();
     let details = json!({ "value": value.is_some(), "for": bound });
     in_vault(&shared, move |vault, at| match (value, bound) {

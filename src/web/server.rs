@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -14,9 +15,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::connections::{self, Connections, Kind, Limits, Seat};
 use super::failures::Peer;
 use super::patience::Patient;
 use super::{App, Shared, heads, routes};
+use crate::time::elapsed;
 
 /// Headers that take longer come from somebody who wants to hold the connection; also the longest pause between requests.
 const HEADER_TIME: Duration = Duration::from_secs(30);
@@ -24,8 +27,10 @@ const HEADER_TIME: Duration = Duration::from_secs(30);
 const HEADER_MAX: usize = 4 * heads::BYTES_MAX;
 /// Headers that are read at all.
 const HEADERS_MAX: usize = 2 * heads::COUNT_MAX;
-/// Connections at once: below the usual limit of 1,024 open files, of which the store and scripts need some.
-const CONNECTIONS_MAX: usize = 800;
+/// The same time of a connection in reserve, which asks for one thing.
+const BRIEF_TIME: Duration = Duration::from_secs(5);
+/// How often a connection that finds no place looks for one.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long requests that are being answered have, once the server is to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer for so long has gone, or never reads.
@@ -36,41 +41,100 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Answers requests until `stop` is ready; then takes no more, ends streams and waits, lets what is being answered finish
 /// for up to 10 s, and returns.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> io::Result<()> {
+    serve_within(Limits::USUAL, listener, app, stop).await
+}
+
+/// The same, with so many connections.
+pub(super) async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let routes = routes::router(Shared::new(app, closing));
+    super::upkeep::sweep(&app.handle);
+    let door = Door::new(routes::router(Shared::new(app, closing)), limits);
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    {
+        // Kept over what else happens: it may hold a connection that waits for a place.
+        let mut next = pin!(door.next(&listener));
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => {}
+                (stream, peer, seat) = &mut next => {
+                    connections.spawn(door.answer(stream, peer, seat));
+                    next.set(door.next(&listener));
+                }
+            }
+        }
+    }
+    drop(listener);
+    close.send_replace(true);
+    if tokio::time::timeout(DRAIN, door.graceful.shutdown()).await.is_err() {
+        tracing::warn!("{} connections were cut off after {} s", connections.len(), DRAIN.as_secs());
+    }
+    Ok(())
+}
+
+/// How connections are answered.
+struct Door {
+    routes: Router,
+    ordinary: Builder<TokioExecutor>,
+    reserve: Builder<TokioExecutor>,
+    connections: Arc<Connections>,
+    graceful: GracefulShutdown,
+}
+
+impl Door {
+    fn new(routes: Router, limits: Limits) -> Self {
+        let (ordinary, mut reserve) = (builder(HEADER_TIME), builder(BRIEF_TIME));
+        reserve.http1().keep_alive(false);
+        let connections = Connections::new(limits);
+        Self { routes, ordinary, reserve, connections, graceful: GracefulShutdown::new() }
+    }
+
+    /// The next connection. One that is not taken yet waits for a place.
+    async fn next(&self, listener: &TcpListener) -> (TcpStream, IpAddr, Seat) {
+        let (stream, peer) = accept(listener).await;
+        loop {
+            if let Some(seat) = self.connections.seat(peer, elapsed()) {
+                return (stream, peer, seat);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Answers what is asked for on a connection, until either side ends it.
+    fn answer(&self, stream: TcpStream, peer: IpAddr, seat: Seat) -> impl Future<Output = ()> + use<> {
+        // Who asks, and that the connection is in use, are layers around all routes.
+        let in_use = axum::middleware::from_fn_with_state(seat.place(), connections::in_use);
+        let service = Router::new().fallback_service(self.routes.clone()).layer(in_use).layer(Extension(Peer(peer)));
+        let stream = TokioIo::new(Patient::new(stream, WRITE_TIME).at(seat.place()));
+        let builder = if seat.kind() == Kind::Reserve { &self.reserve } else { &self.ordinary };
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+        let connection = self.graceful.watch(connection);
+        async move {
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!("a connection ended early: {error}");
+                },
+                () = seat.gone() => tracing::debug!("a connection of {peer} that did nothing made room for another"),
+            }
+        }
+    }
+}
+
+fn builder(header_time: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(header_time)
         .max_buf_size(HEADER_MAX)
         .max_headers(HEADERS_MAX);
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        let (stream, peer) = tokio::select! {
-            () = &mut stop => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener), if connections.len() < CONNECTIONS_MAX => accepted,
-        };
-        // Who asks is one layer around all routes.
-        let service = Router::new().fallback_service(routes.clone()).layer(Extension(Peer(peer)));
-        let service = TowerToHyperService::new(service);
-        let connection = builder.serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIME)), service).into_owned();
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection ended early: {error}");
-            }
-        });
-    }
-    drop(listener);
-    close.send_replace(true);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("{} connections were cut off after {} s", connections.len(), DRAIN.as_secs());
-    }
-    Ok(())
+    builder
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {

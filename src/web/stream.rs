@@ -1,8 +1,9 @@
 //! A run as it goes on, as server-sent events.
 //!
-//! Every journal entry is one event with its number as id, once it is durable; `progress` says how far the run has come, when
-//! that has changed; `end` comes last, with the run. A client that comes
-//! back with `Last-Event-ID` gets what followed; one that had seen the end is told to stay away (204).
+//! Every journal entry is one event, once it is durable; `progress` says how far the run has come, when that has changed; `end`
+//! comes last, with the run. The id of an event is the entry's place among all that were ever written: its number, until a
+//! repair cuts some, for numbers are given again then, and places are not. A client that comes back with `Last-Event-ID` gets what
+//! followed; one that had seen the end is told to stay away (204).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,7 +22,6 @@ use super::request::{self, closed, header};
 use super::{Problem, Shared};
 use crate::engine::{Growth, Handle, Notice, Reached, Watch};
 use crate::id::RunId;
-use crate::journal::Kind;
 use crate::store::{Run, Status};
 use crate::time::elapsed;
 
@@ -60,7 +60,7 @@ pub(super) async fn stream(
     let notices = shared.app.handle.watch();
     let seen = move |handle: &Handle| {
         let row = handle.run(run)?;
-        if from > 0 && has_ended(&row) && from > handle.length(run)? {
+        if from > 0 && has_ended(&row) && from > handle.written(run)? {
             return Ok(None);
         }
         handle.reached_before(run, from).map(Some)
@@ -83,7 +83,7 @@ struct Follower {
     run: RunId,
     /// Only entries of this kind.
     kind: Option<String>,
-    /// The number of the next entry that they have not seen.
+    /// The place of the next entry that they have not seen.
     from: usize,
     /// How far the journal is read.
     reached: Reached,
@@ -129,13 +129,8 @@ impl Follower {
             // What follows is there already.
             let is_last = growth.is_last;
             self.pause = is_last.then(|| (elapsed().saturating_sub(began) * READ_SHARE).min(PAUSE_MAX));
-            let length = growth.first + growth.entries.len();
-            if growth.is_anew && length < self.from {
-                // A repair has cut what was seen: it and what follows is new.
-                self.from = growth.entries.iter().rposition(|entry| entry.kind == Kind::Repair).unwrap_or(0);
-            }
             let mut events = self.entries(&growth);
-            self.from = self.from.max(length);
+            self.from = self.from.max(growth.written);
             self.reached = growth.reached;
             if shown["progress"] != self.progress {
                 self.progress = shown["progress"].clone();
@@ -143,7 +138,7 @@ impl Follower {
                 events.push(Event::default().event("progress").data(self.progress.to_string()));
             }
             if has_ended(&row) && is_last {
-                let end = Event::default().event("end").id(length.to_string()).data(shown.to_string());
+                let end = Event::default().event("end").id(growth.written.to_string()).data(shown.to_string());
                 events.push(end);
                 return Ok((events, true));
             }
@@ -155,10 +150,11 @@ impl Follower {
 
     /// What is new to who watches, as events.
     fn entries(&self, growth: &Growth) -> Vec<Event> {
-        let numbered = growth.entries.iter().zip(growth.first..).filter(|(_, n)| *n >= self.from);
-        let shown = numbered.map(|(entry, n)| (n, entry.to_json(n)));
+        let placed = growth.places.iter().zip(growth.entries.iter().zip(growth.first..));
+        let new = placed.filter(|(place, _)| **place >= self.from);
+        let shown = new.map(|(place, (entry, n))| (place, entry.to_json(n)));
         let meant = shown.filter(|(_, shown)| self.kind.as_deref().is_none_or(|kind| shown["kind"] == kind));
-        meant.map(|(n, shown)| Event::default().id(n.to_string()).data(shown.to_string())).collect()
+        meant.map(|(place, shown)| Event::default().id(place.to_string()).data(shown.to_string())).collect()
     }
 
     /// Waits until there may be something new.

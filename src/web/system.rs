@@ -75,10 +75,13 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Result<Json<Value>,
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the engine has stopped; hint: see the daemon's log"))
 }
 
-/// `GET /readyz`: starts are taken, the store answers, and open runs go on.
+/// `GET /readyz`: starts are taken, the store answers and has space, and open runs go on.
 pub(super) async fn readyz(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     if *shared.closing.borrow() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is being stopped"));
+    }
+    if shared.app.handle.is_full() {
+        return Err(Problem::full("the store has no space left"));
     }
     request::read(&shared, |handle| handle.run(crate::id::RunId::new()).map(drop).or_else(absent)).await?;
     if let Some(Trials { tried, total }) = shared.app.handle.settling() {

@@ -2,11 +2,13 @@
 
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
+use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Problem, Shared, request, runs};
+use super::viewer::Viewer;
+use super::{Problem, Shared, listing, request, runs};
 use crate::audit::Actor;
 use crate::engine::people::Given;
 use crate::host::schema::Texts;
@@ -27,28 +29,29 @@ struct Parameters {
 }
 
 /// `GET /api/v1/tasks`
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let given: Parameters = request::query(&uri)?;
-    let limit = runs::limit(given.limit)?;
     let filter = TaskFilter {
         status: given.status.as_deref().map(status).transpose()?,
         // A person's tasks are those of the groups, too, and of whom the person stands in for.
         to: given.to.map(|who| shared.app.handle.people().inbox(&who)).unwrap_or_default(),
         workflow: given.workflow,
         run: given.run.as_deref().map(request::run_id).transpose()?,
-        // One more tells whether there is a next page.
-        limit: limit + 1,
+        limit: runs::limit(given.limit)?,
         before: request::cursor(given.cursor.as_deref(), before)?,
     };
-    let read = move |handle: &crate::engine::Handle| {
-        let mut tasks = handle.tasks(&filter)?;
-        let more = tasks.len() > limit;
-        tasks.truncate(limit);
-        let next = tasks.last().filter(|_| more).map(cursor);
-        Ok((tasks.iter().map(|task| handle.task_json(task)).collect::<Vec<_>>(), next))
+    let page = move |handle: &crate::engine::Handle| {
+        let read = |last: Option<&Task>, limit| {
+            let before = last.map(|task| (task.opened_at, task.id)).or(filter.before);
+            handle.tasks(&TaskFilter { limit, before, ..filter.clone() })
+        };
+        listing::gather(filter.limit, read, |task| Ok(handle.task_json(task, viewer.entitled())))
     };
-    let (tasks, next) = request::read(&shared, read).await?;
-    Ok(Json(json!({ "tasks": tasks, "next": next })))
+    listing::answer(&shared, "tasks", page, cursor).await
 }
 
 fn cursor(task: &Task) -> String {
@@ -75,9 +78,14 @@ fn id(text: &str) -> Result<TaskId, Problem> {
 }
 
 /// `GET /api/v1/tasks/{id}`
-pub(super) async fn one(State(shared): State<Shared>, Path(text): Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn one(
+    State(shared): State<Shared>,
+    Extension(viewer): Extension<Viewer>,
+    Path(text): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let id = id(&text)?;
-    Ok(Json(request::read(&shared, move |handle| Ok(handle.task_json(&handle.task(id)?))).await?))
+    let read = move |handle: &crate::engine::Handle| Ok(handle.task_json(&handle.task(id)?, viewer.entitled()));
+    Ok(Json(request::read(&shared, read).await?))
 }
 
 #[derive(Deserialize, Default)]
@@ -94,15 +102,17 @@ struct Answer {
 pub(super) async fn answer(
     State(shared): State<Shared>,
     Extension(by): Extension<Actor>,
+    Extension(viewer): Extension<Viewer>,
     Path(text): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
     let id = id(&text)?;
-    let Answer { choice, data, by: said, note } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Answer { choice, data, by: said, note } =
+        request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let by_person = by.person().map(str::to_owned).or(said);
     let given = Given { choice, data, by: by_person, note, texts: Texts::Strict };
     let handle = &shared.app.handle;
     let task = request::durable(handle, handle.answer(id, &given, &by)).await?;
-    Ok(Json(handle.task_json(&task)))
+    Ok(Json(handle.task_json(&task, viewer.entitled())))
 }

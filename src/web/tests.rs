@@ -5,17 +5,22 @@ mod api;
 mod audit;
 mod backfill;
 mod bounds;
+mod connections;
 mod control;
 mod described;
+mod doors;
+mod entitled;
 mod events;
 mod gate;
 mod hooks;
 mod live;
 mod locks;
 mod metrics;
+mod run_page;
 mod streams;
 mod tasks;
 mod trace;
+mod unfinished;
 mod uploads;
 
 use std::sync::Arc;
@@ -29,12 +34,13 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::engine::{Engine, NoSettings, Options, Settings, compile};
 use crate::script::bundle::Bundle;
-use crate::store::memory::Memory;
+use crate::store::memory::{Fault, Memory};
 use crate::vault::Vault;
 
 /// A server over an engine with some scripts.
 struct Bench {
     engine: Engine,
+    store: Arc<Memory>,
     router: Router,
     app: App,
     runtime: tokio::runtime::Runtime,
@@ -88,6 +94,7 @@ impl Bench {
         let secrets = [("PANTA_SECRET_HOOK", "It's a Secret to Everybody"), ("PANTA_SECRET_PASS", "open sesame")];
         let secrets = secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let secrets = Arc::new(Vault::from_pairs(secrets));
+        let kept = Arc::clone(&store);
         let engine = Engine::start(store, change(Options { workers: 1, secrets, ..Options::new(folder.path()) }));
         for (name, text) in scripts {
             let bundle = Bundle::of_text(&format!("{name}.rhai"), text).expect("a bundle");
@@ -96,7 +103,7 @@ impl Bench {
         }
         let app = App { handle: engine.handle(), reloads: Arc::new(OneBroken), access: access("127.0.0.1:7262") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { engine, router: router(app.clone()), app, runtime, _folder: folder }
+        Self { engine, store: kept, router: router(app.clone()), app, runtime, _folder: folder }
     }
 
     /// Sends a request: `METHOD /path`, headers, body.

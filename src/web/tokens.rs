@@ -38,7 +38,8 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let Body { name, roles, expires, person } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Body { name, roles, expires, person } =
+        request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let roles = roles.iter().map(|role| Role::from_name(role)).collect::<Result<_, _>>().map_err(Problem::bad)?;
     let expires = expires.as_deref().map(parse_duration).transpose();
     let expires = expires.map_err(|error| Problem::bad(format!("`expires`: {error}; hint: {}", error.hint())))?;

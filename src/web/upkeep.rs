@@ -16,12 +16,27 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Problem, Shared, request};
 use crate::audit::Actor;
+use crate::engine::Handle;
 use crate::time::parse_duration;
 
 /// What is read of a backup at once.
 const CHUNK: usize = 64 << 10;
 /// Chunks on their way to a client that is slower than the disk.
 const AHEAD: usize = 4;
+
+/// How folders begin in which a backup lies while it is sent.
+const SENDING: &str = ".panta-sending-";
+
+/// Removes backups that an earlier process was sending when it died. The data folder is this process's alone.
+pub(super) fn sweep(handle: &Handle) {
+    let Some(data) = handle.workspace().parent() else { return };
+    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    for left in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SENDING)) {
+        if let Err(error) = std::fs::remove_dir_all(left.path()) {
+            tracing::warn!("the unfinished backup `{}` cannot be removed: {error}", left.path().display());
+        }
+    }
+}
 
 /// `POST /api/v1/backup`: the store as of now, as one file.
 pub(super) async fn backup(State(shared): State<Shared>, Extension(by): Extension<Actor>) -> Result<Response, Problem> {
@@ -31,7 +46,7 @@ pub(super) async fn backup(State(shared): State<Shared>, Extension(by): Extensio
         let failed = |error: std::io::Error| crate::store::Error::Failed(format!("a backup cannot be made: {error}"));
         // On the disk of the data folder, which is the one that is meant to be large.
         let data = handle.workspace().parent().map_or_else(std::env::temp_dir, PathBuf::from);
-        let folder = tempfile::Builder::new().prefix("backup-").tempdir_in(data).map_err(failed)?;
+        let folder = tempfile::Builder::new().prefix(SENDING).tempdir_in(data).map_err(failed)?;
         let path = folder.path().join("panta.db");
         handle.store().backup(&path)?;
         let file = std::fs::File::open(&path).map_err(failed)?;
@@ -81,13 +96,21 @@ pub(super) async fn prune(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let (parts, body) = request.into_parts();
-    let Prune { keep } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Prune { keep } = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let keep = keep.as_deref().map(parse_duration).transpose().map_err(|error| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`keep`: {error}; hint: {}", error.hint()))
     })?;
-    let removed = request::read(&shared, move |handle| Ok(handle.prune(keep))).await?;
-    let handle = &shared.app.handle;
-    let details = json!({ "keep": keep.map(crate::time::format_duration), "removed": removed });
-    request::durable(handle, handle.note_act(&by, "store.prune", "store", &details)).await?;
+    // Goes on when the client is gone. Noted first: what is gone by then is told even if this process dies on the way.
+    let removed = request::in_any_case(&shared.app.handle, move |handle| async move {
+        let mut details = json!({ "keep": keep.map(crate::time::format_duration) });
+        handle.note_act(&by, "store.prune", "store", &details).await?;
+        let pruning = handle.clone();
+        let removed = tokio::task::spawn_blocking(move || pruning.prune(keep)).await;
+        let removed = removed.map_err(|error| crate::engine::Error::Stopped(error.to_string()))?;
+        details["removed"] = removed.into();
+        handle.note_act(&by, "store.pruned", "store", &details).await?;
+        Ok(removed)
+    })
+    .await?;
     Ok(Json(json!({ "removed": removed })))
 }

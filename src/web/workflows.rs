@@ -113,7 +113,9 @@ pub(super) fn absent(shared: &Shared, error: Error) -> Problem {
     if let Error::UnknownWorkflow { name, .. } = &error
         && let Some(diagnostics) = shared.app.reloads.broken(name)
     {
-        let detail = format!("the file of `{name}` does not compile; hint: see `diagnostics`, or run `panta check`");
+        let first = &diagnostics[0];
+        let what = first["title"].as_str().map(|title| format!(": {title}")).unwrap_or_default();
+        let detail = format!("the file of `{name}` does not compile{what}; hint: `panta check` shows where");
         return Problem::new(StatusCode::CONFLICT, detail).with("diagnostics", diagnostics);
     }
     error.into()
@@ -141,7 +143,7 @@ pub(super) async fn start(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let (wait, key) = (wait(&parts.uri)?, request::idempotency_key(&parts.headers)?);
-    let Body { input } = request::json(&request::body(&parts.headers, body).await?)?;
+    let Body { input } = request::json(&request::body(&shared.flood, &parts.headers, body).await?)?;
     let handle = &shared.app.handle;
     handle.workflow(&name).map_err(|error| absent(&shared, error))?;
     flood::calm(handle)?;

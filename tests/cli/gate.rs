@@ -5,7 +5,7 @@ use std::time::Duration;
 use panta::time::elapsed;
 use serde_json::Value;
 
-use super::Place;
+use super::{Came, Place};
 use crate::support::daemon::Daemon;
 
 const WAITS: &str = "let a = step(\"charge\", || 1);\nwait_for(\"paid\");\na";
@@ -55,7 +55,34 @@ fn a_script_is_tried_before_it_goes_live() {
     let data = place.path().join("data");
     place.panta(&["gate", other, "--against", data.to_str().unwrap()]).expect(1);
     place.panta(&["gate", other, "--against", "nowhere"]).expect(2);
-    place.panta(&["gate", other, "--workflow", "others"]).expect(0);
+}
+
+#[test]
+fn a_candidate_from_elsewhere_is_tried_on_the_runs_of_this_folder() {
+    let (place, _daemon, _) = waiting();
+    place.write("panta.toml", &format!("data = '{}'\n", place.path().join("data").display()));
+    let elsewhere = Place::new(&[("cand/w.rhai", &WAITS.replace("charge", "bill"))]);
+    let candidate = elsewhere.path().join("cand/w.rhai");
+    let came =
+        Came::from(place.command(&["gate", candidate.to_str().unwrap()]).env_remove("PANTA_DATA").output().unwrap())
+            .expect(1);
+    assert!(
+        came.out.contains("1 would diverge") && came.err.contains("tried on the runs in the daemon"),
+        "{}{}",
+        came.out,
+        came.err
+    );
+}
+
+#[test]
+fn the_gate_does_not_pass_where_nothing_could_be_tried() {
+    let (place, _daemon, _) = waiting();
+    let bare = Place::new(&[("workflows/w.rhai", WAITS)]);
+    let came = bare.panta(&["gate", "workflows/w.rhai"]).expect(2);
+    assert!(came.err.contains("there is no store with recorded runs in"), "{}", came.err);
+    let other = place.write("workflows/w.rhai", WAITS);
+    let came = place.panta(&["gate", other.to_str().unwrap(), "--workflow", "ww"]).expect(2);
+    assert!(came.err.contains("there is no workflow `ww`\n  hint: did you mean `w`?"), "{}", came.err);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::support::server::{Seen, Server};
 const CANARY: &str = "canary/ä \"7\" & Klaus";
 
 impl Place {
-    fn set_secret(&self, arguments: &[&str], value: &str) -> Came {
+    pub(super) fn set_secret(&self, arguments: &[&str], value: &str) -> Came {
         let mut command = self.command(&[&["secret", "set"], arguments].concat());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -23,7 +23,7 @@ impl Place {
     }
 
     /// Every file of the data folder and beside it, as text.
-    fn everything(&self) -> String {
+    pub(super) fn everything(&self) -> String {
         let mut all = String::new();
         let mut folders = vec![self.path().to_owned()];
         while let Some(folder) = folders.pop() {

@@ -66,6 +66,11 @@ fn what_is_no_backup_is_not_restored() {
         let said = place.panta(&["restore", file, "--replace"]).expect(5);
         assert!(said.err.contains(file), "{}", said.err);
     }
+    let foreign = rusqlite::Connection::open(place.path().join("foreign.db")).expect("a database");
+    foreign.execute_batch("CREATE TABLE notes (text TEXT)").expect("a table");
+    let said = place.panta(&["restore", "foreign.db", "--replace"]).expect(5);
+    assert!(said.err.contains("`foreign.db` is the database of another program"), "{}", said.err);
+    assert!(said.err.contains("hint:") && !said.err.contains("no such table"), "{}", said.err);
     assert_eq!(place.runs().len(), 1);
 }
 
@@ -73,7 +78,10 @@ fn what_is_no_backup_is_not_restored() {
 fn what_is_old_is_removed_when_somebody_says_so() {
     let place = Place::with_run();
     assert_eq!(place.panta(&["prune", "--json"]).expect(0).json(), json!({ "removed": 0 }));
-    assert_eq!(place.panta(&["prune", "--keep", "1ms", "--json"]).expect(0).json(), json!({ "removed": 1 }));
+    let dry = place.panta(&["prune", "--keep", "1ms", "--dry-run", "--json"]).expect(0);
+    assert_eq!(dry.json(), json!({ "matched": 1 }));
+    assert!(place.panta(&["prune", "--keep", "1ms"]).expect(2).err.contains("remove 1 finished run with"), "it asks");
+    assert_eq!(place.panta(&["prune", "--keep", "1ms", "--yes", "--json"]).expect(0).json(), json!({ "removed": 1 }));
     assert!(place.runs().is_empty());
     place.panta(&["prune", "--keep", "soon"]).expect(2);
 }

@@ -90,19 +90,21 @@ fn each_page_shows_a_script_that_brings_it_about_and_one_that_is_right() {
     }
 }
 
+/// A file of the project.
+fn page(path: &str) -> String {
+    std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect("is there")
+}
+
 #[test]
 fn the_readme_shows_the_script_that_is_shipped() {
-    let read =
-        |path: &str| std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect("is there");
-    let (readme, hello) = (read("README.md"), read("scripts/hello.rhai"));
+    let (readme, hello) = (page("README.md"), page("scripts/hello.rhai"));
     let body = &hello[hello.find("workflow(").expect("a declaration")..];
     assert!(readme.contains(body), "the first example of README.md is `scripts/hello.rhai`");
 }
 
 #[test]
 fn the_examples_of_triggers_compile() {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/triggers.md");
-    let text = std::fs::read_to_string(file).expect("is there");
+    let text = page("docs/triggers.md");
     let settings: std::sync::Arc<dyn panta::engine::Settings> = std::sync::Arc::new(panta::engine::NoSettings);
     let examples: Vec<_> = text.split("```rhai\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     for example in &examples {
@@ -112,5 +114,88 @@ fn the_examples_of_triggers_compile() {
             panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")), true);
         assert!(found.is_empty() && faults.is_empty(), "{example}: {found:?} {faults:?}");
     }
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 6);
+}
+
+/// The rows of the table under this head, cell by cell, without the marks of code.
+fn table(page: &str, head: &str) -> Vec<Vec<String>> {
+    let (_, below) = page.split_once(head).expect("the table is there");
+    let rows = below.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
+    let rows: Vec<Vec<String>> = rows.map(cells).collect();
+    assert!(!rows.is_empty(), "{head}");
+    rows
+}
+
+#[test]
+fn cron_lines_mean_what_the_page_says() {
+    use panta::trigger::cron::Cron;
+    let words = |line: &str| Cron::parse(line, None).unwrap_or_else(|error| panic!("{line}: {error}")).describe();
+    let text = page("docs/triggers.md");
+    for row in table(&text, "| line | in words |\n") {
+        assert_eq!(words(&row[0]), format!("{} (UTC)", row[1]));
+    }
+    for row in table(&text, "| short form | is |\n") {
+        row[0].split(", ").for_each(|short| assert_eq!(words(short), words(&row[1]), "{short}"));
+    }
+}
+
+#[test]
+fn runs_start_around_changes_of_clocks_as_the_page_says() {
+    let text = page("docs/triggers.md");
+    for row in table(&text, "| `tz` | line | after | starts |\n") {
+        let [zone, line, after, starts] = row.try_into().expect("four cells");
+        let after = panta::time::parse_time(&format!("{}[{zone}]", after.replace(' ', "T"))).expect("a time");
+        let expected: Vec<_> = starts.split(", ").collect();
+        let found = panta::trigger::schedule::next_fires(&line, Some(&zone), after, expected.len()).expect("a line");
+        // `Sun 2026-03-29 03:00:00 +02:00` without weekday, year and seconds.
+        let short = |at: &String| at[9..].replace(":00 ", " ");
+        assert_eq!(found.iter().map(short).collect::<Vec<_>>(), expected, "{line} in {zone}");
+    }
+}
+
+/// Each `panta …` that a page shows, as words.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let (mut found, mut is_shell) = (Vec::new(), false);
+    for line in page.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            is_shell = matches!(language, "sh" | "console");
+        } else if is_shell {
+            found.push(line.trim_start_matches("$ ").trim_start_matches("sudo "));
+        } else {
+            found.extend(line.split('`').skip(1).step_by(2));
+        }
+    }
+    let piped = found.iter().flat_map(|line| line.split(" | "));
+    let words = |command: &str| command.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    piped.map(words).filter(|words| words.len() > 1 && words[0] == "panta").collect()
+}
+
+/// What follows the options that come before the verb.
+fn verbs(command: &[String]) -> Vec<&str> {
+    let mut words = command[1..].iter().map(String::as_str).peekable();
+    while let Some(option) = words.next_if(|word| word.starts_with("--")) {
+        if option != "--json" {
+            words.next();
+        }
+    }
+    words.take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')).collect()
+}
+
+#[test]
+fn commands_that_the_pages_show_are_there_with_their_options() {
+    let place = crate::cli::Place::new(&[]);
+    let mut helps = std::collections::BTreeMap::new();
+    let pages = ["README.md", "docs/operating.md", "docs/access.md", "docs/triggers.md", "docs/notifications.md"];
+    for command in pages.iter().flat_map(|path| commands(&page(path))) {
+        let mut words = verbs(&command);
+        // Only these have verbs below them.
+        words.truncate(if matches!(words.first(), Some(&("token" | "secret" | "service"))) { 2 } else { 1 });
+        let call: Vec<&str> = words.iter().copied().chain(["--help"]).collect();
+        let help = helps.entry(words.join(" ")).or_insert_with(|| place.panta(&call).expect(0).out);
+        for option in command.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(&format!("{option} ")) || help.contains(&format!("{option}\n")), "{command:?}");
+        }
+    }
+    assert!(helps.len() > 30, "{}", helps.len());
 }

@@ -1,6 +1,8 @@
 //! Webhook posts at full speed, from many connections: what was acknowledged has its run, the rest was told to come again,
 //! and the daemon stays small and answers. `PANTA_POSTS` in the environment for more.
 
+mod idle;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -30,6 +32,11 @@ struct Sender {
 impl Sender {
     fn new(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("a connection");
+        Self::over(stream, address)
+    }
+
+    /// Over a connection that is there.
+    fn over(stream: TcpStream, address: &str) -> Self {
         stream.set_read_timeout(Some(Duration::from_mins(2))).expect("a bound");
         Self { stream: BufReader::new(stream), address: address.to_owned() }
     }
@@ -41,7 +48,12 @@ impl Sender {
             self.address,
             body.len()
         );
-        self.stream.get_mut().write_all(head.as_bytes()).expect("sent");
+        self.finish(&head)
+    }
+
+    /// Sends what lacks of a request, and reads what is answered.
+    fn finish(&mut self, rest: &str) -> (u16, bool, Value) {
+        self.stream.get_mut().write_all(rest.as_bytes()).expect("sent");
         let (mut status, mut length, mut is_told) = (0, 0, false);
         loop {
             let mut line = String::new();

@@ -6,6 +6,7 @@ mod chains;
 mod control;
 mod events;
 mod files;
+mod newborn;
 mod parts;
 mod pruning;
 mod runs;

@@ -91,7 +91,8 @@ UMask=0077
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_system = self.manager == Manager::System;
-        f.write_str("# Written by `panta service install`. Settings of your own belong into a drop-in: `systemctl edit panta`.\n")?;
+        let edit = if is_system { "systemctl edit panta" } else { "systemctl --user edit panta" };
+        writeln!(f, "# Written by `panta service install`. Settings of your own belong into a drop-in: `{edit}`.")?;
         f.write_str("[Unit]\nDescription=panta: durable workflows\n")?;
         if is_system {
             f.write_str("After=network-online.target\nWants=network-online.target\n")?;

@@ -41,6 +41,8 @@ pub(super) struct Model {
     pub(super) tasks: BTreeMap<String, Value>,
     /// Files that are broken, with what is wrong first.
     pub(super) broken: BTreeMap<String, String>,
+    /// What somebody holds of what is shown, and by whom.
+    pub(super) held: Option<String>,
     /// Why the line to the daemon is broken, while it is.
     pub(super) broken_line: Option<String>,
     pub(super) page: Page,
@@ -65,6 +67,7 @@ impl Model {
             runs: BTreeMap::new(),
             tasks: BTreeMap::new(),
             broken: BTreeMap::new(),
+            held: None,
             broken_line: None,
             page: Page::Runs,
             filter: String::new(),
@@ -88,6 +91,7 @@ impl Model {
     pub(super) fn refresh(&mut self, fresh: Fresh) {
         let Fresh { workflows, newest, open, tasks, reloads } = fresh;
         self.counts = counts(&workflows, self.workflow.as_deref());
+        self.held = held(&workflows, self.workflow.as_deref());
         let by = |list: Vec<Value>, id: &str| -> BTreeMap<String, Value> {
             list.into_iter().map(|item| (text(&item, id).to_owned(), item)).collect()
         };
@@ -237,7 +241,8 @@ impl Model {
         let broken: Vec<_> = self.broken.keys().map(String::as_str).collect();
         let broken = if broken.is_empty() { String::new() } else { format!("; broken: {}", broken.join(", ")) };
         let counts = if counts.is_empty() { "no runs".to_owned() } else { counts.join(", ") };
-        format!("{counts}{tasks}{broken}")
+        let held = self.held.as_ref().map(|held| format!("{held}; ")).unwrap_or_default();
+        format!("{held}{counts}{tasks}{broken}")
     }
 
     /// All of it, for programs.
@@ -253,6 +258,18 @@ impl Model {
 
 fn is_ended(run: &Value) -> bool {
     Status::from_name(text(run, "status")).is_some_and(Status::is_final)
+}
+
+/// What is said of everything that is held, or of the one workflow that is shown; else which workflows are held.
+fn held(workflows: &[Value], only: Option<&str>) -> Option<String> {
+    let held = |it: &Value| crate::cli::runs::held(&it["paused"]);
+    let is_meant = |it: &&Value| only.is_some_and(|only| text(it, "name") == only) || it["paused"]["scope"] == "all";
+    if let Some(said) = workflows.iter().filter(is_meant).find_map(held) {
+        return Some(said);
+    }
+    let shown = workflows.iter().filter(|it| only.is_none() && it["paused"].is_object());
+    let names: Vec<_> = shown.map(|it| text(it, "name")).collect();
+    (!names.is_empty()).then(|| format!("paused: {}", names.join(", ")))
 }
 
 fn counts(workflows: &[Value], only: Option<&str>) -> Vec<(Status, u64)> {

@@ -89,7 +89,13 @@ fn head(model: &Model, columns: usize) -> Vec<String> {
         lines.push(Line::new(columns).add(&said, Some(Paint::Red)).done());
     }
     notes(&mut lines, columns, "broken", Paint::Red, model.broken.iter().map(|(file, what)| format!("{file}{what}")));
-    let tasks = model.tasks.values().rev();
+    if let Some(held) = &model.held {
+        lines.push(Line::new(columns).add(held, Some(Paint::of_status("paused"))).done());
+    }
+    let mut tasks: Vec<_> = model.tasks.values().collect();
+    // Ids of tasks are in no order.
+    tasks.sort_by_key(|task| std::cmp::Reverse(text(task, "opened_at")));
+    let tasks = tasks.into_iter();
     let tasks = tasks.map(|task| {
         let to: Vec<_> = task["to"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let to = if to.is_empty() { String::new() } else { format!(" (for {})", to.join(", ")) };
@@ -261,6 +267,28 @@ mod tests {
         assert_eq!(lines[0], "panta  127.0.0.1:7262  2 waiting  1 failed");
         assert_eq!(lines[1], "broken  a.rhai:3: no");
         assert!(lines[4].starts_with("▸ 00000003  orders        waiting"), "{}", lines[4]);
+    }
+
+    #[test]
+    fn the_newest_task_comes_first_and_what_is_held_is_said() {
+        let mut model = Model::new("http://127.0.0.1:7262", None);
+        let task = |id: &str, at: &str| json!({ "task": id, "title": at, "opened_at": at });
+        let paused = json!({ "scope": "all", "by": "ann", "reason": "fire" });
+        model.refresh(Fresh {
+            workflows: vec![json!({ "name": "orders", "paused": paused })],
+            tasks: vec![
+                task("b", "2026-01-02T00:00:00Z"),
+                task("a", "2026-01-01T00:00:00Z"),
+                task("c", "2026-01-03T00:00:00Z"),
+            ],
+            ..Fresh::default()
+        });
+        let lines = draw(&mut model, (80, 24));
+        assert_eq!(lines[1], "paused with everything by ann: fire");
+        let days: Vec<_> =
+            lines[2..5].iter().filter_map(|line| line.find("2026-01-0").map(|at| &line[at + 8..at + 10])).collect();
+        assert_eq!(days, ["03", "02", "01"], "{lines:?}");
+        assert!(model.summary().starts_with("paused with everything by ann: fire; "), "{}", model.summary());
     }
 
     #[test]

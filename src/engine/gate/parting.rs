@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::diag::{Diagnostic, Place};
 use crate::id::Version;
 use crate::journal::Kind;
-use crate::replay::Divergence;
+use crate::replay::{Divergence, Site};
 use crate::script::bundle::Bundle;
 use crate::script::source::Source;
 
@@ -47,15 +47,23 @@ pub struct Parting {
 }
 
 impl Parting {
-    /// `before` are the sources of the version that recorded, where they can be had; `after` those that were tried.
-    pub fn new(divergence: &Divergence, before: Option<&Bundle>, after: &Bundle) -> Self {
-        let line = |side: &Option<(Kind, std::sync::Arc<str>, u32)>, bundle: Option<&Bundle>| {
-            side.as_ref().map(|(kind, name, line)| Line::find(kind.name(), name, *line as usize, bundle))
+    /// `before` are the sources of the version that recorded, where they can be had, and `recorder` the call that issued
+    /// what is recorded, where it is known ([`super::origin`]); `after` are the sources of the version that was tried.
+    pub fn new(divergence: &Divergence, before: Option<&Bundle>, recorder: Option<&Site>, after: &Bundle) -> Self {
+        let line = |side: &Option<(Kind, std::sync::Arc<str>, u32)>, bundle: Option<&Bundle>, site: Option<&Site>| {
+            side.as_ref().map(|(kind, name, line)| {
+                let line = *line as usize;
+                let source = bundle.and_then(|bundle| match site {
+                    Some(site) => file_of(bundle, site, line),
+                    None => holder(bundle, name, line),
+                });
+                Line::at(kind.name(), name, line, bundle, source)
+            })
         };
         Self {
             position: divergence.position.to_string(),
-            recorded: line(&divergence.recorded, before),
-            issued: line(&divergence.attempted, Some(after)),
+            recorded: line(&divergence.recorded, before, recorder),
+            issued: line(&divergence.attempted, Some(after), divergence.attempted_by.as_ref()),
             arguments_differ: divergence.arguments_differ,
         }
     }
@@ -99,8 +107,7 @@ impl fmt::Display for Parting {
 }
 
 impl Line {
-    fn find(kind: &str, name: &str, line: usize, bundle: Option<&Bundle>) -> Self {
-        let source = bundle.and_then(|bundle| holder(bundle, name, line));
+    fn at(kind: &str, name: &str, line: usize, bundle: Option<&Bundle>, source: Option<&Source>) -> Self {
         let text = source.and_then(|source| source.line(line)).unwrap_or_default();
         let (column, width) = span(text, name);
         Self {
@@ -133,11 +140,38 @@ impl fmt::Display for Line {
     }
 }
 
-/// A journal knows the line, not the file: the workflow's own file unless only a module has the name at that line.
+/// The file of a call. Of a closure that a module calls the interpreter names the module, so the call must stand there;
+/// else it is the file that has it at that very place.
+fn file_of<'b>(bundle: &'b Bundle, site: &Site, line: usize) -> Option<&'b Source> {
+    let name = site.function.rsplit("::").next().unwrap_or(site.function);
+    let has = |source: &&Source| {
+        source.line(line).is_some_and(|text| {
+            let rest: String = text.chars().skip(site.column.saturating_sub(1)).collect();
+            rest.starts_with(site.function) || words(&rest).next().is_some_and(|(at, word)| at == 0 && word == name)
+        })
+    };
+    let file = if site.file.is_empty() { bundle.main() } else { &site.file };
+    let told = bundle.sources.get(file);
+    told.filter(has).or_else(|| bundle.sources.values().find(has)).or(told)
+}
+
+/// A journal knows the line, not the file: where nothing tells more, the file that has the name at that line, the workflow's
+/// own first; as a text of its own rather than as a part of another word.
 fn holder<'b>(bundle: &'b Bundle, name: &str, line: usize) -> Option<&'b Source> {
-    let has = |source: &&Source| source.line(line).is_some_and(|text| text.contains(name));
     let main = bundle.sources.get(bundle.main());
-    main.filter(has).or_else(|| bundle.sources.values().find(has)).or(main)
+    let all = || main.into_iter().chain(bundle.sources.values());
+    let find = |has: &dyn Fn(&str) -> bool| all().find(|source| source.line(line).is_some_and(has));
+    find(&|text| text.contains(&format!("\"{name}\"")))
+        .or_else(|| find(&|text| text.contains(name) && (name.contains("::") || words(text).any(|(_, it)| it == name))))
+        .or(main)
+}
+
+/// The words of a text, and at which byte each begins.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.split(move |c: char| !is_part(c))
+        .filter(|word| !word.is_empty())
+        .map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
 
 /// Where the name stands in its line, in characters; the first word of the line where it does not.
@@ -159,10 +193,11 @@ mod tests {
     #[test]
     fn a_line_is_found_where_its_name_stands() {
         let bundle = Bundle::of_text("w.rhai", "let a = 1;\n    http::get(\"x\");\n").expect("a bundle");
-        let line = Line::find("effect", "http::get", 2, Some(&bundle));
+        let find = |kind, name, line| Line::at(kind, name, line, Some(&bundle), holder(&bundle, name, line));
+        let line = find("effect", "http::get", 2);
         assert_eq!((line.file.as_str(), line.column, line.width), ("w.rhai", 5, 9));
         assert_eq!(line.to_string(), "effect `http::get` (line 2 of w.rhai)");
-        assert_eq!(Line::find("step", "gone", 9, None).to_string(), "step `gone` (line 9)");
+        assert_eq!(Line::at("step", "gone", 9, None, None).to_string(), "step `gone` (line 9)");
     }
 
     #[test]

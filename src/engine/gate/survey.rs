@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Changed, Report, State};
-use super::{Candidate, Parting, Verdict};
+use super::{Candidate, Parting, Verdict, recorder};
 use crate::engine::semantics::Semantics;
 use crate::engine::surroundings::Settings;
 use crate::id::Version;
 use crate::journal::{Entry, History, Outcome};
 use crate::payload::Payload;
+use crate::replay::Divergence;
 use crate::script::bundle::Bundle;
 use crate::script::rewrite;
 use crate::store::{Run, RunFilter, Status, Store};
@@ -55,7 +56,7 @@ pub fn survey(
     go_on: &mut dyn FnMut(&Report) -> bool,
 ) -> Report {
     let compile = || Candidate::compile(Rc::new(semantics.engine()), bundle, settings, rewrite::rewrite);
-    survey_on(store, bundle, &compile, scope, go_on)
+    survey_on(store, bundle, semantics, &compile, scope, go_on)
 }
 
 /// The same on a version that must not be evaluated: there is no telling of any run, for this reason.
@@ -66,12 +67,14 @@ pub(in crate::engine) fn untried(
     scope: Scope,
     go_on: &mut dyn FnMut(&Report) -> bool,
 ) -> Report {
-    survey_on(store, bundle, &|| Err(problem.to_owned()), scope, go_on)
+    // Nothing is evaluated, whatever that would mean.
+    survey_on(store, bundle, &Semantics::current(), &|| Err(problem.to_owned()), scope, go_on)
 }
 
 fn survey_on(
     store: &dyn Store,
     bundle: &Bundle,
+    semantics: &Semantics,
     compile: &dyn Fn() -> Result<Candidate, String>,
     scope: Scope,
     go_on: &mut dyn FnMut(&Report) -> bool,
@@ -79,8 +82,8 @@ fn survey_on(
     let mut report = Report::new(&bundle.workflow, &bundle.version);
     report.state = State::Running;
     let began = elapsed();
-    let compiled = compile();
-    let mut trial = Trial { store, bundle, compiled, scope, known: HashMap::new(), report, began, go_on };
+    let (compiled, known) = (compile(), HashMap::new());
+    let mut trial = Trial { store, bundle, semantics, compiled, scope, known, report, began, go_on };
     let state = match trial.open().and_then(|()| trial.finished()) {
         Err(Stop::Told) => State::Superseded,
         Ok(()) | Err(Stop::Time) => State::Done,
@@ -100,6 +103,7 @@ enum Stop {
 struct Trial<'a> {
     store: &'a dyn Store,
     bundle: &'a Bundle,
+    semantics: &'a Semantics,
     compiled: Result<Candidate, String>,
     scope: Scope,
     /// Sources of the versions that runs are on.
@@ -166,8 +170,7 @@ impl Trial<'_> {
             Verdict::Compatible { .. } => self.report.open.compatible += 1,
             Verdict::Unknown(reason) => self.report.no_verdict(run.id, reason),
             Verdict::Diverges(divergence) => {
-                let after = self.bundle;
-                let parting = Parting::new(&divergence, self.sources(&run.version), after);
+                let parting = self.parting(run, &divergence);
                 self.report.diverges(run.id, parting);
             }
         }
@@ -192,6 +195,16 @@ impl Trial<'_> {
             Err(problem) => return Verdict::Unknown(problem.clone()),
         };
         try_stored(self.store, candidate, run, self.scope.patience)
+    }
+
+    fn parting(&mut self, run: &Run, divergence: &Divergence) -> Parting {
+        let (store, semantics, after, patience) = (self.store, self.semantics, self.bundle, self.scope.patience);
+        let before = self.sources(&run.version);
+        let recorder = before.and_then(|before| {
+            let journal = entries(store, run).ok()?;
+            recorder(run, journal, before, divergence, semantics, patience)
+        });
+        Parting::new(divergence, before, recorder.as_ref(), after)
     }
 
     fn sources(&mut self, version: &Version) -> Option<&Bundle> {

@@ -43,6 +43,19 @@ pub enum Action {
 }
 
 impl Action {
+    /// Its name, as in the address by which it is asked for.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry(_) => "retry",
+            Self::Skip { .. } => "skip",
+            Self::SetResult { .. } => "set-result",
+            Self::Fork { .. } => "fork",
+        }
+    }
+
     /// What is meant where no status is said: those that it can be done to.
     fn usual(&self) -> &'static [Status] {
         match self {
@@ -117,6 +130,13 @@ impl Handle {
                 return Ok(found);
             }
         }
+    }
+
+    /// Notes in the audit log that it is begun on so many; each one has a record of its own, so that the two tell how far it came.
+    /// `chosen`: by what they were chosen.
+    pub async fn note_many(&self, matched: usize, action: &Action, chosen: &Value, deed: &Deed) -> Result<(), Error> {
+        let details = json!({ "matched": matched, "chosen": chosen, "reason": self.reason(deed) });
+        self.note_act(&deed.by, &format!("runs.{}", action.name()), "many", &details).await
     }
 
     /// Does it to many: `{"matched","done":[run…],"refused":[{"run","problem"}]}`. One that cannot be done holds up no other;

@@ -22,7 +22,7 @@ impl Handle {
         details: &Value,
         change: Change,
     ) -> Result<Applied, Error> {
-        let act = Box::new(Act::new(self.shared.now(), by, act, subject, details));
+        let act = Box::new(self.record(by, act, subject, details));
         let mut applied = self.write(vec![Change::Audit { act, change: Some(Box::new(change)) }]).await?;
         applied.pop().ok_or_else(|| self.stopped())
     }
@@ -35,8 +35,13 @@ impl Handle {
         subject: impl fmt::Display,
         details: &Value,
     ) -> Result<(), Error> {
-        let act = Box::new(Act::new(self.shared.now(), by, act, subject, details));
+        let act = Box::new(self.record(by, act, subject, details));
         self.write(vec![Change::Audit { act, change: None }]).await.map(drop)
+    }
+
+    /// What is kept of an act.
+    pub(super) fn record(&self, by: &Actor, act: &str, subject: impl fmt::Display, details: &Value) -> Act {
+        self.act_from_outside(Act::new(self.shared.now(), by, act, subject, details))
     }
 
     /// Records of the audit log, newest first.

@@ -3,7 +3,7 @@
 use super::{Error, Handle};
 use crate::engine::pages::{AT_ONCE, place};
 use crate::id::RunId;
-use crate::journal::{Entry, Kind, decode_segment, may_be_repaired};
+use crate::journal::{Entry, History, Kind, decode_segment, may_be_repaired};
 
 /// How far somebody has read a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Reached {
     mark: u64,
     /// Entries up to there.
     entries: usize,
+    /// Those that were ever written up to there, with what repairs have cut.
+    written: usize,
 }
 
 /// What there is beyond what was reached.
@@ -21,8 +23,10 @@ pub struct Growth {
     pub first: usize,
     /// They.
     pub entries: Vec<Entry>,
-    /// All of the journal is given anew, since what was read of it has changed.
-    pub is_anew: bool,
+    /// The place of each among all that were ever written: unlike its number, nothing changes it.
+    pub places: Vec<usize>,
+    /// How many were ever written up to there.
+    pub written: usize,
     /// Nothing follows now.
     pub is_last: bool,
     /// How far it is read with them.
@@ -50,8 +54,10 @@ impl Handle {
             entries.append(&mut more);
         }
         let (first, is_last) = (reached.entries, part.is_last());
-        let reached = Reached { mark: part.mark, entries: first + entries.len() };
-        Ok(Growth { first, entries, is_anew: false, is_last, reached })
+        let written = reached.written + entries.len();
+        let places = (reached.written..written).collect();
+        let reached = Reached { mark: part.mark, entries: first + entries.len(), written };
+        Ok(Growth { first, entries, places, written, is_last, reached })
     }
 
     /// A place before an entry, from which a reader who knows what is before it goes on.
@@ -62,12 +68,18 @@ impl Handle {
             return Ok(Reached::default());
         }
         let found = place(store, run, &way, entry)?;
-        Ok(Reached { mark: found.mark, entries: found.number })
+        Ok(Reached { mark: found.mark, entries: found.number, written: found.number })
     }
 
     fn anew(&self, run: RunId, mark: u64) -> Result<Growth, Error> {
-        let entries = self.journal(run)?;
-        let reached = Reached { mark, entries: entries.len() };
-        Ok(Growth { first: 0, entries, is_anew: true, is_last: true, reached })
+        let History { entries, places, written, .. } = self.history(run)?;
+        let reached = Reached { mark, entries: entries.len(), written };
+        Ok(Growth { first: 0, entries, places, written, is_last: true, reached })
+    }
+
+    /// How many entries of a run were ever written.
+    pub fn written(&self, run: RunId) -> Result<usize, Error> {
+        let is_repaired = may_be_repaired(self.store().journal_way(run)?.format);
+        if is_repaired { Ok(self.history(run)?.written) } else { self.length(run) }
     }
 }

@@ -27,7 +27,7 @@ impl Handle {
 
     /// A repair as a segment.
     pub(super) fn repair(&self, done: Repaired, deed: &Deed) -> Repair {
-        let (by, reason) = (Some(deed.by.to_string()), deed.reason.clone());
+        let (by, reason) = (Some(deed.by.to_string()), self.reason(deed));
         Repair { by, reason, ..Repair::new(done, self.shared.now()) }
     }
 
@@ -96,7 +96,7 @@ impl Handle {
         if self.shared.store.state(PAUSED, key)?.is_some() {
             return Ok(false);
         }
-        let value = json!({ "at": self.shared.now(), "by": deed.by.to_string(), "reason": deed.reason });
+        let value = json!({ "at": self.shared.now(), "by": deed.by.to_string(), "reason": self.reason(deed) });
         self.set_hold(key, Some(Payload::from_json(&value)), deed).await?;
         Ok(true)
     }

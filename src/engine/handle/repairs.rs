@@ -94,7 +94,7 @@ impl Handle {
         let _rest = row.status.is_live().then(|| Rest::of(&self.shared, row.id));
         self.comes_to_rest(row.id).await?;
         let (handle, step, by) = (self.clone(), step.to_owned(), deed.clone());
-        let value = value.map(Payload::from_json);
+        let value = value.map(|value| Payload::from_json(&self.value_from_outside(value)));
         let opening = self.planned(move || handle.plan_result(row.id, &step, value, &by)).await?;
         self.open_again(opening, deed).await
     }
@@ -332,12 +332,14 @@ impl Handle {
     /// A new run of the same workflow, version and input, whose journal is that of a run up to a step; the step's outcome is
     /// `set`, or it is done anew. Durable when this returns.
     pub async fn fork(&self, run: RunId, at: &str, set: Option<&Value>, deed: &Deed) -> Result<Value, Error> {
-        let (handle, at, set, by) = (self.clone(), at.to_owned(), set.map(Payload::from_json), deed.clone());
+        let (handle, at, set, by) =
+            (self.clone(), at.to_owned(), set.map(|set| self.value_from_outside(set)), deed.clone());
+        let set = set.as_ref().map(Payload::from_json);
         let Copy { row, segments, gate } = self.planned(move || handle.plan_fork(run, &at, set, &by)).await?;
         let id = row.id;
         let details = json!({ "workflow": &*row.workflow, "from": run, "at": row.trigger.to_json()["forked"]["at"], "reason": deed.reason });
         let start = Change::Start { run: Box::new(row), dedupe: None, gate: gate.map(Box::new) };
-        let act = Box::new(crate::audit::Act::new(self.shared.now(), &deed.by, "run.fork", id, &details));
+        let act = Box::new(self.record(&deed.by, "run.fork", id, &details));
         let mut changes = vec![Change::Audit { act, change: Some(Box::new(start)) }];
         changes.extend(segments.into_iter().map(|segment| Change::Append { run: id, epoch: 0, segment }));
         if let Some(Applied::Skipped { holder }) = self.write(changes).await?.first() {

@@ -1,7 +1,7 @@
 //! Whether what was sent again is what was sent first.
 
 use super::{Error, Handle};
-use crate::engine::secrets::event_from_outside;
+use crate::engine::outside::event_from_outside;
 use crate::store::Event;
 
 impl Handle {

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 use super::{Error, Handle};
 use crate::audit::Actor;
 use crate::engine::channels::Channels;
-use crate::engine::links::Links;
+use crate::engine::links::{Entitled, Links};
 use crate::engine::people::{Directory, Given, Refusal};
-use crate::engine::secrets::from_outside;
 use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
 use crate::store::{Applied, Change, PROGRESS, Run, TaskFilter};
@@ -40,8 +39,8 @@ impl Handle {
             return Err(Error::TaskOver(Box::new(row)));
         }
         let at = self.shared.now();
-        let data = from_outside(self.secrets(), given.data.clone());
-        let answer = self.people().judge(&row, &Given { data, ..given.clone() }, at)?;
+        let given = self.given_from_outside(given);
+        let answer = self.people().judge(&row, &given, at)?;
         // The data stays with the task: what people fill in may be personal, and goes with its run.
         let details = json!({ "run": row.run, "choice": given.choice, "by": answer.to_json()["by"] });
         match self.act(by, "task.answer", task, &details, Change::AnswerTask { task, answer, at }).await? {
@@ -51,9 +50,14 @@ impl Handle {
         }
     }
 
-    /// A task as the API shows it, with the address of its page.
-    pub fn task_json(&self, task: &Task) -> Value {
-        let url = self.links().task(task.id, None).map_err(|problem| tracing::warn!("{problem}")).ok();
+    /// A task as the API shows it, with the address of its page for who is entitled to it.
+    pub fn task_json(&self, task: &Task, entitled: Entitled<'_>) -> Value {
+        let person = match entitled {
+            Entitled::Nobody => return task.to_json(None),
+            Entitled::Person(person) => Some(person),
+            Entitled::Anybody => None,
+        };
+        let url = self.links().task(task.id, person).map_err(|problem| tracing::warn!("{problem}")).ok();
         task.to_json(url.as_deref())
     }
 

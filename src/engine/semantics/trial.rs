@@ -97,7 +97,7 @@ impl<'a> Bench<'a> {
                     "this release evaluates its version otherwise; finish it with the release before, or `panta upgrade {}`",
                     run.id
                 );
-                Err(Fault::Diverges(Parting::new(&divergence, Some(&bundle), &bundle).to_error(&hint)))
+                Err(Fault::Diverges(Parting::new(&divergence, Some(&bundle), None, &bundle).to_error(&hint)))
             }
         }
     }

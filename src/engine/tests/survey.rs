@@ -108,3 +108,51 @@ fn what_is_not_tried_is_said() {
     assert_eq!((broken.open.unknown, broken.no_verdict[0].count), (3, 3));
     assert!(broken.no_verdict[0].runs.contains(&run.id));
 }
+
+/// A workflow of a main file and a module.
+fn with_module(main: &str, module: &str) -> Bundle {
+    let sources = [("w.rhai", main), ("lib/m.rhai", module)];
+    let sources: std::collections::BTreeMap<_, _> =
+        sources.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+    Bundle::load("w.rhai", &sources, &[]).expect("a bundle")
+}
+
+/// Where a run of the first version and the second part: what is recorded, and what is done now, as `file:line:column`.
+fn places(before: Bundle, after: &Bundle) -> [String; 2] {
+    let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+    let store = Arc::new(Memory::default());
+    let bench = Bench::new(Arc::clone(&store) as Arc<dyn Store>, &[]);
+    bench.engine.handle().deploy(compile(before, &settings).expect("compiles"));
+    bench.waits("w");
+    let report = survey(&*store, after, &settings, &Semantics::current(), Scope::default(), &mut |_| true);
+    let Some(group) = report.divergences.first() else { panic!("{report:?}") };
+    [&group.parting.recorded, &group.parting.issued].map(|line| {
+        let line = line.as_ref().expect("a line");
+        format!("{}:{}:{}", line.file, line.line, line.column)
+    })
+}
+
+const IMPORTS: &str = "import \"lib/m\" as m;\nlet a = m::work(\"r\");\nwait_for(\"r2\");\na";
+
+#[test]
+fn the_file_of_a_module_is_named_where_the_main_file_has_the_name_too() {
+    let module = "fn work(x) {\n  let y = x;\n  step(\"r\", || 1)\n}";
+    let [recorded, issued] =
+        places(with_module(IMPORTS, module), &with_module(IMPORTS, &module.replace("step(\"r\"", "step(\"rr\"")));
+    assert_eq!((recorded.as_str(), issued.as_str()), ("lib/m.rhai:3:9", "lib/m.rhai:3:9"));
+}
+
+#[test]
+fn the_file_of_a_step_with_a_computed_name_is_named() {
+    let module = "fn work(x) {\n  step(`it-${x}`, || 1)\n}";
+    let [recorded, issued] = places(with_module(IMPORTS, module), &with_module(IMPORTS, &module.replace("it-", "at-")));
+    assert_eq!((recorded.as_str(), issued.as_str()), ("lib/m.rhai:2:3", "lib/m.rhai:2:3"));
+}
+
+#[test]
+fn a_closure_that_a_module_calls_is_in_the_file_in_which_it_stands() {
+    let main = "import \"lib/m\" as m;\n\nlet a = m::work(|| step(`a${1}`, || 1));\nwait_for(\"go\");\na";
+    let module = "fn work(f) {\n  // more\n  let told = `a1 a2`;\n  f.call()\n}";
+    let [recorded, issued] = places(with_module(main, module), &with_module(&main.replace("a${1}", "a${2}"), module));
+    assert_eq!((recorded.as_str(), issued.as_str()), ("w.rhai:3:1", "w.rhai:3:1"));
+}

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Worker;
 use crate::engine::after::Ending;
 use crate::engine::gate::Parting;
-use crate::engine::shared::held;
 use crate::id::RunId;
 use crate::journal::Entry;
 use crate::payload::Payload;
@@ -26,8 +25,8 @@ impl Worker {
         let terms = self.shared.deployed(&row.workflow).map(|deployed| Arc::clone(&deployed.terms)).unwrap_or_default();
         let trace = Trace::of(row.id, &row.trigger).id;
         let ending = Ending { shared: &self.shared, run: row.id, workflow: &row.workflow, terms: &terms, trace };
-        ending.write(row.epoch, Vec::new(), Vec::new(), end);
-        held(&self.shared.routes).remove(&row.id);
+        let number = ending.write(row.epoch, Vec::new(), Vec::new(), end);
+        self.shared.left(row.id, number);
     }
 
     pub(super) fn stopped(&self, status: Status, error: Payload) -> End {
@@ -71,9 +70,11 @@ impl Worker {
             }
         }
         // From here on a wake-up claims the run; the claim stands behind the end in the log.
-        ending.write(motion.world.epoch, changes, lines, end);
-        held(&self.shared.routes).remove(&run);
-        self.hands.remove_temp(run, motion.world.performer.clone());
+        let number = ending.write(motion.world.epoch, changes, lines, end);
+        self.shared.left(run, number);
+        if motion.activation.session().has_folder.get() {
+            self.hands.remove_temp(run, motion.world.performer.clone());
+        }
     }
 
     pub(super) fn diverge(&mut self, run: RunId, divergence: &crate::replay::Divergence) {
@@ -81,7 +82,7 @@ impl Worker {
         let version = &motion.activation.session().facts.version;
         let hint = format!("`panta show {run}` shows the journal");
         let error = match self.shared.bundle(version) {
-            Ok(bundle) => Parting::new(divergence, Some(&bundle), &bundle).to_error(&hint),
+            Ok(bundle) => Parting::new(divergence, Some(&bundle), None, &bundle).to_error(&hint),
             Err(_) => serde_json::json!({
                 "kind": "script", "message": format!("{divergence}; hint: {hint}"), "retryable": false,
                 "position": divergence.position.to_string(),
@@ -104,7 +105,7 @@ impl Worker {
         let trace = motion.world.trace.id;
         let ending =
             Ending { shared: &self.shared, run, workflow: &motion.world.workflow, terms: &motion.terms, trace };
-        ending.write(motion.world.epoch, Vec::new(), Vec::new(), end);
-        held(&self.shared.routes).remove(&run);
+        let number = ending.write(motion.world.epoch, Vec::new(), Vec::new(), end);
+        self.shared.left(run, number);
     }
 }

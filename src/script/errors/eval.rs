@@ -11,7 +11,7 @@ use super::super::source::Source;
 use super::super::unwind;
 use super::parse::lower;
 use super::{habits, place, wrong_count};
-use crate::diag::{Diagnostic, Frame, Place, suggest};
+use crate::diag::{Diagnostic, Frame, Place, codes, suggest};
 
 /// Longest text of a thrown value in a title; the whole value is in the run.
 const MAX_SHOWN: usize = 300;
@@ -313,8 +313,12 @@ fn thrown(value: &Dynamic) -> Said {
     };
     let shown = |key: &str| map.get(key).filter(|value| !value.is_unit()).map(ToString::to_string);
     let message = shown("message").unwrap_or_else(|| value.to_string());
+    // What the script's own code threw inside a step has been explained there.
+    let explained =
+        shown("code").filter(|_| shown("kind").as_deref() == Some("script")).and_then(|it| codes::find(&it));
     let details = ["kind", "status", "code", "path", "step", "attempt"];
-    let details = details.iter().filter_map(|key| shown(key).map(|value| format!("{key}: `{}`", shorten(&value))));
+    let details = details.into_iter().filter(|key| explained.is_none() || *key != "code");
+    let details = details.filter_map(|key| shown(key).map(|value| format!("{key}: `{}`", shorten(&value))));
     let details = details.collect::<Vec<_>>().join(", ");
     // Host functions end their messages with what to do.
     let (message, hint) = match message.split_once("; hint: ") {
@@ -325,7 +329,7 @@ fn thrown(value: &Dynamic) -> Said {
         Some("invalid") => "E0513",
         Some("denied") => "E0514",
         Some("limit") => "E0510",
-        _ => "E0501",
+        _ => explained.map_or("E0501", |known| known.code),
     };
     let text = (!details.is_empty()).then_some(details);
     Said { text, hint: hint.or_else(|| shown("hint")), ..say(code, shorten(&message)) }

@@ -46,9 +46,9 @@ impl HeadFile {
     }
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     /// Does the change, and keeps a record of the act where it took effect.
-    pub(super) fn audit(&mut self, act: &Act, change: Option<&Change>) -> Result<Applied> {
+    pub(super) fn audit(&mut self, act: &Act, change: Option<&'a Change>) -> Result<Applied> {
         let applied = match change {
             Some(change) => self.apply(change)?,
             None => Applied::Done,

@@ -89,6 +89,12 @@ fn check_whole(path: &Path) -> Result<()> {
     }
     schema::check_file(path)?;
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if !schema::is_ours(&conn)? {
+        let shown = path.display();
+        return Err(Error::Failed(format!(
+            "`{shown}` is the database of another program, and no backup; hint: `panta backup FILE` makes one"
+        )));
+    }
     let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" {
         return Ok(());

@@ -1,11 +1,12 @@
 //! One batch while it is applied: what the writer knows of the rows, and what is gathered and written once.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::super::Status;
+use super::super::{Run, Status};
 use super::audit::HeadFile;
 use super::row::status_code;
 use super::tail::{self, Moved, Tail, UNNOTED};
@@ -28,13 +29,22 @@ pub(super) struct Known {
     /// The end of the audit log, once a record was added; and whether that is to be written beside the rows.
     head: Option<Head>,
     head_moved: bool,
+    /// The largest id of a run: ids grow with time, so one that is larger is new.
+    last_run: Cell<Option<RunId>>,
+    /// Whether something is held; `None`: to be looked up.
+    pub(super) holds: Cell<Option<bool>>,
+    /// A run may wait for the end of another.
+    pub(super) end_waits: Cell<bool>,
 }
 
 impl Known {
     pub(super) fn new(conn: &Connection) -> Result<Self> {
         let (newest, noted) = tail::newest(conn)?;
         let (workflows, versions, runs) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { workflows, versions, runs, newest, noted, head: None, head_moved: false })
+        let last_run = conn.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
+        let end_waits = conn.prepare("SELECT 1 FROM subscription WHERE name = '' LIMIT 1")?.exists([])?;
+        let (holds, end_waits, last_run) = (Cell::new(None), Cell::new(end_waits), Cell::new(last_run));
+        Ok(Self { workflows, versions, runs, newest, noted, head: None, head_moved: false, last_run, holds, end_waits })
     }
 
     /// The end of the audit log, where it is another one since this was asked last.
@@ -46,12 +56,14 @@ impl Known {
 /// Applies changes; counts are gathered and written once a batch.
 pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
-    known: &'a mut Known,
+    pub(super) known: &'a mut Known,
     tail: &'a Tail,
     pub(super) head_file: &'a HeadFile,
     moved: Moved,
     /// Workflow, version and status.
     counted: BTreeMap<(i64, i64, i64), i64>,
+    /// Runs that start in this batch, whose rows are not written yet; see [`newborn`](super::newborn).
+    pub(super) newborn: BTreeMap<RunId, &'a Run>,
 }
 
 /// What most changes look at before they write.
@@ -64,7 +76,12 @@ pub(super) struct Hot {
     pub(super) subscribed: bool,
     /// It may have tickets for slots.
     pub(super) slots: bool,
+    /// It may have open tasks.
+    pub(super) tasks: bool,
+    /// It may have open children.
+    pub(super) children: bool,
     pub(super) chain: Option<RunId>,
+    pub(super) parent: Option<RunId>,
     /// The last segment.
     pub(super) last: i64,
 }
@@ -75,11 +92,13 @@ impl<'a> Batch<'a> {
         if known.runs.len() > REMEMBERED {
             known.runs.clear();
         }
-        Self { conn, known, tail, head_file, moved: Moved::new(), counted: BTreeMap::new() }
+        let (moved, counted, newborn) = (Moved::new(), BTreeMap::new(), BTreeMap::new());
+        Self { conn, known, tail, head_file, moved, counted, newborn }
     }
 
     /// Writes what was gathered; what the tail is to follow after the commit.
     pub(super) fn finish_batch(mut self) -> Result<Moved> {
+        self.bear_all()?;
         self.flush()?;
         if self.known.newest - self.known.noted >= UNNOTED {
             self.note_ends()?;
@@ -119,6 +138,13 @@ impl<'a> Batch<'a> {
         self.known.runs.insert(run, hot);
     }
 
+    /// A run with this parent starts.
+    pub(super) fn has_child(&mut self, parent: Option<RunId>) {
+        if let Some(hot) = parent.and_then(|parent| self.known.runs.get_mut(&parent)) {
+            hot.children = true;
+        }
+    }
+
     /// The row has the end of the run's journal.
     pub(super) fn noted(&mut self, run: RunId) {
         self.moved.insert(run, None);
@@ -145,6 +171,16 @@ impl<'a> Batch<'a> {
 
     pub(super) fn forget(&mut self, run: RunId) {
         self.known.runs.remove(&run);
+    }
+
+    /// A run with this id cannot be there yet.
+    pub(super) fn is_new_id(&self, run: RunId) -> bool {
+        self.known.last_run.get().is_none_or(|last| run > last)
+    }
+
+    /// From now on a run with this id is there.
+    pub(super) fn has_id(&self, run: RunId) {
+        self.known.last_run.set(self.known.last_run.get().max(Some(run)));
     }
 
     pub(super) fn forget_versions(&mut self) {
@@ -174,7 +210,9 @@ impl<'a> Batch<'a> {
 
     pub(super) fn load(&self, run: RunId) -> Result<Option<Hot>> {
         let sql = "SELECT workflow, version, status, epoch, subscribed, last, chain,
-            EXISTS(SELECT 1 FROM slot WHERE slot.run = run.id) FROM run WHERE id = ?1";
+            EXISTS(SELECT 1 FROM slot WHERE slot.run = run.id), parent,
+            EXISTS(SELECT 1 FROM task WHERE task.run = run.id),
+            EXISTS(SELECT 1 FROM run child WHERE child.parent = run.id) FROM run WHERE id = ?1";
         let hot = self.conn.prepare_cached(sql)?.query_row([run], |row| {
             Ok(Hot {
                 workflow: row.get(0)?,
@@ -184,6 +222,9 @@ impl<'a> Batch<'a> {
                 subscribed: row.get(4)?,
                 chain: row.get(6)?,
                 slots: row.get(7)?,
+                parent: row.get(8)?,
+                tasks: row.get(9)?,
+                children: row.get(10)?,
                 // Within a batch the row may be ahead.
                 last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
             })

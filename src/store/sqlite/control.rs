@@ -12,7 +12,7 @@ use super::row::{rollback_code, status_code};
 use super::{read, slots};
 use crate::id::RunId;
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     /// Whether runs of this workflow are not to be begun.
     pub(super) fn is_held(&self, workflow: &str) -> Result<bool> {
         if !self.holds_some()? {
@@ -33,7 +33,12 @@ impl Batch<'_> {
     }
 
     fn holds_some(&self) -> Result<bool> {
-        self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])
+        if let Some(holds) = self.known.holds.get() {
+            return Ok(holds);
+        }
+        let holds = self.conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])?;
+        self.known.holds.set(Some(holds));
+        Ok(holds)
     }
 
     pub(super) fn pause(&mut self, run: RunId, unwinds: bool, segment: &[u8]) -> Result<Applied> {
@@ -66,7 +71,7 @@ impl Batch<'_> {
         self.execute(sql, params![id, run, hot.last, segment]).map(drop)
     }
 
-    pub(super) fn reopen(&mut self, reopen: &Reopen) -> Result<Applied> {
+    pub(super) fn reopen(&mut self, reopen: &'a Reopen) -> Result<Applied> {
         let seen = |run: &Run| run.status == reopen.status && run.epoch == reopen.epoch;
         let row = read::run(self.conn, reopen.run)?;
         let row = row.filter(|run| {

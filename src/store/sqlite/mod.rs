@@ -12,6 +12,7 @@ mod backup;
 mod batch;
 mod control;
 mod error;
+mod newborn;
 mod part;
 mod prune;
 mod read;
@@ -189,6 +190,11 @@ impl Store for Sqlite {
 
     fn newest(&self, id: RunId) -> Result<Option<Run>> {
         self.read(|conn| {
+            // The first look is enough for all but those of a chain that went on.
+            let run = read::run(conn, id)?;
+            if run.as_ref().is_none_or(|run| run.continued_as.is_none()) {
+                return Ok(run);
+            }
             let transaction = conn.unchecked_transaction()?;
             let newest = read::newest(&transaction, id)?;
             newest.map_or(Ok(None), |newest| read::run(&transaction, newest))

@@ -118,6 +118,13 @@ fn check(application: i64, version: i64) -> Result<()> {
     Ok(())
 }
 
+/// Whether a database was written by a store of ours.
+pub(super) fn is_ours(conn: &Connection) -> Result<bool> {
+    let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'run'", [], |row| row.get(0))?;
+    Ok(application == APPLICATION_ID && tables == 1)
+}
+
 fn configure(conn: &Connection, wal_bytes: u64) -> Result<()> {
     // A checkpoint at half the log's size is done before the other half is full, so the log starts over within its
     // size; where a long read held it back and it grew, it is cut to twice the size when it starts over.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Result, ToSql, params};
 
-use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Keep, Run, Status, Subscription, TOLD};
+use super::super::{Applied, Change, Dedupe, End, Event, Gate, Gather, Keep, PAUSED, Run, Status, Subscription, TOLD};
 use super::batch::{Batch, Hot};
 use super::row::{rollback_code, status_code};
 use super::{read, slots};
@@ -13,8 +13,11 @@ use crate::id::{RunId, Version};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
-impl Batch<'_> {
-    pub(super) fn apply(&mut self, change: &Change) -> Result<Applied> {
+impl<'a> Batch<'a> {
+    pub(super) fn apply(&mut self, change: &'a Change) -> Result<Applied> {
+        if !super::newborn::leaves_rows_alone(change) {
+            self.bear_all()?;
+        }
         match change {
             Change::Start { run, dedupe, gate } => self.start(run, dedupe.as_ref(), gate.as_deref()),
             Change::Append { run, epoch, segment } => self.append(*run, *epoch, segment),
@@ -68,14 +71,18 @@ impl Batch<'_> {
         }
     }
 
-    fn start(&mut self, run: &Run, dedupe: Option<&Dedupe>, gate: Option<&Gate>) -> Result<Applied> {
+    fn start(&mut self, run: &'a Run, dedupe: Option<&Dedupe>, gate: Option<&Gate>) -> Result<Applied> {
         if let Some(dedupe) = dedupe
             && let Some(repeated) = self.started_before(dedupe, run.created_at)?
         {
             return Ok(repeated);
         }
+        self.has_child(run.parent);
         let is_held = run.status.is_live() && self.is_held(&run.workflow)?;
         let Some(gate) = gate.or(is_held.then_some(&Gate::OPEN)) else {
+            if self.conceive(run, dedupe)? {
+                return Ok(Applied::Started);
+            }
             let inserted = self.insert(run, dedupe, false)?;
             return if inserted { Ok(Applied::Started) } else { self.repeated(run) };
         };
@@ -83,6 +90,7 @@ impl Batch<'_> {
         if self.conn.prepare_cached(sql)?.exists([run.id])? {
             return self.repeated(run);
         }
+        self.bear_all()?;
         let mut row = run.clone();
         let mut applied = self.pass(&mut row, gate)?;
         if applied == Applied::Started && is_held {
@@ -104,24 +112,33 @@ impl Batch<'_> {
 
     /// Writes the rows of a new run. False: it is there already.
     fn insert(&mut self, run: &Run, dedupe: Option<&Dedupe>, slots: bool) -> Result<bool> {
+        self.bear(run.id)?;
         let (workflow, version) = (self.workflow(&run.workflow)?, self.version(&run.version)?);
-        if self.insert_run(run, workflow, version)? == 0 {
+        if self.insert_run(run, workflow, version, 0)? == 0 {
             return Ok(false);
         }
-        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
-        self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key, run.mailbox])?;
-        self.insert_outcome(run.id, run.output.as_ref(), run.error.as_ref())?;
-        if let Some(Dedupe { scope, key, input, until }) = dedupe {
-            let sql = "INSERT OR REPLACE INTO dedupe(scope, key, run, input, until) VALUES(?1, ?2, ?3, ?4, ?5)";
-            self.execute(sql, params![scope, key, run.id, input.cast_signed(), until])?;
-        }
+        self.insert_beside(run)?;
+        self.insert_dedupe(run.id, dedupe)?;
         self.count(workflow, version, status_code(run.status), 1);
         if !run.status.is_final() {
-            let (status, epoch, chain) = (run.status, run.epoch, run.chain);
-            let hot = Hot { workflow, version, status, epoch, subscribed: false, chain, slots, last: 0 };
-            self.remember(run.id, hot);
+            self.remember(run.id, Hot::of(run, workflow, version, slots));
         }
         Ok(true)
+    }
+
+    /// What a run was accepted with, and what came of it.
+    pub(super) fn insert_beside(&self, run: &Run) -> Result<()> {
+        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+        self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key, run.mailbox])?;
+        self.insert_outcome(run.id, run.output.as_ref(), run.error.as_ref())
+    }
+
+    pub(super) fn insert_dedupe(&self, run: RunId, dedupe: Option<&Dedupe>) -> Result<()> {
+        if let Some(Dedupe { scope, key, input, until }) = dedupe {
+            let sql = "INSERT OR REPLACE INTO dedupe(scope, key, run, input, until) VALUES(?1, ?2, ?3, ?4, ?5)";
+            self.execute(sql, params![scope, key, run, input.cast_signed(), until])?;
+        }
+        Ok(())
     }
 
     fn started_before(&self, dedupe: &Dedupe, now: Timestamp) -> Result<Option<Applied>> {
@@ -133,12 +150,15 @@ impl Batch<'_> {
         found.optional()
     }
 
-    fn insert_run(&self, run: &Run, workflow: i64, version: i64) -> Result<usize> {
+    /// The row of a run, whose journal ends with the segment `last`.
+    pub(super) fn insert_run(&self, run: &Run, workflow: i64, version: i64, last: i64) -> Result<usize> {
+        self.has_id(run.id);
         let sql =
             "INSERT INTO run(id, workflow, version, status, epoch, ready, subscribed, last, owner, wake_at, created_at,
             started_at, ended_at, parent, priority, charged, rollback, waiting_for, cancel, chain, continued_as, sla_at,
             sla_notify, expires_at)
-            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+            VALUES(?1, ?2, ?3, ?4, ?5, ?6, 0, ?23, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                ?22)
             ON CONFLICT(id) DO NOTHING";
         let values = params![
             run.id,
@@ -163,6 +183,7 @@ impl Batch<'_> {
             run.sla.as_ref().map(|sla| sla.at),
             run.sla.as_ref().map(|sla| &*sla.notify),
             run.expires_at,
+            last,
         ];
         self.execute(sql, values)
     }
@@ -233,6 +254,7 @@ impl Batch<'_> {
             if parent != Some(run) {
                 let sql = "INSERT OR IGNORE INTO subscription(name, keyed, key, run) VALUES('', 1, ?1, ?2)";
                 self.execute(sql, params![first.to_string(), run])?;
+                self.known.end_waits.set(true);
                 noted = true;
             }
         }
@@ -240,7 +262,10 @@ impl Batch<'_> {
     }
 
     /// Runs that parked until this chain has ended, in order.
-    fn wake_waiters(&self, first: RunId) -> Result<Vec<RunId>> {
+    pub(super) fn wake_waiters(&self, first: RunId) -> Result<Vec<RunId>> {
+        if !self.known.end_waits.get() {
+            return Ok(Vec::new());
+        }
         let sql = "SELECT run FROM subscription WHERE name = '' AND keyed = 1 AND key = ?1 ORDER BY run";
         let mut waiters = self.conn.prepare_cached(sql)?;
         let waiters: Vec<RunId> = waiters.query_map([first.to_string()], |row| row.get(0))?.collect::<Result<_>>()?;
@@ -304,16 +329,22 @@ impl Batch<'_> {
     fn finish(&mut self, run: RunId, epoch: u64, end: &End) -> Result<Applied> {
         let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
         let is_final = end.status.is_final();
+        if !is_final || end.continued_as.is_some() || hot.slots || hot.children || hot.parent.is_some() {
+            // Other runs are concerned.
+            self.bear_all()?;
+        } else if let Some(applied) = self.end_newborn(run, &hot, end)? {
+            return Ok(applied);
+        }
         if let Some(next) = end.continued_as {
             self.pass_on(run, next)?;
         }
         let sql = "UPDATE run SET status = ?2, rollback = ?3, ended_at = ?4, waiting_for = '', wake_at = NULL,
             cancel = NULL, ready = 0, subscribed = 0, owner = NULL, last = ?5, sla_at = iif(?4 IS NULL, sla_at, NULL),
-            sla_notify = iif(?4 IS NULL, sla_notify, NULL), expires_at = ?6 WHERE id = ?1 RETURNING parent";
+            sla_notify = iif(?4 IS NULL, sla_notify, NULL), expires_at = ?6 WHERE id = ?1";
         let ended_at = is_final.then_some(end.at);
         let expires_at = end.expires_at.filter(|_| is_final);
         let values = params![run, status_code(end.status), rollback_code(end.rollback), ended_at, hot.last, expires_at];
-        let parent: Option<RunId> = self.conn.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        self.execute(sql, values)?;
         self.recount(&hot, end.status);
         self.unsubscribe(run, &hot)?;
         self.noted(run);
@@ -322,10 +353,10 @@ impl Batch<'_> {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         }
         self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
-        if is_final {
+        if is_final && hot.tasks {
             self.close_tasks_of(run, end.at)?;
         }
-        let parent = match parent.filter(|_| is_final && end.continued_as.is_none()) {
+        let parent = match hot.parent.filter(|_| is_final && end.continued_as.is_none()) {
             Some(parent) if self.wake(parent)? => Some(parent),
             _ => None,
         };
@@ -335,7 +366,9 @@ impl Batch<'_> {
         let mut woken = self.leave_lines(run, &hot, is_final)?;
         if is_final && end.continued_as.is_none() {
             woken.extend(self.wake_waiters(hot.chain.unwrap_or(run))?);
-            woken.extend(self.cancel_children(run)?);
+            if hot.children {
+                woken.extend(self.cancel_children(run)?);
+            }
         }
         Ok(Applied::Ended { parent, woken })
     }
@@ -441,6 +474,9 @@ impl Batch<'_> {
     }
 
     pub(super) fn set_state(&self, scope: &str, key: &str, value: Option<&Payload>) -> Result<Applied> {
+        if scope == PAUSED {
+            self.known.holds.set(None);
+        }
         match value {
             Some(value) => {
                 let sql = "INSERT OR REPLACE INTO state(scope, key, value) VALUES(?1, ?2, ?3)";

@@ -16,7 +16,7 @@ use crate::effect::{
 };
 use crate::id::RunId;
 use crate::trigger::webhook::Checking;
-use crate::web::flood::Flood;
+use crate::web::flood::{Flood, Held, Unknown};
 use crate::web::{Problem, content, request};
 
 /// The largest file unless the webhook says otherwise.
@@ -34,7 +34,14 @@ pub(super) struct Taken {
     pub(super) delivery: Option<String>,
     /// The file, until something refers to it.
     pub(super) file: Option<Uploaded>,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
+}
+
+/// What it takes until it is a run's.
+#[expect(dead_code, reason = "held, and never looked at")]
+enum Room {
+    Memory(Held),
+    File(OwnedSemaphorePermit),
 }
 
 /// Reads the body as the webhook wants it. `checking`: what its signature has to be, where it is verified.
@@ -57,13 +64,13 @@ pub(super) async fn take(
                 path: format!("{}/{}", folder.trim_end_matches('/'), RunId::new()),
                 most: most.unwrap_or(FILE_MAX),
             };
-            let (file, delivery) = saved(place, body, checking).await?;
+            let (file, delivery) = saved(place, body, checking, flood.unknown()).await?;
             let name = file.path.rsplit('/').next().unwrap_or_default();
             let body = json!({
                 "path": file.path, "name": name, "size": file.size, "sha256": file.sha256,
                 "content_type": content::kind(headers),
             });
-            Ok(Taken { body, delivery, file: Some(file), _room: room })
+            Ok(Taken { body, delivery, file: Some(file), _room: Room::File(room) })
         }
     }
 }
@@ -75,12 +82,10 @@ async fn in_memory(
     body: Body,
     checking: Option<Checking>,
 ) -> Result<Taken, Turned> {
-    let announced = request::announced(headers, most)?;
-    let room = flood.memory(announced.unwrap_or(most))?;
-    let raw = request::body_within(headers, body, most).await?;
+    let raw = request::body_within(flood, headers, body, most).await?;
     let delivery = checked(checking, |checking| checking.update(&raw), Some(&raw))?;
     let body = content::value(&content::kind(headers), &raw)?;
-    Ok(Taken { body, delivery, file: None, _room: room })
+    Ok(Taken { body, delivery, file: None, _room: Room::Memory(raw) })
 }
 
 /// The delivery's id, if the signature is right.
@@ -102,7 +107,12 @@ struct Place {
 }
 
 /// Streams a body to a file. Until its signature is known to be right, the file is not there.
-async fn saved(place: Place, body: Body, mut checking: Option<Checking>) -> Result<(Uploaded, Option<String>), Turned> {
+async fn saved(
+    place: Place,
+    body: Body,
+    mut checking: Option<Checking>,
+    mut unknown: Unknown,
+) -> Result<(Uploaded, Option<String>), Turned> {
     let most = place.most;
     let mut upload = aside(move || Upload::create(&place.workspace, &place.path)).await?;
     let (mut chunks, mut size, mut gathered) = (body.into_data_stream(), 0, Vec::with_capacity(PIECE));
@@ -112,6 +122,7 @@ async fn saved(place: Place, body: Body, mut checking: Option<Checking>) -> Resu
             return Err(request::too_large(most).into());
         }
         if let Some(checking) = &mut checking {
+            unknown.reach(size)?;
             checking.update(&chunk);
         }
         gathered.extend_from_slice(&chunk);

@@ -14,6 +14,7 @@ use super::super::login::COOKIE_NAME;
 use super::Problem;
 use crate::payload::Payload;
 use crate::store::{Run, Status};
+use crate::web::problem::AsMade;
 
 /// Headers by which an answer would act on the pages of this server, and on other workflows.
 const FOR_ALL: [&str; 3] = ["clear-site-data", "service-worker-allowed", "strict-transport-security"];
@@ -36,8 +37,9 @@ pub(super) fn with_output(run: &Run) -> Result<Response, Problem> {
     Ok(sandboxed(response))
 }
 
-/// A page that a workflow made must not act in the name of this server's own pages.
+/// A page that a workflow made must not act in the name of this server's own pages; else it is as it was made, errors too.
 fn sandboxed(mut response: Response) -> Response {
+    response.extensions_mut().insert(AsMade);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     response
 }

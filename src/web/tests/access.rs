@@ -288,7 +288,9 @@ fn other_names_and_pages_of_other_sites_are_turned_away() {
     let look =
         |site: &[(&str, &str)]| open.send("GET /api/v1/runs", &[site, &[("authorization", &*bearer)]].concat(), "");
     look(&[("sec-fetch-site", "cross-site")]).expect(403);
-    look(&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]).expect(200);
+    let link = |dest| [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
+    look(&link("iframe")).expect(403);
+    look(&link("document")).expect(200);
     start(&[("origin", "https://panta.example.com"), ("sec-fetch-site", "same-origin")]).expect(202);
     start(&[("host", "10.0.0.5:7262")]).expect(202);
 }

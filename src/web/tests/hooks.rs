@@ -257,3 +257,17 @@ fn what_is_gathered_is_shown_until_it_starts() {
     assert_eq!((trigger, key, events), (&json!("event:a"), &json!("k"), &json!(1)));
     assert!(shown[0]["due"].as_str() > shown[0]["since"].as_str());
 }
+
+#[test]
+fn a_webhook_without_its_secret_names_it_to_the_operator_alone() {
+    let script = "trigger::webhook(\"in\", #{ verify: hmac(\"github\", secret(\"absent\")) });\nfn main() { 1 }";
+    let bench = Bench::new(&[("w", script)]);
+    let sent = bench.post("/hooks/in", &json!({})).expect(500);
+    assert!(!sent.text.contains("absent"), "{}", sent.text);
+    let refusal = bench.get("/api/v1/workflows/w").json()["triggers"][0]["last_refusal"]["reason"].clone();
+    assert!(refusal.as_str().is_some_and(|reason| reason.contains("absent")), "{refusal}");
+    let deployed = bench.engine.handle().workflow("w").expect("is there");
+    let why =
+        crate::trigger::receive::unusable(bench.engine.handle().secrets(), &deployed.triggers[0].options["verify"]);
+    assert!(why.as_deref().is_some_and(|why| why.contains("absent")), "{why:?}");
+}

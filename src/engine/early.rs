@@ -1,0 +1,62 @@
+//! Runs that are put in motion while their start is on its way to the disk.
+//!
+//! A run whose start can only be accepted is given to a worker at once. It comes behind its start in the log, so that all it
+//! writes is durable after it; and what others could see of it waits for the log in any case: a mutating effect, its end,
+//! an answer to whoever asked for it. A process that dies in between leaves no trace of it, and nobody has been told of it.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::handle::{Error, Handle};
+use super::log::Item;
+use super::shared::{Shared, held};
+use crate::id::RunId;
+use crate::store::{Applied, Change, Run};
+
+impl Shared {
+    /// The run of a start that the store accepts whatever is there: under an id of our own, without a key, a slot or a rate.
+    /// That something is held which this process does not know of yet is for the store to say; see [`Shared::is_early`].
+    fn certain(&self, change: &Change) -> Option<Box<Run>> {
+        match change {
+            Change::Audit { change, .. } => self.certain(change.as_deref()?),
+            Change::Start { run, dedupe: None, gate: None } => {
+                let begins = run.owner.as_deref() == Some(&*self.options.node) && !self.holds.has(&run.workflow);
+                begins.then(|| run.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// Follows the start of a run that is durable now. True: a worker has had the run since it was on its way.
+    pub(super) fn is_early(&self, run: RunId) -> bool {
+        held(&self.starting).remove(&run).flatten().is_some()
+    }
+
+    /// The row of a run, also of one whose start is on its way.
+    pub(super) fn row(&self, run: RunId) -> Result<Option<Run>, crate::store::Error> {
+        // Asked first: a start that becomes durable in between is in the store then.
+        let early = held(&self.starting).get(&run).cloned().flatten();
+        early.map_or_else(|| self.store.run(run), |row| Ok(Some((*row).clone())))
+    }
+}
+
+impl Handle {
+    /// Writes a start under an id that was made for it. Durable when this returns.
+    pub(super) async fn write_start(&self, change: Change) -> Result<Option<Applied>, Error> {
+        self.room().await?;
+        let certain = self.shared.certain(&change);
+        let (sender, receiver) = oneshot::channel();
+        let done = Box::new(move |applied: &[Applied]| {
+            let _ = sender.send(applied.first().cloned());
+        });
+        if let Some(row) = &certain {
+            held(&self.shared.starting).insert(row.id, Some(Arc::from(row.clone())));
+        }
+        self.shared.log.send(Item { changes: vec![change], done: Some(done) });
+        if let Some(row) = certain {
+            self.shared.begin(row);
+        }
+        receiver.await.map_err(|_| self.stopped())
+    }
+}
