@@ -15,7 +15,8 @@ use std::sync::Arc;
 use super::broken::Broken;
 use super::site::{Folder, Site};
 use crate::engine::Tools;
-use crate::engine::recording::Recording;
+use crate::engine::recording::{Recorded, Recording};
+use crate::journal::Repair;
 use crate::script::bundle::Stdlib;
 use rehearsal::{Rehearsal, Setting};
 
@@ -50,6 +51,10 @@ pub fn record(recording: &Recording, stdlib: Stdlib) -> Result<String, Error> {
         let hint = "record the last run of the chain, which `panta runs` shows";
         return Err(Error::Cannot(format!("it goes on as another run (`workflow::continue_as`); hint: {hint}")));
     }
+    if let Some(done) = recording.0.iter().find_map(set_by_hand) {
+        let hint = "record a run that went by itself, or write the test by hand with `t.mock_step(name, value)`";
+        return Err(Error::Cannot(format!("the outcome of a step was set by hand (`{done}`); hint: {hint}")));
+    }
     let mut sources: BTreeMap<String, String> = BTreeMap::new();
     for recorded in recording.0.iter().rev() {
         sources.extend(recorded.bundle.sources.iter().map(|(path, source)| (path.clone(), source.text.to_string())));
@@ -68,6 +73,12 @@ pub fn record(recording: &Recording, stdlib: Stdlib) -> Result<String, Error> {
     };
     rehearsal.check(run)?;
     Ok(write::test(run, &setting, &rehearsal))
+}
+
+/// The repair that gave a step of a run its outcome: no test could come to it.
+fn set_by_hand(recorded: &Recorded) -> Option<&'static str> {
+    let mut repairs = recorded.journal.iter().filter_map(Repair::from_entry);
+    repairs.find(|repair| repair.result.is_some()).map(|repair| repair.done.name())
 }
 
 #[cfg(test)]

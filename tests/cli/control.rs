@@ -94,3 +94,39 @@ fn a_paused_run_and_a_held_workflow_are_shown_and_go_on() {
     assert_eq!(place.panta(&["run", "--resume", &runs[0]]).expect(0).out, "2\n");
     assert!(place.panta(&["pause", "--all"]).expect(0).out.contains("everything is paused"));
 }
+
+#[test]
+fn a_repaired_run_is_shown_and_replayed_as_it_went_on() {
+    let (place, runs) = failed(FAILS, 1);
+    fix(&place);
+    place.panta(&["retry", &runs[0], "--yes", "--reason", "the file came"]).expect(0);
+    place.panta(&["run", "--resume", &runs[0]]).expect(0);
+    let shown = place.panta(&["show", &runs[0]]).expect(0).out;
+    assert!(shown.contains("retry") && shown.contains("the file came") && !shown.contains("not yet"), "{shown}");
+    assert!(place.panta(&["why", &runs[0]]).expect(0).out.contains("nothing is wrong"));
+    assert!(place.panta(&["replay", &runs[0]]).expect(0).out.contains("where it ended"));
+    let drawn = place.panta(&["graph", "--run", &runs[0], "--format", "mermaid"]).expect(0).out;
+    assert!(drawn.contains(" done\n") && !drawn.contains("classDef failed"), "{drawn}");
+    place.panta(&["record", &runs[0]]).expect(0);
+    assert!(std::fs::read_to_string(place.path().join("w.test.rhai")).unwrap().contains("assert_eq(t.output(), 2)"));
+}
+
+#[test]
+fn a_run_with_a_result_set_by_hand_replays_and_is_no_test() {
+    let (place, runs) = failed(r#"fn main() { let b = step("b", || throw "no"); b }"#, 1);
+    place.panta(&["set-result", &runs[0], "b", "7"]).expect(0);
+    place.panta(&["run", "--resume", &runs[0]]).expect(0);
+    assert!(place.panta(&["show", &runs[0]]).expect(0).out.contains("set-result"));
+    assert!(place.panta(&["replay", &runs[0]]).expect(0).out.contains("b  int  7"));
+    let refused = place.panta(&["record", &runs[0]]).expect(1).err;
+    assert!(refused.contains("set by hand (`set-result`)") && refused.contains("t.mock_step"), "{refused}");
+}
+
+#[test]
+fn a_copy_from_inside_of_a_lock_is_refused_and_says_what_to_do() {
+    let script = r#"fn main() { step("a", || 1); lock("till", || step("b", || throw "no")) }"#;
+    let (place, runs) = failed(script, 1);
+    let refused = place.panta(&["fork", &runs[0], "--at", "b"]).expect(1).err;
+    assert!(refused.contains("inside of a lock at `b`") && refused.contains("before the lock"), "{refused}");
+    place.panta(&["fork", &runs[0], "--at", "a", "--set", "2"]).expect(0);
+}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::diag::Color;
-use crate::engine::recording::Recorded;
 use crate::host::catalog;
 use crate::script::bundle::Bundle;
 use crate::sim::functions;
