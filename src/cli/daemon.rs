@@ -330,9 +330,9 @@ fn tell(reloads: &reload::Service, log: &Log, handle: &Handle) -> tokio::task::J
     let (handle_of_first, handle) = (handle, handle.clone());
     let show = move |record: &reload::Reload| {
         if is_json {
-            record_json(record)
+            record_json(record);
         } else {
-            draw(&record.render(color))
+            draw(&record.render(color));
         }
         cannot_verify(&handle, &record.workflow);
     };

@@ -68,7 +68,7 @@ impl Finding {
         }
     }
 
-    fn as_warning(self) -> Self {
+    fn into_warning(self) -> Self {
         Self { health: Health::Warning, ..self }
     }
 
@@ -164,7 +164,7 @@ fn folder(data: &Path) -> Vec<Finding> {
 /// Addresses of tasks and runs begin with where the daemon listens, unless something is said.
 fn address(config: &Config) -> Option<Finding> {
     let problem = config.unreachable_address(&config.listen)?;
-    Some(Finding::failed("address", &problem).as_warning())
+    Some(Finding::failed("address", &problem).into_warning())
 }
 
 fn secrets(config: &Config) -> Vec<Finding> {
@@ -230,12 +230,12 @@ fn store(data: &Path) -> Vec<Finding> {
         (key.to_string(), hold)
     });
     let mut all = vec![whole, audit, notifications(&store)];
-    all.extend(holds(held.collect()));
+    all.extend(holds(&held.collect::<Vec<_>>()));
     all
 }
 
 /// What somebody holds: workflows, or everything. With each its name and what the API says of the hold.
-fn holds(held: Vec<(String, Value)>) -> Vec<Finding> {
+fn holds(held: &[(String, Value)]) -> Vec<Finding> {
     let all = held.iter().find(|(_, hold)| hold["scope"] == "all");
     let told = |who: &str, hold: &Value, hint: String| {
         let how = super::runs::held(hold).unwrap_or_default();
@@ -302,7 +302,7 @@ async fn daemon(client: &Client) -> Vec<Finding> {
         let all_held = answer["workflows"].as_array().into_iter().flatten();
         let held =
             all_held.filter_map(|it| Some((text(it, "name").to_owned(), it["paused"].as_object()?.clone().into())));
-        all.extend(holds(held.collect()));
+        all.extend(holds(&held.collect::<Vec<_>>()));
     }
     all.extend(client.get("/api/v1/audit/verify").await.ok().map(|verdict| audit(&verdict)));
     all

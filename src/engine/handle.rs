@@ -400,10 +400,7 @@ impl Handle {
             }
             None => change,
         };
-        let applied = match own_id {
-            true => self.write_start(change).await?,
-            false => self.write(vec![change]).await?.pop(),
-        };
+        let applied = if own_id { self.write_start(change).await? } else { self.write(vec![change]).await?.pop() };
         match &applied {
             Some(Applied::Repeated { run, same_input: true }) => Ok(Started { run: *run, fresh: false }),
             Some(Applied::Repeated { run, .. }) => Err(Error::KeyConflict { key: key.unwrap_or_default(), run: *run }),

@@ -358,7 +358,7 @@ impl Session {
             && divergence.attempted_by.is_none()
             && divergence.attempted.as_ref().is_some_and(|(_, _, at)| *at == line)
         {
-            divergence.attempted_by = Some(site());
+            divergence.attempted_by = Some(Box::new(site()));
         }
     }
 

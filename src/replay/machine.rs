@@ -87,7 +87,7 @@ pub struct Divergence {
     /// What the script does now: kind, name and line.
     pub attempted: Option<(Kind, Arc<str>, u32)>,
     /// The call that does it, where it is known.
-    pub attempted_by: Option<Site>,
+    pub attempted_by: Option<Box<Site>>,
     /// Kind and name are the same, but the arguments are not.
     pub arguments_differ: bool,
 }

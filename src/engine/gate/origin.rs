@@ -35,7 +35,7 @@ pub(in crate::engine) fn recorder(
     of_it.for_each(|entry| entry.name = Arc::from(NOBODY));
     let candidate: std::rc::Rc<Candidate> = candidate(bundle, &programs::fixed(&run.settings), semantics).ok()?;
     match candidate.play(run, journal, patience) {
-        Verdict::Diverges(found) if found.position == *at => found.attempted_by,
+        Verdict::Diverges(found) if found.position == *at => found.attempted_by.map(|site| *site),
         _ => None,
     }
 }

@@ -63,7 +63,7 @@ impl Parting {
         Self {
             position: divergence.position.to_string(),
             recorded: line(&divergence.recorded, before, recorder),
-            issued: line(&divergence.attempted, Some(after), divergence.attempted_by.as_ref()),
+            issued: line(&divergence.attempted, Some(after), divergence.attempted_by.as_deref()),
             arguments_differ: divergence.arguments_differ,
         }
     }

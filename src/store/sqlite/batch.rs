@@ -74,16 +74,22 @@ pub(super) struct Hot {
     pub(super) status: Status,
     pub(super) epoch: u64,
     pub(super) subscribed: bool,
-    /// It may have tickets for slots.
-    pub(super) slots: bool,
-    /// It may have open tasks.
-    pub(super) tasks: bool,
-    /// It may have open children.
-    pub(super) children: bool,
+    pub(super) beside: Beside,
     pub(super) chain: Option<RunId>,
     pub(super) parent: Option<RunId>,
     /// The last segment.
     pub(super) last: i64,
+}
+
+/// What a run may have in other tables.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Beside {
+    /// Tickets for slots.
+    pub(super) slots: bool,
+    /// Open tasks.
+    pub(super) tasks: bool,
+    /// Open children.
+    pub(super) children: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -141,7 +147,7 @@ impl<'a> Batch<'a> {
     /// A run with this parent starts.
     pub(super) fn has_child(&mut self, parent: Option<RunId>) {
         if let Some(hot) = parent.and_then(|parent| self.known.runs.get_mut(&parent)) {
-            hot.children = true;
+            hot.beside.children = true;
         }
     }
 
@@ -221,10 +227,8 @@ impl<'a> Batch<'a> {
                 epoch: row.get::<_, i64>(3)?.cast_unsigned(),
                 subscribed: row.get(4)?,
                 chain: row.get(6)?,
-                slots: row.get(7)?,
                 parent: row.get(8)?,
-                tasks: row.get(9)?,
-                children: row.get(10)?,
+                beside: Beside { slots: row.get(7)?, tasks: row.get(9)?, children: row.get(10)? },
                 // Within a batch the row may be ahead.
                 last: self.tail.end(run).unwrap_or(0).max(row.get(5)?),
             })

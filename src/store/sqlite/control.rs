@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Result, params};
 use super::super::control::{self, PAUSED, Reopen};
 use super::super::slot::{self, BEGINNING};
 use super::super::{Applied, Run, SlotState, Status};
-use super::batch::{Batch, Hot};
+use super::batch::{Batch, Beside, Hot};
 use super::row::{rollback_code, status_code};
 use super::{read, slots};
 use crate::id::RunId;
@@ -122,7 +122,8 @@ impl<'a> Batch<'a> {
         self.count(before.workflow, before.version, status_code(before.status), -1);
         self.count(before.workflow, version, status_code(row.status), 1);
         let slots = !slots::of_run(self.conn, row.id)?.is_empty();
-        let hot = Hot { version, status: row.status, epoch: row.epoch, subscribed: false, slots, ..before };
+        let beside = Beside { slots, ..before.beside };
+        let hot = Hot { version, status: row.status, epoch: row.epoch, subscribed: false, beside, ..before };
         self.add_segment(row.id, hot, segment)
     }
 

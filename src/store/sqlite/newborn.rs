@@ -7,7 +7,7 @@
 use rusqlite::Result;
 
 use super::super::{Applied, Change, Dedupe, End, Run, Status};
-use super::batch::{Batch, Hot};
+use super::batch::{Batch, Beside, Hot};
 use super::row::status_code;
 use crate::id::RunId;
 
@@ -27,8 +27,8 @@ impl Hot {
     /// Of a run that is accepted.
     pub(super) fn of(run: &Run, workflow: i64, version: i64, slots: bool) -> Self {
         let Run { status, epoch, chain, parent, .. } = *run;
-        let (subscribed, tasks, children, last) = (false, false, false, 0);
-        Self { workflow, version, status, epoch, subscribed, slots, tasks, children, chain, parent, last }
+        let beside = Beside { slots, ..Beside::default() };
+        Self { workflow, version, status, epoch, subscribed: false, beside, chain, parent, last: 0 }
     }
 }
 

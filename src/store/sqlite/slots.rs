@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::super::slot::{self, BEGINNING, RATES};
 use super::super::{Applied, Gate, OnConflict, RateWish, Run, Slot, SlotState, SlotWish, Status};
-use super::batch::{Batch, Hot};
+use super::batch::{Batch, Beside, Hot};
 use super::read;
 use crate::id::RunId;
 use crate::payload::Payload;
@@ -132,7 +132,7 @@ impl Batch<'_> {
 
     /// Whether a claim may take the run: a queued one comes into the line for its slot first.
     pub(super) fn may_begin(&self, run: RunId, hot: &Hot, node: &str) -> Result<bool> {
-        if hot.status != Status::Queued || !hot.slots {
+        if hot.status != Status::Queued || !hot.beside.slots {
             return Ok(true);
         }
         let sql = "SELECT cancel IS NOT NULL OR NOT (owner IS NULL OR owner = ?2) FROM run WHERE id = ?1";
@@ -157,7 +157,7 @@ impl Batch<'_> {
             let sql = "SELECT priority FROM run WHERE id = ?1";
             let priority = self.conn.prepare_cached(sql)?.query_row([run], |row| row.get(0))?;
             self.put(run, ticket, name, SlotState::Waiting, limit, priority)?;
-            self.remember(run, Hot { slots: true, ..hot });
+            self.remember(run, Hot { beside: Beside { slots: true, ..hot.beside }, ..hot });
         }
         Ok(Applied::Acquired(self.grant(run, ticket)?))
     }
@@ -184,20 +184,20 @@ impl Batch<'_> {
 
     /// A run goes on as another, which keeps the slot that the run held from its beginning.
     pub(super) fn hand_over(&mut self, run: RunId, hot: &Hot, next: RunId) -> Result<()> {
-        if !hot.slots {
+        if !hot.beside.slots {
             return Ok(());
         }
         let sql = "UPDATE OR IGNORE slot SET run = ?2 WHERE run = ?1 AND ticket = ?3";
         self.execute(sql, params![run, next, BEGINNING])?;
         if let Some(hot) = self.open(next)? {
-            self.remember(next, Hot { slots: true, ..hot });
+            self.remember(next, Hot { beside: Beside { slots: true, ..hot.beside }, ..hot });
         }
         Ok(())
     }
 
     /// A run has ended, or is held for a person: others may get what it had or stood before.
     pub(super) fn leave_lines(&self, run: RunId, hot: &Hot, is_final: bool) -> Result<Vec<RunId>> {
-        if !hot.slots {
+        if !hot.beside.slots {
             return Ok(Vec::new());
         }
         let names: BTreeSet<_> = of_run(self.conn, run)?.into_iter().map(|slot| slot.name).collect();

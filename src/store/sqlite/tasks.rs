@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::super::{Applied, TaskFilter};
-use super::batch::{Batch, Hot};
+use super::batch::{Batch, Beside, Hot};
 use crate::id::{RunId, TaskId};
 use crate::payload::Payload;
 use crate::task::{Status, Task};
@@ -112,7 +112,7 @@ pub(super) fn count_open(conn: &Connection) -> Result<u64> {
 impl Batch<'_> {
     pub(super) fn open_task(&mut self, epoch: u64, task: &Task) -> Result<Applied> {
         let Some(hot) = self.claimed(task.run, epoch)? else { return Ok(Applied::Refused) };
-        self.remember(task.run, Hot { tasks: true, ..hot });
+        self.remember(task.run, Hot { beside: Beside { tasks: true, ..hot.beside }, ..hot });
         let sql =
             "INSERT INTO task(id, run, workflow, title, text, recipients, excluded, form, choices, opened_at, due,
             moments, stage, status, answer, ended_at)

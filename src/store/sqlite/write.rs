@@ -329,7 +329,7 @@ impl<'a> Batch<'a> {
     fn finish(&mut self, run: RunId, epoch: u64, end: &End) -> Result<Applied> {
         let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
         let is_final = end.status.is_final();
-        if !is_final || end.continued_as.is_some() || hot.slots || hot.children || hot.parent.is_some() {
+        if !is_final || end.continued_as.is_some() || hot.beside.slots || hot.beside.children || hot.parent.is_some() {
             // Other runs are concerned.
             self.bear_all()?;
         } else if let Some(applied) = self.end_newborn(run, &hot, end)? {
@@ -353,7 +353,7 @@ impl<'a> Batch<'a> {
             self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         }
         self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
-        if is_final && hot.tasks {
+        if is_final && hot.beside.tasks {
             self.close_tasks_of(run, end.at)?;
         }
         let parent = match hot.parent.filter(|_| is_final && end.continued_as.is_none()) {
@@ -366,7 +366,7 @@ impl<'a> Batch<'a> {
         let mut woken = self.leave_lines(run, &hot, is_final)?;
         if is_final && end.continued_as.is_none() {
             woken.extend(self.wake_waiters(hot.chain.unwrap_or(run))?);
-            if hot.children {
+            if hot.beside.children {
                 woken.extend(self.cancel_children(run)?);
             }
         }
