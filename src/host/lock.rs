@@ -13,7 +13,7 @@ use serde_json::json;
 use super::cleanup::{self, Leaving, Lock};
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
-use super::session::{self, Act, Answer, Session, Strand, What, encode_error, hash_arguments, hash_text};
+use super::session::{self, Act, Answer, Session, Strand, What, encode_error, hash_arguments};
 use super::waiting::{self, Begun};
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
@@ -157,7 +157,7 @@ pub(crate) fn asked_by(entry: &Entry) -> Option<Arc<str>> {
 /// Gives a slot up, or the place in line, and records it.
 pub(super) fn release(session: &Rc<Session>, strand: &Rc<Strand>, lock: &Lock) -> Result<(), Fail> {
     let name = format!("un{}", lock.name);
-    let command = Command { arguments: hash_text(&lock.ticket), ..session::command(Kind::State, name, 0) };
+    let command = Command { arguments: hash_arguments(&lock.ticket), ..session::command(Kind::State, name, 0) };
     let Err(position) = super::state::now(session, strand, &command)? else { return Ok(()) };
     session.acts.borrow_mut().push(Act::Unlock { ticket: Arc::clone(&lock.ticket) });
     session.close(session.entry(&command, position), Ok(Payload::unit())).map(drop)

@@ -11,7 +11,7 @@ use rhai::Dynamic;
 use super::effects::stand_in;
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
-use super::session::{self, Act, Mode, encode_error, hash_text};
+use super::session::{self, Act, Mode, encode_error, hash_arguments};
 use super::state;
 use crate::journal::{Entry, Kind};
 use crate::payload::Payload;
@@ -52,7 +52,7 @@ fn notify(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         session.world.known_channel(&channel).map_err(|problem| unknown(call, &problem))?;
         return stand_in(&call.context, call.function.name, &call.args);
     }
-    let arguments = hash_text(&format!("{channel}\n{}\n{text}", title.as_deref().unwrap_or_default()));
+    let arguments = hash_arguments(&format!("{channel}\n{}\n{text}", title.as_deref().unwrap_or_default()));
     let command = Command { arguments, ..session::command(Kind::Effect, call.function.name, call.line()) };
     let position = match state::now(&session, &strand, &command)? {
         Ok(value) => return value,

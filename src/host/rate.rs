@@ -11,7 +11,7 @@ use rhai::Dynamic;
 
 use super::fail::Fail;
 use super::function::{Call, Function, Nature};
-use super::session::{self, Mode, Reservation, Session, Strand, What, hash_text};
+use super::session::{self, Mode, Reservation, Session, Strand, What, hash_arguments};
 use crate::journal::{Entry, Kind, Position};
 use crate::payload::Payload;
 use crate::replay::{Command, Issued};
@@ -52,7 +52,7 @@ fn rate_limit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
     super::no_pure(call, &strand)?;
     let command =
-        Command { arguments: hash_text(&name), ..session::command(Kind::Timer, call.function.name, call.line()) };
+        Command { arguments: hash_arguments(&name), ..session::command(Kind::Timer, call.function.name, call.line()) };
     let wanted = Wanted { call, session: &session, strand: &strand, command: &command, name: &name, interval_us };
     if strand.mode.get() == Mode::Polling {
         // Between the polls of a `wait_until` nothing is recorded, and a replay does not come here.

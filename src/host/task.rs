@@ -13,7 +13,7 @@ use serde_json::json;
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature, Options};
 use super::schema::Schema;
-use super::session::{self, Act, Answer, Session, What, encode_error, hash_text};
+use super::session::{self, Act, Answer, Session, What, encode_error, hash_arguments, hash_text};
 use super::waiting::{self, Begun};
 use crate::id::TaskId;
 use crate::journal::{Entry, Kind, Position};
@@ -83,7 +83,7 @@ fn ask(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let asked = Asked::read(call, &options, session.time_of_next(&strand))?;
     let typed_by = format!("{:?}\n{:?}", asked.form, asked.choices);
     let command = Command {
-        arguments: hash_text(&typed_by),
+        arguments: hash_arguments(&typed_by),
         ..session::command(Kind::Task, Arc::clone(&asked.title), call.line())
     };
     let (position, opened) = match waiting::issue(&session, &strand, &command)? {
