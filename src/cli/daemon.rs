@@ -135,7 +135,6 @@ impl Daemon {
     ) -> Result<Exit, Fault> {
         let address = listener.local_addr().map_err(|error| Fault::unreachable(error.to_string()))?;
         let vault = super::secret::vault(config)?;
-        vault.prepare_marks().map_err(|error| Fault::usage(error.to_string()))?;
         let log = Log::start(&config.log, Arc::clone(&vault))?;
         let options = sqlite::Options {
             listen: Some(address.to_string()),
@@ -143,6 +142,7 @@ impl Daemon {
             ..sqlite::Options::default()
         };
         let store = open(&config.data, &options).await?;
+        vault.prepare_marks().map_err(|error| Fault::usage(error.to_string()))?;
         let access = super::token::access(&store, config, address, common.token.as_deref())?;
         let store = Arc::new(store);
         let courier = Courier::new();
