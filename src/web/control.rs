@@ -172,6 +172,10 @@ pub(super) async fn fork(
         // It would answer for a person, or say that something was done.
         viewer.needs(Role::Admin, "setting the outcome of a step")?;
     }
+    if shared.app.handle.has_answers(request::run_id(&id)?)? {
+        // The copy goes on as if they had been asked again.
+        viewer.needs(Role::Approve, "copying a run in which people have answered")?;
+    }
     let action = Action::Fork { at, set: given.set };
     let answer = carry_out(&shared, &id, &action, &Deed { by, reason: given.reason }).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())

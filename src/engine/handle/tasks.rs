@@ -8,6 +8,7 @@ use crate::engine::channels::Channels;
 use crate::engine::links::{Entitled, Links};
 use crate::engine::people::{Directory, Given, Refusal};
 use crate::id::{RunId, TaskId};
+use crate::journal::{Entry, Kind, Phase};
 use crate::payload::Payload;
 use crate::store::{Applied, Change, PROGRESS, Run, TaskFilter};
 use crate::task::{Status, Task};
@@ -30,6 +31,12 @@ impl Handle {
     /// Tasks, newest first.
     pub fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, Error> {
         Ok(self.shared.store.tasks(filter)?)
+    }
+
+    /// Whether people have answered in a run, or in one of which it is a copy.
+    pub fn has_answers(&self, run: RunId) -> Result<bool, Error> {
+        let is_answer = |entry: &Entry| entry.kind == Kind::Task && entry.phase == Phase::Closed;
+        Ok(self.journal(run)?.iter().any(is_answer))
     }
 
     /// Answers a task. Of several answers the one that is durable first counts; the others are told who gave it.

@@ -80,3 +80,14 @@ fn who_starts_runs_answers_for_nobody_by_a_copy() {
     fork(Role::Run, &json!({ "at": "Pay?" })).expect(202);
     fork(Role::Admin, &set).expect(202);
 }
+
+#[test]
+fn an_answer_is_not_used_twice_by_who_may_not_give_it() {
+    let (open, run, task) = asking();
+    open.post(&format!("/api/v1/tasks/{task}/answer"), open.token(Role::Approve), &json!({ "choice": "yes" }))
+        .expect(200);
+    open.bench.block(open.bench.engine.handle().ended(run.parse().expect("an id"))).expect("ends");
+    let fork = |role| open.post(&format!("/api/v1/runs/{run}/fork"), open.token(role), &json!({ "at": "Pay?" }));
+    assert_eq!(fork(Role::Run).expect(403).json()["role"], "approve");
+    fork(Role::Admin).expect(202);
+}
