@@ -16,7 +16,7 @@ use crate::store::{Applied, Change, Run};
 
 impl Shared {
     /// The run of a start that the store accepts whatever is there: under an id of our own, without a key, a slot or a rate.
-    /// That something is held which this process does not know of yet is for the store to say; see [`Shared::is_early`].
+    /// Whether something is held that this process does not know of yet, the store says: the worker drops the run then.
     fn certain(&self, change: &Change) -> Option<Box<Run>> {
         match change {
             Change::Audit { change, .. } => self.certain(change.as_deref()?),
@@ -28,8 +28,8 @@ impl Shared {
         }
     }
 
-    /// Follows the start of a run that is durable now. True: a worker has had the run since it was on its way.
-    pub(super) fn is_early(&self, run: RunId) -> bool {
+    /// Forgets that the start of a run was on its way: it is durable now. True: a worker has the run already.
+    pub(super) fn take_early(&self, run: RunId) -> bool {
         held(&self.starting).remove(&run).flatten().is_some()
     }
 

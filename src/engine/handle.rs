@@ -33,7 +33,7 @@ use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
 use super::{causes, charges, gather, timekeeper, worker};
-use crate::audit::{Act, Actor};
+use crate::audit::Actor;
 use crate::host::schema::Fault;
 use crate::host::session::hash_text;
 use crate::id::{RunId, TaskId};
@@ -395,7 +395,7 @@ impl Handle {
         let change = match by {
             Some(by) => {
                 let details = json!({ "workflow": workflow, "key": key });
-                let act = Box::new(Act::new(self.shared.now(), &by, "run.start", id, &details));
+                let act = Box::new(self.record(&by, "run.start", id, &details));
                 Change::Audit { act, change: Some(Box::new(change)) }
             }
             None => change,

@@ -400,7 +400,7 @@ impl AfterCommit {
         if let Applied::Task { task, fresh: true } = applied {
             shared.notify(Notice::Task(task.id));
         }
-        let is_early = matches!(change, Change::Start { run, .. } if shared.is_early(run.id));
+        let is_early = matches!(change, Change::Start { run, .. } if shared.take_early(run.id));
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
                 shared.settling.started(run.id);

@@ -50,7 +50,7 @@ pub(super) enum Message {
     InLine(RunId, WaitId),
     /// Everything up to this number of the log is durable.
     Durable(u64),
-    /// The claim with this epoch is lost: another node owns the run now.
+    /// The claim with this epoch is lost: another node owns the run now, or it is held and was begun too early.
     Lost(RunId, u64),
     /// What is held has changed.
     Holds,
