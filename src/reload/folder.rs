@@ -73,13 +73,18 @@ impl Stamp {
     }
 }
 
+/// A content, and the state that its file had before it was read.
+type Seen = (Stamp, Source);
+/// Why a file is not read, and the code of the diagnostic.
+type Refusal = (String, &'static str);
+
 /// Seconds within which two changes of a file may look like one: file systems count in 2 s at worst.
 const COARSE_S: i64 = 3;
 
 /// Reads a folder again and again: what has not changed since is not read once more.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    known: HashMap<String, (Stamp, Source)>,
+    known: HashMap<String, Seen>,
 }
 
 impl Reader {
@@ -106,9 +111,9 @@ struct Reading<'a> {
     root: &'a Path,
     now: Timestamp,
     /// From the time before.
-    known: HashMap<String, (Stamp, Source)>,
+    known: HashMap<String, Seen>,
     /// For the next time.
-    seen: HashMap<String, (Stamp, Source)>,
+    seen: HashMap<String, Seen>,
     listing: Listing,
 }
 
@@ -210,12 +215,7 @@ impl Reading<'_> {
 }
 
 /// The content and the state that the file had before it was read, or why it is not. What is known of that state is not read again.
-fn read_source(
-    root: &Path,
-    at: &Path,
-    is_link: bool,
-    known: Option<(Stamp, Source)>,
-) -> io::Result<Result<(Stamp, Source), (String, &'static str)>> {
+fn read_source(root: &Path, at: &Path, is_link: bool, known: Option<Seen>) -> io::Result<Result<Seen, Refusal>> {
     if is_link && !at.canonicalize()?.starts_with(root) {
         return Ok(Err(("it is a link out of the folder".to_owned(), "E0105")));
     }

@@ -65,12 +65,11 @@ impl Scripts {
             let until = self.snapshot.next_check().map_or(end, |due| due.min(end));
             let mut update = match self.events.recv_timeout(until.saturating_sub(elapsed())) {
                 Ok(Event::Degraded { reason }) => Update { problem: Some(reason), ..Update::default() },
-                Ok(Event::Called) => return Update::default(),
                 Ok(Event::Changed { .. } | Event::Rescan) => Update::default(),
                 Err(RecvTimeoutError::Timeout) if elapsed() < end || self.snapshot.next_check().is_some() => {
                     Update::default()
                 }
-                Err(RecvTimeoutError::Timeout) => return Update::default(),
+                Ok(Event::Called) | Err(RecvTimeoutError::Timeout) => return Update::default(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Update { problem: Some("the folder is no longer watched".to_owned()), ..Update::default() };
                 }
