@@ -9,8 +9,11 @@ use super::meter::{Spent, measured};
 use super::{Bench, Figure, Result, Workload};
 use crate::time::elapsed;
 
-pub(super) const WORKLOAD: Workload =
-    Workload { name: "disk", about: "rows of 200 bytes, durable: SQLite on a log that is filled, and a file alone", measure };
+pub(super) const WORKLOAD: Workload = Workload {
+    name: "disk",
+    about: "rows of 200 bytes, durable: SQLite on a log that is filled, and a file alone",
+    measure,
+};
 
 const ROW: usize = 200;
 /// Rows of a commit.
@@ -31,7 +34,8 @@ fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 }
 
 fn rows((count, spent): &(usize, Spent), what: &str, group: usize) -> Figure {
-    Figure::new(format!("{what}, {group} rows a commit"), spent.rate(*count), "rows/s").cpu(spent.cpu_us(*count))
+    let rows = if group == 1 { "1 row".to_owned() } else { format!("{group} rows") };
+    Figure::new(format!("{what}, {rows} a commit"), spent.rate(*count), "rows/s").cpu(spent.cpu_us(*count))
 }
 
 /// Commits for so long; how many rows.

@@ -4,11 +4,8 @@ use super::meter::measured;
 use super::stage::{IN_FLIGHT, Stage, TEN_STEPS};
 use super::{Bench, Figure, Result, Workload};
 
-pub(super) const WORKLOAD: Workload = Workload {
-    name: "engine",
-    about: "64 runs in flight, ten no-op steps each, started inside the process",
-    measure,
-};
+pub(super) const WORKLOAD: Workload =
+    Workload { name: "engine", about: "64 runs in flight, ten no-op steps each, started inside the process", measure };
 
 fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let hot = bench.hot()?;

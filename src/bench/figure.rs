@@ -84,6 +84,11 @@ impl Figure {
     }
 }
 
+/// A count as people read it.
+pub(super) fn counted(count: usize) -> String {
+    grouped(&count.to_string())
+}
+
 /// A number as people read it: three digits that count.
 pub fn shown(value: f64) -> String {
     let digits = match value.abs() {

@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_folder_is_on_its_innermost_mount() {
-        let mounts = "proc /proc proc rw 0 0\n/dev/a / ext4 rw 0 0\ntmpfs /data\\040x tmpfs rw 0 0\n/dev/b /data xfs rw 0 0";
+        let mounts =
+            "proc /proc proc rw 0 0\n/dev/a / ext4 rw 0 0\ntmpfs /data\\040x tmpfs rw 0 0\n/dev/b /data xfs rw 0 0";
         let of = |folder: &str| file_system(mounts, Path::new(folder));
         let all = [of("/data/bench"), of("/database"), of("/data x/y")];
         assert_eq!(all, ["xfs", "ext4", "tmpfs"].map(|kind| Some(kind.to_owned())));

@@ -33,18 +33,33 @@ impl Spent {
     }
 }
 
-/// Does a piece of work; what it took of this process.
-pub(super) fn measured<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Spent)> {
-    measured_of(&[std::process::id()], work)
+/// A clock that was started, and what processes had used then.
+pub(super) struct Meter {
+    processes: Vec<u32>,
+    wall: Duration,
+    cpu: Option<f64>,
 }
 
-/// The same, with the CPU of other processes.
-pub(super) fn measured_of<T>(processes: &[u32], work: impl FnOnce() -> Result<T>) -> Result<(T, Spent)> {
-    let (wall, cpu) = (elapsed(), cpu_seconds(processes));
+impl Meter {
+    /// Starts to measure these.
+    pub(super) fn start(processes: Vec<u32>) -> Self {
+        let cpu = cpu_seconds(&processes);
+        Self { processes, wall: elapsed(), cpu }
+    }
+
+    /// What it took so far.
+    pub(super) fn spent(&self) -> Spent {
+        let wall = elapsed().saturating_sub(self.wall);
+        let cpu = cpu_seconds(&self.processes).zip(self.cpu).map(|(after, before)| after - before);
+        Spent { wall, cpu }
+    }
+}
+
+/// Does a piece of work; what it took of this process.
+pub(super) fn measured<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Spent)> {
+    let meter = Meter::start(vec![std::process::id()]);
     let done = work()?;
-    let wall = elapsed().saturating_sub(wall);
-    let cpu = cpu_seconds(processes).zip(cpu).map(|(after, before)| after - before);
-    Ok((done, Spent { wall, cpu }))
+    Ok((done, meter.spent()))
 }
 
 /// Seconds of CPU that processes have used so far; `None` where the system does not tell, or one of them is gone.
@@ -64,6 +79,16 @@ pub(super) fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// How often threads of a process have gone to sleep so far.
+pub(super) fn waits(pid: u32) -> Option<u64> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let of = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    Some(threads.filter_map(|thread| of(std::fs::read_to_string(thread.path().join("status")).ok()?)).sum())
 }
 
 /// The middle one.

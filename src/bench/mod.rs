@@ -9,16 +9,27 @@ mod engine;
 mod error;
 mod fanout;
 mod figure;
+mod first;
+mod growth;
 mod hot;
+mod http;
+mod idle;
+mod kill;
 mod machine;
 mod memory;
 mod meter;
+mod million;
 mod mutating;
 mod outside;
 mod place;
+mod post;
+mod reload;
 mod replay;
 mod single;
 mod stage;
+mod store;
+mod timers;
+mod waiting;
 
 pub use error::{Error, Result};
 pub use figure::{Bar, Figure, shown};
@@ -51,12 +62,23 @@ pub static WORKLOADS: &[Workload] = &[
     disk::WORKLOAD,
     hot::WORKLOAD,
     engine::WORKLOAD,
+    growth::WORKLOAD,
     hot::strict::WORKLOAD,
     mutating::WORKLOAD,
+    http::WORKLOAD,
+    post::WORKLOAD,
     single::WORKLOAD,
+    first::WORKLOAD,
     fanout::WORKLOAD,
     replay::WORKLOAD,
     memory::WORKLOAD,
+    million::WORKLOAD,
+    waiting::WORKLOAD,
+    timers::WORKLOAD,
+    kill::WORKLOAD,
+    store::WORKLOAD,
+    idle::WORKLOAD,
+    reload::WORKLOAD,
 ];
 
 #[cfg(test)]

@@ -14,8 +14,7 @@ use crate::store::Status;
 use crate::store::sqlite::{self, Sqlite};
 
 /// Ten steps that do nothing.
-pub(super) const TEN_STEPS: &str =
-    r#"fn main(x) { let t = 0; for i in 0..10 { t += step("s" + i, || i); } t }"#;
+pub(super) const TEN_STEPS: &str = r#"fn main(x) { let t = 0; for i in 0..10 { t += step("s" + i, || i); } t }"#;
 
 /// Runs at a time, where many are measured.
 pub(super) const IN_FLIGHT: usize = 64;
@@ -32,7 +31,8 @@ pub(super) fn workers() -> usize {
 pub(super) struct Stage {
     engine: Engine,
     runtime: Runtime,
-    _folder: TempDir,
+    /// Where it is the stage's own.
+    _folder: Option<TempDir>,
 }
 
 impl Stage {
@@ -44,9 +44,15 @@ impl Stage {
     /// With options of its own.
     pub(super) fn with(bench: &Bench, script: &str, adapt: impl FnOnce(Options) -> Options) -> Result<Self> {
         let folder = bench.scratch()?;
-        let engine = start(folder.path(), script, adapt)?;
+        let stage = Self::over(folder.path(), script, adapt)?;
+        Ok(Self { _folder: Some(folder), ..stage })
+    }
+
+    /// Over a data folder that is there, and stays.
+    pub(super) fn over(data: &Path, script: &str, adapt: impl FnOnce(Options) -> Options) -> Result<Self> {
+        let engine = start(data, script, adapt)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { engine, runtime, _folder: folder })
+        Ok(Self { engine, runtime, _folder: None })
     }
 
     /// The engine.
@@ -109,4 +115,3 @@ fn start(folder: &Path, script: &str, adapt: impl FnOnce(Options) -> Options) ->
     engine.handle().deploy(compile(bundle, &settings).expect("the script is ours"));
     Ok(engine)
 }
-

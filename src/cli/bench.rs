@@ -53,7 +53,8 @@ impl Bench {
     pub(super) async fn execute(&self, common: &Common) -> std::result::Result<Exit, Fault> {
         let data = common.config(&super::default_scripts())?.data;
         let sizes = Sizes { quick: self.quick, size: self.size.map(|size| size as usize) };
-        let program = std::env::current_exe().map_err(|error| Fault::unreachable(format!("where this program is: {error}")))?;
+        let program =
+            std::env::current_exe().map_err(|error| Fault::unreachable(format!("where this program is: {error}")))?;
         let bench = crate::bench::Bench::new(&data, sizes, &program);
         let bench = Arc::new(bench.map_err(|error| Fault::usage(error.to_string()))?);
         let machine = Machine::of(bench.folder());
@@ -116,7 +117,7 @@ fn head(machine: &Machine, folder: &str) -> String {
     format!("panta {version}, {system}, {cores}, in {folder}{on}")
 }
 
-const HEAD: [&str; 8] = ["WORKLOAD", "WHAT", "FIGURE", "UNIT", "CPU µs A STEP", "COMMITS A RUN", "BAR", ""];
+const HEAD: [&str; 8] = ["WORKLOAD", "WHAT", "FIGURE", "UNIT", "CPU µs A STEP", "COMMITS A RUN", "BAR", "HELD"];
 
 fn rows(measured: &Measured) -> Vec<Vec<String>> {
     let all = measured.iter().flat_map(|(name, figures)| figures.iter().map(move |figure| (*name, figure)));

@@ -80,9 +80,8 @@ pub(super) fn filled_log(path: &Path) -> Result<rusqlite::Connection> {
     for _ in 0..32 {
         connection.execute("INSERT INTO filler VALUES(zeroblob(1000000))", [])?;
     }
-    connection.execute_batch(
-        "COMMIT; DROP TABLE filler; PRAGMA wal_checkpoint(RESTART); PRAGMA wal_autocheckpoint=4000;",
-    )?;
+    connection
+        .execute_batch("COMMIT; DROP TABLE filler; PRAGMA wal_checkpoint(RESTART); PRAGMA wal_autocheckpoint=4000;")?;
     Ok(connection)
 }
 
@@ -100,8 +99,7 @@ fn commit_rows(
             let mut segment = connection.prepare_cached("INSERT INTO segment(run, prev, body) VALUES(?1, 0, ?2)")?;
             segment.execute(rusqlite::params![row.run, row.body])?;
             if row.ends {
-                let mut run =
-                    connection.prepare_cached("INSERT OR REPLACE INTO run VALUES(?1, 'w', '{}', 2, '45')")?;
+                let mut run = connection.prepare_cached("INSERT OR REPLACE INTO run VALUES(?1, 'w', '{}', 2, '45')")?;
                 run.execute([row.run])?;
             }
         }

@@ -59,8 +59,7 @@ impl Client {
         let Self { host, .. } = self;
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let length = body.len();
-        let text =
-            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{kind}Content-Length: {length}\r\n\r\n{body}");
+        let text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{kind}Content-Length: {length}\r\n\r\n{body}");
         self.stream.write_all(text.as_bytes()).await?;
         self.answer().await
     }

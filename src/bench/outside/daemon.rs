@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -121,11 +121,6 @@ fn child_of(parent: u32) -> Option<u32> {
 }
 
 impl Daemon<'_> {
-    /// Where it listens.
-    pub(in crate::bench) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Its processes: the parent, and the one that evaluates.
     pub(in crate::bench) fn processes(&self) -> Vec<u32> {
         let mut all = vec![self.child.id(), self.engine];
@@ -154,9 +149,9 @@ impl Daemon<'_> {
         Ok(self.metric("panta_commit_seconds_count", "").await? as u64)
     }
 
-    /// Runs that ended well so far.
+    /// Runs of its store that ended well.
     pub(in crate::bench) async fn completed(&self) -> Result<usize> {
-        Ok(self.metric("panta_runs_ended_total", "status=\"completed\"").await? as usize)
+        Ok(self.metric("panta_runs", "status=\"completed\"").await? as usize)
     }
 
     /// Waits until so many runs in all have ended well.
