@@ -18,7 +18,7 @@ fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     Ok(all.map(|figure| figure.at_most(1.0).commits_at_most(2.0)).to_vec())
 }
 
-fn inside(bench: &Bench) -> Result<Figure> {
+pub(super) fn inside(bench: &Bench) -> Result<Figure> {
     let stage = Stage::new(bench, TEN_STEPS)?;
     let (handle, runs) = (stage.handle(), bench.count(1_000, 200));
     let before = stage.commits();

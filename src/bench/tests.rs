@@ -26,14 +26,14 @@ fn measured(name: &str) -> Vec<Figure> {
 
 #[test]
 fn all_that_is_measured_inside_the_process_gives_figures() {
-    for name in ["disk", "hot", "strict", "engine", "mutating", "single", "fanout", "replay"] {
+    for name in ["disk", "hot", "strict", "engine", "mutating", "growth", "fanout", "replay"] {
         measured(name);
     }
 }
 
 #[test]
 fn a_run_alone_is_on_the_disk_in_as_few_commits_as_the_rule_allows() {
-    let figure = measured("single").remove(0);
+    let figure = single::inside(&tiny()).expect("a figure");
     assert!(figure.commits.is_some_and(|commits| commits <= 2.0), "{figure:?}");
 }
 

@@ -99,7 +99,10 @@ impl Bench {
 async fn on_a_thread(bench: Arc<crate::bench::Bench>, workload: &'static Workload) -> Result<Vec<Figure>> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
-        let _ = sender.send(workload.measure(&bench));
+        let done = workload.measure(&bench);
+        // The one who waits is the last who has the folder, and removes it.
+        drop(bench);
+        let _ = sender.send(done);
     });
     receiver.await.unwrap_or_else(|_| Err(crate::bench::Error::Wrong("an internal error".to_owned())))
 }

@@ -60,7 +60,10 @@ fn runs_are_started_over_http_and_their_commits_are_counted() {
     for name in ["http", "post", "single", "first"] {
         assert!(of(name)[0]["value"].as_f64() > Some(0.0), "{all:?}");
     }
-    assert!(of("http")[0]["commits"].as_f64() > Some(0.0) && of("single")[1]["commits"].as_f64() > Some(0.0), "{all:?}");
+    assert!(
+        of("http")[0]["commits"].as_f64() > Some(0.0) && of("single")[1]["commits"].as_f64() > Some(0.0),
+        "{all:?}"
+    );
 }
 
 #[test]

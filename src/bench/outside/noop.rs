@@ -1,7 +1,7 @@
 //! A server that does nothing, and remembers what it was asked.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,12 +47,15 @@ impl Noop {
     /// On a free port. Where bodies are kept, each counts as what is done.
     pub(in crate::bench) fn start(keeps_bodies: bool) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
         let (address, seen) = (listener.local_addr()?, Arc::new(Mutex::new(Seen::default())));
         let (stop, mut stopped) = oneshot::channel();
         let shared = Arc::clone(&seen);
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
+                let listener =
+                    TcpListener::from_std(listener).expect("a listener that does not block can be waited for");
                 loop {
                     tokio::select! {
                         _ = &mut stopped => return,
