@@ -18,6 +18,7 @@ mod closures;
 mod decide;
 mod deploy;
 mod early;
+mod ended;
 mod failures;
 mod flow;
 pub mod gate;

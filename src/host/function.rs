@@ -3,9 +3,10 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, FnPtr, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, FnPtr, FuncRegistration, ImmutableString, Map, Module, NativeCallContext};
 
 use super::fail::Fail;
 use super::session::{Session, Strand};
@@ -159,6 +160,14 @@ impl Call<'_> {
             Some(value) if value.is_string() => Ok(value.to_string()),
             Some(value) => secret_text(value).ok_or_else(|| self.wrong(n, "a text")),
             None => Err(self.wrong(n, "a text")),
+        }
+    }
+
+    /// A text that is kept as a name.
+    pub fn name(&self, n: usize) -> Result<Arc<str>, Fail> {
+        match self.args.get(n).and_then(|value| value.read_lock::<ImmutableString>()) {
+            Some(name) => Ok(Arc::from(name.as_str())),
+            None => self.text(n).map(Into::into),
         }
     }
 
