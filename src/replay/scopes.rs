@@ -141,7 +141,8 @@ impl Scopes {
         scope.path.reserve_exact(outer.path.len() + 1);
         scope.path.extend_from_slice(&outer.path);
         scope.path.push(segment);
-        (scope.label, scope.again, scope.repeatable, scope.undone) = (label, outer.again, outer.repeatable, outer.undone);
+        (scope.label, scope.again, scope.repeatable, scope.undone) =
+            (label, outer.again, outer.repeatable, outer.undone);
         *self.scope_mut(id) = scope;
         id
     }
