@@ -51,14 +51,14 @@ impl Figure {
 
     /// The value is at most this.
     pub(super) fn at_most(self, limit: f64) -> Self {
-        let (text, met) = (format!("≤ {} {}", shown(limit), self.unit), self.value <= limit);
+        let (text, met) = (format!("≤ {} {}", bound(limit), self.unit), self.value <= limit);
         self.bar(text, met)
     }
 
     /// The CPU of a step is at most this, in µs. Nothing is said where it is not known.
     pub(super) fn cpu_at_most(self, limit: f64) -> Self {
         match self.cpu_us {
-            Some(found) => self.bar(format!("≤ {} µs CPU", shown(limit)), found <= limit),
+            Some(found) => self.bar(format!("≤ {} µs CPU", bound(limit)), found <= limit),
             None => self,
         }
     }
@@ -66,7 +66,7 @@ impl Figure {
     /// The commits of a run are at most so many.
     pub(super) fn commits_at_most(self, limit: f64) -> Self {
         match self.commits {
-            Some(found) => self.bar(format!("≤ {} commits", shown(limit)), found <= limit),
+            Some(found) => self.bar(format!("≤ {} commits", bound(limit)), found <= limit),
             None => self,
         }
     }
@@ -80,7 +80,7 @@ impl Figure {
     /// The value is at most so many times another one, which has this name.
     pub(super) fn times_at_most(self, most: f64, other: f64, name: &str) -> Self {
         let times = self.value / other;
-        self.bar(format!("≤ {} × {name}: {times:.2} ×", shown(most)), times <= most)
+        self.bar(format!("≤ {} × {name}: {times:.2} ×", bound(most)), times <= most)
     }
 }
 
@@ -98,6 +98,11 @@ pub fn shown(value: f64) -> String {
         _ => 3,
     };
     grouped(&format!("{value:.digits$}"))
+}
+
+/// A bound as it was set.
+fn bound(limit: f64) -> String {
+    grouped(&limit.to_string())
 }
 
 /// A comma in front of each three digits of the whole part.
@@ -121,10 +126,10 @@ mod tests {
     #[test]
     fn a_figure_is_held_against_its_bars() {
         let figure = Figure::new("x", 40.0, "steps/s").cpu(Some(5.0)).commits(3, 2);
-        let figure = figure.share_at_least(0.5, 100.0, "hot").cpu_at_most(6.0).commits_at_most(1.0).at_most(40.0);
+        let figure = figure.share_at_least(0.5, 100.0, "hot").cpu_at_most(6.0).commits_at_most(1.0).at_most(0.2);
         let bars: Vec<_> = figure.bars.iter().map(|bar| (bar.text.as_str(), bar.met)).collect();
         let share = ("≥ 50 % of hot: 40 %", false);
-        assert_eq!(bars, [share, ("≤ 6 µs CPU", true), ("≤ 1 commits", false), ("≤ 40 steps/s", true)]);
+        assert_eq!(bars, [share, ("≤ 6 µs CPU", true), ("≤ 1 commits", false), ("≤ 0.2 steps/s", false)]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use super::{Bench, Figure, Result, Workload};
 pub(super) const WORKLOAD: Workload =
     Workload { name: "growth", about: "1 to 100,000 runs of ten no-op steps, all started at once", measure };
 
-/// Few runs are repeated for so long.
+/// Few runs are repeated for so long, and so often.
 const LEAST: Duration = Duration::from_millis(500);
+const FEWEST: usize = 100;
 
 fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let most = bench.count(100_000, 10_000);
@@ -23,11 +24,12 @@ fn of(bench: &Bench, size: usize) -> Result<Figure> {
     let stage = Stage::new(bench, TEN_STEPS)?;
     let (before, meter) = (stage.commits(), Meter::start(vec![std::process::id()]));
     let mut runs = 0;
-    while runs == 0 || meter.spent().wall < LEAST {
+    while runs < FEWEST || meter.spent().wall < LEAST {
         all_at_once(&stage, size)?;
         runs += size;
     }
-    let figure = meter.spent().steps(format!("{} runs at once", counted(size)), runs * 10);
+    let what = if size == 1 { "one run at a time".to_owned() } else { format!("{} runs at once", counted(size)) };
+    let figure = meter.spent().steps(what, runs * 10);
     Ok(figure.commits(stage.commits() - before, runs))
 }
 
