@@ -81,7 +81,7 @@ pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
 pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
-pub use options::{KEEP, Options, Reach};
+pub use options::{Instead, KEEP, Options, Reach};
 pub use passage::GateSpec;
 pub use refusals::Refusal;
 pub use semantics::{Semantics, Trials};

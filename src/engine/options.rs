@@ -71,7 +71,13 @@ pub struct Options {
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
     /// Who is told what is evaluated; nobody, where the process stands alone.
     pub witness: Option<Arc<dyn Witness>>,
+    /// What answers effects in place of the outside, at once; `None`, or where it says `None`: they are carried out. For
+    /// measuring what the engine itself takes.
+    pub instead: Option<Arc<Instead>>,
 }
+
+/// Answers an effect in place of the outside.
+pub type Instead = dyn Fn(&effect::Request) -> Option<effect::Outcome> + Send + Sync;
 
 /// Which runs of its store an engine puts in motion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -111,6 +117,7 @@ impl Options {
             semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
             witness: None,
+            instead: None,
         }
     }
 }
