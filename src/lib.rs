@@ -4,6 +4,7 @@
 //! `cli, web, trigger, reload → engine → {host, script, effect, store} → replay → journal → {payload, id, time, diag}`.
 
 pub mod audit;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod courier;

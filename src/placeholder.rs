@@ -85,8 +85,16 @@ pub fn find_placeholders(text: &str) -> Vec<Placeholder<'_>> {
     found
 }
 
+/// A placeholder may be in there. Quick: most texts have none.
+pub fn may_hold(text: &str) -> bool {
+    text.as_bytes().contains(&OPEN.as_bytes()[0])
+}
+
 /// The text with each placeholder replaced by what `instead` says; `None` leaves it.
 pub fn replaced(text: &str, instead: impl Fn(&Placeholder<'_>) -> Option<String>) -> Cow<'_, str> {
+    if !may_hold(text) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::new();
     let mut from = 0;
     for placeholder in find_placeholders(text) {
@@ -104,12 +112,12 @@ pub fn replaced(text: &str, instead: impl Fn(&Placeholder<'_>) -> Option<String>
 
 /// The text with what looks like a placeholder made plain: what comes from outside must not stand for a secret.
 pub fn defuse(text: &str) -> Cow<'_, str> {
-    if text.contains(OPEN) { Cow::Owned(text.replace(OPEN, DEFUSED)) } else { Cow::Borrowed(text) }
+    if may_hold(text) && text.contains(OPEN) { Cow::Owned(text.replace(OPEN, DEFUSED)) } else { Cow::Borrowed(text) }
 }
 
 /// The text as it may be shown: `***` for each placeholder, also for what is left of one that was cut at its end.
 pub fn mask(text: &str) -> Cow<'_, str> {
-    if !text.contains(OPEN) {
+    if !may_hold(text) || !text.contains(OPEN) {
         return Cow::Borrowed(text);
     }
     let mut masked = String::with_capacity(text.len());

@@ -6,6 +6,7 @@ mod access;
 mod act;
 mod audit;
 mod backfill;
+mod bench;
 mod check;
 mod client;
 mod control;
@@ -125,6 +126,7 @@ enum Verb {
     Restore(upkeep::Restore),
     Prune(upkeep::Prune),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     Audit(audit::Audit),
     Notify(notify::Notify),
     #[command(subcommand)]
@@ -183,9 +185,12 @@ impl Common {
     }
 }
 
+/// Threads for what waits for a disk, at most: more would not read faster, and each takes memory and a connection to the store.
+const BLOCKING_MAX: usize = 16;
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_MAX).build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(understood()),
         Err(error) => Err(Fault::unreachable(format!("the system gives no event loop: {error}"))),
@@ -256,6 +261,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Restore(restore) => restore.execute(common, config),
         Verb::Prune(prune) => prune.execute(common, &access()?).await,
         Verb::Doctor(doctor) => doctor.execute(common).await,
+        Verb::Bench(bench) => bench.execute(common).await,
         Verb::Tasks(tasks) => tasks.execute(common, &config()?, &access()?).await,
         Verb::Answer(answer) => answer.execute(common, &config()?, &access()?).await,
         Verb::Runs(runs) => runs.execute(common, &access()?).await,

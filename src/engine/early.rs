@@ -28,9 +28,9 @@ impl Shared {
         }
     }
 
-    /// Forgets that the start of a run was on its way: it is durable now. True: a worker has the run already.
-    pub(super) fn take_early(&self, run: RunId) -> bool {
-        held(&self.starting).remove(&run).flatten().is_some()
+    /// Forgets that the start of a run was on its way: it is durable now. Its row, where a worker has the run already.
+    pub(super) fn take_early(&self, run: RunId) -> Option<Arc<Run>> {
+        held(&self.starting).remove(&run).flatten()
     }
 
     /// The row of a run, also of one whose start is on its way.

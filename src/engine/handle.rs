@@ -28,7 +28,7 @@ use super::lethal::{Lethal, Ward};
 use super::log::{Item, Log};
 use super::options::Options;
 use super::outside::{event_from_outside, trace_from_outside};
-use super::secrets::{from_outside, text_from_outside};
+use super::secrets::searched;
 use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
@@ -40,7 +40,7 @@ use crate::id::{RunId, TaskId};
 use crate::journal::Entry;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Applied, Change, Dedupe, Event, Rollback, Run, RunFilter, Status, Store};
+use crate::store::{Applied, Change, Dedupe, Event, Run, RunFilter, Status, Store};
 use crate::task::Task;
 use crate::time::Clock;
 use crate::trace::Trace;
@@ -245,7 +245,7 @@ impl Engine {
         let (inboxes, outboxes): (Vec<_>, Vec<_>) =
             (0..options.workers.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared::new(store, log, options, inboxes.clone());
-        let log = spawn_log(Box::new(AfterCommit(Arc::clone(&shared))));
+        let log = spawn_log(Box::new(AfterCommit::new(&shared)));
         // Before any thread that claims runs.
         semantics::hold_back(&shared);
         Lethal::load(&shared);
@@ -411,9 +411,12 @@ impl Handle {
 
     /// What comes from outside holds no secret's value, and nothing that would stand for one.
     fn cleaned(&self, start: Start) -> Start {
-        let vault = &self.shared.options.secrets;
-        let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
-        let key = start.key.map(|key| text_from_outside(vault, &key));
+        let search = self.shared.options.secrets.search();
+        let (input, trigger) = (searched(&search, start.input), searched(&search, start.trigger));
+        let key = start.key.map(|key| match searched(&search, Value::String(key)) {
+            Value::String(key) => key,
+            other => other.to_string(),
+        });
         Start { input, key, trigger, ..start }
     }
 
@@ -552,6 +555,19 @@ impl Handle {
         self.shared.trouble()
     }
 
+    /// Ready when the engine has stopped by itself: why. Whoever waits here, and not for all that happens, costs the runs nothing.
+    pub async fn failed(&self) -> String {
+        loop {
+            let mut noticed = std::pin::pin!(self.shared.failing.notified());
+            // Before the look, so that nothing falls in between.
+            noticed.as_mut().enable();
+            if let Some(trouble) = self.trouble() {
+                return trouble;
+            }
+            noticed.await;
+        }
+    }
+
     /// One run.
     pub fn run(&self, run: RunId) -> Result<Run, Error> {
         self.shared.store.run(run)?.ok_or(Error::UnknownRun(run))
@@ -575,31 +591,6 @@ impl Handle {
     /// The sources that a run is pinned to.
     pub fn sources(&self, run: &Run) -> Result<Arc<Bundle>, Error> {
         self.shared.bundle(&run.version).map_err(|problem| Error::Store(crate::store::Error::Damaged(problem)))
-    }
-
-    /// Waits for the end of a run, or until it is stopped for a person to look at; of a chain, for the last run's.
-    pub async fn ended(&self, run: RunId) -> Result<Run, Error> {
-        let mut run = run;
-        loop {
-            let (sender, receiver) = oneshot::channel();
-            held(&self.shared.waiters).entry(run).or_default().push(sender);
-            // Looked at after the waiter is there, so that no end falls in between. What is in motion has not ended, or tells
-            // its waiters once more when it leaves.
-            if self.trouble().is_some() || !held(&self.shared.routes).contains_key(&run) {
-                let row = self.newest(run)?;
-                if row.id != run {
-                    run = row.id;
-                    continue;
-                }
-                if !row.status.is_live() && row.status != Status::Paused {
-                    return Ok(row);
-                }
-                if let Some(problem) = self.trouble() {
-                    return Err(Error::Stopped(problem));
-                }
-            }
-            let _ = receiver.await;
-        }
     }
 
     /// What happens from now on.
@@ -689,35 +680,17 @@ pub(super) fn new_run(
 ) -> Run {
     let now = shared.now();
     Run {
-        id,
-        workflow: Arc::clone(&deployed.name),
-        version: deployed.version().clone(),
         settings: deployed.settings_payload(),
         // It is put in motion as soon as it is durable.
         status: Status::Running,
-        input,
-        output: None,
-        error: None,
         trigger: Payload::from_json(trigger),
-        parent: None,
         key: key.map(Into::into),
         priority: deployed.priority,
-        created_at: now,
         started_at: Some(now),
-        ended_at: None,
-        waiting_for: "".into(),
-        wake_at: None,
-        cancel: None,
-        ready: true,
-        rollback: Rollback::None,
-        charged: 0,
         owner: Some(Arc::clone(&shared.options.node)),
         epoch: 1,
-        chain: None,
-        continued_as: None,
-        mailbox: None,
         sla: deployed.terms.sla_of_run(now),
-        expires_at: None,
+        ..Run::accepted(id, Arc::clone(&deployed.name), deployed.version().clone(), input, now)
     }
 }
 

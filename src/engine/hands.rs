@@ -86,6 +86,10 @@ impl Hands {
         let (world, inbox) = (Rc::clone(world), inbox.clone());
         let (wait, counts) = (ask.wait, Counts::of(&ask));
         let Some((mocks, runtime)) = &self.mocks else {
+            if let Some(outcome) = instead(&ask, &world) {
+                let _ = inbox.send(Message::Answer(run, wait, Answer::Effect(outcome)));
+                return Pending::Effect(None, counts);
+            }
             let task = tokio::task::spawn_local(async move {
                 let outcome = carry_out(run, ask, &world).await;
                 let _ = inbox.send(Message::Answer(run, wait, Answer::Effect(outcome)));
@@ -119,6 +123,13 @@ impl Hands {
             tokio::task::spawn_blocking(remove);
         }
     }
+}
+
+/// What is answered in place of the outside, to what the workflow may ask.
+fn instead(ask: &Ask, world: &RunWorld) -> Option<Outcome> {
+    let answers = world.shared.options.instead.as_ref()?;
+    let What::Effect { request, .. } = &ask.what else { return None };
+    Performer::admit(request, &world.allow).map_or_else(|refused| Some(Err(refused)), |()| answers(request))
 }
 
 async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {

@@ -120,7 +120,7 @@ impl Inline {
         if let Err(error) = shared.gathered.load(&*shared.store) {
             tracing::warn!("gathered events cannot be read: {error}");
         }
-        let writer = write(Box::new(AfterCommit(Arc::clone(&shared))));
+        let writer = write(Box::new(AfterCommit::new(&shared)));
         let worker = Worker::new(0, Arc::clone(&shared), inbox, hands, tools);
         Self { handle: Handle::of(Arc::clone(&shared)), shared, worker, messages, writer, clock, mocks }
     }

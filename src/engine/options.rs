@@ -49,8 +49,8 @@ pub struct Options {
     pub evict_after: Duration,
     /// Runs in motion on one worker at most, before waiting ones leave memory sooner. 5,000: two stacks maps each, 65,530 in all.
     pub most_live: usize,
-    /// Waiting runs that are kept in memory, by all workers together; the one that has waited the longest leaves first. 1,024:
-    /// some 30 MB, and going on from the journal costs no more than a tenth of a millisecond.
+    /// Waiting runs that are kept in memory, by all workers together; the one that has waited the longest leaves first. 512:
+    /// some 16 MB, and going on from the journal costs no more than a tenth of a millisecond.
     pub most_resting: usize,
     /// Due times, and runs that can go on, that are held in memory, at most; more are left to the store until then. 100,000:
     /// some 10 MB.
@@ -77,7 +77,13 @@ pub struct Options {
     pub new_run: Arc<dyn Fn() -> RunId + Send + Sync>,
     /// Who is told what is evaluated; nobody, where the process stands alone.
     pub witness: Option<Arc<dyn Witness>>,
+    /// What answers effects in place of the outside, at once; `None`, or where it says `None`: they are carried out. For
+    /// measuring what the engine itself takes.
+    pub instead: Option<Arc<Instead>>,
 }
+
+/// Answers an effect in place of the outside.
+pub type Instead = dyn Fn(&effect::Request) -> Option<effect::Outcome> + Send + Sync;
 
 /// Which runs of its store an engine puts in motion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -106,7 +112,7 @@ impl Options {
             clock: Arc::new(SystemClock),
             evict_after: Duration::from_secs(10),
             most_live: 5_000,
-            most_resting: 1_024,
+            most_resting: 512,
             most_queued: 100_000,
             script_cpu: limits.cpu,
             script_memory: limits.memory,
@@ -119,6 +125,7 @@ impl Options {
             semantics: Semantics::current(),
             new_run: Arc::new(RunId::new),
             witness: None,
+            instead: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::id::{RunId, Version};
 use crate::journal::{Entry, Kind, decode_segment, encode_segment};
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
-use crate::store::{Rollback, Run, Status};
+use crate::store::{Run, Status};
 use crate::time::Timestamp;
 
 /// Runs of one recording at most: more than any test is worth.
@@ -91,35 +91,18 @@ impl Recorded {
             Some(Err(error)) => (None, Some(error)),
             None => (None, None),
         };
+        let (workflow, version) = (Arc::clone(&self.workflow), self.version.clone());
         Run {
-            id: self.run,
-            workflow: Arc::clone(&self.workflow),
-            version: self.version.clone(),
             settings: self.settings.clone(),
             status: self.status,
-            input: self.input.clone(),
             output,
             error,
             trigger: self.trigger.clone(),
-            parent: None,
-            key: None,
-            priority: 0,
-            created_at: self.created_at,
             started_at: Some(self.created_at),
-            ended_at: None,
-            waiting_for: "".into(),
-            wake_at: None,
-            cancel: None,
             ready: false,
-            rollback: Rollback::None,
-            charged: 0,
-            owner: None,
             epoch: 1,
-            chain: None,
             continued_as: self.continued_as,
-            mailbox: None,
-            sla: None,
-            expires_at: None,
+            ..Run::accepted(self.run, workflow, version, self.input.clone(), self.created_at)
         }
     }
 

@@ -1,10 +1,11 @@
 //! What the workers, the log and the handle of one engine share.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc};
 
 use super::admission::Admission;
 use super::deploy::Deployed;
@@ -93,8 +94,8 @@ pub(super) struct Shared {
     pub(super) mailbox: Mailbox,
     /// Runs in motion that wait for the end of another.
     pub(super) ends: Mutex<HashMap<RunId, Vec<RunId>>>,
-    /// Those who wait for the end of a run.
-    pub(super) waiters: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
+    /// Those who wait for the end of a run, and rows of those that have just ended.
+    pub(super) ended: super::ended::Ends,
     pub(super) timeline: Timeline,
     pub(super) gathered: Gathered,
     /// Closures of triggers that are asked beside the workers: each may take a second of a core.
@@ -108,6 +109,8 @@ pub(super) struct Shared {
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
+    /// Tells those who wait for that.
+    pub(super) failing: tokio::sync::Notify,
     pub(super) closing: AtomicBool,
     pub(super) activations: AtomicU64,
     pub(super) metrics: Metrics,
@@ -153,7 +156,7 @@ impl Shared {
             workers,
             mailbox: Mailbox::default(),
             ends: Mutex::default(),
-            waiters: Mutex::default(),
+            ended: super::ended::Ends::default(),
             timeline: Timeline::default(),
             gathered: Gathered::default(),
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
@@ -165,6 +168,7 @@ impl Shared {
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
+            failing: tokio::sync::Notify::new(),
             closing: AtomicBool::new(false),
             activations: AtomicU64::new(0),
             deployments: tokio::sync::watch::Sender::new(0),
@@ -235,7 +239,7 @@ impl Shared {
         self.unroute(run);
         // Who began to wait while the run was still in motion, but after its end was told, has not heard of it.
         if self.log.durable() >= number {
-            self.tell_waiters(run);
+            self.ended.tell(run);
         }
     }
 
@@ -243,12 +247,6 @@ impl Shared {
     pub(super) fn unroute(&self, run: RunId) {
         held(&self.routes).remove(&run);
         self.admit();
-    }
-
-    fn tell_waiters(&self, run: RunId) {
-        for waiter in held(&self.waiters).remove(&run).unwrap_or_default() {
-            let _ = waiter.send(());
-        }
     }
 
     /// A run is in motion, or about to be: its claim is on its way to the disk.
@@ -347,7 +345,8 @@ impl Shared {
     /// The engine stops by itself.
     pub(super) fn fail(&self, why: &str) {
         *held(&self.failed) = Some(why.to_owned());
-        held(&self.waiters).clear();
+        self.failing.notify_waiters();
+        self.ended.close();
         self.closing.store(true, Ordering::Relaxed);
         let _ = self.notices.send(Notice::Trouble(why.into()));
         for worker in &self.workers {
@@ -361,9 +360,28 @@ impl Shared {
 }
 
 /// What follows from a commit.
-pub(super) struct AfterCommit(pub(super) Arc<Shared>);
+pub(super) struct AfterCommit {
+    shared: Arc<Shared>,
+    /// Rows of runs that were put in motion while their start was on its way, as long as nothing has changed them.
+    fresh: RefCell<HashMap<RunId, Arc<Run>>>,
+}
 
 impl AfterCommit {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), fresh: RefCell::default() }
+    }
+
+    /// What a change may do to rows that are known.
+    fn keep_fresh(&self, change: &Change) {
+        match change {
+            Change::Park { run, .. } | Change::Release { run, .. } => {
+                self.fresh.borrow_mut().remove(run);
+            }
+            change if change.leaves_rows_alone() => {}
+            _ => self.fresh.borrow_mut().clear(),
+        }
+    }
+
     fn any(&self, change: &Change, applied: &Applied) {
         match change {
             // What is done on somebody's behalf is done like anything else.
@@ -371,7 +389,7 @@ impl AfterCommit {
             Change::Tell { change, told, .. } => {
                 // First of all: whoever waits for the end of a run may end this process then.
                 if applied.took_effect() {
-                    self.0.pass_on(told);
+                    self.shared.pass_on(told);
                 }
                 self.any(change, applied);
             }
@@ -383,11 +401,14 @@ impl AfterCommit {
     }
 
     fn one(&self, change: &Change, applied: &Applied) {
-        let shared = &self.0;
+        let shared = &self.shared;
         if let Applied::Task { task, fresh: true } = applied {
             shared.notify(Notice::Task(task.id));
         }
-        let is_early = matches!(change, Change::Start { run, .. } if shared.take_early(run.id));
+        let early = match change {
+            Change::Start { run, .. } => shared.take_early(run.id),
+            _ => None,
+        };
         match (change, applied) {
             (Change::Start { run, .. }, Applied::Started) => {
                 shared.settling.started(run.id);
@@ -397,8 +418,9 @@ impl AfterCommit {
                     shared.reminders.add(sla.at, run.id);
                     shared.timeline.wake();
                 }
-                if is_early {
+                if let Some(row) = early {
                     // A worker has it.
+                    self.fresh.borrow_mut().insert(row.id, row);
                 } else if run.owner.as_deref() == Some(&*shared.options.node) {
                     shared.admission.comes();
                     shared.activate((**run).clone());
@@ -408,7 +430,7 @@ impl AfterCommit {
                 shared.notify(Notice::Changed(run.id));
             }
             (Change::Start { run, .. }, Applied::Queued { wake_at, cancelled }) => {
-                if is_early {
+                if early.is_some() {
                     self.lost(run.id, run.epoch);
                 }
                 shared.settling.started(run.id);
@@ -445,7 +467,8 @@ impl AfterCommit {
                 for run in parent.iter().chain(woken) {
                     shared.wake(*run);
                 }
-                shared.tell_waiters(*run);
+                let fresh = self.fresh.borrow_mut().remove(run).filter(|_| end.status.is_final());
+                shared.ended.over(*run, fresh.map(|row| Arc::new(row.ended_by(end))));
                 shared.notify(Notice::Ended(*run, end.status));
             }
             (Change::Cancel { run, .. }, Applied::Done) => {
@@ -462,6 +485,7 @@ impl AfterCommit {
                 shared.notify(Notice::Changed(*run));
             }
             (Change::Reopen(reopen), Applied::Reopened(then)) => {
+                shared.ended.forget(reopen.run);
                 reopen.then.iter().zip(then).for_each(|(change, applied)| self.any(change, applied));
                 super::holds::resumed(shared, reopen.run);
                 shared.notify(Notice::Changed(reopen.run));
@@ -492,7 +516,7 @@ impl AfterCommit {
     }
 
     fn follow(&self, change: &Change, applied: &Applied) {
-        let Some(follower) = &self.0.options.follower else { return };
+        let Some(follower) = &self.shared.options.follower else { return };
         match (change, applied) {
             (Change::Park { run, .. }, Applied::Done | Applied::Ready) => follower.parked(*run),
             (Change::Finish { run, .. }, Applied::Ended { .. }) => follower.ended(*run),
@@ -502,15 +526,12 @@ impl AfterCommit {
 
     /// Another run goes on in a run's place: who waits for the one waits for the other.
     fn go_on(&self, run: RunId, next: RunId) {
-        let shared = &self.0;
+        let shared = &self.shared;
         let mut ends = held(&shared.ends);
         let waiting = ends.remove(&run).unwrap_or_default();
         ends.entry(next).or_default().extend(waiting);
         drop(ends);
-        let mut waiters = held(&shared.waiters);
-        let waiting = waiters.remove(&run).unwrap_or_default();
-        waiters.entry(next).or_default().extend(waiting);
-        drop(waiters);
+        shared.ended.go_on(run, next);
         shared.notify(Notice::Ended(run, Status::Completed));
         // It may have been cancelled in its predecessor's last moment; and it may have ended before it was waited for.
         shared.wake(next);
@@ -518,32 +539,33 @@ impl AfterCommit {
 
     /// Another node owns the run now: what this one has in motion of it goes.
     fn lost(&self, run: RunId, epoch: u64) {
-        if let Some(worker) = held(&self.0.routes).get(&run) {
-            let _ = self.0.workers[*worker].send(Message::Lost(run, epoch));
+        if let Some(worker) = held(&self.shared.routes).get(&run) {
+            let _ = self.shared.workers[*worker].send(Message::Lost(run, epoch));
         }
     }
 }
 
 impl Listener for AfterCommit {
     fn elapsed(&self) -> std::time::Duration {
-        self.0.options.clock.elapsed()
+        self.shared.options.clock.elapsed()
     }
 
     fn committed(&self, changes: usize, took: std::time::Duration) {
-        self.0.full.store(false, Ordering::Relaxed);
-        self.0.metrics.commit_seconds.time(took);
-        self.0.metrics.commit_changes.value(changes as u64);
+        self.shared.full.store(false, Ordering::Relaxed);
+        self.shared.metrics.commit_seconds.time(took);
+        self.shared.metrics.commit_changes.value(changes as u64);
     }
 
     fn applied(&self, changes: &[Change], applied: &[Applied]) {
         for (change, applied) in changes.iter().zip(applied) {
+            self.keep_fresh(change);
             self.any(change, applied);
         }
     }
 
     fn durable(&self, number: u64) {
-        self.0.clear_overlay(number);
-        for (worker, attentive) in self.0.workers.iter().zip(&self.0.attentive) {
+        self.shared.clear_overlay(number);
+        for (worker, attentive) in self.shared.workers.iter().zip(&self.shared.attentive) {
             if attentive.load(Ordering::SeqCst) {
                 let _ = worker.send(Message::Durable(number));
             }
@@ -551,12 +573,12 @@ impl Listener for AfterCommit {
     }
 
     fn failed(&self, error: &Error) {
-        self.0.fail(&error.to_string());
+        self.shared.fail(&error.to_string());
     }
 
     fn full(&self, error: &Error) {
         tracing::error!("{error}");
-        self.0.full.store(true, Ordering::Relaxed);
-        let _ = self.0.notices.send(Notice::Trouble(error.to_string().into()));
+        self.shared.full.store(true, Ordering::Relaxed);
+        let _ = self.shared.notices.send(Notice::Trouble(error.to_string().into()));
     }
 }

@@ -15,6 +15,7 @@ use super::policy::Policy;
 use super::session::{Session, Strand};
 use super::step::{self, Plan};
 use crate::journal::{Kind, Position};
+use crate::replay::Label;
 use crate::script::guard;
 
 /// The functions of this topic.
@@ -78,7 +79,7 @@ pub struct Registered {
     body: FnPtr,
     args: Vec<Dynamic>,
     /// The label of the step that it undoes.
-    step: Option<String>,
+    step: Option<Label>,
     /// What it undoes: a step, or what came right before it was registered.
     undoes: Option<Position>,
     #[expect(deprecated, reason = "marked as volatile, not as deprecated; the version is pinned")]
@@ -101,8 +102,8 @@ impl Registered {
     }
 
     /// The compensation of a step.
-    pub(super) fn for_step(self, label: &str, undoes: Position) -> Self {
-        Self { step: Some(label.to_owned()), undoes: Some(undoes), ..self }
+    pub(super) fn for_step(self, label: &Label, undoes: Position) -> Self {
+        Self { step: Some(label.clone()), undoes: Some(undoes), ..self }
     }
 }
 

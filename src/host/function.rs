@@ -3,9 +3,10 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, FnPtr, FuncRegistration, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, FnPtr, FuncRegistration, ImmutableString, Map, Module, NativeCallContext};
 
 use super::fail::Fail;
 use super::session::{Session, Strand};
@@ -159,6 +160,14 @@ impl Call<'_> {
             Some(value) if value.is_string() => Ok(value.to_string()),
             Some(value) => secret_text(value).ok_or_else(|| self.wrong(n, "a text")),
             None => Err(self.wrong(n, "a text")),
+        }
+    }
+
+    /// A text that is kept as a name.
+    pub fn name(&self, n: usize) -> Result<Arc<str>, Fail> {
+        match self.args.get(n).and_then(rhai::Dynamic::read_lock::<ImmutableString>) {
+            Some(name) => Ok(Arc::from(name.as_str())),
+            None => self.text(n).map(Into::into),
         }
     }
 
@@ -387,7 +396,35 @@ fn set(module: &mut Module, name: &str, function: &'static Function, count: usiz
     };
     let func =
         rhai::RhaiFunc::Pure { func: rhai::Shared::new(native), has_context: true, is_pure: false, is_volatile: true };
-    let registration = FuncRegistration::new(name);
-    let registration = if function.name.contains("::") { registration } else { registration.in_global_namespace() };
-    registration.set_into_module_raw(module, vec![TypeId::of::<Dynamic>(); count], func);
+    // Under the very types of its parameters, too, where these have one: that is found at the first look, and Rhai looks anew
+    // in each closure.
+    for types in [Some(vec![TypeId::of::<Dynamic>(); count]), exact(function, count)].into_iter().flatten() {
+        let registration = FuncRegistration::new(name);
+        let registration = if function.name.contains("::") { registration } else { registration.in_global_namespace() };
+        registration.set_into_module_raw(module, types, func.clone());
+    }
+}
+
+/// The types of so many arguments, where all have one. Those that may be left out are there from the left.
+fn exact(function: &Function, count: usize) -> Option<Vec<TypeId>> {
+    let mut spare = count.checked_sub(function.arity().0)?;
+    let given = function.params.iter().filter(|param| {
+        let is_given = !param.ends_with('?') || spare > 0;
+        spare -= usize::from(is_given && param.ends_with('?'));
+        is_given
+    });
+    let types: Option<Vec<_>> = given.map(|param| type_id(param)).collect();
+    types.filter(|types| !types.is_empty())
+}
+
+fn type_id(param: &str) -> Option<TypeId> {
+    let (_, kind) = param.split_once(": ")?;
+    Some(match kind.trim_end_matches('?') {
+        "string" => TypeId::of::<ImmutableString>(),
+        "closure" => TypeId::of::<FnPtr>(),
+        "map" => TypeId::of::<Map>(),
+        "list" => TypeId::of::<rhai::Array>(),
+        "int" => TypeId::of::<i64>(),
+        _ => return None,
+    })
 }

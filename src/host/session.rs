@@ -7,6 +7,7 @@
 mod abandoned;
 mod asks;
 mod marks;
+mod open_steps;
 mod repaired;
 mod strand;
 mod world;
@@ -40,6 +41,7 @@ use crate::time::Timestamp;
 pub use abandoned::abandoned;
 pub use asks::{Answer, Ask, Called, ChildStart, EventSeen, What};
 pub use marks::{hash_arguments, origin, unmarked_bytes, unmarked_here, unmarked_value};
+pub use open_steps::OpenSteps;
 pub use strand::{Mode, Strand, StrandId, WaitId};
 pub use world::{Act, Batch, Reservation, Reserved, World};
 
@@ -133,7 +135,7 @@ pub struct Session {
     /// Compensations that ran, and the commands that they undid.
     pub undone: RefCell<Vec<(Position, Position)>>,
     /// Steps that have begun and not ended, and their names.
-    pub open_steps: RefCell<BTreeMap<Position, Arc<str>>>,
+    pub open_steps: OpenSteps,
     /// Strands that begin nothing new as long as the run is held.
     pub halted: RefCell<Vec<StrandId>>,
     /// It has asked for a folder of its own, in this activation or while it was replayed.
@@ -141,7 +143,7 @@ pub struct Session {
     /// Lines written to the log in this activation.
     pub logged: Cell<usize>,
     /// The step around each line that is not flushed yet.
-    pub steps: RefCell<Vec<Option<Rc<str>>>>,
+    pub steps: RefCell<Vec<Option<Arc<str>>>>,
     next: Cell<u64>,
 }
 
@@ -203,7 +205,7 @@ impl Session {
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),
             undone: RefCell::default(),
-            open_steps: RefCell::default(),
+            open_steps: OpenSteps::default(),
             halted: RefCell::default(),
             has_folder: Cell::new(false),
             logged: Cell::new(0),

@@ -14,7 +14,7 @@ use super::waiting::Begun;
 use super::{branches, waiting};
 use crate::diag::Diagnostic;
 use crate::journal::{Kind, Outcome, Position};
-use crate::replay::{Command, Entered, ScopeId};
+use crate::replay::{Command, Entered, Label, ScopeId};
 use crate::script::guard;
 
 /// The functions of this topic.
@@ -110,7 +110,7 @@ impl Plan {
 }
 
 fn step(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
-    let name = call.text(0)?;
+    let name = call.name(0)?;
     let last = call.args.len() - 1;
     let mut plan = Plan::new(Kind::Step, name, call.closure(last)?);
     if last == 2 {
@@ -160,9 +160,9 @@ pub(super) fn run(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, p
     }
     let mut entry = session.entry(&command, entered.position.clone());
     let place = Place { session, strand, scope, ordinal: entered.position.ordinal, label: &label };
-    session.open_steps.borrow_mut().insert(entered.position.clone(), plan.name.clone());
+    session.open_steps.begin(&entered.position, &plan.name);
     let (outcome, attempts) = attempts(call, &place, plan)?;
-    session.open_steps.borrow_mut().remove(&entered.position);
+    session.open_steps.end(&entered.position);
     entry.attempt = attempts;
     strand.must_wait.set(false);
     let value = leave(session, &entered, &command, entry, outcome.clone())?;
@@ -177,7 +177,7 @@ fn set(
     strand: &Rc<Strand>,
     plan: &Plan,
     command: &Command,
-    label: &str,
+    label: &Label,
 ) -> Result<Dynamic, Fail> {
     let scope = strand.scope.get();
     let Begun::Closed(entry) = waiting::issue(session, strand, command)? else {
@@ -198,7 +198,7 @@ struct Place<'a> {
     strand: &'a Rc<Strand>,
     scope: ScopeId,
     ordinal: u32,
-    label: &'a str,
+    label: &'a Label,
 }
 
 impl Place<'_> {
@@ -308,7 +308,7 @@ fn close(place: &Place<'_>, scope: ScopeId) {
 }
 
 fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: impl FnOnce() -> R) -> R {
-    let name = if plan.kind == Kind::Effect { strand.step.borrow().clone() } else { Some(Rc::from(&*plan.name)) };
+    let name = if plan.kind == Kind::Effect { strand.step.borrow().clone() } else { Some(Arc::clone(&plan.name)) };
     let step = strand.step.replace(name);
     let number = strand.attempt.replace(attempt);
     let retried = strand.retried.replace(strand.retried.get() || plan.policy.is_some());
@@ -371,7 +371,7 @@ fn retry(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let scope = strand.scope.get();
     let (label, position) = {
         let mut replay = session.replay.borrow_mut();
-        (replay.scopes.label(scope, "retry"), replay.scopes.advance(scope))
+        (replay.scopes.label(scope, &plan.name), replay.scopes.advance(scope))
     };
     let place = Place { session: &session, strand: &strand, scope, ordinal: position.ordinal, label: &label };
     let outcome = attempts(call, &place, &plan)?.0;

@@ -10,6 +10,9 @@ use super::{Interruption, ScopeId, Scopes};
 use crate::journal::{Entry, Kind, Phase, Position, Repair, Segment};
 use crate::payload::Payload;
 
+/// Entries that most turns do not exceed.
+const AT_ONCE: usize = 16;
+
 /// What the script asks for.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -365,6 +368,9 @@ impl Replay {
         assert!(!ordered || self.is_live(), "an outcome is appended behind the journal, not into it");
         self.length += 1;
         self.begun.note(&entry);
+        if self.fresh.capacity() == 0 {
+            self.fresh.reserve(AT_ONCE);
+        }
         self.fresh.push(entry);
     }
 

@@ -22,7 +22,7 @@ mod scopes;
 
 pub use interruption::Interruption;
 pub use machine::{Command, Divergence, Entered, Issued, Next, Replay, Site};
-pub use scopes::{ScopeId, Scopes};
+pub use scopes::{Label, ScopeId, Scopes};
 
 #[cfg(test)]
 mod tests;

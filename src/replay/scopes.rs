@@ -1,6 +1,9 @@
 //! The nesting of a run: where commands stand, which steps an earlier attempt completed, what was undone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::journal::{Outcome, Position, Segment, Sub};
 
@@ -8,15 +11,49 @@ use crate::journal::{Outcome, Position, Segment, Sub};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct ScopeId(u32);
 
+/// Names and ordinals from the run inwards, without attempts: the same for the same step in each attempt. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Label(Option<Rc<Part>>);
+
+#[derive(Debug)]
+struct Part {
+    outer: Label,
+    last: Last,
+}
+
+#[derive(Debug)]
+enum Last {
+    /// A step of this name, and the how-manieth of that name it is.
+    Named(Arc<str>, u32),
+    /// The command with this ordinal, and the branch of it.
+    Branch(u32, u32),
+}
+
+impl Label {
+    fn within(&self, last: Last) -> Self {
+        Self(Some(Rc::new(Part { outer: self.clone(), last })))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(part) = &self.0 else { return Ok(()) };
+        part.outer.fmt(f)?;
+        match &part.last {
+            Last::Named(name, occurrence) => write!(f, "/{name}#{occurrence}"),
+            Last::Branch(ordinal, branch) => write!(f, "/{ordinal}.{branch}"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Scope {
     path: Vec<Segment>,
     next: u32,
     logs: u32,
     randoms: u64,
-    /// Names and ordinals from the run inwards, without attempts: the same for the same step in each attempt.
-    label: String,
-    occurrences: HashMap<String, u32>,
+    label: Label,
+    occurrences: BTreeMap<Arc<str>, u32>,
     /// Some scope around it is a second or later attempt.
     again: bool,
     /// Some scope around it may be attempted again.
@@ -78,15 +115,15 @@ impl Scopes {
 
     /// Opens a branch of the command at `ordinal`.
     pub fn branch(&mut self, parent: ScopeId, ordinal: u32, branch: u32) -> ScopeId {
-        let label = format!("{}/{ordinal}.{branch}", self.scope(parent).label);
+        let label = self.scope(parent).label.within(Last::Branch(ordinal, branch));
         self.push(parent, Segment { ordinal, sub: Sub::Branch(branch) }, label)
     }
 
     /// Opens an attempt of the command at `ordinal`. `label` is that of [`Scopes::label`]; `repeatable` where more than
     /// one attempt is possible.
-    pub fn attempt(&mut self, parent: ScopeId, ordinal: u32, attempt: u32, label: &str, repeatable: bool) -> ScopeId {
-        let undone = self.undone.get(label).copied().unwrap_or(0);
-        let id = self.push(parent, Segment { ordinal, sub: Sub::Attempt(attempt) }, label.to_owned());
+    pub fn attempt(&mut self, parent: ScopeId, ordinal: u32, attempt: u32, label: &Label, repeatable: bool) -> ScopeId {
+        let undone = if self.undone.is_empty() { 0 } else { self.undone.get(&label.to_string()).copied().unwrap_or(0) };
+        let id = self.push(parent, Segment { ordinal, sub: Sub::Attempt(attempt) }, label.clone());
         let scope = self.scope_mut(id);
         scope.again |= attempt > 1;
         scope.repeatable |= repeatable;
@@ -94,65 +131,60 @@ impl Scopes {
         id
     }
 
-    fn push(&mut self, parent: ScopeId, segment: Segment, label: String) -> ScopeId {
-        let Scope { path: outer, again, repeatable, undone, .. } = self.scope(parent);
-        let mut path = Vec::with_capacity(outer.len() + 1);
-        path.extend_from_slice(outer);
-        path.push(segment);
-        let scope = Scope { path, label, again: *again, repeatable: *repeatable, undone: *undone, ..Scope::default() };
-        if let Some(id) = self.free.pop() {
-            *self.scope_mut(id) = scope;
-            return id;
-        }
-        self.all.push(scope);
-        ScopeId(u32::try_from(self.all.len() - 1).expect("fewer scopes than four billion"))
+    fn push(&mut self, parent: ScopeId, segment: Segment, label: Label) -> ScopeId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.all.push(Scope::default());
+            ScopeId(u32::try_from(self.all.len() - 1).expect("fewer scopes than four billion"))
+        });
+        let mut scope = std::mem::take(self.scope_mut(id));
+        let outer = self.scope(parent);
+        scope.path.reserve_exact(outer.path.len() + 1);
+        scope.path.extend_from_slice(&outer.path);
+        scope.path.push(segment);
+        (scope.label, scope.again, scope.repeatable, scope.undone) =
+            (label, outer.again, outer.repeatable, outer.undone);
+        *self.scope_mut(id) = scope;
+        id
     }
 
     /// Nothing more is issued in this scope; its place may be used for another one.
     pub fn close(&mut self, id: ScopeId) {
         if id != Self::ROOT {
-            *self.scope_mut(id) = Scope::default();
+            let scope = self.scope_mut(id);
+            let mut path = std::mem::take(&mut scope.path);
+            path.clear();
+            *scope = Scope { path, ..Scope::default() };
             self.free.push(id);
         }
     }
 
     /// The label of the next command of this name in a scope: equal in every attempt of what is around it. Counts it.
-    pub fn label(&mut self, id: ScopeId, name: &str) -> String {
+    pub fn label(&mut self, id: ScopeId, name: &Arc<str>) -> Label {
         let scope = self.scope_mut(id);
         let occurrence = if let Some(count) = scope.occurrences.get_mut(name) {
             *count += 1;
             *count
         } else {
-            scope.occurrences.insert(name.to_owned(), 1);
+            scope.occurrences.insert(Arc::clone(name), 1);
             1
         };
-        let mut label = String::with_capacity(scope.label.len() + name.len() + 4);
-        label.push_str(&scope.label);
-        label.push('/');
-        label.push_str(name);
-        label.push('#');
-        if let digit @ 0..=9 = occurrence {
-            label.push(char::from(b'0' + digit as u8));
-        } else {
-            label.push_str(&occurrence.to_string());
-        }
-        label
+        scope.label.within(Last::Named(Arc::clone(name), occurrence))
     }
 
     /// What a step with this label returned in an earlier attempt of something around it.
-    pub fn completed_before(&self, id: ScopeId, label: &str) -> Option<&Outcome> {
-        if self.scope(id).again { self.completed.get(label) } else { None }
+    pub fn completed_before(&self, id: ScopeId, label: &Label) -> Option<&Outcome> {
+        if self.scope(id).again { self.completed.get(&label.to_string()) } else { None }
     }
 
     /// Remembers a completed step for later attempts of what is around it.
-    pub fn remember(&mut self, id: ScopeId, label: &str, outcome: &Outcome) {
+    pub fn remember(&mut self, id: ScopeId, label: &Label, outcome: &Outcome) {
         if self.scope(id).repeatable {
-            self.completed.insert(label.to_owned(), outcome.clone());
+            self.completed.insert(label.to_string(), outcome.clone());
         }
     }
 
     /// Nothing inside of this label will be attempted again.
-    pub fn forget(&mut self, label: &str) {
+    pub fn forget(&mut self, label: &Label) {
         if self.completed.is_empty() {
             return;
         }
@@ -169,10 +201,11 @@ impl Scopes {
     }
 
     /// A step's compensation ran: a later attempt performs it anew, with new idempotency keys.
-    pub fn undo(&mut self, label: &str) {
-        self.completed.remove(label);
+    pub fn undo(&mut self, label: &Label) {
+        let text = label.to_string();
+        self.completed.remove(&text);
         self.forget(label);
-        *self.undone.entry(label.to_owned()).or_insert(0) += 1;
+        *self.undone.entry(text).or_insert(0) += 1;
     }
 
     /// A person has had these commands redone, so often: by their places without attempts.

@@ -90,7 +90,7 @@ fn a_step_is_entered_and_left() {
     let recorded = Entry { kind: Kind::Step, ..outcome("s", "0") };
     let mut replay = Replay::new(vec![outcome("a", "0#1.0"), recorded.clone()]);
     let entered = replay.enter(Scopes::ROOT, &step).expect("enters");
-    let label = replay.scopes.label(Scopes::ROOT, "s");
+    let label = replay.scopes.label(Scopes::ROOT, &"s".into());
     let inside = replay.scopes.attempt(Scopes::ROOT, 0, 1, &label, false);
     taken(&mut replay, inside, "a");
     assert_eq!(replay.leave(&entered, &step), Ok(Some(recorded)));
@@ -118,14 +118,14 @@ fn log_lines_are_written_once_and_never_diverge() {
 #[test]
 fn a_later_attempt_gets_what_an_earlier_one_completed() {
     let mut scopes = Scopes::default();
-    let outer = scopes.label(Scopes::ROOT, "retry");
+    let outer = scopes.label(Scopes::ROOT, &"retry".into());
     let first = scopes.attempt(Scopes::ROOT, 0, 1, &outer, true);
-    let label = scopes.label(first, "pay");
+    let label = scopes.label(first, &"pay".into());
     assert_eq!(scopes.completed_before(first, &label), None);
     scopes.remember(first, &label, &Ok(Payload::unit()));
 
     let second = scopes.attempt(Scopes::ROOT, 0, 2, &outer, true);
-    assert_eq!(scopes.label(second, "pay"), label);
+    assert_eq!(scopes.label(second, &"pay".into()).to_string(), label.to_string());
     assert_eq!(scopes.completed_before(second, &label), Some(&Ok(Payload::unit())));
     scopes.undo(&label);
     assert_eq!(scopes.completed_before(second, &label), None);

@@ -107,42 +107,52 @@ fn was_used_deeply(stack: &DefaultStack) -> bool {
     (0..PAGE / size_of::<u64>()).any(|i| unsafe { page.add(i).read_volatile() } != 0)
 }
 
-/// A computation on its own stack.
+/// A computation on its own stack, which it has from when it first runs until it ends.
 ///
 /// Dropping a fiber that waits unwinds its stack: what lives on it is dropped.
 pub struct Fiber<T: 'static> {
+    /// Until it first runs.
+    body: Option<Box<dyn FnOnce() -> T>>,
     coroutine: Option<Coroutine<(), Pause, T, DefaultStack>>,
     pool: Rc<StackPool>,
 }
 
 impl<T: 'static> Fiber<T> {
-    /// A fiber that will run `body` when it is resumed first.
-    ///
-    /// # Panics
-    ///
-    /// When the system has no address space or no memory map left; [`Fiber::try_new`] returns that as an error.
+    /// A fiber that will run `body` when it is resumed first. A thousand branches that do not wait take one stack after another,
+    /// and it is the same one.
     pub fn new(pool: &Rc<StackPool>, body: impl FnOnce() -> T + 'static) -> Self {
-        Self::try_new(pool, body)
-            .expect("a stack for a fiber: raise `vm.max_map_count` or lower the number of live runs")
+        Self { body: Some(Box::new(body)), coroutine: None, pool: Rc::clone(pool) }
     }
 
-    /// As [`Fiber::new`], for callers that can wait until other fibers are gone.
+    /// As [`Fiber::new`], with its stack at once, for callers that can wait until other fibers are gone. An error: the system
+    /// has no address space or no memory map left.
     pub fn try_new(pool: &Rc<StackPool>, body: impl FnOnce() -> T + 'static) -> io::Result<Self> {
-        let stack = pool.take()?;
+        let mut fiber = Self::new(pool, body);
+        fiber.begin()?;
+        Ok(fiber)
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        let stack = self.pool.take()?;
         let floor = stack.base().get() - SCRIPT_BYTES;
-        let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), Pause>, ()| {
+        let Some(body) = self.body.take() else { return Ok(()) };
+        self.coroutine = Some(Coroutine::with_stack(stack, move |yielder: &Yielder<(), Pause>, ()| {
             CURRENT.set(Some(Running { yielder, floor }));
             body()
-        });
-        Ok(Self { coroutine: Some(coroutine), pool: Rc::clone(pool) })
+        }));
+        Ok(())
     }
 
     /// Runs the body until it suspends or returns.
     ///
     /// # Panics
     ///
-    /// A panic of the body comes out here. Resuming a finished fiber is a panic too.
+    /// A panic of the body comes out here. Resuming a finished fiber is a panic too, and so is a first turn for which the system
+    /// has no stack.
     pub fn resume(&mut self) -> Turn<T> {
+        if self.body.is_some() {
+            self.begin().expect("a stack for a fiber: raise `vm.max_map_count` or lower the number of live runs");
+        }
         let coroutine = self.coroutine.as_mut().expect("a finished fiber was resumed");
         let outer = Outer(CURRENT.get());
         let result = coroutine.resume(());
@@ -279,7 +289,16 @@ mod tests {
         let (pool, held) = (pool(), Rc::new(()));
         let inside = Rc::clone(&held);
         drop(Fiber::new(&pool, move || drop(inside)));
-        assert_eq!((Rc::strong_count(&held), pool.free()), (1, 1));
+        assert_eq!((Rc::strong_count(&held), pool.free()), (1, 0), "it never had a stack");
+    }
+
+    #[test]
+    fn fibers_that_do_not_wait_share_one_stack() {
+        let pool = pool();
+        let fibers: Vec<_> = (0..100).map(|n| Fiber::new(&pool, move || n)).collect();
+        let ended: Vec<_> = fibers.into_iter().map(|mut fiber| fiber.resume()).collect();
+        assert!(ended.iter().enumerate().all(|(n, turn)| *turn == Turn::Finished(n)));
+        assert_eq!(pool.free(), 1);
     }
 
     #[test]

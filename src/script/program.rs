@@ -358,15 +358,14 @@ pub fn install_constants(engine: &mut Engine) {
 
 /// A variable with an index is a local one. This is asked at every access to a variable, so the common case ends here.
 fn constant(name: &str, index: usize, context: &EvalContext) -> Option<Dynamic> {
-    if index != 0 || name == IMAGE {
+    // Also reached by name alone, once a scope has changed its shape: what is there hides a constant of that name.
+    if index != 0 || context.scope().contains(name) {
         return None;
     }
     let global = context.global_runtime_state();
     let image = image(global, context.scope())?;
     let value = image.constants.borrow().get(global.source()?)?.get(name).cloned();
-    let value = value.or_else(|| global.constants.as_ref()?.borrow().get(name).cloned())?;
-    // Also reached by name alone once a scope has changed its shape: what is there hides a constant of that name.
-    if context.scope().contains(name) { None } else { Some(value) }
+    value.or_else(|| global.constants.as_ref()?.borrow().get(name).cloned())
 }
 
 fn image(global: &GlobalRuntimeState, scope: &Scope) -> Option<Rc<Image>> {

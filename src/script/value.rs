@@ -55,7 +55,7 @@ pub struct BadJson {
 
 /// The value as the journal keeps it.
 pub fn encode(value: &Dynamic) -> Result<Payload, NotData> {
-    write::text(value, write::Form::Typed, LONGEST_TEXT).map(Payload::from_text)
+    write::kept(value, write::Form::Typed, LONGEST_TEXT).map(Payload::from_text)
 }
 
 /// The value that was encoded.

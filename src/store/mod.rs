@@ -20,6 +20,7 @@ pub mod lock;
 pub mod memory;
 pub mod part;
 mod rollback;
+mod run;
 pub mod slot;
 pub mod sqlite;
 pub mod told;
@@ -28,20 +29,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::audit;
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::task::Task;
 use crate::time::Timestamp;
-use crate::trace::Trace;
 
 pub use control::{PAUSED, Reopen};
 pub use event::{Event, Gather};
 pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
 pub use part::{Part, Way};
 pub use rollback::Rollback;
+pub use run::{Run, Sla};
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 pub use told::{Keep, TOLD, Told};
 
@@ -169,98 +169,6 @@ impl Status {
     }
 }
 
-/// A run as the store keeps it, without its journal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// Its identity.
-    pub id: RunId,
-    /// Name of the workflow.
-    pub workflow: Arc<str>,
-    /// The version that it is pinned to.
-    pub version: Version,
-    /// Config values that the declaration read, fixed at acceptance; `null` where there are none.
-    pub settings: Payload,
-    /// Where it stands.
-    pub status: Status,
-    /// What it was started with.
-    pub input: Payload,
-    /// Its value, once completed.
-    pub output: Option<Payload>,
-    /// Why it failed, was cancelled, timed out, diverged or was quarantined: a map with `kind` and `message`.
-    pub error: Option<Payload>,
-    /// What started it: a map with `kind` and what `trigger::info()` shows.
-    pub trigger: Payload,
-    /// The run that waits for this one.
-    pub parent: Option<RunId>,
-    /// The key given at the start, if any.
-    pub key: Option<Arc<str>>,
-    /// Larger goes first; 0 unless said otherwise.
-    pub priority: i32,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// When it was first evaluated.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// What it waits for, as a sentence; empty when it does not wait.
-    pub waiting_for: Arc<str>,
-    /// When it is to be taken up again without anything happening.
-    pub wake_at: Option<Timestamp>,
-    /// A cancellation that was asked for and not yet carried out: `#{ kind, message }`.
-    pub cancel: Option<Payload>,
-    /// Something happened that it may wait for, or it was never evaluated. Only parking and ending make it false.
-    pub ready: bool,
-    /// `none`, `complete` or `incomplete`.
-    pub rollback: Rollback,
-    /// How often its interpreter died.
-    pub charged: u32,
-    /// The node that may advance it.
-    pub owner: Option<Arc<str>>,
-    /// Raised by each claim.
-    pub epoch: u64,
-    /// The first run of the chain that it belongs to, where a run of it has continued as another.
-    pub chain: Option<RunId>,
-    /// The run that goes on in its place. It has ended then; whoever waits for it waits for the newest of the chain.
-    pub continued_as: Option<RunId>,
-    /// What the chain has taken of its mailbox before this run, as the engine wrote it.
-    pub mailbox: Option<Payload>,
-    /// When somebody is to be told that it is still open; `None` once told, or ended.
-    pub sla: Option<Sla>,
-    /// From when on it may be pruned; set with its end.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Whom to tell when a run is open for too long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sla {
-    /// From when on.
-    pub at: Timestamp,
-    /// The channel.
-    pub notify: Arc<str>,
-}
-
-impl Run {
-    /// Whose mailbox it reads: its chain's, which bears the id of the first run, or its own.
-    pub fn mailbox_of(&self) -> RunId {
-        self.chain.unwrap_or(self.id)
-    }
-
-    /// The run as the API shows it.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "run": self.id, "workflow": &*self.workflow, "version": self.version, "status": self.status,
-            "input": self.input.to_json(), "output": self.output.as_ref().map(Payload::to_json),
-            "error": self.error.as_ref().map(Payload::to_json), "trigger": self.trigger.to_json(), "parent": self.parent,
-            "trace": Trace::of(self.id, &self.trigger).id.to_string(),
-            "key": self.key.as_deref(),
-            "created_at": self.created_at, "started_at": self.started_at, "ended_at": self.ended_at,
-            "attempts": self.epoch.max(1), "waiting_for": (!self.waiting_for.is_empty()).then_some(&*self.waiting_for),
-            "wake_at": self.wake_at, "rollback": self.rollback, "charged": self.charged,
-            "chain": self.chain, "continued_as": self.continued_as, "expires_at": self.expires_at,
-        })
-    }
-}
-
 /// A start that must happen once: the same key in the same scope returns the run that it started before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dedupe {
@@ -329,7 +237,7 @@ pub const CHARGED: &str = "$charged";
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Accepts a run (owned by nobody unless `run.owner` says so). Answer: `Started` or `Repeated`;
+    /// Accepts a run (owned by nobody unless `run.owner` says so), whose parent, if any, is there. Answer: `Started` or `Repeated`;
     /// a run whose id is there already is a repeat, too. With a gate also `Queued` (the row is kept as a queued one without
     /// owner, under epoch 0) or `Skipped` (nothing is kept, not even the key).
     Start {
@@ -564,9 +472,9 @@ pub enum Change {
         /// When it is.
         at: Timestamp,
     },
-    /// Removes finished runs that ended before the time, or have expired, and that no open parent or child and no open run
+    /// Removes finished runs that have expired, or ended before the time, and that no open parent or child and no open run
     /// of their chain refers to; events from the oldest on; keys and ids that have expired; and bundles that no run uses.
-    /// Answer: `Pruned`.
+    /// The cost of one is bounded, whatever there is to remove. Answer: `Pruned`.
     Prune {
         /// Runs that ended before it go, whatever they say.
         before: Timestamp,
@@ -579,6 +487,18 @@ pub enum Change {
         /// At most so many runs, events and keys at once, so that a commit stays short.
         limit: usize,
     },
+}
+
+impl Change {
+    /// It neither reads nor writes rows of other runs than its own.
+    pub fn leaves_rows_alone(&self) -> bool {
+        match self {
+            Self::Start { gate: None, .. } | Self::Append { .. } | Self::Finish { .. } | Self::SetState { .. } => true,
+            Self::Audit { change, .. } => change.as_deref().is_none_or(Self::leaves_rows_alone),
+            Self::Tell { change, .. } => change.leaves_rows_alone(),
+            _ => false,
+        }
+    }
 }
 
 /// What a change did.
@@ -652,6 +572,8 @@ pub enum Applied {
     Pruned {
         /// Number of runs.
         runs: usize,
+        /// The limit was reached, or there is more to do than one commit should: the same again goes on.
+        more: bool,
     },
 }
 

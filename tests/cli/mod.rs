@@ -1,6 +1,7 @@
 //! The command as people use it: files, arguments, and what comes out.
 
 mod audit;
+mod bench;
 mod control;
 mod daemon;
 mod errors;

@@ -99,11 +99,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("supervise", &["engine", "id", "time"]),
     // Spans of runs, from the store to a collector; requests are those of `effect`.
     ("otlp", &["placeholder", "effect", "engine", "id", "journal", "payload", "script", "store", "time", "trace"]),
+    // Drives engines, stores and daemons of its own, and says what they took.
+    ("bench", &["effect", "engine", "id", "journal", "payload", "reload", "script", "sim", "store", "time"]),
     ("web", FACE),
     (
         "cli",
         &[
             "audit",
+            "bench",
             "courier",
             "pattern",
             "web",

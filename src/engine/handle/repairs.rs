@@ -394,33 +394,14 @@ impl Handle {
             Some(deployed) => new_run(&self.shared, &deployed, from.id, Payload::unit(), &Value::Null, None),
             None => Run { sla: None, ..from.clone() },
         };
+        let id = (self.shared.options.new_run)();
         Run {
-            id: (self.shared.options.new_run)(),
-            version: from.version.clone(),
             settings: from.settings.clone(),
-            status: Status::Queued,
-            input: from.input.clone(),
             trigger: Payload::from_json(&trigger),
-            output: None,
-            error: None,
-            parent: None,
-            key: None,
-            created_at: now,
-            started_at: None,
-            ended_at: None,
-            waiting_for: "".into(),
-            wake_at: None,
-            cancel: None,
-            ready: true,
-            rollback: crate::store::Rollback::None,
-            charged: 0,
-            owner: None,
-            epoch: 0,
-            chain: None,
-            continued_as: None,
             mailbox: Some(mailbox.to_payload()),
-            expires_at: None,
-            ..like
+            priority: like.priority,
+            sla: like.sla,
+            ..Run::accepted(id, like.workflow, from.version.clone(), from.input.clone(), now)
         }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::{Phase, Repair, Repaired, encode_segment};
 use crate::payload::Payload;
 use crate::store::memory::Memory;
-use crate::store::{Change, Rollback, Run, Status};
+use crate::store::{Change, Run, Status};
 use crate::time::Timestamp;
 
 fn entry(kind: Kind, text: &str) -> Entry {
@@ -18,35 +18,11 @@ fn mixed(count: usize) -> Vec<Entry> {
 }
 
 fn run() -> Run {
+    let version = crate::id::Version("v".into());
     Run {
-        id: RunId::new(),
-        workflow: "w".into(),
-        version: crate::id::Version("v".into()),
-        settings: Payload::unit(),
         status: Status::Running,
-        input: Payload::unit(),
-        output: None,
-        error: None,
-        trigger: Payload::unit(),
-        parent: None,
-        key: None,
-        priority: 0,
-        created_at: Timestamp(1),
-        started_at: None,
-        ended_at: None,
-        waiting_for: "".into(),
-        wake_at: None,
-        cancel: None,
-        ready: true,
-        rollback: Rollback::None,
-        charged: 0,
-        owner: None,
         epoch: 1,
-        chain: None,
-        continued_as: None,
-        mailbox: None,
-        sla: None,
-        expires_at: None,
+        ..Run::accepted(RunId::new(), "w".into(), version, Payload::unit(), Timestamp(1))
     }
 }
 

@@ -127,7 +127,7 @@ pub struct Ask {
     /// Line of the call.
     pub line: u32,
     /// The step around it, if any.
-    pub step: Option<Rc<str>>,
+    pub step: Option<Arc<str>>,
     /// Since when it waits.
     pub since: Timestamp,
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Session, current, hash_text};
 use crate::id::RunId;
 use crate::payload::Payload;
-use crate::placeholder::{MarkKind, replaced, written};
+use crate::placeholder::{MarkKind, may_hold, replaced, written};
 use crate::script::secret::DECLARED;
 
 /// The origin of a reference to a secret that a run makes.
@@ -36,6 +36,9 @@ pub fn hash_arguments(text: &str) -> u64 {
 
 /// The text with the origins of secrets in place of their marks, in the run that is being evaluated.
 pub fn unmarked_here(text: &str) -> Cow<'_, str> {
+    if !may_hold(text) {
+        return Cow::Borrowed(text);
+    }
     match current() {
         Some((session, _)) => unmarked(text, &|name| session.origin(name)),
         None => Cow::Borrowed(text),

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::asks::Answer;
 use crate::host::cleanup::FrameId;
@@ -44,7 +45,7 @@ pub struct Strand {
     /// The idempotency key that the script gave to the step around it, and the scope of that step's attempt.
     pub key: RefCell<Option<(Rc<str>, ScopeId)>>,
     /// The innermost step and its attempt.
-    pub step: RefCell<Option<Rc<str>>>,
+    pub step: RefCell<Option<Arc<str>>>,
     /// Attempt of the innermost step or retry, from 1.
     pub attempt: Cell<u32>,
     /// The answer to what it waits for.

@@ -1,6 +1,5 @@
 //! What host functions ask of their surroundings at once, and what becomes durable with it.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::asks::ChildStart;
@@ -86,7 +85,7 @@ pub struct Batch {
     /// Acts that belong to them.
     pub acts: Vec<Act>,
     /// The step around each line of the log among the entries, in order.
-    pub steps: Vec<Option<Rc<str>>>,
+    pub steps: Vec<Option<Arc<str>>>,
 }
 
 /// A moment of a rate that a run asks for.

@@ -27,6 +27,33 @@ pub(super) fn register(engine: &mut Engine) {
         text(context, value).map_err(|error| super::located(error, inputs[0].position()))
     });
     register_joins(engine);
+    register_numbers(engine);
+}
+
+/// `+` between texts and integers, without the way over `to_string`, which is as long as many a step. What that would count as
+/// an operation is counted here: interruptions are found again by such counts.
+fn register_numbers(engine: &mut Engine) {
+    engine.register_fn("+", |text: &mut ImmutableString, number: i64| joined(text, number));
+    engine.register_fn("+", |number: &mut i64, text: ImmutableString| -> Outcome<ImmutableString> {
+        guard::check()?;
+        let mut out = rhai::Identifier::new();
+        let _ = write!(out, "{number}{text}");
+        Ok(out.into())
+    });
+    for name in ["+=", "append"] {
+        register_changing(engine, name, |text: &mut ImmutableString, number: i64| -> Outcome<()> {
+            *text = joined(text, number)?;
+            Ok(())
+        });
+    }
+}
+
+fn joined(text: &ImmutableString, number: i64) -> Outcome<ImmutableString> {
+    guard::check()?;
+    let mut out = AsRef::<rhai::Identifier>::as_ref(text).clone();
+    // Texts take what is written to them.
+    let _ = write!(out, "{number}");
+    Ok(out.into())
 }
 
 /// `+` between texts and nested data: Rhai's versions would swallow the error.

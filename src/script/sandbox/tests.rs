@@ -521,3 +521,18 @@ fn memory_is_the_runs_own_and_given_back() {
         matches!(run_with(small, "let a = []; loop { a.push(#{ a: 1 }); }").stop, Some(Stop::Limit(text)) if text.contains("memory"))
     );
 }
+
+#[test]
+fn a_text_and_a_number_are_joined_in_as_many_operations_as_ever() {
+    // Journals tell where a run was interrupted by counts of operations. A float still goes the way that all numbers went.
+    for (ours, before, joined) in [
+        (r#""a" + 1"#, r#""a" + 1.5"#, r#""a1""#),
+        (r#"-1 + "a""#, r#"-1.5 + "a""#, r#""-1a""#),
+        (r#"let t = "a"; t += 12; t"#, r#"let t = "a"; t += 1.5; t"#, r#""a12""#),
+        (r#"let t = "a"; t.append(12); t"#, r#"let t = "a"; t.append(1.5); t"#, r#""a12""#),
+    ] {
+        assert_eq!(value(ours), joined);
+        let (ours, before) = (run(ours).guard.ticks(), run(before).guard.ticks());
+        assert!(ours > 0 && ours == before, "{joined}: {ours} and {before}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Values → text.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -24,6 +26,27 @@ pub(super) fn text(value: &Dynamic, form: Form, longest: usize) -> Result<String
     let mut writer = Writer { out: String::new(), form, longest, depth: 0 };
     writer.value(value).map_err(Fault::into_error)?;
     Ok(writer.out)
+}
+
+thread_local! {
+    /// What texts are written to before they are kept: most are short, and made often.
+    static ROOM: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// The room that is kept at most, in bytes.
+const MOST_ROOM: usize = 16 << 10;
+
+/// The same text, at its exact size.
+pub(super) fn kept(value: &Dynamic, form: Form, longest: usize) -> Result<Arc<str>, NotData> {
+    let mut out = ROOM.take();
+    out.clear();
+    let mut writer = Writer { out, form, longest, depth: 0 };
+    writer.value(value).map_err(Fault::into_error)?;
+    let text = Arc::from(writer.out.as_str());
+    if writer.out.capacity() <= MOST_ROOM {
+        ROOM.set(writer.out);
+    }
+    Ok(text)
 }
 
 /// What is wrong, and the steps to it, innermost first.

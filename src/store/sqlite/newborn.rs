@@ -6,22 +6,10 @@
 
 use rusqlite::Result;
 
-use super::super::{Applied, Change, Dedupe, End, Run, Status};
+use super::super::{Applied, Dedupe, End, Run, Status};
 use super::batch::{Batch, Beside, Hot};
 use super::row::status_code;
 use crate::id::RunId;
-
-/// A change that neither reads nor writes rows of other runs than its own.
-pub(super) fn leaves_rows_alone(change: &Change) -> bool {
-    match change {
-        Change::Start { gate: None, .. } | Change::Append { .. } | Change::Finish { .. } | Change::SetState { .. } => {
-            true
-        }
-        Change::Audit { change, .. } => change.as_deref().is_none_or(leaves_rows_alone),
-        Change::Tell { change, .. } => leaves_rows_alone(change),
-        _ => false,
-    }
-}
 
 impl Hot {
     /// Of a run that is accepted.
@@ -70,20 +58,7 @@ impl<'a> Batch<'a> {
     /// The end, for good, of a run whose row was not written yet: it is written as it is then. `None`: its row is there.
     pub(super) fn end_newborn(&mut self, run: RunId, hot: &Hot, end: &End) -> Result<Option<Applied>> {
         let Some(row) = self.newborn.remove(&run) else { return Ok(None) };
-        let ended = Run {
-            status: end.status,
-            rollback: end.rollback,
-            ended_at: Some(end.at),
-            waiting_for: "".into(),
-            wake_at: None,
-            ready: false,
-            owner: None,
-            sla: None,
-            output: end.output.clone(),
-            error: end.error.clone(),
-            expires_at: end.expires_at,
-            ..row.clone()
-        };
+        let ended = row.ended_by(end);
         self.insert_run(&ended, hot.workflow, hot.version, hot.last)?;
         self.insert_beside(&ended)?;
         self.recount(hot, end.status);

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 impl<'a> Batch<'a> {
     pub(super) fn apply(&mut self, change: &'a Change) -> Result<Applied> {
-        if !super::newborn::leaves_rows_alone(change) {
+        if !change.leaves_rows_alone() {
             self.bear_all()?;
         }
         match change {
