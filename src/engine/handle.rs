@@ -621,8 +621,7 @@ impl Handle {
 
     /// So much is under way that nothing should be taken from outside: whoever asks should come again a moment later.
     pub fn is_overrun(&self) -> bool {
-        let most = self.shared.options.most_live * self.shared.workers.len();
-        self.in_motion().0 > most || self.shared.log.is_crowded()
+        self.in_motion().0 > self.shared.most_live() || self.shared.log.is_crowded()
     }
 
     /// The store has no space left: what is acknowledged is kept, and nothing new can be until there is space again.

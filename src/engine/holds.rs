@@ -93,10 +93,7 @@ pub(super) fn resumed(shared: &Shared, run: RunId) {
 
 /// Takes up all that may go on again.
 pub(super) fn take_up(shared: &Shared) -> Result<(), Error> {
-    for batch in shared.store.ready(&shared.options.node, usize::MAX)?.chunks(512) {
-        let rests = |run: &&RunId| !held(&shared.routes).contains_key(run);
-        shared.claim(batch.iter().filter(rests).copied().collect());
-    }
+    shared.claim_ready()?;
     timekeeper::load_soon(shared);
     Ok(())
 }

@@ -8,6 +8,7 @@
 //! anything is shown outside. Pure, reading and internal work goes straight on.
 
 pub mod activation;
+mod admission;
 mod after;
 mod allowed;
 mod announce;
@@ -33,6 +34,7 @@ pub mod lines;
 pub mod links;
 mod locks;
 mod log;
+mod mailbox;
 pub mod metrics;
 mod notification;
 mod options;

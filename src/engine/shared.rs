@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use tokio::sync::{broadcast, mpsc};
 
+use super::admission::Admission;
 use super::deploy::Deployed;
 use super::gather::Gathered;
 use super::holds::Holds;
 use super::lethal::Lethal;
-use super::log::{Item, Listener, Log};
+use super::log::{Listener, Log};
+use super::mailbox::Mailbox;
 use super::metrics::Metrics;
 use super::options::{Options, Reach};
 use super::park::Timeline;
@@ -88,8 +90,8 @@ pub(super) struct Shared {
     pub(super) workers: Vec<mpsc::UnboundedSender<Message>>,
     /// Workers that wait for the log: they are told of every commit.
     pub(super) attentive: Vec<AtomicBool>,
-    /// Runs in motion that wait for an event, by its name.
-    pub(super) mailbox: Mutex<HashMap<Arc<str>, Vec<RunId>>>,
+    /// Runs in motion that wait for an event.
+    pub(super) mailbox: Mailbox,
     /// Runs in motion that wait for the end of another.
     pub(super) ends: Mutex<HashMap<RunId, Vec<RunId>>>,
     /// Those who wait for the end of a run, and rows of those that have just ended.
@@ -117,8 +119,7 @@ pub(super) struct Shared {
     pub(super) deployments: tokio::sync::watch::Sender<u64>,
     /// Runs whose start is on its way to the disk; with their rows, where a worker has them already.
     pub(super) starting: Mutex<HashMap<RunId, Option<Arc<Run>>>>,
-    /// Runs whose claim is on its way to the disk.
-    claiming: Mutex<HashSet<RunId>>,
+    pub(super) admission: Admission,
     /// With [`Reach::Own`]: the runs that may be put in motion.
     own: Mutex<HashSet<RunId>>,
     pub(super) tokens: super::tokens::Tokens,
@@ -153,7 +154,7 @@ impl Shared {
             routes: Mutex::default(),
             attentive: workers.iter().map(|_| AtomicBool::new(true)).collect(),
             workers,
-            mailbox: Mutex::default(),
+            mailbox: Mailbox::default(),
             ends: Mutex::default(),
             ended: super::ended::Ends::default(),
             timeline: Timeline::default(),
@@ -172,7 +173,7 @@ impl Shared {
             activations: AtomicU64::new(0),
             deployments: tokio::sync::watch::Sender::new(0),
             starting: Mutex::default(),
-            claiming: Mutex::default(),
+            admission: Admission::default(),
             own: Mutex::default(),
             tokens: super::tokens::Tokens::default(),
             next_worker: AtomicUsize::new(0),
@@ -216,11 +217,7 @@ impl Shared {
 
     /// Puts a run in motion on a worker; `row` is claimed for this node.
     pub(super) fn activate(&self, row: Run) {
-        let run = row.id;
-        self.give(run, Message::Activate(Box::new(row)));
-        if !self.closing.load(Ordering::Relaxed) {
-            held(&self.claiming).remove(&run);
-        }
+        self.give(row.id, Message::Activate(Box::new(row)));
     }
 
     /// Puts a run in motion that is new: it has no journal.
@@ -239,51 +236,35 @@ impl Shared {
 
     /// A run has left its worker by an end that has this number in the log.
     pub(super) fn left(&self, run: RunId, number: u64) {
-        held(&self.routes).remove(&run);
+        self.unroute(run);
         // Who began to wait while the run was still in motion, but after its end was told, has not heard of it.
         if self.log.durable() >= number {
             self.ended.tell(run);
         }
     }
 
+    /// A run is not in motion any more: there is room for another.
+    pub(super) fn unroute(&self, run: RunId) {
+        held(&self.routes).remove(&run);
+        self.admit();
+    }
+
     /// A run is in motion, or about to be: its claim is on its way to the disk.
     pub(super) fn is_in_motion(&self, run: RunId) -> bool {
         // In this order: a claim that is through leaves its mark here after it has one there.
-        held(&self.claiming).contains(&run) || held(&self.routes).contains_key(&run)
+        self.admission.is_claiming(run) || held(&self.routes).contains_key(&run)
     }
 
-    /// Something is to be known of a run; nothing where it is not in motion.
-    pub(super) fn tell(&self, run: RunId) {
-        if let Some(worker) = held(&self.routes).get(&run) {
-            let _ = self.workers[*worker].send(Message::Wake(run));
-        }
+    /// Something is to be known of a run. False: it is not in motion.
+    pub(super) fn tell(&self, run: RunId) -> bool {
+        let route = held(&self.routes).get(&run).copied();
+        route.is_some_and(|worker| self.workers[worker].send(Message::Wake(run)).is_ok())
     }
 
     /// Something happened that a run may wait for.
     pub(super) fn wake(&self, run: RunId) {
-        let route = held(&self.routes).get(&run).copied();
-        match route {
-            Some(worker) => {
-                let _ = self.workers[worker].send(Message::Wake(run));
-            }
-            None => self.claim(vec![run]),
-        }
-    }
-
-    /// Claims runs; those that are got are put in motion when the claim is durable.
-    pub(super) fn claim(&self, mut runs: Vec<RunId>) {
-        if self.options.reach == Reach::Own {
-            let own = held(&self.own);
-            runs.retain(|run| own.contains(run));
-        }
-        self.settling.retain(&mut runs);
-        let mut claiming = held(&self.claiming);
-        // What rests is claimed by who ends its rest. Claimed twice, the second claim would take a run from the first.
-        runs.retain(|run| !self.holds.rests(*run) && claiming.insert(*run));
-        drop(claiming);
-        if !runs.is_empty() && !self.closing.load(Ordering::Relaxed) {
-            let node = Arc::clone(&self.options.node);
-            self.log.send(Item { changes: vec![Change::Claim { runs, node, at: self.now() }], done: None });
+        if !self.tell(run) {
+            self.claim(vec![run]);
         }
     }
 
@@ -298,6 +279,12 @@ impl Shared {
         if self.options.reach == Reach::Own {
             held(&self.own).insert(run);
         }
+    }
+
+    /// With [`Reach::Own`]: only those of the runs that may be put in motion.
+    pub(super) fn retain_own(&self, runs: &mut Vec<RunId>) {
+        let own = held(&self.own);
+        runs.retain(|run| own.contains(run));
     }
 
     pub(super) fn notify(&self, notice: Notice) {
@@ -435,6 +422,7 @@ impl AfterCommit {
                     // A worker has it.
                     self.fresh.borrow_mut().insert(row.id, row);
                 } else if run.owner.as_deref() == Some(&*shared.options.node) {
+                    shared.admission.comes();
                     shared.activate((**run).clone());
                 } else if let Some(at) = run.wake_at {
                     shared.timeline.add(at, run.id);
@@ -459,18 +447,14 @@ impl AfterCommit {
             }
             (Change::Emit { event, gather, .. }, Applied::Emitted { fresh: true, woken, seq }) => {
                 shared.gathered.add(gather, *seq, event.at);
-                let waiting = held(&shared.mailbox).get(&event.name).cloned().unwrap_or_default();
-                for run in waiting {
-                    shared.wake(run);
-                }
-                woken.iter().for_each(|run| shared.wake(*run));
+                let mut waiting = shared.mailbox.waiting(event);
+                waiting.extend(woken);
+                waiting.into_iter().for_each(|run| shared.wake(run));
             }
             (Change::Claim { runs, .. }, Applied::Claimed(rows)) => {
                 rows.iter().for_each(|row| shared.activate(row.clone()));
-                let mut claiming = held(&shared.claiming);
-                for run in runs {
-                    claiming.remove(run);
-                }
+                shared.admission.claimed(runs, rows.len());
+                shared.admit();
             }
             (Change::Finish { run, end: End { continued_as: Some(next), .. }, .. }, Applied::Ended { .. }) => {
                 self.go_on(*run, *next);
@@ -493,7 +477,7 @@ impl AfterCommit {
             }
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
             (Change::Pause { run, .. }, Applied::Done) => {
-                shared.tell(*run);
+                let _ = shared.tell(*run);
                 shared.notify(Notice::Changed(*run));
             }
             (Change::Resume { run, .. }, Applied::Done) => {

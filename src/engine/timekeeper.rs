@@ -7,16 +7,13 @@ use std::time::Duration;
 use super::retention::Housekeeping;
 use super::shared::Shared;
 use super::{reminders, renewal};
+use crate::store::Due;
 use crate::time::Timestamp;
 
 /// How far ahead due times are held in memory.
 const HORIZON: Duration = Duration::from_mins(2);
 /// How often the store is asked for the next ones. Half of the horizon, so that none is missed.
 const PERIOD: Duration = Duration::from_mins(1);
-/// Due times held in memory at most.
-const MOST: usize = 100_000;
-/// Runs claimed by one commit.
-const BATCH: usize = 512;
 /// Between two looks whether more runs can be tried on a new version.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,7 +30,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         wake_due(shared);
         let most = if renewal::round(shared) { RENEWAL_PAUSE } else { PERIOD };
         let now = shared.now();
-        shared.timeline.wait(now, most.min(shared.reminders.pause(now)));
+        shared.timeline.wait(now, most.min(shared.reminders.pause(now)), places(shared));
     }
     housekeeping.join();
 }
@@ -43,21 +40,37 @@ pub(super) fn is_soon(shared: &Shared, at: Timestamp) -> bool {
     at <= shared.now().plus(HORIZON)
 }
 
+/// For how many that are due there is place in line.
+fn places(shared: &Shared) -> usize {
+    shared.admission.places(shared.options.most_queued)
+}
+
 /// Puts runs in motion that are due, and tells of those that are open for too long.
 pub(super) fn wake_due(shared: &Shared) {
-    let mut due = Vec::new();
-    let now = shared.now();
-    for (at, run) in shared.timeline.take(now) {
-        // What fell due while nobody was there is made up for: it says nothing about how late this engine is.
-        if at >= shared.started_at {
-            shared.metrics.schedule_lag.time(now.since(at));
-        }
-        if super::shared::held(&shared.routes).contains_key(&run) { shared.wake(run) } else { due.push(run) }
-    }
-    for batch in due.chunks(BATCH) {
-        shared.claim(batch.to_vec());
+    shared.make_up();
+    loop {
+        wake_some(shared);
+        // The store may have had more than memory is taken for.
+        let Some((behind, until)) = shared.timeline.is_used_up() else { break };
+        look(shared, Some(behind), until);
     }
     reminders::tell(shared);
+}
+
+fn wake_some(shared: &Shared) {
+    let mut due = Vec::new();
+    for (at, run) in shared.timeline.take(shared.now(), places(shared)) {
+        // What fell due while nobody was there is made up for: it says nothing about how late this engine is.
+        if at >= shared.started_at {
+            shared.metrics.schedule_lag.time(shared.now().since(at));
+        }
+        if !shared.tell(run) {
+            due.push(run);
+        }
+    }
+    if !due.is_empty() {
+        shared.claim(due);
+    }
 }
 
 /// Takes over the due times of the next minutes.
@@ -67,9 +80,16 @@ pub(super) fn load_soon(shared: &Shared) {
 
 /// Takes over the due times that the store has.
 pub(super) fn load(shared: &Shared, until: Timestamp) {
-    reminders::load(shared, until, MOST);
-    match shared.store.due(until, MOST) {
-        Ok(due) => due.into_iter().for_each(|(at, run)| shared.timeline.add(at, run)),
+    let most = shared.options.most_queued;
+    reminders::load(shared, until, most);
+    shared.timeline.look_ahead(until);
+    look(shared, None, until);
+}
+
+fn look(shared: &Shared, behind: Option<Due>, until: Timestamp) {
+    let most = shared.options.most_queued;
+    match shared.store.due(behind, until, most) {
+        Ok(due) => shared.timeline.fill(until, due, most),
         Err(error) => tracing::warn!("due times cannot be read: {error}"),
     }
 }

@@ -63,6 +63,12 @@ pub(super) enum Message {
 /// Runs are parked (their row says that they wait) when nothing is due within this time: a row is not written for a nap.
 const NAP: Duration = Duration::from_secs(1);
 
+/// The longest pause of a worker.
+const IDLE: Duration = Duration::from_hours(1);
+
+/// Between two looks at a run that would leave memory and whose row is on its way to the disk.
+const SETTLES: Duration = Duration::from_millis(50);
+
 /// The timer of a run's deadline among those of its waits, which are numbered from 1.
 const DEADLINE: WaitId = WaitId(0);
 
@@ -112,7 +118,8 @@ pub(super) struct Worker {
     ready: VecDeque<RunId>,
     timers: BinaryHeap<Reverse<(Duration, RunId, WaitId)>>,
     held: VecDeque<(u64, RunId, WaitId)>,
-    swept: Duration,
+    /// Runs that were parked, with when, in that order. Some have gone on since.
+    resting: VecDeque<(Duration, RunId)>,
 }
 
 /// Runs a worker until it is told to close.
@@ -154,7 +161,7 @@ impl Worker {
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
             held: VecDeque::new(),
-            swept: Duration::ZERO,
+            resting: VecDeque::new(),
         }
     }
 
@@ -190,7 +197,7 @@ impl Worker {
     /// Says whether commits of the log are of interest: being told of each costs more than many a run. What became durable
     /// meanwhile is looked at here, so that nothing falls in between.
     fn heed(&mut self) {
-        let waits = !self.held.is_empty() || self.motions.len() > self.shared.options.most_live;
+        let waits = !self.held.is_empty() || self.is_to_leave().is_some();
         self.shared.attentive[self.number].store(waits, std::sync::atomic::Ordering::SeqCst);
         if waits {
             self.release(self.shared.log.durable());
@@ -229,7 +236,9 @@ impl Worker {
         }
         let now = self.shared.options.clock.elapsed();
         let next = self.timers.peek().map_or(Duration::MAX, |Reverse((due, ..))| due.saturating_sub(now));
-        let idle = if self.motions.is_empty() { Duration::from_hours(1) } else { self.shared.options.evict_after };
+        let leaves = self.resting.front().map(|(since, _)| since.saturating_add(self.shared.options.evict_after));
+        // One whose row is not durable yet stays for as long as that takes; the log tells.
+        let idle = leaves.map_or(IDLE, |at| at.saturating_sub(now).max(SETTLES));
         next.min(idle)
     }
 
@@ -251,7 +260,11 @@ impl Worker {
 
     pub(super) fn take(&mut self, message: Message) {
         match message {
-            Message::Activate(row) => self.activate(*row, false),
+            Message::Activate(row) => {
+                self.activate(*row, false);
+                self.shared.admission.arrived();
+                self.shared.admit();
+            }
             Message::Begin(row) => self.activate(*row, true),
             Message::Wake(run) => self.wake(run),
             Message::Answer(run, wait, answer) => self.answer(run, wait, answer),
@@ -414,7 +427,7 @@ impl Worker {
             if let Some(motion) = self.motions.remove(&run) {
                 motion.world.warn("the run does not go on here: it is held, or belongs to another node now");
             }
-            held(&self.shared.routes).remove(&run);
+            self.shared.unroute(run);
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{
-    Applied, AuditFilter, Change, Dedupe, End, Error, Event, EventFilter, Gate, Gather, Keep, Part, Result, Run,
+    Applied, AuditFilter, Change, Dedupe, Due, End, Error, Event, EventFilter, Gate, Gather, Keep, Part, Result, Run,
     RunFilter, Slot, Status, Store, Subscription, TOLD, TaskFilter, Way,
 };
 use crate::audit::{Head, Record};
@@ -186,11 +186,19 @@ impl Store for Memory {
         Ok(ready.into_iter().take(limit).map(|run| run.id).collect())
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
+    fn workflows_of(&self, runs: &[RunId]) -> Result<Vec<(RunId, Arc<str>)>> {
+        let state = self.state();
+        let of = |run: &RunId| Some((*run, Arc::clone(&state.runs.get(run)?.workflow)));
+        Ok(runs.iter().filter_map(of).collect())
+    }
+
+    fn due(&self, after: Option<Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
         let state = self.state();
         let live = state.runs.values().filter(|run| run.status.is_live());
-        let mut due: Vec<_> =
-            live.filter_map(|run| Some((run.wake_at?, run.id))).filter(|due| due.0 <= until).collect();
+        let mut due: Vec<_> = live
+            .filter_map(|run| Some((run.wake_at?, run.id)))
+            .filter(|due| due.0 <= until && after.is_none_or(|after| *due > after))
+            .collect();
         due.sort_unstable();
         due.truncate(limit);
         Ok(due)

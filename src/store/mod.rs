@@ -45,6 +45,9 @@ pub use run::{Run, Sla};
 pub use slot::{Gate, OnConflict, RateWish, Slot, SlotState, SlotWish};
 pub use told::{Keep, TOLD, Told};
 
+/// When a run is due.
+pub type Due = (Timestamp, RunId);
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -641,8 +644,11 @@ pub trait Store: Send + Sync {
     /// or by `node`; larger priorities first, then in the order of acceptance. What a node takes up when it starts.
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>>;
 
-    /// Live runs that are due until then, earliest first.
-    fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>>;
+    /// Live runs that are due until then, earliest first; behind `after`, where a list goes on.
+    fn due(&self, after: Option<Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>>;
+
+    /// The workflows of runs, of those that are there.
+    fn workflows_of(&self, runs: &[RunId]) -> Result<Vec<(RunId, Arc<str>)>>;
 
     /// Runs that are open and of which somebody is to be told by then, earliest first.
     fn overdue(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>>;

@@ -234,7 +234,7 @@ fn read(store: &dyn Store) -> Vec<String> {
     seen.extend((0..NEXT + 2).map(|n| format!("{:?}", store.newest(id(n)).unwrap().map(|run| run.id))));
     seen.push(format!("{:?}", store.overdue(at(20), 3).unwrap()));
     seen.push(format!("{:?} {:?}", ready(store, "a"), ready(store, "b")));
-    seen.push(format!("{:?} {:?}", store.due(at(20), 2).unwrap(), store.events(0, 100).unwrap()));
+    seen.push(format!("{:?} {:?}", store.due(None, at(20), 2).unwrap(), store.events(0, 100).unwrap()));
     for (since, key) in [(0, None), (10, Some("k")), (20, None), (30, Some("k"))] {
         let filter = EventFilter { since: at(since), key: key.map(Into::into), run: Some(id(1)), ..wanted("a") };
         seen.push(format!("{:?}", store.next_event(&filter).unwrap()));

@@ -69,7 +69,7 @@ fn a_paused_run_is_left_alone_until_it_is_resumed(store: &dyn Store) {
     given(store, [Change::Release { run: id(1), epoch: 1 }]);
     assert_eq!((apply(store, pause(1)), apply(store, pause(1))), (Applied::Done, Applied::Refused));
     assert_eq!((status(store, 1), claimed(store, 1)), (Status::Paused, false));
-    assert_eq!((store.due(at(9), 9).unwrap(), store.ready("a", 9).unwrap()), (vec![], vec![]));
+    assert_eq!((store.due(None, at(9), 9).unwrap(), store.ready("a", 9).unwrap()), (vec![], vec![]));
     assert_eq!((apply(store, resume(1)), apply(store, resume(1))), (Applied::Done, Applied::Refused));
     assert_eq!((ready(store, "a"), claimed(store, 1)), (ids(&[1]), true));
     assert_eq!(journal(store, 1), ["pause", "resume"]);
@@ -131,10 +131,10 @@ fn an_end_takes_the_runs_with_it_that_it_waited_for(store: &dyn Store) {
 fn what_had_not_begun_is_queued_again(store: &dyn Store) {
     let later = Run { wake_at: Some(at(8)), ready: false, ..run(1) };
     given(store, [start(later), pause(1)]);
-    assert_eq!(store.due(at(9), 9).unwrap(), []);
+    assert_eq!(store.due(None, at(9), 9).unwrap(), []);
     given(store, [resume(1)]);
     assert_eq!((status(store, 1), ready(store, "a")), (Status::Queued, ids(&[])));
-    assert_eq!(store.due(at(9), 9).unwrap(), [(at(8), id(1))]);
+    assert_eq!(store.due(None, at(9), 9).unwrap(), [(at(8), id(1))]);
 }
 
 fn a_paused_run_in_line_is_passed_over(store: &dyn Store) {

@@ -120,15 +120,15 @@ fn parking_sleeps_until_it_is_due(store: &dyn Store) {
     given(store, [(1, 30), (2, 10), (3, 20)].map(|(n, wake)| park_until(n, Status::Waiting, at(wake))));
     let parked = get(store, 1);
     assert_eq!((parked.status, parked.ready, &*parked.waiting_for), (Status::Waiting, false, "time"));
-    assert_eq!(store.due(at(20), 10).unwrap(), [(at(10), id(2)), (at(20), id(3))]);
-    assert_eq!(store.due(at(99), 1).unwrap(), [(at(10), id(2))]);
+    assert_eq!(store.due(None, at(20), 10).unwrap(), [(at(10), id(2)), (at(20), id(3))]);
+    assert_eq!(store.due(None, at(99), 1).unwrap(), [(at(10), id(2))]);
     given(store, [finish(2, at(40)), park(3, &[])]);
-    assert_eq!(store.due(at(99), 10).unwrap(), [(at(30), id(1))]);
+    assert_eq!(store.due(None, at(99), 10).unwrap(), [(at(30), id(1))]);
 }
 
 fn a_paused_run_is_not_due(store: &dyn Store) {
     given(store, [start(running(1)), park_until(1, Status::Paused, at(2))]);
-    assert!(store.due(at(9), 10).unwrap().is_empty());
+    assert!(store.due(None, at(9), 10).unwrap().is_empty());
     assert!(ready(store, "a").is_empty());
 }
 

@@ -167,7 +167,7 @@ fn a_rate_spreads_starts(store: &dyn Store) {
     let queued = |n| Applied::Queued { wake_at: Some(at(n)), cancelled: vec![] };
     assert_eq!((begins(0), begins(1), begins(2)), (Applied::Started, queued(10), queued(20)));
     assert_eq!(begins(35), Applied::Started);
-    assert_eq!(store.due(at(100), 9).expect("a read"), [(at(10), id(1)), (at(20), id(2))]);
+    assert_eq!(store.due(None, at(100), 9).expect("a read"), [(at(10), id(1)), (at(20), id(2))]);
     assert_eq!(&*get(store, 1).waiting_for, "its turn under the rate of `orders`");
     given(store, [claim(&[1], "a", at(10))]);
     assert_eq!((get(store, 1).status, get(store, 1).wake_at), (Status::Running, None));

@@ -1,3 +1,5 @@
+mod crowds;
+
 use std::cell::RefCell;
 use std::path::Path;
 

@@ -28,8 +28,6 @@ const SCOPE: &str = "$semantics";
 const KEY: &str = "version";
 /// Rows read at once.
 const PAGE: usize = 256;
-/// Runs claimed by one commit.
-const BATCH: usize = 512;
 
 /// Looks whether open runs are to be tried, and holds them back until they are. Before any thread that claims runs.
 pub(in crate::engine) fn hold_back(shared: &Arc<Shared>) {
@@ -70,15 +68,7 @@ pub(in crate::engine) fn take_up(shared: &Arc<Shared>) -> crate::store::Result<u
             }
         }
     }
-    if shared.settling.progress().is_some() { Ok(0) } else { claim_ready(shared) }
-}
-
-fn claim_ready(shared: &Shared) -> crate::store::Result<usize> {
-    let runs = shared.store.ready(&shared.options.node, usize::MAX)?;
-    for batch in runs.chunks(BATCH) {
-        shared.claim(batch.to_vec());
-    }
-    Ok(runs.len())
+    if shared.settling.progress().is_some() { Ok(0) } else { shared.claim_ready() }
 }
 
 /// Tries all open runs, and lets those go on that can.
@@ -121,7 +111,7 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let shared = self.0;
         shared.settling.end();
-        if let Err(error) = claim_ready(shared) {
+        if let Err(error) = shared.claim_ready() {
             tracing::error!("open runs cannot be taken up: {error}; hint: start the daemon again");
         }
         // What fell due meanwhile was passed over.

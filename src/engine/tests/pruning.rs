@@ -8,7 +8,7 @@ use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
 use crate::payload::Payload;
 use crate::store::{
-    Applied, AuditFilter, Change, Event, EventFilter, Part, Result as Stored, RunFilter, Slot, TaskFilter, Way,
+    Applied, AuditFilter, Change, Due, Event, EventFilter, Part, Result as Stored, RunFilter, Slot, TaskFilter, Way,
 };
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -68,8 +68,12 @@ impl Store for Endless {
         self.memory.ready(node, limit)
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Stored<Vec<(Timestamp, RunId)>> {
-        self.memory.due(until, limit)
+    fn due(&self, after: Option<Due>, until: Timestamp, limit: usize) -> Stored<Vec<Due>> {
+        self.memory.due(after, until, limit)
+    }
+
+    fn workflows_of(&self, runs: &[RunId]) -> Stored<Vec<(RunId, Arc<str>)>> {
+        self.memory.workflows_of(runs)
     }
 
     fn overdue(&self, until: Timestamp, limit: usize) -> Stored<Vec<(Timestamp, RunId)>> {

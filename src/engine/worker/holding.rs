@@ -3,7 +3,6 @@
 use super::{Motion, Worker};
 use crate::engine::log::Item;
 use crate::engine::pending::Pending;
-use crate::engine::shared::held;
 use crate::host::session::WaitId;
 use crate::id::RunId;
 use crate::journal::{Entry, Repair, Repaired};
@@ -106,7 +105,7 @@ impl Worker {
         let park = motion.park(run, status, &self.shared.options.people);
         let release = Change::Release { run, epoch: motion.world.epoch };
         self.shared.log.send(Item { changes: vec![park, release], done: None });
-        held(&self.shared.routes).remove(&run);
         self.unsubscribe(run, &motion);
+        self.shared.unroute(run);
     }
 }

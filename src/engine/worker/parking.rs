@@ -1,6 +1,7 @@
 //! Runs that wait for longer: written down as waiting, and after a while given up to their journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Motion, NAP, Worker};
 use crate::engine::locks::slot_answer;
@@ -38,6 +39,8 @@ impl Worker {
         if self.motions.get(&run).is_some_and(Motion::is_halted) {
             return self.maybe_leave(run);
         }
+        // Where others wait for room, a nap makes some, too.
+        let nap = if self.shared.admission.is_pressed() { Duration::ZERO } else { NAP };
         let Some(motion) = self.motions.get_mut(&run) else { return };
         motion.idle_since = elapsed;
         let busy = motion.waits.values().any(Pending::is_busy);
@@ -45,35 +48,48 @@ impl Worker {
         if busy
             || motion.waits.is_empty()
             || motion.activation.can_advance()
-            || wake_at.is_some_and(|at| at.since(now) < NAP)
+            || wake_at.is_some_and(|at| at.since(now) < nap)
         {
             motion.parked = false;
             return;
         }
         motion.parked = true;
+        self.resting.push_back((elapsed, run));
         let change = motion.park(run, Status::Waiting, &self.shared.options.people);
         motion.world.written.set(self.shared.log.send(Item { changes: vec![change], done: None }));
     }
 
-    /// Gives up runs that have waited for a while: their journal is all that is kept of them.
+    /// Gives up runs that have waited for a while, and the longest waiting of too many: their journal is all that is kept of
+    /// them.
     pub(super) fn sweep(&mut self) {
-        let elapsed = self.shared.options.clock.elapsed();
-        let after = self.shared.options.evict_after;
-        let crowded = self.motions.len() > self.shared.options.most_live;
-        if elapsed.saturating_sub(self.swept) < after / 4 && !crowded {
-            return;
-        }
-        self.swept = elapsed;
-        let idle = |motion: &Motion| self.rests(motion);
-        let gone: Vec<_> = self
-            .motions
-            .iter()
-            .filter(|(_, motion)| idle(motion) && (crowded || elapsed.saturating_sub(motion.idle_since) >= after))
-            .map(|(run, _)| *run)
-            .collect();
-        for run in gone {
+        while let Some(run) = self.is_to_leave() {
+            let Some(motion) = self.motions.get(&run) else { return };
+            if !self.rests(motion) {
+                return;
+            }
+            self.resting.pop_front();
             self.evict(run);
         }
+    }
+
+    /// The run that is to leave memory next, as soon as its row is durable.
+    pub(super) fn is_to_leave(&mut self) -> Option<RunId> {
+        let options = &self.shared.options;
+        let most = (options.most_resting / self.shared.workers.len()).min(options.most_live);
+        let is_crowded = self.resting.len() > most || self.motions.len() > options.most_live;
+        while let Some((since, run)) = self.resting.front() {
+            if !is_crowded && options.clock.elapsed().saturating_sub(*since) < options.evict_after {
+                return None;
+            }
+            let stays =
+                |motion: &Motion| motion.parked && motion.idle_since == *since && !motion.activation.can_advance();
+            if self.motions.get(run).is_some_and(stays) {
+                return Some(*run);
+            }
+            // It has gone on since.
+            self.resting.pop_front();
+        }
+        None
     }
 
     /// It waits, its row says so, and all that it wrote is durable.
@@ -98,8 +114,8 @@ impl Worker {
         let wake_at = motion.wake_at();
         // From here on a wake-up claims the run; the claim stands behind the release in the log.
         self.shared.log.send(Item { changes: vec![Change::Release { run, epoch: motion.world.epoch }], done: None });
-        held(&self.shared.routes).remove(&run);
         self.unsubscribe(run, &motion);
+        self.shared.unroute(run);
         if let Some(at) = wake_at {
             self.shared.timeline.add(at, run);
         }
@@ -118,16 +134,9 @@ impl Worker {
     }
 
     pub(super) fn unsubscribe(&self, run: RunId, motion: &Motion) {
-        let mut mailbox = held(&self.shared.mailbox);
-        for name in motion.waits.values().filter_map(Pending::subscription).map(|s| s.name) {
-            if let Some(waiting) = mailbox.get_mut(&name) {
-                waiting.retain(|other| *other != run);
-                if waiting.is_empty() {
-                    mailbox.remove(&name);
-                }
-            }
+        for wanted in motion.waits.values().filter_map(Pending::subscription) {
+            self.shared.mailbox.unsubscribe(run, &wanted);
         }
-        drop(mailbox);
         let mut ends = held(&self.shared.ends);
         for pending in motion.waits.values() {
             if let Pending::Child { run: child, .. } = pending

@@ -35,12 +35,7 @@ impl Worker {
                 Pending::Until { due, retry_of, ask }
             }
             What::Event { name, key, since, after, due } => {
-                let mut mailbox = held(&self.shared.mailbox);
-                let waiting = mailbox.entry(Arc::clone(&name)).or_default();
-                if !waiting.contains(&run) {
-                    waiting.push(run);
-                }
-                drop(mailbox);
+                self.shared.mailbox.subscribe(run, &name, key.as_ref());
                 if let Some(due) = due {
                     self.arm(run, wait, due);
                 }

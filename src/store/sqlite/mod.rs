@@ -30,8 +30,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
 use super::{
-    Applied, AuditFilter, Change, Error, Event, EventFilter, Part, Result, Run, RunFilter, Size, Slot, Status, Store,
-    TaskFilter, Way,
+    Applied, AuditFilter, Change, Due, Error, Event, EventFilter, Part, Result, Run, RunFilter, Size, Slot, Status,
+    Store, TaskFilter, Way,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -239,8 +239,12 @@ impl Store for Sqlite {
         self.read(|conn| read::ready(conn, node, limit))
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
-        self.read(|conn| read::due(conn, until, limit))
+    fn due(&self, after: Option<Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
+        self.read(|conn| read::due(conn, after, until, limit))
+    }
+
+    fn workflows_of(&self, runs: &[RunId]) -> Result<Vec<(RunId, Arc<str>)>> {
+        self.read(|conn| read::workflows_of(&*conn.unchecked_transaction()?, runs))
     }
 
     fn overdue(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {

@@ -1,11 +1,12 @@
 //! The reads: each is one statement, or several within one transaction of the caller.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use uuid::Uuid;
 
-use super::super::{Event, EventFilter, Run, RunFilter, Status};
+use super::super::{Due, Event, EventFilter, Run, RunFilter, Status};
 use super::row::{self, status_code};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
@@ -124,10 +125,24 @@ pub(super) fn ready(conn: &Connection, node: &str, limit: usize) -> Result<Vec<R
     list(conn, sql, params![node, rows(limit)], |row| row.get(0))
 }
 
-pub(super) fn due(conn: &Connection, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
-    let sql = "SELECT wake_at, id FROM run INDEXED BY run_due WHERE wake_at <= ?1 AND status < 3
+pub(super) fn due(conn: &Connection, after: Option<Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
+    let (at, run) = after.unwrap_or((Timestamp(i64::MIN), RunId(Uuid::nil())));
+    let sql =
+        "SELECT wake_at, id FROM run INDEXED BY run_due WHERE (wake_at, id) > (?3, ?4) AND wake_at <= ?1 AND status < 3
         ORDER BY wake_at, id LIMIT ?2";
-    list(conn, sql, params![until, rows(limit)], |row| Ok((row.get(0)?, row.get(1)?)))
+    list(conn, sql, params![until, rows(limit), at, run], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+pub(super) fn workflows_of(conn: &Connection, runs: &[RunId]) -> Result<Vec<(RunId, Arc<str>)>> {
+    let names: HashMap<i64, Arc<str>> =
+        list(conn, "SELECT id, name FROM workflow", [], |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect();
+    let mut workflow = conn.prepare_cached("SELECT workflow FROM run WHERE id = ?1")?;
+    let mut found = Vec::with_capacity(runs.len());
+    for run in runs {
+        let workflow = workflow.query_row([run], |row| row.get::<_, i64>(0)).optional()?;
+        found.extend(workflow.and_then(|workflow| Some((*run, Arc::clone(names.get(&workflow)?)))));
+    }
+    Ok(found)
 }
 
 pub(super) fn overdue(conn: &Connection, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, RunId)>> {
