@@ -212,7 +212,7 @@ impl Daemon {
             // In order: it says that it is ready when it can be told to end.
             biased;
             () = interrupted() => None,
-            trouble = failed(handle) => Some(trouble),
+            trouble = handle.failed() => Some(trouble),
             never = overseer.attend(&reloads) => match never {},
         };
         overseer.tell(Sign::Stopping);
@@ -384,17 +384,6 @@ fn record_json(record: &reload::Reload) {
         tracing::error!(workflow, status, file, "{}", text.trim_end());
     } else {
         tracing::info!(workflow, status, file, "{}", text.trim_end());
-    }
-}
-
-/// Resolves when the engine has stopped by itself.
-async fn failed(handle: &Handle) -> String {
-    let mut notices = handle.watch();
-    loop {
-        if let Some(trouble) = handle.trouble() {
-            return trouble;
-        }
-        notices.next().await;
     }
 }
 

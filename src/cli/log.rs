@@ -9,7 +9,7 @@ mod shown;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -174,18 +174,12 @@ struct Writing {
     told: u64,
 }
 
-/// So often it is looked whether lines were dropped when none come.
-const LOOK: Duration = Duration::from_secs(1);
-
 impl Writing {
     fn run(mut self, receiver: &Receiver<Record>) {
         let mut chunk = String::new();
-        loop {
-            match receiver.recv_timeout(LOOK) {
-                Ok(record) => self.add(&record, &mut chunk),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        // Nothing is dropped while nothing waits: what was is told of behind the lines that were there then.
+        while let Ok(record) = receiver.recv() {
+            self.add(&record, &mut chunk);
             while chunk.len() < CHUNK
                 && let Ok(record) = receiver.try_recv()
             {

@@ -185,9 +185,12 @@ impl Common {
     }
 }
 
+/// Threads for what waits for a disk, at most: more would not read faster, and each takes memory and a connection to the store.
+const BLOCKING_MAX: usize = 16;
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_MAX).build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(understood()),
         Err(error) => Err(Fault::unreachable(format!("the system gives no event loop: {error}"))),

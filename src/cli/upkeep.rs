@@ -16,8 +16,8 @@ use crate::store::sqlite::{self, Restored, Sqlite};
 use crate::store::{Applied, Change, RunFilter, Status, Store as _};
 use crate::time::{Clock as _, SystemClock, Timestamp, format_duration, parse_duration};
 
-/// Runs that are removed by one commit.
-const BATCH: usize = 500;
+/// Runs that are removed by one commit: some milliseconds.
+const BATCH: usize = 128;
 /// Runs that are looked at at once.
 const PAGE: usize = 1_000;
 
@@ -211,9 +211,9 @@ fn prune(store: &Sqlite, keep: Option<Duration>) -> Result<u64, Fault> {
         let change =
             Change::Prune { before, expired: now, events_before: Timestamp(i64::MIN), keep: None, limit: BATCH };
         let applied = store.commit(&[change])?;
-        let Some(Applied::Pruned { runs }) = applied.first() else { return Ok(removed) };
+        let Some(Applied::Pruned { runs, more }) = applied.first() else { return Ok(removed) };
         removed += *runs as u64;
-        if *runs < BATCH {
+        if !more {
             return Ok(removed);
         }
     }

@@ -17,6 +17,7 @@ use crate::host::schema::{Fault, Schema};
 use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::bundle::Bundle;
+use crate::script::errors::Natives;
 use crate::script::guard::{Guard, Limits};
 use crate::script::program::Program;
 use crate::script::{check, rewrite, sandbox};
@@ -283,7 +284,7 @@ pub struct Survey {
 
 /// The same, with what is declared also where there are errors.
 pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
-    with_engine(|engine| {
+    with_checked_engine(|engine, natives| {
         let (program, mut faults) = match Program::compile_with(engine, &bundle, rewrite::rewrite) {
             Ok(program) => (Some(program), Vec::new()),
             Err(faults) => (None, faults),
@@ -295,7 +296,7 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
         });
         let is_whole = faults.is_empty();
         let known = declared.as_ref().map(|(_, declaration)| declaration);
-        let mut found = checked(engine, &bundle, known, is_whole);
+        let mut found = checked(engine, natives, &bundle, known, is_whole);
         // What the checks find stands beside what the declaration stumbles over: both at once help more than one.
         for fault in faults.into_iter().map(|fault| check::locate(&bundle, fault)) {
             if !check::is_told(&bundle, &found, &fault) {
@@ -312,14 +313,20 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
 }
 
 /// What the checks find, with what is known of the declaration.
-fn checked(engine: &rhai::Engine, bundle: &Bundle, declared: Option<&Declaration>, is_whole: bool) -> Vec<Diagnostic> {
+fn checked(
+    engine: &rhai::Engine,
+    natives: &Natives,
+    bundle: &Bundle,
+    declared: Option<&Declaration>,
+    is_whole: bool,
+) -> Vec<Diagnostic> {
     let input = declared.and_then(|declared| declared.input.as_ref()).map(Schema::shape);
     let allowed = |function: &str, index: usize, text: &str| {
         // What a faulty declaration allows is not known.
         declared.filter(|_| is_whole).and_then(|declared| super::allowed::missing(declared, function, index, text))
     };
     let literal = &crate::host::catalog::literal_fault;
-    let options = check::Options { input: input.as_ref(), literal, allowed: &allowed };
+    let options = check::Options { input: input.as_ref(), literal, allowed: &allowed, natives: Some(natives) };
     check::check(engine, bundle, &crate::host::catalog::catalog(), options)
 }
 
@@ -338,11 +345,18 @@ pub fn unknown_workflows(bundle: &Bundle, workflows: &[&str]) -> Vec<Diagnostic>
     with_engine(|engine| check::starts::unknown(engine, bundle, &crate::host::catalog::catalog(), workflows))
 }
 
+thread_local! {
+    static ENGINE: rhai::Engine = script_engine();
+    static NATIVES: Natives = with_engine(check::natives);
+}
+
 fn with_engine<R>(act: impl FnOnce(&rhai::Engine) -> R) -> R {
-    thread_local! {
-        static ENGINE: rhai::Engine = script_engine();
-    }
     ENGINE.with(act)
+}
+
+/// The same, with what the checks have to know of it.
+fn with_checked_engine<R>(act: impl FnOnce(&rhai::Engine, &Natives) -> R) -> R {
+    with_engine(|engine| NATIVES.with(|natives| act(engine, natives)))
 }
 
 /// Closures of triggers that do not take the one thing that they are given.

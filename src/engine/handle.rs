@@ -28,7 +28,7 @@ use super::lethal::{Lethal, Ward};
 use super::log::{Item, Log};
 use super::options::Options;
 use super::outside::{event_from_outside, trace_from_outside};
-use super::secrets::{from_outside, text_from_outside};
+use super::secrets::searched;
 use super::semantics::{self, settle_family};
 use super::shared::{AfterCommit, Notice, Shared, held};
 use super::surroundings::Settings;
@@ -411,9 +411,12 @@ impl Handle {
 
     /// What comes from outside holds no secret's value, and nothing that would stand for one.
     fn cleaned(&self, start: Start) -> Start {
-        let vault = &self.shared.options.secrets;
-        let (input, trigger) = (from_outside(vault, start.input), from_outside(vault, start.trigger));
-        let key = start.key.map(|key| text_from_outside(vault, &key));
+        let search = self.shared.options.secrets.search();
+        let (input, trigger) = (searched(&search, start.input), searched(&search, start.trigger));
+        let key = start.key.map(|key| match searched(&search, Value::String(key)) {
+            Value::String(key) => key,
+            other => other.to_string(),
+        });
         Start { input, key, trigger, ..start }
     }
 
@@ -550,6 +553,19 @@ impl Handle {
     /// Why the engine has stopped by itself, if it has.
     pub fn trouble(&self) -> Option<String> {
         self.shared.trouble()
+    }
+
+    /// Ready when the engine has stopped by itself: why. Whoever waits here, and not for all that happens, costs the runs nothing.
+    pub async fn failed(&self) -> String {
+        loop {
+            let mut noticed = std::pin::pin!(self.shared.failing.notified());
+            // Before the look, so that nothing falls in between.
+            noticed.as_mut().enable();
+            if let Some(trouble) = self.trouble() {
+                return trouble;
+            }
+            noticed.await;
+        }
     }
 
     /// One run.

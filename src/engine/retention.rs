@@ -1,6 +1,10 @@
 //! Finished runs that have expired are removed, in small commits, with keys and ids that have.
+//!
+//! That may take minutes where a million have, so it has a thread of its own as long as it takes: timers do not wait for it.
 
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::log::Item;
@@ -11,10 +15,10 @@ use crate::store::{Applied, Change};
 use crate::time::Timestamp;
 
 /// How often: what stays for an hour longer than it has to does no harm.
-pub(super) const PERIOD: Duration = Duration::from_hours(1);
+const PERIOD: Duration = Duration::from_hours(1);
 
-/// Runs, keys and ids of one commit at most: some tens of milliseconds.
-const BATCH: usize = 500;
+/// Runs, keys and ids of one commit at most: some milliseconds, which others wait.
+const BATCH: usize = 128;
 
 /// Which stored versions go, beside runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +29,41 @@ pub(super) enum Versions {
     Go,
 }
 
+/// Removes what has expired now and then.
+#[derive(Default)]
+pub(super) struct Housekeeping {
+    begun: Option<Duration>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Housekeeping {
+    /// Begins where it is time, unless it is still at it.
+    pub(super) fn round(&mut self, shared: &Arc<Shared>, elapsed: Duration) {
+        if self.begun.is_some_and(|at| elapsed.saturating_sub(at) < PERIOD)
+            || self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        {
+            return;
+        }
+        self.join();
+        // The scripts are loaded after the start.
+        let versions = if self.begun.is_none() { Versions::Stay } else { Versions::Go };
+        let pruned = Arc::clone(shared);
+        let run = move || {
+            prune(&pruned, versions, None);
+        };
+        // Where the system gives no thread now, it may later.
+        self.thread = std::thread::Builder::new().name("pruning".into()).spawn(run).ok();
+        self.begun = Some(elapsed);
+    }
+
+    /// Waits until it is over: soon, when the engine is closing.
+    pub(super) fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Removes all that has expired; waits for each commit. The engine of a single run leaves others' runs alone.
 /// With `keep`, runs that ended longer ago go too, whatever they say.
 pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>) -> usize {
@@ -32,19 +71,21 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
         return 0;
     }
     let mut gone = 0;
-    loop {
+    // Each commit takes what else has gathered meanwhile: nobody waits for more than two of these.
+    while !shared.closing.load(Ordering::Relaxed) {
         let (sender, receiver) = std::sync::mpsc::channel();
         let done = move |applied: &[Applied]| {
             // Nobody waits any more when the engine is closing.
             let _ = sender.send(applied.first().cloned());
         };
         send(shared, versions, keep, Box::new(done));
-        let Ok(Some(Applied::Pruned { runs })) = receiver.recv() else { return gone };
+        let Ok(Some(Applied::Pruned { runs, more })) = receiver.recv() else { return gone };
         gone += runs;
-        if runs < BATCH {
-            return gone;
+        if !more {
+            break;
         }
     }
+    gone
 }
 
 fn send(shared: &Shared, versions: Versions, keep: Option<Duration>, done: super::log::Done) {

@@ -15,7 +15,7 @@ use crate::payload::Payload;
 use crate::placeholder::{MarkKind, SHOWN, replaced, written};
 use crate::script::bundle::Bundle;
 use crate::script::secret::{DECLARED, Marks, SecretRef, defuse, find_placeholders, set_marks};
-use crate::vault::{Refusal, Vault};
+use crate::vault::{Refusal, Search, Vault};
 
 /// The mark of placeholders that stand for an echo, and for no value.
 const ECHO: &str = "echo";
@@ -158,10 +158,15 @@ pub(super) fn handed(vault: &Vault, from: (RunId, &str), to: RunId, payload: Pay
 /// What comes from outside to start, wake or answer something: without values of secrets, and without what looks like a
 /// placeholder.
 pub(super) fn from_outside(vault: &Vault, value: Value) -> Value {
+    searched(&vault.search(), value)
+}
+
+/// The same by a search that serves several values.
+pub(super) fn searched(search: &Search, value: Value) -> Value {
     let clean = |text: String| {
         let echo = |name: &str| written(name, ECHO);
         let defused = defuse(&text);
-        match vault.redact(&defused, &echo) {
+        match search.redact(&defused, &echo) {
             Cow::Owned(clean) => clean,
             Cow::Borrowed(_) => match defused {
                 Cow::Owned(defused) => defused,

@@ -107,6 +107,8 @@ pub(super) struct Shared {
     pub(super) notices: broadcast::Sender<Notice>,
     pub(super) watching: AtomicUsize,
     pub(super) failed: Mutex<Option<String>>,
+    /// Tells those who wait for that.
+    pub(super) failing: tokio::sync::Notify,
     pub(super) closing: AtomicBool,
     pub(super) activations: AtomicU64,
     pub(super) metrics: Metrics,
@@ -165,6 +167,7 @@ impl Shared {
             notices: broadcast::channel(4_096).0,
             watching: AtomicUsize::new(0),
             failed: Mutex::new(None),
+            failing: tokio::sync::Notify::new(),
             closing: AtomicBool::new(false),
             activations: AtomicU64::new(0),
             deployments: tokio::sync::watch::Sender::new(0),
@@ -355,6 +358,7 @@ impl Shared {
     /// The engine stops by itself.
     pub(super) fn fail(&self, why: &str) {
         *held(&self.failed) = Some(why.to_owned());
+        self.failing.notify_waiters();
         self.ended.close();
         self.closing.store(true, Ordering::Relaxed);
         let _ = self.notices.send(Notice::Trouble(why.into()));

@@ -22,6 +22,7 @@ mod family;
 mod gate;
 mod lethal;
 mod options;
+mod pruning;
 mod repairs;
 mod retrace;
 mod semantics;

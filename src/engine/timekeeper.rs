@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::retention::Versions;
+use super::retention::Housekeeping;
 use super::shared::Shared;
-use super::{reminders, renewal, retention};
+use super::{reminders, renewal};
 use crate::time::Timestamp;
 
 /// How far ahead due times are held in memory.
@@ -22,23 +22,20 @@ const RENEWAL_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(shared: &Arc<Shared>) {
     let mut asked: Option<Duration> = None;
-    let mut pruned: Option<Duration> = None;
+    let mut housekeeping = Housekeeping::default();
     while !shared.closing.load(Ordering::Relaxed) {
         let elapsed = shared.options.clock.elapsed();
         if asked.is_none_or(|at| elapsed.saturating_sub(at) >= PERIOD) {
             asked = Some(elapsed);
             load(shared, shared.now().plus(HORIZON));
         }
-        if pruned.is_none_or(|at| elapsed.saturating_sub(at) >= retention::PERIOD) {
-            // The scripts are loaded after the start.
-            retention::prune(shared, if pruned.is_none() { Versions::Stay } else { Versions::Go }, None);
-            pruned = Some(elapsed);
-        }
+        housekeeping.round(shared, elapsed);
         wake_due(shared);
         let most = if renewal::round(shared) { RENEWAL_PAUSE } else { PERIOD };
         let now = shared.now();
         shared.timeline.wait(now, most.min(shared.reminders.pause(now)));
     }
+    housekeeping.join();
 }
 
 /// Whether something due then is held in memory.

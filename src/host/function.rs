@@ -165,7 +165,7 @@ impl Call<'_> {
 
     /// A text that is kept as a name.
     pub fn name(&self, n: usize) -> Result<Arc<str>, Fail> {
-        match self.args.get(n).and_then(Dynamic::read_lock::<ImmutableString>) {
+        match self.args.get(n).and_then(rhai::Dynamic::read_lock::<ImmutableString>) {
             Some(name) => Ok(Arc::from(name.as_str())),
             None => self.text(n).map(Into::into),
         }

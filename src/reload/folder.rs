@@ -1,6 +1,6 @@
 //! What a scripts folder holds at one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use crate::script::source::open;
+use crate::time::{Clock as _, SystemClock, Timestamp};
 
 /// The largest script that is read: a thousand times what a person writes.
 pub const SOURCE_MAX: u64 = 4 * 1024 * 1024;
@@ -48,6 +49,74 @@ pub struct Skipped {
     pub code: &'static str,
 }
 
+/// By what the system tells a file from others, and one state of it from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    length: u64,
+    /// When its content was changed, and when anything about it was: seconds and nanoseconds.
+    changed: [i64; 4],
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let changed = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+        Self { file: (metadata.dev(), metadata.ino()), length: metadata.len(), changed }
+    }
+
+    /// Whether the file changed so long ago that a further change gets another stamp. Clocks of file systems are coarse, and may
+    /// be another machine's.
+    fn is_old(self, now: Timestamp) -> bool {
+        let [_, _, seconds, _] = self.changed;
+        now.0 / 1_000 - seconds >= COARSE_S
+    }
+}
+
+/// A content, and the state that its file had before it was read.
+type Seen = (Stamp, Source);
+/// Why a file is not read, and the code of the diagnostic.
+type Refusal = (String, &'static str);
+
+/// Seconds within which two changes of a file may look like one: file systems count in 2 s at worst.
+const COARSE_S: i64 = 3;
+
+/// Reads a folder again and again: what has not changed since is not read once more.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    known: HashMap<String, Seen>,
+}
+
+impl Reader {
+    /// What the folder holds now; see [`Listing::read`].
+    pub(super) fn read(&mut self, root: &Path) -> Result<Listing, Error> {
+        let failed = |source| Error::Read { folder: root.display().to_string(), source };
+        let real_root = root.canonicalize().map_err(failed)?;
+        let known = std::mem::take(&mut self.known);
+        let mut reading = Reading {
+            root: &real_root,
+            now: SystemClock.now(),
+            known,
+            seen: HashMap::new(),
+            listing: Listing::default(),
+        };
+        let read = reading.read_folder(&real_root, "", 0);
+        self.known = reading.seen;
+        read.map(|()| reading.listing).map_err(failed)
+    }
+}
+
+/// A folder that is being read.
+struct Reading<'a> {
+    root: &'a Path,
+    now: Timestamp,
+    /// From the time before.
+    known: HashMap<String, Seen>,
+    /// For the next time.
+    seen: HashMap<String, Seen>,
+    listing: Listing,
+}
+
 /// All scripts of a folder, by path below it with `/` between.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -66,67 +135,7 @@ impl Listing {
     /// Reads the folder. Only regular files are opened, so that nothing in it can block; links are followed to files inside
     /// the folder alone. An error means that nothing is known, not that all is gone.
     pub fn read(root: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Read { folder: root.display().to_string(), source };
-        let real_root = root.canonicalize().map_err(failed)?;
-        let mut listing = Self::default();
-        listing.read_folder(&real_root, &real_root, "", 0).map_err(failed)?;
-        Ok(listing)
-    }
-
-    fn read_folder(&mut self, root: &Path, folder: &Path, prefix: &str, depth: usize) -> io::Result<()> {
-        let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let name = entry.file_name();
-            let Some(name) = name.to_str().filter(|name| !name.contains(char::is_control)) else {
-                self.skip_name(prefix, &name.to_string_lossy());
-                continue;
-            };
-            let (path, at) = (format!("{prefix}{name}"), entry.path());
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() && is_script(name) {
-                self.skip(path, "it is a folder", "E0104");
-            } else if kind.is_dir() {
-                self.enter(root, &at, &path, depth);
-            } else if is_script(name) {
-                self.read_file(root, &at, path, kind.is_symlink());
-            }
-        }
-        Ok(())
-    }
-
-    fn enter(&mut self, root: &Path, folder: &Path, path: &str, depth: usize) {
-        let is_hidden = path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
-        if is_hidden {
-            return;
-        }
-        if depth == DEPTH_MAX {
-            self.skip(path.to_owned(), format!("it is more than {DEPTH_MAX} folders deep"), "E0104");
-        } else if let Err(error) = self.read_folder(root, folder, &format!("{path}/"), depth + 1)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            self.skip(format!("{path}/"), error.to_string(), UNREADABLE);
-        }
-    }
-
-    fn read_file(&mut self, root: &Path, at: &Path, path: String, is_link: bool) {
-        match read_source(root, at, is_link) {
-            Ok(Ok(source)) => {
-                self.files.insert(path, source);
-            }
-            Ok(Err((reason, code))) => self.skip(path, reason, code),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => self.skip(path, DEAD, "E0107"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.skip(path, error.to_string(), UNREADABLE),
-        }
-    }
-
-    /// One whose name nobody could type, shown as it can be.
-    fn skip_name(&mut self, prefix: &str, name: &str) {
-        if is_script(name) {
-            let shown = format!("{prefix}{}", name.escape_debug());
-            self.skip(shown, "its name has control characters, or is not UTF-8", "E0109");
-        }
+        Reader::default().read(root)
     }
 
     fn skip(&mut self, path: String, reason: impl Into<String>, code: &'static str) {
@@ -142,14 +151,81 @@ impl Listing {
     }
 }
 
-/// The content, or why it is not read.
-fn read_source(root: &Path, at: &Path, is_link: bool) -> io::Result<Result<Source, (String, &'static str)>> {
+impl Reading<'_> {
+    fn read_folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> io::Result<()> {
+        let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let name = entry.file_name();
+            let Some(name) = name.to_str().filter(|name| !name.contains(char::is_control)) else {
+                self.skip_name(prefix, &name.to_string_lossy());
+                continue;
+            };
+            let (path, at) = (format!("{prefix}{name}"), entry.path());
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() && is_script(name) {
+                self.listing.skip(path, "it is a folder", "E0104");
+            } else if kind.is_dir() {
+                self.enter(&at, &path, depth);
+            } else if is_script(name) {
+                self.read_file(&at, path, kind.is_symlink());
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, folder: &Path, path: &str, depth: usize) {
+        let is_hidden = path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        if is_hidden {
+            return;
+        }
+        if depth == DEPTH_MAX {
+            self.listing.skip(path.to_owned(), format!("it is more than {DEPTH_MAX} folders deep"), "E0104");
+        } else if let Err(error) = self.read_folder(folder, &format!("{path}/"), depth + 1)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.listing.skip(format!("{path}/"), error.to_string(), UNREADABLE);
+        }
+    }
+
+    fn read_file(&mut self, at: &Path, path: String, is_link: bool) {
+        let listing = &mut self.listing;
+        let known = self.known.remove(&path);
+        match read_source(self.root, at, is_link, known) {
+            Ok(Ok((stamp, source))) => {
+                if stamp.is_old(self.now) {
+                    self.seen.insert(path.clone(), (stamp, source.clone()));
+                }
+                listing.files.insert(path, source);
+            }
+            Ok(Err((reason, code))) => listing.skip(path, reason, code),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => listing.skip(path, DEAD, "E0107"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => listing.skip(path, error.to_string(), UNREADABLE),
+        }
+    }
+
+    /// One whose name nobody could type, shown as it can be.
+    fn skip_name(&mut self, prefix: &str, name: &str) {
+        if is_script(name) {
+            let shown = format!("{prefix}{}", name.escape_debug());
+            self.listing.skip(shown, "its name has control characters, or is not UTF-8", "E0109");
+        }
+    }
+}
+
+/// The content and the state that the file had before it was read, or why it is not. What is known of that state is not read again.
+fn read_source(root: &Path, at: &Path, is_link: bool, known: Option<Seen>) -> io::Result<Result<Seen, Refusal>> {
     if is_link && !at.canonicalize()?.starts_with(root) {
         return Ok(Err(("it is a link out of the folder".to_owned(), "E0105")));
     }
     let metadata = fs::metadata(at)?;
     if !metadata.is_file() {
         return Ok(Err(("it is not a regular file".to_owned(), "E0104")));
+    }
+    let stamp = Stamp::of(&metadata);
+    if let Some(known) = known.filter(|(before, _)| *before == stamp) {
+        return Ok(Ok(known));
     }
     let mut bytes = Vec::new();
     if metadata.len() <= SOURCE_MAX {
@@ -159,7 +235,7 @@ fn read_source(root: &Path, at: &Path, is_link: bool) -> io::Result<Result<Sourc
     if metadata.len().max(bytes.len() as u64) > SOURCE_MAX {
         return Ok(Err((format!("it is larger than {} MiB", SOURCE_MAX / 1024 / 1024), "E0103")));
     }
-    Ok(Ok(Source::new(bytes)))
+    Ok(Ok((stamp, Source::new(bytes))))
 }
 
 #[cfg(test)]
@@ -210,6 +286,33 @@ mod tests {
         assert_eq!(files, ["a.rhai", "inside.rhai"]);
         let names: Vec<_> = skipped.iter().filter_map(|line| line.split(':').next()).collect();
         assert_eq!(names, ["fifo.rhai", "folder.rhai", "large.rhai", "loop.rhai", "outside.rhai"]);
+    }
+
+    /// Gives a file the times of long ago, as far as one may.
+    fn age(path: &Path) -> Stamp {
+        Stamp { changed: [0; 4], ..Stamp::of(&fs::metadata(path).unwrap()) }
+    }
+
+    #[test]
+    fn what_has_not_changed_is_read_once_and_what_changed_just_now_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rhai");
+        fs::write(&file, "1").unwrap();
+        let (before, known) = (Stamp::of(&fs::metadata(&file).unwrap()), Source::new(*b"known"));
+        let read = |stamp| read_source(folder.path(), &file, false, Some((stamp, known.clone()))).unwrap().unwrap().1;
+        assert_eq!((read(before), &*read(age(&file)).bytes), (known.clone(), &b"1"[..]));
+        let now = SystemClock.now();
+        assert!(!before.is_old(now) && age(&file).is_old(now) && !before.is_old(Timestamp(0)));
+    }
+
+    #[test]
+    fn a_reader_sees_saves_of_the_same_length() {
+        let (folder, mut reader) = (tempfile::tempdir().unwrap(), Reader::default());
+        let content = |reader: &mut Reader| reader.read(folder.path()).unwrap().files["a.rhai"].bytes.clone();
+        for text in ["1", "2", "3"] {
+            fs::write(folder.path().join("a.rhai"), text).unwrap();
+            assert_eq!((&*content(&mut reader), &*content(&mut reader)), (text.as_bytes(), text.as_bytes()));
+        }
     }
 
     #[test]

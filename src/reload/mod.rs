@@ -21,7 +21,7 @@ pub use record::{Reload, Status};
 pub use scripts::{Scripts, Update};
 pub use service::Service;
 pub use snapshot::{Change, SETTLE, Snapshot};
-pub use watch::{Event, Options, Watch};
+pub use watch::{Caller, Event, Options, Watch};
 
 /// The scripts folder cannot be watched or read.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::Error;
-use super::folder::{Listing, Skipped};
+use super::folder::{Reader, Skipped};
 use super::snapshot::{Change, Snapshot};
-use super::watch::{Event, Options, Watch};
+use super::watch::{Caller, Event, Options, Watch};
 use crate::time::elapsed;
 
 /// A watched scripts folder. Its calls block: it belongs on a thread of its own.
@@ -16,8 +16,11 @@ pub struct Scripts {
     root: PathBuf,
     snapshot: Snapshot,
     skipped: Vec<Skipped>,
+    reader: Reader,
     events: Receiver<Event>,
-    _watch: Watch,
+    /// Somebody called while the folder was read.
+    is_called: bool,
+    watch: Watch,
 }
 
 /// What came of a look at the folder.
@@ -36,12 +39,18 @@ impl Scripts {
     pub fn open(root: &Path, options: Options) -> Result<(Self, Update), Error> {
         // Watched before it is read, so that no change falls in between.
         let (watch, events) = Watch::start(root, options)?;
-        let listing = Listing::read(root)?;
+        let mut reader = Reader::default();
+        let listing = reader.read(root)?;
         let mut snapshot = Snapshot::default();
         let skipped = listing.skipped.clone();
         let changes = snapshot.replace(listing, elapsed());
         let update = Update { changes, skipped: Some(skipped.clone()), problem: None };
-        Ok((Self { root: root.to_owned(), snapshot, skipped, events, _watch: watch }, update))
+        Ok((Self { root: root.to_owned(), snapshot, skipped, reader, events, is_called: false, watch }, update))
+    }
+
+    /// What ends a [`Scripts::wait`] early.
+    pub fn caller(&self) -> Caller {
+        self.watch.caller()
     }
 
     /// What is live.
@@ -49,7 +58,7 @@ impl Scripts {
         &self.snapshot
     }
 
-    /// Waits until there is something to tell, at most for `within`.
+    /// Waits until there is something to tell, or somebody calls; at most for `within`.
     pub fn wait(&mut self, within: Duration) -> Update {
         let end = elapsed() + within;
         loop {
@@ -60,20 +69,26 @@ impl Scripts {
                 Err(RecvTimeoutError::Timeout) if elapsed() < end || self.snapshot.next_check().is_some() => {
                     Update::default()
                 }
-                Err(RecvTimeoutError::Timeout) => return Update::default(),
+                Ok(Event::Called) | Err(RecvTimeoutError::Timeout) => return Update::default(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Update { problem: Some("the folder is no longer watched".to_owned()), ..Update::default() };
                 }
             };
             self.look(&mut update);
-            if !update.changes.is_empty() || update.skipped.is_some() || update.problem.is_some() || elapsed() >= end {
+            if std::mem::take(&mut self.is_called)
+                || !update.changes.is_empty()
+                || update.skipped.is_some()
+                || update.problem.is_some()
+                || elapsed() >= end
+            {
                 return update;
             }
         }
     }
 
-    /// Reads the folder now, although nothing was noticed.
+    /// Reads the folder now, although nothing was noticed: all of it, also what looks as if it had not changed.
     pub fn reread(&mut self) -> Update {
+        self.reader = Reader::default();
         let mut update = Update::default();
         self.look(&mut update);
         update
@@ -87,11 +102,13 @@ impl Scripts {
     fn look(&mut self, update: &mut Update) {
         // Of several notices one look is enough; why there are none is kept.
         for event in self.events.try_iter() {
-            if let Event::Degraded { reason } = event {
-                update.problem = Some(reason);
+            match event {
+                Event::Degraded { reason } => update.problem = Some(reason),
+                Event::Called => self.is_called = true,
+                Event::Changed { .. } | Event::Rescan => {}
             }
         }
-        match Listing::read(&self.root) {
+        match self.reader.read(&self.root) {
             Ok(listing) => {
                 if listing.skipped != self.skipped {
                     self.skipped.clone_from(&listing.skipped);

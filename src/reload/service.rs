@@ -20,7 +20,7 @@ use super::load::{checked, load};
 use super::record::{Reload, Status};
 use super::scripts::{Scripts, Update};
 use super::snapshot::Change;
-use super::watch::Options;
+use super::watch::{Caller, Options};
 use super::workflows::{Outcome, Workflows};
 use super::{Error, folder};
 use crate::diag::{Diagnostic, Place};
@@ -33,16 +33,18 @@ use crate::store;
 
 /// Records that are kept: a long day of saving.
 const RECORDS_MAX: usize = 1_000;
-/// How often the thread looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(200);
-/// For how many looks a file that does not stop changing holds up who asked for a reading.
+/// Whoever wants something of the thread calls it: how long it waits where nobody does.
+const LOOK: Duration = Duration::from_mins(10);
+/// How often, and with what pause between, a file that does not stop changing is looked at while somebody waits for a reading.
 const REREAD_ROUNDS: usize = 10;
+const REREAD_LOOK: Duration = Duration::from_millis(200);
 /// Where the store notes which version of a workflow is live.
 const SCOPE: &str = "$reload";
 
 /// The scripts folder, followed. Ends when dropped.
 pub struct Service {
     board: Arc<Board>,
+    caller: Caller,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -80,8 +82,8 @@ impl Service {
         let (root, shared) = (folder.to_path_buf(), Arc::clone(&board));
         let thread = std::thread::Builder::new().name("reload".into());
         let thread = thread.spawn(move || follow(handle, &root, shared, &ready)).map_err(Error::Start)?;
-        opened.recv().map_err(|_| Error::Ended)??;
-        Ok(Arc::new(Self { board, thread: Mutex::new(Some(thread)) }))
+        let caller = opened.recv().map_err(|_| Error::Ended)??;
+        Ok(Arc::new(Self { board, caller, thread: Mutex::new(Some(thread)) }))
     }
 
     /// The last records, oldest first.
@@ -122,6 +124,7 @@ impl Service {
     pub async fn reread(&self) {
         let (done, read) = oneshot::channel();
         self.board.rereads.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+        self.caller.call();
         // Only a service that ends does not answer.
         let _ = read.await;
     }
@@ -129,6 +132,7 @@ impl Service {
     /// Ends it. What is deployed stays.
     pub fn stop(&self) {
         self.board.is_closing.store(true, Ordering::Relaxed);
+        self.caller.call();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -193,7 +197,7 @@ impl Board {
     }
 }
 
-fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<Result<(), Error>>) {
+fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<Result<Caller, Error>>) {
     let open = || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Start)?;
         let teller = Arc::clone(&board);
@@ -211,7 +215,7 @@ fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<R
     let (workflows, skipped) = (Workflows::default(), Vec::new());
     let mut follower = Follower { handle, board, runtime, gates, workflows, skipped };
     follower.take(&scripts, update);
-    let _ = ready.send(Ok(()));
+    let _ = ready.send(Ok(scripts.caller()));
     while !follower.board.is_closing.load(Ordering::Relaxed) {
         let update = scripts.wait(LOOK);
         follower.take(&scripts, update);
@@ -223,7 +227,7 @@ fn follow(handle: Handle, root: &Path, board: Arc<Board>, ready: &mpsc::Sender<R
                 if scripts.is_settled() {
                     break;
                 }
-                let update = scripts.wait(LOOK);
+                let update = scripts.wait(REREAD_LOOK);
                 follower.take(&scripts, update);
             }
             for done in asked {
@@ -260,30 +264,35 @@ impl Follower {
 
     fn round(&mut self, scripts: &Scripts, changes: &[Change]) {
         let handle = self.handle.clone();
+        let live = scripts.snapshot().live();
         let load = |path: &str| {
-            let mut loaded = load(path, scripts.snapshot().live(), handle.settings())?;
+            let mut loaded = load(path, live, handle.settings())?;
             loaded.warnings.extend(handle.channels().diagnose(&loaded.deployed, handle.people()));
             Ok(loaded)
         };
         let recall = |workflow: &str| recall(&handle, workflow);
-        for outcome in self.workflows.round(changes, &load, &recall) {
-            self.perform(outcome);
+        let outcomes = self.workflows.round(changes, &load, &recall);
+        let known: Vec<_> = outcomes.iter().map(|outcome| noted(&self.handle, &outcome.workflow)).collect();
+        outcomes.iter().for_each(|outcome| self.put_live(outcome));
+        self.note(&outcomes, &known);
+        for (outcome, known) in outcomes.into_iter().zip(known) {
+            self.tell_outcome(outcome, known.as_ref());
         }
     }
 
-    fn perform(&self, outcome: Outcome) {
-        // A version that was live when the daemon ended is no news.
-        let is_new =
-            |deployed: &&Arc<Deployed>| noted(&self.handle, &outcome.workflow).as_ref() != Some(deployed.version());
-        let tried = outcome.deploy.clone().filter(|deployed| outcome.status == Status::Live && is_new(&deployed));
+    fn put_live(&self, outcome: &Outcome) {
         if let Some(deployed) = &outcome.deploy {
             self.handle.deploy((**deployed).clone());
-            self.note(&outcome.workflow, Some(deployed.version()));
         } else if outcome.status == Status::Removed {
             self.handle.withdraw(&outcome.workflow);
             self.gates.forget(&outcome.workflow);
-            self.note(&outcome.workflow, None);
         }
+    }
+
+    /// Tells what came of a file, and has a version tried that was not live before: one that was when the daemon ended is no news.
+    fn tell_outcome(&self, outcome: Outcome, known: Option<&Version>) {
+        let is_news = |deployed: &Arc<Deployed>| known != Some(deployed.version());
+        let tried = outcome.deploy.filter(|deployed| outcome.status == Status::Live && is_news(deployed));
         self.handle.metrics().reloads.one(&outcome.status.name());
         let gate = tried.as_ref().map(|deployed| Report::new(&deployed.name, deployed.version()));
         self.board.tell(Reload {
@@ -300,12 +309,25 @@ impl Follower {
         }
     }
 
-    /// Notes which version is live. Without the note a restart only lacks the last good version of a file that is broken then.
-    fn note(&self, workflow: &str, version: Option<&Version>) {
-        let value = version.map(|version| Payload::from_json(&json!(version)));
-        let change = store::Change::SetState { scope: SCOPE.into(), key: workflow.into(), value };
-        if let Err(error) = self.runtime.block_on(self.handle.write(vec![change])) {
-            tracing::warn!("the live version of `{workflow}` is not noted: {error}");
+    /// Notes which versions are live now, all in one commit. Without the note a restart only lacks the last good version of a file
+    /// that is broken then.
+    fn note(&self, outcomes: &[Outcome], known: &[Option<Version>]) {
+        let changed = outcomes.iter().zip(known).filter_map(|(outcome, known)| {
+            let version = outcome.deploy.as_ref().map(|deployed| deployed.version());
+            let is_gone = outcome.status == Status::Removed;
+            if version.is_none() && !is_gone || version == known.as_ref() {
+                return None;
+            }
+            let value = version.map(|version| Payload::from_json(&json!(version)));
+            Some(store::Change::SetState { scope: SCOPE.into(), key: outcome.workflow.as_str().into(), value })
+        });
+        let changes: Vec<_> = changed.collect();
+        if changes.is_empty() {
+            return;
+        }
+        let count = changes.len();
+        if let Err(error) = self.runtime.block_on(self.handle.write(changes)) {
+            tracing::warn!("which versions are live is not noted ({count} files): {error}");
         }
     }
 

@@ -10,16 +10,16 @@ use std::thread;
 use std::time::Duration;
 
 use notify::event::{CreateKind, EventKind, ModifyKind, RemoveKind};
-use notify::{RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, DebouncedEvent, Debouncer, RecommendedCache, new_debouncer};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::Error;
 use super::folder::is_script;
+use crate::time::elapsed;
 
 /// How long the watcher gathers and how often all is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Notices within this time are one event.
+    /// Notices within this time of the first are one event.
     pub debounce: Duration,
     /// Every so often the whole folder is to be read, for notices that never came.
     pub poll: Duration,
@@ -52,11 +52,24 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Nothing has changed: whoever waits is to look up, see [`Watch::caller`].
+    Called,
+}
+
+/// Makes whoever waits for events look up.
+#[derive(Debug, Clone)]
+pub struct Caller(Sender<Event>);
+
+impl Caller {
+    /// Does so; where nobody waits any more, nothing.
+    pub fn call(&self) {
+        let _ = self.0.send(Event::Called);
+    }
 }
 
 /// What the thread waits for.
 enum Message {
-    Notices(DebounceEventResult),
+    Notice(notify::Result<notify::Event>),
     Stop,
 }
 
@@ -64,6 +77,7 @@ enum Message {
 #[derive(Debug)]
 pub struct Watch {
     stop: Sender<Message>,
+    events: Sender<Event>,
 }
 
 impl Watch {
@@ -72,14 +86,19 @@ impl Watch {
         let (messages, inbox) = mpsc::channel();
         let (events, outbox) = mpsc::channel();
         let root = std::path::absolute(root).map_err(Error::Start)?;
-        let stop = messages.clone();
-        let mut watcher = Watcher { root, options, messages, events, debouncer: None, identity: None };
+        let (stop, calls) = (messages.clone(), events.clone());
+        let mut watcher = Watcher { root, options, messages, events, notices: None, identity: None };
         watcher.renew();
         thread::Builder::new()
             .name("scripts-watch".to_owned())
             .spawn(move || watcher.run(&inbox))
             .map_err(Error::Start)?;
-        Ok((Self { stop }, outbox))
+        Ok((Self { stop, events: calls }, outbox))
+    }
+
+    /// What makes whoever takes the events look up.
+    pub fn caller(&self) -> Caller {
+        Caller(self.events.clone())
     }
 }
 
@@ -98,7 +117,8 @@ struct Watcher {
     options: Options,
     messages: Sender<Message>,
     events: Sender<Event>,
-    debouncer: Option<Debouncer<RecommendedWatcher, RecommendedCache>>,
+    /// The system's watcher; `None`: there are no notices.
+    notices: Option<RecommendedWatcher>,
     /// Which folder is watched: device and inode.
     identity: Option<(u64, u64)>,
 }
@@ -106,10 +126,14 @@ struct Watcher {
 impl Watcher {
     fn run(mut self, inbox: &Receiver<Message>) {
         loop {
-            let poll = if self.debouncer.is_some() { self.options.poll } else { self.options.poll_alone };
+            let poll = if self.notices.is_some() { self.options.poll } else { self.options.poll_alone };
             let heard = match inbox.recv_timeout(poll) {
-                Ok(Message::Notices(Ok(notices))) => self.noticed(&notices),
-                Ok(Message::Notices(Err(_))) | Err(RecvTimeoutError::Timeout) => self.look_again(),
+                Ok(Message::Notice(first)) => match self.gather(first, inbox) {
+                    Some(Ok(notices)) => self.noticed(&notices),
+                    Some(Err(_)) => self.look_again(),
+                    None => return,
+                },
+                Err(RecvTimeoutError::Timeout) => self.look_again(),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             };
             if heard.is_err() {
@@ -118,11 +142,28 @@ impl Watcher {
         }
     }
 
-    fn noticed(&mut self, notices: &[DebouncedEvent]) -> Result<(), Unheard> {
+    /// The notices that come soon after the first, or what went wrong with one; `None`: it is to end.
+    fn gather(
+        &self,
+        first: notify::Result<notify::Event>,
+        inbox: &Receiver<Message>,
+    ) -> Option<notify::Result<Vec<notify::Event>>> {
+        let mut notices = vec![first];
+        let end = elapsed() + self.options.debounce;
+        loop {
+            match inbox.recv_timeout(end.saturating_sub(elapsed())) {
+                Ok(Message::Notice(next)) => notices.push(next),
+                Err(RecvTimeoutError::Timeout) => return Some(notices.into_iter().collect()),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn noticed(&mut self, notices: &[notify::Event]) -> Result<(), Unheard> {
         if notices.iter().any(|notice| notice.need_rescan() || self.concerns_root(notice)) {
             return self.look_again();
         }
-        let wanted = notices.iter().filter(|notice| matters(notice.kind)).flat_map(|notice| {
+        let wanted = notices.iter().flat_map(|notice| {
             notice.paths.iter().filter(|path| path.starts_with(&self.root) && may_hold_scripts(path, notice.kind))
         });
         let mut paths: Vec<PathBuf> = wanted.cloned().collect();
@@ -131,7 +172,7 @@ impl Watcher {
         if paths.is_empty() { Ok(()) } else { self.tell(Event::Changed { paths }) }
     }
 
-    fn concerns_root(&self, notice: &DebouncedEvent) -> bool {
+    fn concerns_root(&self, notice: &notify::Event) -> bool {
         let kind =
             matches!(notice.kind, EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         kind && notice.paths.contains(&self.root)
@@ -139,7 +180,7 @@ impl Watcher {
 
     /// Sees to it that the folder that now has the name is watched, and asks for a whole scan.
     fn look_again(&mut self) -> Result<(), Unheard> {
-        if self.debouncer.is_none() || identity(&self.root) != self.identity {
+        if self.notices.is_none() || identity(&self.root) != self.identity {
             self.renew();
         }
         self.tell(Event::Rescan)
@@ -147,11 +188,11 @@ impl Watcher {
 
     /// Watches anew. Without notices, what is told is why; the clock goes on.
     fn renew(&mut self) {
-        let had_notices = self.debouncer.take().is_some();
+        let had_notices = self.notices.take().is_some();
         let was_watched = self.identity;
         self.identity = identity(&self.root);
         match self.watcher() {
-            Ok(debouncer) => self.debouncer = Some(debouncer),
+            Ok(watcher) => self.notices = Some(watcher),
             Err(error) if had_notices || was_watched != self.identity || was_watched.is_none() => {
                 // Whether anybody listens shows at the next event.
                 let _ = self.tell(Event::Degraded { reason: error.to_string() });
@@ -160,18 +201,21 @@ impl Watcher {
         }
     }
 
-    fn watcher(&self) -> notify::Result<Debouncer<RecommendedWatcher, RecommendedCache>> {
+    fn watcher(&self) -> notify::Result<RecommendedWatcher> {
         let messages = self.messages.clone();
-        let mut debouncer = new_debouncer(self.options.debounce, None, move |notices| {
-            // The thread has ended when nobody takes them.
-            let _ = messages.send(Message::Notices(notices));
+        let mut watcher = notify::recommended_watcher(move |notice: notify::Result<notify::Event>| {
+            // Reading a file is a notice, too, and each look reads some: they wake nobody.
+            if notice.as_ref().map_or(true, |notice| notice.need_rescan() || matters(notice.kind)) {
+                // The thread has ended when nobody takes them.
+                let _ = messages.send(Message::Notice(notice));
+            }
         })?;
         if let Some(above) = self.root.parent() {
             // Only for noticing that the folder is replaced; the clock notices too.
-            let _ = debouncer.watch(above, RecursiveMode::NonRecursive);
+            let _ = watcher.watch(above, RecursiveMode::NonRecursive);
         }
-        debouncer.watch(&self.root, RecursiveMode::Recursive)?;
-        Ok(debouncer)
+        watcher.watch(&self.root, RecursiveMode::Recursive)?;
+        Ok(watcher)
     }
 
     fn tell(&self, event: Event) -> Result<(), Unheard> {

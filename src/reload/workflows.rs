@@ -3,6 +3,7 @@
 //! Owns that state and decides; deploying, recalling and the clock are the caller's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use super::load::Loaded;
@@ -15,7 +16,7 @@ use crate::script::bundle::{Kind, classify};
 use crate::trigger::verify;
 
 /// Makes a workflow of the file at a path.
-pub(super) type Load<'a> = &'a dyn Fn(&str) -> Result<Loaded, Vec<Diagnostic>>;
+pub(super) type Load<'a> = &'a (dyn Fn(&str) -> Result<Loaded, Vec<Diagnostic>> + Sync);
 /// The last good version of a workflow that an earlier process had live.
 pub(super) type Recall<'a> = &'a dyn Fn(&str) -> Option<Deployed>;
 
@@ -66,11 +67,15 @@ impl Workflows {
                 saved.insert(name);
             }
         }
-        let paths: BTreeSet<&str> = changes.iter().map(Change::path).collect();
-        for (name, entry) in &mut self.0 {
-            if saved.contains(name) || entry.is_concerned(&paths) {
-                entry.load(name, load, recall);
-            }
+        // A module of `lib/` is imported without that, too.
+        let whole = changes.iter().map(Change::path);
+        let paths: BTreeSet<&str> = whole.clone().chain(whole.filter_map(|path| path.strip_prefix("lib/"))).collect();
+        let is_concerned = |name: &str, entry: &Entry| saved.contains(name) || entry.is_concerned(&paths);
+        let mut concerned: Vec<_> = self.0.iter_mut().filter(|(name, entry)| is_concerned(name, entry)).collect();
+        let files: Vec<&str> = concerned.iter().map(|(_, entry)| entry.file.as_str()).collect();
+        let loaded = load_all(&files, load);
+        for ((name, entry), loaded) in concerned.iter_mut().zip(loaded) {
+            entry.take(name, loaded, recall);
         }
         let clashes = self.clashes();
         for (name, entry) in &mut self.0 {
@@ -103,16 +108,33 @@ fn clash(deployed: &Deployed, spec: &TriggerSpec, owner: &str) -> Diagnostic {
     verify::Fault::error(problem, hint, &spec.subject).at(deployed, spec)
 }
 
+/// Few files are loaded sooner than another thread is ready to.
+const FEW: usize = 16;
+
+/// Loads files, many of them with all cores; the answers are in the order of the files.
+fn load_all(files: &[&str], load: Load<'_>) -> Vec<Result<Loaded, Vec<Diagnostic>>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len() / FEW);
+    if threads < 2 {
+        return files.iter().map(|file| load(file)).collect();
+    }
+    std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(threads));
+        let parts: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().map(|file| load(file)).collect::<Vec<_>>())).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
 impl Entry {
     /// Whether a change at one of these paths may change it. What a broken file would import is not known.
     fn is_concerned(&self, paths: &BTreeSet<&str>) -> bool {
-        let is_of = |path: &String| paths.contains(path.as_str()) || paths.contains(format!("lib/{path}").as_str());
+        let is_of = |path: &String| paths.contains(path.as_str());
         let imports = |loaded: &Loaded| loaded.deployed.bundle.sources.keys().any(is_of);
         !self.own.is_empty() || self.candidate.as_ref().is_some_and(imports)
     }
 
-    fn load(&mut self, name: &str, load: Load<'_>, recall: Recall<'_>) {
-        match load(&self.file) {
+    fn take(&mut self, name: &str, loaded: Result<Loaded, Vec<Diagnostic>>, recall: Recall<'_>) {
+        match loaded {
             Ok(loaded) => {
                 self.candidate = Some(loaded);
                 self.own.clear();

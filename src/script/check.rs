@@ -18,6 +18,7 @@ mod texts;
 pub mod touches;
 mod walk;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rhai::{ASTFlags, Engine, Stmt};
@@ -26,12 +27,13 @@ pub use self::locate::{Located, is_told, locate};
 
 pub use self::shape::Shape;
 
+pub use self::known::natives;
 use self::known::{Function, Known};
 use self::shape::Changed;
 use self::walk::{Level, Walker};
 use super::bundle::{self, Bundle, Kind, classify};
 use super::catalog::Catalog;
-use super::errors;
+use super::errors::{self, Natives};
 use super::recover::{Recovered, recover};
 use super::source::Source;
 use crate::diag::{self, Diagnostic, Edit, Fix};
@@ -58,18 +60,21 @@ pub struct Options<'a> {
     /// Says what the declaration does not allow: a host function, the index of the argument, and the text that it is
     /// given there (of a text with values in it, what is before the first of them).
     pub allowed: &'a dyn Fn(&str, usize, &str) -> Option<Missing>,
+    /// What [`natives`] says of the engine, where that is known: to ask takes as long as all the rest.
+    pub natives: Option<&'a Natives>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { input: None, literal: &|_, _, _| None, allowed: &|_, _, _| None }
+        Self { input: None, literal: &|_, _, _| None, allowed: &|_, _, _| None, natives: None }
     }
 }
 
 /// All findings in the files of a bundle, sorted by file and position. Built-in modules are not looked at.
 pub fn check(engine: &Engine, bundle: &Bundle, catalog: &Catalog, options: Options) -> Vec<Diagnostic> {
     let files = parsed(engine, bundle);
-    let known = Known::new(engine, bundle, &files, catalog);
+    let natives = options.natives.map_or_else(|| Cow::Owned(natives(engine)), Cow::Borrowed);
+    let known = Known::new(natives, bundle, &files, catalog);
     let mut findings = Vec::new();
     for path in bundle.order().iter().filter(|path| !path.starts_with("std/")) {
         let (Some(file), Some(source)) = (files.get(path), bundle.sources.get(path)) else { continue };

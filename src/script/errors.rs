@@ -114,11 +114,14 @@ pub fn wrong_count(name: &str, (min, max): (usize, usize), given: usize) -> Stri
     format!("`{name}` takes {takes}, {given} given")
 }
 
+/// Functions by name, with the numbers of arguments that they take.
+pub type Natives = BTreeMap<String, Vec<usize>>;
+
 /// The functions that are registered with the engine, with the numbers of arguments that they take.
 ///
 /// A method counts its receiver as an argument.
-pub fn natives(engine: &Engine) -> BTreeMap<String, Vec<usize>> {
-    let mut natives: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+pub fn natives(engine: &Engine) -> Natives {
+    let mut natives = Natives::new();
     let functions = engine.collect_fn_metadata(
         None,
         |info| {

@@ -582,18 +582,19 @@ impl State {
         self.tasks.retain(|_, task| !gone.contains(&task.run));
         self.keys.retain(|_, key| key.until.is_some() || !gone.contains(&key.run));
         let old: Vec<_> = self.events.iter().take(limit).take_while(|(_, event)| event.at < *events_before).collect();
-        for seq in old.into_iter().map(|(seq, _)| *seq).collect::<Vec<_>>() {
-            self.events.remove(&seq);
+        let old: Vec<_> = old.into_iter().map(|(seq, _)| *seq).collect();
+        for seq in &old {
+            self.events.remove(seq);
         }
-        self.expire(*expired, limit);
+        let is_full = self.expire(*expired, limit);
         if let Some(keep) = keep {
             let used: BTreeSet<_> = self.runs.values().map(|run| &run.version).collect();
             self.bundles.retain(|version, _| used.contains(version) || keep.contains(version));
         }
-        Applied::Pruned { runs: gone.len() }
+        Applied::Pruned { runs: gone.len(), more: is_full || gone.len() == limit || old.len() == limit }
     }
 
-    /// Finished runs that nothing open refers to, the ones that ended first.
+    /// Finished runs that nothing open refers to: the ones that expired first, then the ones that ended first.
     fn prunable(&self, before: Timestamp, expired: Timestamp, limit: usize) -> BTreeSet<RunId> {
         let open = || self.runs.values().filter(|run| !run.status.is_final());
         let parents: BTreeSet<_> = open().filter_map(|run| run.parent).collect();
@@ -606,24 +607,28 @@ impl State {
                 // Whoever knows the first run finds the newest through it.
                 && !chains.contains(&run.id)
         };
-        let old = |run: &&Run| {
-            run.ended_at.is_some_and(|at| at < before) || run.expires_at.is_some_and(|expires| expires <= expired)
-        };
-        let ended = self.runs.values().filter(free).filter(old).filter_map(|run| Some((run.ended_at?, run.id)));
-        let ended: BTreeSet<_> = ended.collect();
-        ended.into_iter().take(limit).map(|(_, run)| run).collect()
+        let free: Vec<_> = self.runs.values().filter(free).collect();
+        let expired_at = |run: &&Run| run.expires_at.filter(|at| *at <= expired).map(|at| (at, run.id));
+        let ended_at = |run: &&Run| run.ended_at.filter(|at| *at < before).map(|at| (at, run.id));
+        let first: BTreeSet<_> = free.iter().filter_map(expired_at).collect();
+        let then: BTreeSet<_> = free.iter().filter(|run| expired_at(run).is_none()).filter_map(ended_at).collect();
+        first.into_iter().chain(then).take(limit).map(|(_, run)| run).collect()
     }
 
-    fn expire(&mut self, by: Timestamp, limit: usize) {
+    /// Whether as many went as may.
+    fn expire(&mut self, by: Timestamp, limit: usize) -> bool {
         let due = self.keys.iter().filter_map(|(key, kept)| Some((kept.until?, key.clone())));
         let due: BTreeSet<_> = due.filter(|(until, _)| *until <= by).collect();
+        let is_full = due.len() >= limit;
         for (_, key) in due.into_iter().take(limit) {
             self.keys.remove(&key);
         }
         let due = self.event_ids.iter().map(|(id, (_, until))| (*until, id.clone()));
         let due: BTreeSet<_> = due.filter(|(until, _)| *until <= by).collect();
+        let is_full = is_full || due.len() >= limit;
         for (_, id) in due.into_iter().take(limit) {
             self.event_ids.remove(&id);
         }
+        is_full
     }
 }

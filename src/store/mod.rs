@@ -234,7 +234,7 @@ pub const CHARGED: &str = "$charged";
 /// One durable write. A batch of them is one transaction; they take effect in order.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Accepts a run (owned by nobody unless `run.owner` says so). Answer: `Started` or `Repeated`;
+    /// Accepts a run (owned by nobody unless `run.owner` says so), whose parent, if any, is there. Answer: `Started` or `Repeated`;
     /// a run whose id is there already is a repeat, too. With a gate also `Queued` (the row is kept as a queued one without
     /// owner, under epoch 0) or `Skipped` (nothing is kept, not even the key).
     Start {
@@ -469,9 +469,9 @@ pub enum Change {
         /// When it is.
         at: Timestamp,
     },
-    /// Removes finished runs that ended before the time, or have expired, and that no open parent or child and no open run
+    /// Removes finished runs that have expired, or ended before the time, and that no open parent or child and no open run
     /// of their chain refers to; events from the oldest on; keys and ids that have expired; and bundles that no run uses.
-    /// Answer: `Pruned`.
+    /// The cost of one is bounded, whatever there is to remove. Answer: `Pruned`.
     Prune {
         /// Runs that ended before it go, whatever they say.
         before: Timestamp,
@@ -569,6 +569,8 @@ pub enum Applied {
     Pruned {
         /// Number of runs.
         runs: usize,
+        /// The limit was reached, or there is more to do than one commit should: the same again goes on.
+        more: bool,
     },
 }
 

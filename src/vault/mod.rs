@@ -245,6 +245,11 @@ impl Vault {
         Self::unknown(name, &self.now())
     }
 
+    /// What finds the secrets of this moment, for several texts: each look at what is kept asks the system.
+    pub fn search(&self) -> Search {
+        Search(self.now())
+    }
+
     /// The text without values of secrets: `instead` says what stands for one, by its name.
     pub fn redact<'t>(&self, text: &'t str, instead: &dyn Fn(&str) -> String) -> Cow<'t, str> {
         self.now().echoes.replace(text, instead)
@@ -363,6 +368,17 @@ impl Vault {
         let before = retired.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let echoes = Echoes::new(environment.chain(current).chain(before));
         Ok(Snapshot { stored, echoes })
+    }
+}
+
+/// Finds the secrets that there were at one moment.
+#[derive(Clone)]
+pub struct Search(Arc<Snapshot>);
+
+impl Search {
+    /// The text without values of secrets: `instead` says what stands for one, by its name.
+    pub fn redact<'t>(&self, text: &'t str, instead: &dyn Fn(&str) -> String) -> Cow<'t, str> {
+        self.0.echoes.replace(text, instead)
     }
 }
 

@@ -6,10 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
-use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_LENGTH;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::Stream;
@@ -21,9 +19,8 @@ const PIECE: usize = 64 << 10;
 /// How long a large answer waits for others that go out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A layer around all routes.
-pub(super) async fn bounded(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+/// The answer; a large one when there is room for it.
+pub(super) async fn bounded(shared: &Shared, response: Response) -> Response {
     let length = response.body().size_hint().exact().filter(|length| *length > PIECE as u64);
     let Some(length) = length else { return response };
     let room = match shared.flood.answer(length, PATIENCE).await {

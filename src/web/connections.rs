@@ -14,10 +14,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Notify;
 use tokio_stream::Stream;
@@ -206,17 +205,20 @@ const SMALL: u64 = 64 << 10;
 const UNREAD: usize = 16 << 10;
 const UNREAD_TIME: Duration = Duration::from_millis(200);
 
-/// A layer around all routes: the connection is in use until the answer has been sent.
-pub(super) async fn in_use(State(place): State<Arc<Place>>, request: Request, next: Next) -> Response {
+/// Answers a request that has come on a connection, which is in use until the answer has been sent.
+pub(super) async fn in_use<F>(place: Arc<Place>, request: Request, answer: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let Some(turn) = place.begin() else { return full() };
     let response = match place.kind {
         Kind::Reserve if request.uri().path() != "/healthz" => {
             let read = axum::body::to_bytes(request.into_body(), UNREAD);
             // Whatever comes of it: the answer is the same.
             drop(tokio::time::timeout(UNREAD_TIME, read).await);
-            guard::headers(full()).await
+            guard::headers(full())
         }
-        _ => next.run(request).await,
+        _ => answer(request).await,
     };
     watched(response, turn)
 }

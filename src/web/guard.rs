@@ -105,7 +105,7 @@ fn to_login(asked: &Asked<'_>) -> Option<Response> {
 }
 
 /// Headers of every answer.
-pub(super) async fn headers(mut response: Response) -> Response {
+pub(super) fn headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -5,8 +5,6 @@
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 
 use super::Problem;
 
@@ -16,16 +14,16 @@ pub(super) const BYTES_MAX: usize = 16 << 10;
 pub(super) const COUNT_MAX: usize = 100;
 
 /// Turns requests with too large a head away.
-pub(super) async fn bound(request: Request, next: Next) -> Response {
-    let (bytes, count) = measured(&request);
+pub(super) fn bound(request: &Request) -> Result<(), Problem> {
+    let (bytes, count) = measured(request);
     if bytes <= BYTES_MAX && count <= COUNT_MAX {
-        return next.run(request).await;
+        return Ok(());
     }
     let detail = format!(
         "the address and the headers have {bytes} bytes in {count} headers, and {BYTES_MAX} in {COUNT_MAX} are taken; hint: data belongs \
          into the body"
     );
-    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail).into_response()
+    Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
 }
 
 fn measured(request: &Request) -> (usize, usize) {

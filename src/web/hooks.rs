@@ -160,9 +160,9 @@ impl Hook {
         if self.option("respond").is_some_and(|respond| respond == "output")
             && let Some(run) = request::ended(shared, started.run, OUTPUT_WAIT).await?
         {
-            return Ok(trace::answered(shared, started, respond::with_output(&run)?).await?);
+            return Ok(trace::answered(shared, &parts.headers, started, respond::with_output(&run)?).await?);
         }
-        Ok(trace::answered(shared, started, workflows::accepted(started)).await?)
+        Ok(trace::answered(shared, &parts.headers, started, workflows::accepted(started)).await?)
     }
 
     /// The run; `None` where `when` said no.

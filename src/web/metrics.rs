@@ -2,9 +2,10 @@
 
 mod exposition;
 
+use std::sync::Arc;
+
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use self::exposition::{Exposition, Kind};
@@ -17,13 +18,15 @@ use crate::store::{Size, Status};
 /// The route of requests to addresses that are none: their paths are the sender's, and without bound.
 const ELSEWHERE: &str = "(none)";
 
-/// Counts a request by the template of its route.
-pub(super) async fn count(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+/// The template of a request's route, by which it is counted.
+pub(super) fn route(request: &Request) -> Arc<str> {
     let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or(ELSEWHERE, MatchedPath::as_str).into();
-    let response = next.run(request).await;
+    matched.map_or(ELSEWHERE, MatchedPath::as_str).into()
+}
+
+/// Counts what came of a request.
+pub(super) fn count(shared: &Shared, route: Arc<str>, response: &Response) {
     shared.app.handle.metrics().requests.one(&(route, response.status().as_u16()));
-    response
 }
 
 /// What the store tells.

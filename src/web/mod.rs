@@ -121,9 +121,11 @@ pub struct App {
     pub access: Access,
 }
 
-/// What every request handler holds.
+/// What every request handler holds. Each layer of a request has one of its own: it is as cheap to clone as a pointer.
 #[derive(Clone)]
-struct Shared {
+struct Shared(Arc<Everything>);
+
+struct Everything {
     app: App,
     /// True once the server is to stop: streams and waits end.
     closing: watch::Receiver<bool>,
@@ -138,11 +140,19 @@ struct Shared {
     feed: Arc<feed::Feed>,
 }
 
+impl std::ops::Deref for Shared {
+    type Target = Everything;
+
+    fn deref(&self) -> &Everything {
+        &self.0
+    }
+}
+
 impl Shared {
     fn new(app: App, closing: watch::Receiver<bool>) -> Self {
         let rates = Arc::new(rates::Rates::new(app.access.requests));
         let (flood, failures, wrong_links) = (flood::Flood::new(), Arc::default(), Arc::default());
-        Self { app, closing, flood, failures, wrong_links, rates, feed: Arc::default() }
+        Self(Arc::new(Everything { app, closing, flood, failures, wrong_links, rates, feed: Arc::default() }))
     }
 }
 

@@ -2,8 +2,11 @@
 //! walks every route with every role: a route cannot be there without saying what it takes.
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::handler::Handler as _;
 use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::{
@@ -150,11 +153,18 @@ pub(super) fn router(shared: Shared) -> Router {
         // That there is nothing is told to those who may look.
         .fallback(system::nothing_here.layer(guarded(READ)))
         .method_not_allowed_fallback(system::not_this_method.layer(guarded(READ)))
-        .layer(axum::middleware::from_fn(heads::bound))
-        .layer(axum::middleware::from_fn_with_state(shared.clone(), metrics::count))
-        .layer(axum::middleware::map_response(problem::ensure))
-        .layer(axum::middleware::map_response(masked::masked))
-        .layer(axum::middleware::from_fn_with_state(shared.clone(), answers::bounded))
-        .layer(axum::middleware::map_response(guard::headers))
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), around))
         .with_state(shared)
+}
+
+/// What is done with every request and its answer. One layer: each makes a copy of all that it is around, for every request.
+async fn around(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let route = metrics::route(&request);
+    let response = match heads::bound(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    metrics::count(&shared, route, &response);
+    let response = masked::masked(problem::ensure(response).await).await;
+    guard::headers(answers::bounded(&shared, response).await)
 }

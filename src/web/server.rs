@@ -1,12 +1,17 @@
 //! Connections: accepting them, bounding them, and ending them.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Request;
+use axum::response::Response;
+use axum::{BoxError, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -14,8 +19,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower_service::Service;
 
-use super::connections::{self, Connections, Kind, Limits, Seat};
+use super::connections::{self, Connections, Kind, Limits, Place, Seat};
 use super::failures::Peer;
 use super::patience::Patient;
 use super::{App, Shared, heads, routes};
@@ -108,12 +114,10 @@ impl Door {
 
     /// Answers what is asked for on a connection, until either side ends it.
     fn answer(&self, stream: TcpStream, peer: IpAddr, seat: Seat) -> impl Future<Output = ()> + use<> {
-        // Who asks, and that the connection is in use, are layers around all routes.
-        let in_use = axum::middleware::from_fn_with_state(seat.place(), connections::in_use);
-        let service = Router::new().fallback_service(self.routes.clone()).layer(in_use).layer(Extension(Peer(peer)));
+        let line = Line { routes: self.routes.clone(), place: seat.place(), peer: Peer(peer) };
         let stream = TokioIo::new(Patient::new(stream, WRITE_TIME).at(seat.place()));
         let builder = if seat.kind() == Kind::Reserve { &self.reserve } else { &self.ordinary };
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(line)).into_owned();
         let connection = self.graceful.watch(connection);
         async move {
             tokio::select! {
@@ -123,6 +127,41 @@ impl Door {
                 () = seat.gone() => tracing::debug!("a connection of {peer} that did nothing made room for another"),
             }
         }
+    }
+}
+
+/// What answers the requests of one connection.
+#[derive(Clone)]
+struct Line {
+    routes: Router,
+    place: Arc<Place>,
+    peer: Peer,
+}
+
+impl<B> Service<Request<B>> for Line
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Self { mut routes, place, peer } = self.clone();
+        let mut request = request.map(Body::new);
+        // Who asks is for the guard to know.
+        request.extensions_mut().insert(peer);
+        Box::pin(async move {
+            let answer = async |request: Request<Body>| {
+                let Ok(response) = routes.call(request).await;
+                response
+            };
+            Ok(connections::in_use(place, request, answer).await)
+        })
     }
 }
 

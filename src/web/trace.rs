@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Problem, Shared, request};
 use crate::engine::Started;
+use crate::payload::Payload;
 use crate::trace::{PARENT, STATE, SpanId, Trace};
 
 /// The trace that a request belongs to. A header that comes twice, or is none, counts as absent.
@@ -30,10 +31,20 @@ pub(super) fn of_event(attribute: impl Fn(&str) -> Option<String>) -> Option<Tra
     Trace::from_headers(&attribute(PARENT)?, attribute(STATE).as_deref())
 }
 
-/// The answer, with the trace of the run that it tells of.
-pub(super) async fn answered(shared: &Shared, started: Started, mut response: Response) -> Result<Response, Problem> {
-    let row = request::read(shared, move |handle| handle.run(started.run)).await?;
-    let parent = Trace::of(row.id, &row.trigger).header(SpanId::of_run(row.id));
+/// The answer to a request, with the trace of the run that it tells of.
+pub(super) async fn answered(
+    shared: &Shared,
+    headers: &HeaderMap,
+    started: Started,
+    mut response: Response,
+) -> Result<Response, Problem> {
+    let run = started.run;
+    let trace = if started.fresh && !headers.contains_key(PARENT) {
+        Trace::of(run, &Payload::unit())
+    } else {
+        Trace::of(run, &request::read(shared, move |handle| handle.run(run)).await?.trigger)
+    };
+    let parent = trace.header(SpanId::of_run(run));
     if let Ok(value) = HeaderValue::from_str(&parent) {
         response.headers_mut().insert(PARENT, value);
     }

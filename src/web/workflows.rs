@@ -154,10 +154,12 @@ pub(super) async fn start(
         None => None,
     };
     let answer = match answer {
+        // What a finished run is shown with is a row or two: to hand that to another thread takes longer.
+        Some(run) if run.status.is_final() => Json(handle.run_json(&run)?).into_response(),
         Some(run) => Json(request::read(&shared, move |handle| handle.run_json(&run)).await?).into_response(),
         None => accepted(started),
     };
-    trace::answered(&shared, started, answer).await
+    trace::answered(&shared, &parts.headers, started, answer).await
 }
 
 /// 202 with the run that was started, now or by the first request with the same key.

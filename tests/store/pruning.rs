@@ -14,12 +14,19 @@ contract!(
     unused_bundles_go,
     a_run_goes_when_it_expires,
     the_first_of_a_chain_stays_while_one_of_it_is_open,
+    a_long_journal_goes_in_parts,
+    many_that_have_to_stay_keep_none_that_may_go,
 );
+
+/// So many runs went, and no others may follow.
+fn pruned(runs: usize) -> Applied {
+    Applied::Pruned { runs, more: false }
+}
 
 fn old_runs_go_with_all_that_is_theirs(store: &dyn Store) {
     given(store, [start_once(running(1), "k", 0, None), start(running(2)), start(running(3)), append(1, 1, "a")]);
     given(store, [finish(1, at(5)), finish(2, at(6)), end(3, 1, Status::Quarantined, at(1))]);
-    assert_eq!(apply(store, prune(at(6), at(0), 10)), Applied::Pruned { runs: 1 });
+    assert_eq!(apply(store, prune(at(6), at(0), 10)), pruned(1));
     assert_eq!(listed(store, &any()), ids(&[3, 2]));
     assert!(journal(store, 1).is_empty());
     assert_eq!(apply(store, start_once(running(4), "k", 0, None)), Applied::Started);
@@ -30,17 +37,17 @@ fn what_an_open_run_refers_to_stays(store: &dyn Store) {
     let child = |n, parent| Run { parent: Some(id(parent)), ..running(n) };
     given(store, [start(running(1)), start(child(2, 1)), start(running(3)), start(child(4, 3))]);
     given(store, [finish(2, at(5)), finish(3, at(5))]);
-    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 0 });
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), pruned(0));
     given(store, [finish(1, at(6)), finish(4, at(6))]);
-    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 4 });
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), pruned(4));
 }
 
 fn the_limit_holds(store: &dyn Store) {
     given(store, (1..=3).map(running).map(start));
     given(store, [(1, 9), (2, 7), (3, 8)].map(|(n, when)| finish(n, at(when))));
-    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 2 });
+    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 2, more: true });
     assert_eq!(listed(store, &any()), ids(&[1]));
-    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 1 });
+    assert_eq!(apply(store, prune(at(10), at(0), 2)), pruned(1));
 }
 
 fn events_go_from_the_oldest_on(store: &dyn Store) {
@@ -104,8 +111,8 @@ fn a_run_goes_when_it_expires(store: &dyn Store) {
     );
     let end = End { expires_at: Some(at(50)), ..ending(Status::Completed, at(5)) };
     given(store, [Change::Finish { run: id(1), epoch: 1, end }, finish(2, at(6))]);
-    assert_eq!(expire(store, 49), Applied::Pruned { runs: 0 });
-    assert_eq!(expire(store, 50), Applied::Pruned { runs: 1 });
+    assert_eq!(expire(store, 49), pruned(0));
+    assert_eq!(expire(store, 50), pruned(1));
     assert_eq!((listed(store, &any()), store.events(0, 9).unwrap().len()), (ids(&[2]), 1));
     assert!(store.bundle(&version("unused")).unwrap().is_some());
 }
@@ -113,8 +120,42 @@ fn a_run_goes_when_it_expires(store: &dyn Store) {
 fn the_first_of_a_chain_stays_while_one_of_it_is_open(store: &dyn Store) {
     given(store, [start(running(1))]);
     given(store, go_on(1, 2, 1, at(3)).into_iter().chain(go_on(2, 3, 1, at(4))));
-    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 1 });
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), pruned(1));
     assert_eq!((listed(store, &any()), store.newest(id(1)).unwrap().map(|run| run.id)), (ids(&[3, 1]), Some(id(3))));
     given(store, [finish(3, at(8))]);
-    assert_eq!(apply(store, prune(at(9), at(0), 10)), Applied::Pruned { runs: 2 });
+    assert_eq!(apply(store, prune(at(9), at(0), 10)), pruned(2));
+}
+
+fn a_long_journal_goes_in_parts(store: &dyn Store) {
+    given(store, [start(running(1)), start(running(2))]);
+    given(store, (0..1_300).flat_map(|n| [append(1, 1, &n.to_string()), append(2, 1, "other")]).collect::<Vec<_>>());
+    given(store, [finish(1, at(2))]);
+    assert_eq!(pruned_in_all(store, at(9)), 1);
+    assert!(store.run(id(1)).unwrap().is_none() && journal(store, 1).is_empty());
+    assert_eq!(journal(store, 2), vec!["other"; 1_300]);
+    given(store, [append(2, 1, "last"), finish(2, at(3))]);
+    assert_eq!((journal(store, 2).len(), pruned_in_all(store, at(9))), (1_301, 1));
+}
+
+fn many_that_have_to_stay_keep_none_that_may_go(store: &dyn Store) {
+    let child = |n| Run { parent: Some(id(1)), ..running(n) };
+    given(store, [start(running(1))].into_iter().chain((2..2_502).map(|n| start(child(n)))).collect::<Vec<_>>());
+    given(store, (2..2_502).map(|n| finish(n, at(n))).collect::<Vec<_>>());
+    given(store, [start(running(3_000)), finish(3_000, at(3_001))]);
+    assert_eq!(pruned_in_all(store, at(9_000)), 1);
+    assert_eq!((store.run(id(3_000)).unwrap(), store.run(id(2)).unwrap().is_some()), (None, true));
+    given(store, [finish(1, at(3_002))]);
+    assert_eq!(pruned_in_all(store, at(9_000)), 2_501);
+}
+
+/// Prunes runs that ended before the time until there is nothing more to do; how many went.
+fn pruned_in_all(store: &dyn Store, before: panta::time::Timestamp) -> usize {
+    let mut gone = 0;
+    loop {
+        let Applied::Pruned { runs, more } = apply(store, prune(before, at(0), 128)) else { panic!("a prune") };
+        gone += runs;
+        if !more {
+            return gone;
+        }
+    }
 }

@@ -1,18 +1,27 @@
 //! The names that there are: of the engine, of the host, of each file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTFlags, ASTNode, Engine, Expr, FnAccess, Stmt};
 
 use super::super::bundle::{Bundle, resolve_import};
 use super::super::catalog::Catalog;
-use super::super::errors;
+use super::super::errors::{self, Natives};
 use super::super::lex::{self, Kind};
 use super::super::recover::Recovered;
 use crate::diag::suggest;
 
 /// Functions that the evaluator itself provides, with any number of arguments.
 const BUILT_IN: &[&str] = &["Fn", "call", "curry", "type_of", "is_shared", "is_def_var", "is_def_fn", "print", "debug"];
+
+/// The functions of an engine that scripts can call.
+pub fn natives(engine: &Engine) -> Natives {
+    let mut natives = errors::natives(engine);
+    // They are there only to say so at run time, where the name is computed.
+    natives.retain(|name, _| !NOT_HERE.contains(&name.as_str()));
+    natives
+}
 
 /// What the engine knows only to refuse it.
 const NOT_HERE: &[&str] = &["timestamp", "eval"];
@@ -55,7 +64,7 @@ pub(super) enum Verdict {
 /// All names.
 pub(super) struct Known<'a> {
     pub(super) catalog: &'a Catalog,
-    natives: BTreeMap<String, Vec<usize>>,
+    natives: Cow<'a, Natives>,
     files: BTreeMap<String, Names>,
     /// Names under which some value is kept in a map: a closure there can be called like a method.
     keys: BTreeSet<String>,
@@ -65,7 +74,7 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) fn new(
-        engine: &Engine,
+        natives: Cow<'a, Natives>,
         bundle: &Bundle,
         parsed: &BTreeMap<String, Recovered>,
         catalog: &'a Catalog,
@@ -78,9 +87,7 @@ impl<'a> Known<'a> {
                 lost.extend(file.lost.iter().cloned());
             }
         }
-        let mut natives = errors::natives(engine);
-        // They are there only to say so at run time, where the name is computed.
-        natives.retain(|name, _| !NOT_HERE.contains(&name.as_str()));
+        debug_assert!(NOT_HERE.iter().all(|name| !natives.contains_key(*name)), "what the checks are given is theirs");
         Self { catalog, natives, files, keys, lost }
     }
 

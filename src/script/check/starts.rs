@@ -4,20 +4,21 @@
 //! A name that is there only later is fine at run time, so each finding is a warning.
 
 use rhai::{ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+use std::borrow::Cow;
 
 use super::super::bundle::Bundle;
 use super::super::catalog::Catalog;
 use super::super::errors;
 use super::super::program::full_name;
 use super::super::source::Source;
-use super::known::Known;
+use super::known::{Known, natives};
 use super::{parsed, touches};
 use crate::diag::{Diagnostic, Edit, Fix, suggest};
 
 /// Names in the files of a bundle that are none of `workflows`. Built-in modules are not looked at.
 pub fn unknown(engine: &Engine, bundle: &Bundle, catalog: &Catalog, workflows: &[&str]) -> Vec<Diagnostic> {
     let files = parsed(engine, bundle);
-    let known = Known::new(engine, bundle, &files, catalog);
+    let known = Known::new(Cow::Owned(natives(engine)), bundle, &files, catalog);
     let mut findings = Vec::new();
     for (path, file) in files.iter().filter(|(path, _)| !path.starts_with("std/")) {
         let mut found = Vec::new();

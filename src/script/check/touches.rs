@@ -1,6 +1,7 @@
 //! What a workflow touches, read from its source: functions by what they do, and the hosts, secrets, programs, files,
 //! databases, workflows and events that it names in plain text.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
@@ -9,7 +10,7 @@ use super::super::bundle::Bundle;
 use super::super::catalog::{Catalog, Kind};
 use super::super::errors;
 use super::super::program::full_name;
-use super::known::Known;
+use super::known::{Known, natives};
 use super::parsed;
 use crate::diag::Place;
 
@@ -48,7 +49,7 @@ pub struct Touches {
 /// Reads what a bundle touches; what does not parse is left out.
 pub fn touches(engine: &Engine, bundle: &Bundle, catalog: &Catalog) -> Touches {
     let files = parsed(engine, bundle);
-    let known = Known::new(engine, bundle, &files, catalog);
+    let known = Known::new(Cow::Owned(natives(engine)), bundle, &files, catalog);
     let mut touches = Touches::default();
     for (path, file) in &files {
         let source = &file.source;

@@ -38,8 +38,13 @@ impl HeadFile {
 
     /// Writes it in one go. A failure is no reason to stop: the record itself is durable.
     pub(super) fn write(&self, head: Head) {
-        let write =
-            || super::owned().create(true).truncate(true).open(&self.path)?.write_all(format!("{head}\n").as_bytes());
+        let write = || {
+            let text = format!("{head}\n");
+            // Not cut first: a file that is made anew for each commit costs a place on the disk each time.
+            let mut file = super::owned().create(true).truncate(false).open(&self.path)?;
+            file.write_all(text.as_bytes())?;
+            if file.metadata()?.len() > text.len() as u64 { file.set_len(text.len() as u64) } else { Ok(()) }
+        };
         if let Err(error) = write() {
             tracing::warn!("the head of the audit log cannot be written to `{}`: {error}", self.path.display());
         }

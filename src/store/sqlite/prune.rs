@@ -1,14 +1,56 @@
 //! Removing what is no longer kept.
+//!
+//! One prune is a bounded piece of work, however much there is to remove and however long journals are: other commits wait
+//! for it. What has expired is found by indexes, in their order. A run goes at once with its rows; a journal that is longer than
+//! one commit should be stands in `leftover` until its last segment is gone, and is nobody's meanwhile.
 
-use rusqlite::{Result, params};
+use rusqlite::{OptionalExtension as _, Result, params};
 
 use super::super::{Applied, Change};
 use super::batch::Batch;
 use crate::id::{RunId, Version};
 use crate::time::Timestamp;
 
-/// Pages given back to the file system at once: 8 MB, a few tens of milliseconds.
-const PAGES: usize = 2000;
+/// Segments that are removed by one commit: those of a long journal lie on a page each.
+const SEGMENTS: usize = 512;
+/// Bytes of segments that are removed by one commit, and the segment that exceeds them.
+const BYTES: i64 = 2 << 20;
+/// Runs that one commit looks at beyond those that it removes: others still refer to them.
+const HELD: usize = 1_000;
+
+/// Pages given back to the file system by one commit: 1 MB, some milliseconds.
+const PAGES: i64 = 256;
+/// Free pages that are kept, and the part of the file that is: what comes next is written there.
+const SPARE: i64 = 64;
+const SPARE_PART: i64 = 8;
+
+/// A place in the order of an index.
+pub(super) type Place = (Timestamp, RunId);
+
+/// How far runs were looked at that have expired, and that ended before a time, where many had to stay. `None`: from the first.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Looked {
+    expired: Option<Place>,
+    ended: Option<Place>,
+}
+
+/// Nothing open refers to a run.
+const IS_FREE: &str = "NOT EXISTS (SELECT 1 FROM run n WHERE n.chain = r.id AND n.continued_as IS NULL
+        AND n.status NOT BETWEEN 4 AND 7)
+    AND NOT EXISTS (SELECT 1 FROM run p WHERE p.id = r.parent AND p.status NOT BETWEEN 4 AND 7)
+    AND NOT EXISTS (SELECT 1 FROM run c WHERE c.parent = r.id AND c.status NOT BETWEEN 4 AND 7)";
+
+/// What one commit may still remove of journals.
+struct Budget {
+    segments: usize,
+    bytes: i64,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.segments == 0 || self.bytes <= 0
+    }
+}
 
 impl Batch<'_> {
     pub(super) fn prune(&mut self, change: &Change) -> Result<Applied> {
@@ -16,68 +58,159 @@ impl Batch<'_> {
             unreachable!("called for `Prune` alone");
         };
         let rows = i64::try_from(*limit).unwrap_or(i64::MAX);
-        let gone = self.prunable(*before, *expired, rows)?;
-        for run in &gone {
-            self.remove(*run)?;
-        }
-        self.prune_events(*events_before, rows)?;
+        let mut budget = Budget { segments: SEGMENTS, bytes: BYTES };
+        let mut more = self.remove_leftovers(&mut budget)?;
+        let (runs, more_runs) = self.prune_runs(*before, *expired, *limit, &mut budget)?;
+        more |= more_runs | self.prune_events(*events_before, rows)?;
         let sql = "DELETE FROM event_id WHERE id IN
             (SELECT id FROM event_id WHERE until <= ?1 ORDER BY until, id LIMIT ?2)";
-        self.execute(sql, params![expired, rows])?;
+        more |= self.execute(sql, params![expired, rows])? == *limit;
         let sql = "DELETE FROM dedupe WHERE (scope, key) IN
             (SELECT scope, key FROM dedupe WHERE until <= ?1 ORDER BY until, scope, key LIMIT ?2)";
-        self.execute(sql, params![expired, rows])?;
+        more |= self.execute(sql, params![expired, rows])? == *limit;
         if let Some(keep) = keep {
             self.prune_bundles(keep)?;
         }
-        self.give_space_back()?;
-        Ok(Applied::Pruned { runs: gone.len() })
+        // What is at the end of the file may be about to go: then it need not be moved.
+        let more = more || self.give_space_back()?;
+        Ok(Applied::Pruned { runs, more })
     }
 
-    /// Finished runs that nothing open refers to, the ones that ended first.
-    fn prunable(&self, before: Timestamp, expired: Timestamp, limit: i64) -> Result<Vec<RunId>> {
-        let sql = "SELECT id FROM run r WHERE (ended_at < ?1 OR expires_at <= ?2) AND status BETWEEN 4 AND 7
-            AND NOT EXISTS (SELECT 1 FROM run n WHERE n.chain = r.id AND n.continued_as IS NULL
-                AND n.status NOT BETWEEN 4 AND 7)
-            AND NOT EXISTS (SELECT 1 FROM run p WHERE p.id = r.parent AND p.status NOT BETWEEN 4 AND 7)
-            AND NOT EXISTS (SELECT 1 FROM run c WHERE c.parent = r.id AND c.status NOT BETWEEN 4 AND 7)
-            ORDER BY ended_at, id LIMIT ?3";
-        self.conn.prepare_cached(sql)?.query_map(params![before, expired, limit], |row| row.get(0))?.collect()
+    /// Runs that have expired, then those that ended before the time. How many went, and whether others may follow.
+    fn prune_runs(
+        &mut self,
+        before: Timestamp,
+        expired: Timestamp,
+        limit: usize,
+        budget: &mut Budget,
+    ) -> Result<(usize, bool)> {
+        // What expires then goes, too.
+        let until = Timestamp(expired.0.saturating_add(1));
+        let Looked { expired, ended } = self.known.looked;
+        let sql = in_order_of("run_expires", "expires_at");
+        let (first, expired) = self.prune_by(&sql, until, expired, limit, budget)?;
+        if first.is_full {
+            self.known.looked = Looked { expired, ended };
+            return Ok((first.gone, true));
+        }
+        let sql = in_order_of("run_ended", "ended_at");
+        let (then, ended) = self.prune_by(&sql, before, ended, limit - first.gone, budget)?;
+        self.known.looked = Looked { expired, ended };
+        Ok((first.gone + then.gone, then.is_full))
     }
 
-    fn remove(&mut self, run: RunId) -> Result<()> {
+    /// Removes runs in the order of an index, up to a time; and where to go on if it is not to be from the first.
+    fn prune_by(
+        &mut self,
+        sql: &str,
+        until: Timestamp,
+        from: Option<Place>,
+        limit: usize,
+        budget: &mut Budget,
+    ) -> Result<(Round, Option<Place>)> {
+        let (free, next) = self.look(sql, until, from, limit)?;
+        let mut gone = 0;
+        for run in &free {
+            if budget.is_spent() {
+                return Ok((Round { gone, is_full: true }, from));
+            }
+            self.remove(*run, budget)?;
+            gone += 1;
+        }
+        let is_full = next.is_some() || gone == limit || budget.is_spent();
+        Ok((Round { gone, is_full }, next.or(from.filter(|_| is_full))))
+    }
+
+    /// So many runs that may go, in the order of an index, up to a time; and where to go on, if too many were looked at.
+    fn look(
+        &self,
+        sql: &str,
+        until: Timestamp,
+        from: Option<Place>,
+        limit: usize,
+    ) -> Result<(Vec<RunId>, Option<Place>)> {
+        let (at, run) = from.unwrap_or((Timestamp(i64::MIN), RunId(uuid::Uuid::nil())));
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params![until, at, run])?;
+        let (mut free, mut held) = (Vec::new(), 0);
+        while free.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let run = row.get(1)?;
+            if row.get(2)? {
+                free.push(run);
+            } else if held < HELD {
+                held += 1;
+            } else {
+                return Ok((free, Some((row.get(0)?, run))));
+            }
+        }
+        Ok((free, None))
+    }
+
+    fn remove(&mut self, run: RunId, budget: &mut Budget) -> Result<()> {
         let sql = "DELETE FROM run WHERE id = ?1 RETURNING workflow, version, status, last";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?));
-        let (workflow, version, status, mut last) = self.conn.prepare_cached(sql)?.query_row([run], read)?;
+        let (workflow, version, status, last) = self.conn.prepare_cached(sql)?.query_row([run], read)?;
         self.count(workflow, version, status, -1);
         self.forget(run);
         self.execute("DELETE FROM run_data WHERE id = ?1", [run])?;
         self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
         self.remove_tasks_of(run)?;
-        let mut segment = self.conn.prepare_cached("DELETE FROM segment WHERE id = ?1 RETURNING prev")?;
-        while last != 0 {
-            last = segment.query_row([last], |row| row.get(0))?;
+        let left = self.remove_journal(last, budget)?;
+        if left != 0 {
+            self.execute("INSERT INTO leftover(last) VALUES(?1)", [left])?;
         }
         self.execute("DELETE FROM dedupe WHERE run = ?1 AND until IS NULL", [run])?;
         Ok(())
     }
 
-    /// From the oldest on, up to the first that stays.
-    fn prune_events(&self, before: Timestamp, limit: i64) -> Result<()> {
+    /// Removes segments from the last one of a journal on; the last one that is left, or 0.
+    fn remove_journal(&self, mut last: i64, budget: &mut Budget) -> Result<i64> {
+        let sql = "DELETE FROM segment WHERE id = ?1 RETURNING prev, length(body)";
+        let mut segment = self.conn.prepare_cached(sql)?;
+        while last != 0 && !budget.is_spent() {
+            let bytes: i64;
+            (last, bytes) = segment.query_row([last], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            budget.segments -= 1;
+            budget.bytes -= bytes;
+        }
+        Ok(last)
+    }
+
+    /// Goes on with journals of runs that are gone. Whether something is left.
+    fn remove_leftovers(&self, budget: &mut Budget) -> Result<bool> {
+        let mut first = self.conn.prepare_cached("SELECT last FROM leftover ORDER BY last LIMIT 1")?;
+        while let Some(last) = first.query_row([], |row| row.get::<_, i64>(0)).optional()? {
+            if budget.is_spent() {
+                return Ok(true);
+            }
+            let left = self.remove_journal(last, budget)?;
+            self.execute("DELETE FROM leftover WHERE last = ?1", [last])?;
+            if left != 0 {
+                self.execute("INSERT INTO leftover(last) VALUES(?1)", [left])?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// From the oldest on, up to the first that stays. Whether as many went as may.
+    fn prune_events(&self, before: Timestamp, limit: i64) -> Result<bool> {
         let sql = "SELECT seq, at FROM event ORDER BY seq LIMIT ?1";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([limit])?;
-        let mut last = None;
+        let (mut last, mut count) = (None, 0);
         while let Some(row) = rows.next()? {
             if row.get::<_, Timestamp>(1)? >= before {
                 break;
             }
             last = Some(row.get::<_, i64>(0)?);
+            count += 1;
         }
         if let Some(last) = last {
             self.execute("DELETE FROM event WHERE seq <= ?1", [last])?;
         }
-        Ok(())
+        Ok(count == limit)
     }
 
     fn prune_bundles(&mut self, keep: &[Version]) -> Result<()> {
@@ -95,11 +228,54 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn give_space_back(&self) -> Result<()> {
+    /// Makes the file smaller where much of it is free. Whether it is still too large.
+    fn give_space_back(&self) -> Result<bool> {
+        let number = |sql: &str| self.conn.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        let spare = (number("PRAGMA page_count")? / SPARE_PART).max(SPARE);
+        let beyond = number("PRAGMA freelist_count")? - spare;
+        if beyond <= 0 {
+            return Ok(false);
+        }
         // It frees one page a row.
-        let mut statement = self.conn.prepare_cached(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+        let mut statement = self.conn.prepare(&format!("PRAGMA incremental_vacuum({})", beyond.min(PAGES)))?;
         let mut pages = statement.query([])?;
         while pages.next()?.is_some() {}
-        Ok(())
+        Ok(beyond > PAGES)
+    }
+}
+
+/// What became of one look.
+struct Round {
+    gone: usize,
+    /// No more may go in this commit.
+    is_full: bool,
+}
+
+/// Finished runs up to a time, from a place on, in the order of an index; and whether nothing refers to them.
+fn in_order_of(index: &str, time: &str) -> String {
+    format!(
+        "SELECT {time}, id, {IS_FREE} FROM run r INDEXED BY {index} WHERE {time} < ?1 AND ({time}, id) >= (?2, ?3)
+        AND status BETWEEN 4 AND 7 ORDER BY {time}, id"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, Sqlite, lock};
+    use super::in_order_of;
+
+    /// Each line of the plans goes along an index: none reads a whole table, and nothing is sorted.
+    #[test]
+    fn what_is_to_go_is_found_without_a_look_at_what_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Sqlite::open(folder.path(), &Options { wal_bytes: 1 << 20, ..Options::default() }).expect("opens");
+        let writer = lock(&store.writer);
+        for sql in [in_order_of("run_expires", "expires_at"), in_order_of("run_ended", "ended_at")] {
+            let mut plan = writer.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
+            let lines = plan.query_map([], |row| row.get::<_, String>(3)).expect("a plan");
+            let lines: Vec<_> = lines.map(|line| line.expect("a line")).collect();
+            assert!(lines.iter().all(|line| !line.starts_with("SCAN") && !line.contains("B-TREE")), "{lines:#?}");
+            assert!(lines[0].contains(">?") || lines[0].contains("<?"), "{lines:#?}");
+        }
     }
 }

@@ -98,6 +98,7 @@ impl Schedules {
     async fn sync(&mut self) -> bool {
         let mut found = BTreeSet::new();
         let mut is_complete = true;
+        let (mut fresh, mut notes) = (Vec::new(), Vec::new());
         for deployed in self.handle.workflows() {
             for spec in &deployed.triggers {
                 let Some(schedule) = schedule(spec) else { continue };
@@ -106,12 +107,22 @@ impl Schedules {
                 if let Some(timed) = self.timed.get_mut(&id) {
                     timed.schedule = schedule;
                     timed.spec = spec.clone();
-                } else if let Some(timed) = Timed::load(&self.handle, &deployed.name, spec, schedule).await {
-                    self.timed.insert(id, timed);
                 } else {
-                    is_complete = false;
+                    match Timed::load(&self.handle, &deployed.name, spec, schedule) {
+                        Some((timed, None)) => drop(self.timed.insert(id, timed)),
+                        Some((timed, Some(note))) => {
+                            fresh.push((id, timed));
+                            notes.push(note);
+                        }
+                        None => is_complete = false,
+                    }
                 }
             }
+        }
+        if notes.is_empty() || write(&self.handle, notes).await {
+            self.timed.extend(fresh);
+        } else {
+            is_complete = false;
         }
         // What is declared again later begins anew.
         let gone: Vec<_> = self.timed.extract_if(.., |id, _| !found.contains(id)).collect();
@@ -151,8 +162,13 @@ pub(super) fn schedule(spec: &TriggerSpec) -> Option<Schedule> {
 }
 
 impl Timed {
-    /// With what the store remembers; a trigger that is seen for the first time has missed nothing.
-    async fn load(handle: &Handle, workflow: &Arc<str>, spec: &TriggerSpec, schedule: Schedule) -> Option<Self> {
+    /// With what the store remembers. A trigger that is seen for the first time has missed nothing, and has to be noted.
+    fn load(
+        handle: &Handle,
+        workflow: &Arc<str>,
+        spec: &TriggerSpec,
+        schedule: Schedule,
+    ) -> Option<(Self, Option<crate::store::Change>)> {
         let mut timed = Self {
             workflow: Arc::clone(workflow),
             spec: spec.clone(),
@@ -176,10 +192,10 @@ impl Timed {
             let known = known.unwrap_or_default();
             timed.run = serde_json::from_value(known["run"].clone()).ok();
             timed.take_up(&known["queued"]);
-            return Some(timed);
+            return Some((timed, None));
         }
         let first = timed.note(timed.cursor);
-        write(handle, vec![first]).await.then_some(timed)
+        Some((timed, Some(first)))
     }
 
     fn state_key(&self) -> String {
