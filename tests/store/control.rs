@@ -1,7 +1,7 @@
 //! Holding runs, workflows and everything; and opening runs again.
 
 use panta::payload::Payload;
-use panta::store::{Applied, Change, PAUSED, Reopen, Run, Status, Store};
+use panta::store::{Applied, Change, End, PAUSED, Reopen, Run, Status, Store};
 
 use super::contract;
 use crate::support::stores::*;
@@ -19,6 +19,7 @@ contract!(
     starts_of_a_held_workflow_are_queued_and_nothing_of_it_is_claimed,
     a_run_is_opened_again_as_it_was_seen_or_not_at_all,
     a_run_is_opened_again_with_all_its_locks_or_not_at_all,
+    what_came_of_a_run_is_gone_when_it_is_opened_again,
     a_run_that_is_opened_again_comes_into_the_line_for_its_slot,
 );
 
@@ -100,6 +101,21 @@ fn what_a_repair_leaves_behind_ends_with_it_or_stays(store: &dyn Store) {
     assert_eq!((open(store, opened(7)), get(store, 2).cancel), (Applied::Refused, None));
     assert_eq!(open(store, opened(1)), Applied::Reopened(vec![Applied::Done]));
     assert_eq!(get(store, 2).cancel, Some(text("left")));
+}
+
+fn what_came_of_a_run_is_gone_when_it_is_opened_again(store: &dyn Store) {
+    let came = |n| (get(store, n).output, get(store, n).error);
+    // The one ends in the commit that it starts in, the other later.
+    given(store, [start(running(1)), finish(1, at(3)), start(running(2))]);
+    given(store, [finish(2, at(3))]);
+    assert!(came(1).0.is_some() && came(1) == came(2));
+    for n in [1, 2] {
+        assert_eq!(open(store, reopen(n, Status::Completed)), Applied::Reopened(vec![]));
+        assert_eq!(came(n), (None, None));
+        let end = End { output: None, error: Some(text("broken")), ..ending(Status::Failed, at(9)) };
+        given(store, [Change::Finish { run: id(n), epoch: 2, end }]);
+        assert_eq!(came(n), (None, Some(text("broken"))));
+    }
 }
 
 fn an_end_takes_the_runs_with_it_that_it_waited_for(store: &dyn Store) {

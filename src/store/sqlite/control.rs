@@ -59,7 +59,7 @@ impl<'a> Batch<'a> {
             ready = (started_at IS NOT NULL OR wake_at IS NULL) WHERE id = ?1 RETURNING status";
         let codes = params![run, status_code(Status::Queued), status_code(Status::Running)];
         let status = self.conn.prepare_cached(sql)?.query_row(codes, |row| row.get::<_, Status>(0))?;
-        self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+        self.forget_outcome(run)?;
         self.recount(&hot, status);
         self.add_segment(run, Hot { status, ..hot }, segment)?;
         Ok(Applied::Done)
@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
         ];
         self.execute(sql, values)?;
         self.execute("UPDATE run_data SET settings = ?2 WHERE id = ?1", params![row.id, row.settings])?;
-        self.execute("DELETE FROM outcome WHERE id = ?1", [row.id])?;
+        self.forget_outcome(row.id)?;
         self.execute("DELETE FROM subscription WHERE run = ?1", [row.id])?;
         self.count(before.workflow, before.version, status_code(before.status), -1);
         self.count(before.workflow, version, status_code(row.status), 1);

@@ -12,7 +12,7 @@ use crate::payload::Payload;
 use crate::time::Timestamp;
 
 /// The columns of [`run`], for `WHERE r.id = …`.
-pub(super) const RUN: &str = "SELECT r.id, w.name, b.version, d.settings, r.status, d.input, o.output, o.error,
+pub(super) const RUN: &str = "SELECT r.id, w.name, b.version, d.settings, r.status, d.input, ifnull(d.output, o.output), ifnull(d.error, o.error),
     d.\"trigger\", r.parent, d.key, r.priority, r.created_at, r.started_at, r.ended_at, r.waiting_for, r.wake_at,
     r.cancel, r.ready, r.rollback, r.charged, r.owner, r.epoch, r.chain, r.continued_as, d.mailbox, r.sla_at,
     r.sla_notify, r.expires_at

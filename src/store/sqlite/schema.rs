@@ -1,7 +1,7 @@
 //! The tables, and how a file is opened, created, checked and brought up to date.
 //!
 //! A run's row is split: what changes while it runs (`run`), what it was accepted with (`run_data`), what came of it
-//! (`outcome`), so that the row that is written often stays small. Segments are appended in the order of the log.
+//! (`outcome`; of a run that ended before its row was written, `run_data`), so that the row that is written often stays small. Segments are appended in the order of the log.
 //! Every migration is one entry of [`STEPS`]; the file's `user_version` counts those that it has.
 
 use std::fs::File;
@@ -25,6 +25,7 @@ const STEPS: &[&str] = &[
     include_str!("v4.sql"),
     include_str!("v5.sql"),
     include_str!("v6.sql"),
+    include_str!("v7.sql"),
 ];
 
 /// The newest version that this release reads.

@@ -128,9 +128,11 @@ impl<'a> Batch<'a> {
 
     /// What a run was accepted with, and what came of it.
     pub(super) fn insert_beside(&self, run: &Run) -> Result<()> {
-        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
-        self.execute(sql, params![run.id, run.input, run.settings, run.trigger, run.key, run.mailbox])?;
-        self.insert_outcome(run.id, run.output.as_ref(), run.error.as_ref())
+        let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox, output, error)
+            VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let Run { input, settings, trigger, key, mailbox, output, error, .. } = run;
+        self.execute(sql, params![run.id, input, settings, trigger, key, mailbox, output, error])?;
+        Ok(())
     }
 
     pub(super) fn insert_dedupe(&self, run: RunId, dedupe: Option<&Dedupe>) -> Result<()> {
@@ -186,6 +188,15 @@ impl<'a> Batch<'a> {
             last,
         ];
         self.execute(sql, values)
+    }
+
+    /// What came of a run counts no longer.
+    pub(super) fn forget_outcome(&self, run: RunId) -> Result<()> {
+        self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+        let sql = "UPDATE run_data SET output = NULL, error = NULL
+            WHERE id = ?1 AND (output IS NOT NULL OR error IS NOT NULL)";
+        self.execute(sql, [run])?;
+        Ok(())
     }
 
     fn insert_outcome(&self, run: RunId, output: Option<&Payload>, error: Option<&Payload>) -> Result<()> {
@@ -350,7 +361,7 @@ impl<'a> Batch<'a> {
         self.noted(run);
         self.forget(run);
         if hot.status == Status::Diverged || hot.status == Status::Quarantined {
-            self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+            self.forget_outcome(run)?;
         }
         self.insert_outcome(run, end.output.as_ref(), end.error.as_ref())?;
         if is_final && hot.beside.tasks {
@@ -393,7 +404,7 @@ impl<'a> Batch<'a> {
         let status = if hot.status == Status::Diverged { Status::Waiting } else { hot.status };
         if status != hot.status {
             self.execute("UPDATE run SET status = ?2, ready = 1 WHERE id = ?1", params![run, status_code(status)])?;
-            self.execute("DELETE FROM outcome WHERE id = ?1", [run])?;
+            self.forget_outcome(run)?;
         }
         self.count(hot.workflow, version, status_code(status), 1);
         self.remember(run, Hot { version, status, ..hot });
