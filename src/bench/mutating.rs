@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::meter::measured;
 use super::stage::{IN_FLIGHT, Stage};
 use super::{Bench, Figure, Result, Workload};
+use crate::effect::Reply;
 use crate::effect::http::{HttpBody, HttpReply};
-use crate::effect::{Outcome, Reply};
 use crate::engine::Options;
 
 pub(super) const WORKLOAD: Workload = Workload {
@@ -35,14 +35,16 @@ fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 }
 
 fn with(bench: &Bench, what: &str, script: &str) -> Result<Figure> {
-    let stage = Stage::with(bench, script, |options| Options { instead: Some(Arc::new(|_| Some(done()))), ..options })?;
+    let stage =
+        Stage::with(bench, script, |options| Options { instead: Some(Arc::new(|_| Some(Ok(done())))), ..options })?;
     let before = stage.commits();
     let (runs, spent) = measured(|| stage.complete(bench.count(10_000, 1_000)))?;
     let figure = spent.steps(format!("{what}, {IN_FLIGHT} runs in flight"), runs * 10);
     Ok(figure.commits(stage.commits() - before, runs))
 }
 
-fn done() -> Outcome {
+/// A good answer without a body.
+fn done() -> Reply {
     let url = "http://127.0.0.1/".to_owned();
-    Ok(Reply::Http(HttpReply { status: 200, headers: Vec::new(), body: HttpBody::Empty, url }))
+    Reply::Http(HttpReply { status: 200, headers: Vec::new(), body: HttpBody::Empty, url })
 }

@@ -21,7 +21,7 @@ const FULL: usize = 5_000;
 /// How often something is saved.
 const SAVES: usize = 5;
 /// Longer than any save takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks whether it is live.
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -57,6 +57,13 @@ impl Bench {
             std::env::current_exe().map_err(|error| Fault::unreachable(format!("where this program is: {error}")))?;
         let bench = crate::bench::Bench::new(&data, sizes, &program);
         let bench = Arc::new(bench.map_err(|error| Fault::usage(error.to_string()))?);
+        let mut stop = std::pin::pin!(interrupted());
+        // Listened for before anything is told: from the first line on, an interruption leaves nothing behind.
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(Exit::Cancelled),
+            () = std::future::ready(()) => {}
+        }
         let machine = Machine::of(bench.folder());
         let head = head(&machine, &bench.folder().display().to_string());
         if !common.json {
@@ -68,7 +75,7 @@ impl Bench {
             progress(workload);
             let done = tokio::select! {
                 done = on_a_thread(Arc::clone(&bench), workload) => done,
-                () = interrupted() => {
+                () = &mut stop => {
                     bench.abandon();
                     return Err(Fault::new(Exit::Cancelled, "interrupted; what was measured so far is left out"));
                 }

@@ -86,3 +86,20 @@ fn chains_stores_idling_and_reloads_are_measured() {
     assert!(value(&measured("idle", "1"), "the program") > 1.0);
     measured("reload", "20");
 }
+
+/// As long as it takes to be told to end.
+#[test]
+#[cfg(unix)]
+fn whoever_interrupts_it_finds_nothing_left() {
+    use std::io::{BufRead, BufReader};
+    let place = Place::new(&[]);
+    let mut command = place.command(&["bench", "--size", "1000000000", "hot"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains(".panta-bench-"), "{line}");
+    let told = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}

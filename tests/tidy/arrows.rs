@@ -87,7 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trigger/service", &["audit", "diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
     // Files are opened in the one way that never blocks.
-    ("reload/folder", &["script"]),
+    ("reload/folder", &["script", "time"]),
     ("reload/snapshot", &["time"]),
     ("reload/watch", &["time"]),
     ("reload", &["diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
