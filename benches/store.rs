@@ -216,7 +216,7 @@ fn reads() {
     });
     time("counts", || store.counts().expect("a read").len());
     time("ready", || store.ready("node", 50).expect("a read").len());
-    time("due", || store.due(Timestamp::MAX, 50).expect("a read").len());
+    time("due", || store.due(None, Timestamp::MAX, 50).expect("a read").len());
 }
 
 fn uuid_ms(id: RunId) -> i64 {
