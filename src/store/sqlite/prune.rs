@@ -272,7 +272,7 @@ mod tests {
         let writer = lock(&store.writer);
         for sql in [in_order_of("run_expires", "expires_at"), in_order_of("run_ended", "ended_at")] {
             let mut plan = writer.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
-            let lines = plan.query_map([], |row| row.get::<_, String>(3)).expect("a plan");
+            let lines = plan.query_map([0; 3], |row| row.get::<_, String>(3)).expect("a plan");
             let lines: Vec<_> = lines.map(|line| line.expect("a line")).collect();
             assert!(lines.iter().all(|line| !line.starts_with("SCAN") && !line.contains("B-TREE")), "{lines:#?}");
             assert!(lines[0].contains(">?") || lines[0].contains("<?"), "{lines:#?}");
