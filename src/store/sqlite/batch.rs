@@ -1,10 +1,10 @@
 //! One batch while it is applied: what the writer knows of the rows, and what is gathered and written once.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, params};
 
 use super::super::{Run, Status};
 use super::audit::HeadFile;
@@ -68,6 +68,8 @@ pub(super) struct Batch<'a> {
     counted: BTreeMap<(i64, i64, i64), i64>,
     /// Runs that start in this batch, whose rows are not written yet; see [`newborn`](super::newborn).
     pub(super) newborn: BTreeMap<RunId, &'a Run>,
+    /// Statements that a batch uses again and again, by where their text is: they are looked up once.
+    often: RefCell<Vec<(*const u8, CachedStatement<'a>)>>,
 }
 
 /// What most changes look at before they write.
@@ -103,7 +105,7 @@ impl<'a> Batch<'a> {
             known.runs.clear();
         }
         let (moved, counted, newborn) = (Moved::new(), BTreeMap::new(), BTreeMap::new());
-        Self { conn, known, tail, head_file, moved, counted, newborn }
+        Self { conn, known, tail, head_file, moved, counted, newborn, often: RefCell::default() }
     }
 
     /// Writes what was gathered; what the tail is to follow after the commit.
@@ -141,6 +143,17 @@ impl<'a> Batch<'a> {
 
     pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
         self.conn.prepare_cached(sql)?.execute(values)
+    }
+
+    /// The same for a statement that most runs of a batch need.
+    pub(super) fn execute_often(&self, sql: &'static str, values: impl rusqlite::Params) -> Result<usize> {
+        let mut often = self.often.borrow_mut();
+        let known = often.iter().position(|(known, _)| std::ptr::eq(*known, sql.as_ptr()));
+        if known.is_none() {
+            often.push((sql.as_ptr(), self.conn.prepare_cached(sql)?));
+        }
+        let at = known.unwrap_or(often.len() - 1);
+        often[at].1.execute(values)
     }
 
     /// What a run's row is from now on.

@@ -131,7 +131,7 @@ impl<'a> Batch<'a> {
         let sql = "INSERT INTO run_data(id, input, settings, \"trigger\", key, mailbox, output, error)
             VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let Run { input, settings, trigger, key, mailbox, output, error, .. } = run;
-        self.execute(sql, params![run.id, input, settings, trigger, key, mailbox, output, error])?;
+        self.execute_often(sql, params![run.id, input, settings, trigger, key, mailbox, output, error])?;
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl<'a> Batch<'a> {
             run.expires_at,
             last,
         ];
-        self.execute(sql, values)
+        self.execute_often(sql, values)
     }
 
     /// What came of a run counts no longer.
@@ -211,7 +211,7 @@ impl<'a> Batch<'a> {
         let Some(hot) = self.claimed(run, epoch)? else { return Ok(Applied::Refused) };
         let id = self.next_segment(run, hot);
         let sql = "INSERT INTO segment(id, run, prev, body) VALUES(?1, ?2, ?3, ?4)";
-        self.execute(sql, params![id, run, hot.last, segment])?;
+        self.execute_often(sql, params![id, run, hot.last, segment])?;
         Ok(Applied::Done)
     }
 
