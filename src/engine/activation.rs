@@ -300,6 +300,8 @@ impl Activation {
     fn resume(&mut self, id: StrandId) -> Option<Pause> {
         let live = self.strands.get_mut(&id)?;
         let fiber = live.fiber.as_mut()?;
+        // Not the script's fault, so nothing that it could catch, and nothing for its journal.
+        fiber.begin().expect("a stack for a fiber: raise `vm.max_map_count` or lower the number of live runs");
         let before = session::set_current(Some((Rc::clone(&self.session), Rc::clone(&live.strand))));
         self.session.alone.set(self.ready.is_empty());
         self.session.guard.set_ticks(live.strand.ticks.get());

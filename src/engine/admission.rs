@@ -138,7 +138,8 @@ impl Shared {
         let mut queue = self.admission.queue();
         // What rests is claimed by who ends its rest. Claimed twice, the second claim would take a run from the first.
         let mut seen = HashSet::new();
-        runs.retain(|run| !self.holds.rests(*run) && !queue.is_known(*run) && seen.insert(*run));
+        // One whose claim became durable since it was looked at has its route before it leaves those that are being claimed.
+        runs.retain(|run| !self.holds.rests(*run) && !queue.is_known(*run) && seen.insert(*run) && !self.tell(*run));
         let room = if queue.lines.is_empty() { self.room(&queue) } else { 0 };
         let rest = runs.split_off(room.min(runs.len()));
         self.send_claim(&mut queue, runs);

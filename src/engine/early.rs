@@ -53,9 +53,11 @@ impl Handle {
         if let Some(row) = &certain {
             held(&self.shared.starting).insert(row.id, Some(Arc::from(row.clone())));
         }
+        // It has a worker before others can see its row.
+        let worker = certain.as_ref().and_then(|row| self.shared.route(row.id));
         self.shared.log.send(Item { changes: vec![change], done: Some(done) });
-        if let Some(row) = certain {
-            self.shared.begin(row);
+        if let (Some(row), Some(worker)) = (certain, worker) {
+            self.shared.begin(row, worker);
         }
         receiver.await.map_err(|_| self.stopped())
     }

@@ -89,6 +89,11 @@ impl Ends {
         held(&self.recent).rows.remove(&run);
     }
 
+    /// Rows may be gone from the store.
+    pub(super) fn forget_all(&self) {
+        *held(&self.recent) = Recent::default();
+    }
+
     fn take(&self, run: RunId) -> Over {
         held(&self.recent).rows.remove(&run)
     }

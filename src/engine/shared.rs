@@ -221,17 +221,25 @@ impl Shared {
     }
 
     /// Puts a run in motion that is new: it has no journal.
-    pub(super) fn begin(&self, row: Box<Run>) {
-        self.give(row.id, Message::Begin(row));
+    /// It has its route from [`Shared::route`].
+    pub(super) fn begin(&self, row: Box<Run>, worker: usize) {
+        let _ = self.workers[worker].send(Message::Begin(row));
     }
 
     fn give(&self, run: RunId, message: Message) {
+        if let Some(worker) = self.route(run) {
+            let _ = self.workers[worker].send(message);
+        }
+    }
+
+    /// The worker that a run is to be on from now on; none where all is being closed.
+    pub(super) fn route(&self, run: RunId) -> Option<usize> {
         if self.closing.load(Ordering::Relaxed) {
-            return;
+            return None;
         }
         let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         held(&self.routes).insert(run, worker);
-        let _ = self.workers[worker].send(message);
+        Some(worker)
     }
 
     /// A run has left its worker by an end that has this number in the log.
@@ -476,6 +484,7 @@ impl AfterCommit {
                 shared.wake(newest.map_or(*run, |newest| newest.id));
             }
             (Change::Park { run, .. }, Applied::Ready) => shared.wake(*run),
+            (Change::Prune { .. }, Applied::Pruned { runs: 1.., .. }) => shared.ended.forget_all(),
             (Change::Pause { run, .. }, Applied::Done) => {
                 let _ = shared.tell(*run);
                 shared.notify(Notice::Changed(*run));

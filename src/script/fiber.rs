@@ -132,7 +132,11 @@ impl<T: 'static> Fiber<T> {
         Ok(fiber)
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    /// Takes its stack, where it has none yet. An error: the system has no address space or no memory map left.
+    pub fn begin(&mut self) -> io::Result<()> {
+        if self.body.is_none() {
+            return Ok(());
+        }
         let stack = self.pool.take()?;
         let floor = stack.base().get() - SCRIPT_BYTES;
         let Some(body) = self.body.take() else { return Ok(()) };

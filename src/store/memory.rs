@@ -180,7 +180,10 @@ impl Store for Memory {
 
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {
         let state = self.state();
-        let mine = |run: &&Run| run.can_go_on() && run.owner.as_deref().is_none_or(|owner| owner == node);
+        let mine = |run: &&Run| {
+            let is_held = run.cancel.is_none() && state.is_held(&run.workflow);
+            run.can_go_on() && !is_held && run.owner.as_deref().is_none_or(|owner| owner == node)
+        };
         let mut ready: Vec<_> = state.runs.values().filter(mine).collect();
         ready.sort_by_key(|run| (std::cmp::Reverse(run.priority), run.id));
         Ok(ready.into_iter().take(limit).map(|run| run.id).collect())

@@ -641,7 +641,8 @@ pub trait Store: Send + Sync {
     fn journal_way(&self, id: RunId) -> Result<Arc<Way>>;
 
     /// Runs that can go on: live and ready or `running`, or asked to end while not final; of these, the ones owned by nobody
-    /// or by `node`; larger priorities first, then in the order of acceptance. What a node takes up when it starts.
+    /// or by `node`; larger priorities first, then in the order of acceptance. Those of what is held ([`PAUSED`]) stay, unless
+    /// they are asked to end. What a node takes up when it starts.
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>>;
 
     /// Live runs that are due until then, earliest first; behind `after`, where a list goes on.

@@ -17,6 +17,7 @@ contract!(
     a_paused_run_in_line_is_passed_over,
     what_is_quarantined_goes_on_without_a_charge,
     starts_of_a_held_workflow_are_queued_and_nothing_of_it_is_claimed,
+    what_is_held_is_not_among_what_can_go_on,
     a_run_is_opened_again_as_it_was_seen_or_not_at_all,
     a_run_is_opened_again_with_all_its_locks_or_not_at_all,
     what_came_of_a_run_is_gone_when_it_is_opened_again,
@@ -101,6 +102,20 @@ fn what_a_repair_leaves_behind_ends_with_it_or_stays(store: &dyn Store) {
     assert_eq!((open(store, opened(7)), get(store, 2).cancel), (Applied::Refused, None));
     assert_eq!(open(store, opened(1)), Applied::Reopened(vec![Applied::Done]));
     assert_eq!(get(store, 2).cancel, Some(text("left")));
+}
+
+fn what_is_held_is_not_among_what_can_go_on(store: &dyn Store) {
+    let other = Run { workflow: "other".into(), ..running(2) };
+    given(store, [start(running(1)), start(other)]);
+    assert_eq!(ready(store, "a"), ids(&[1, 2]));
+    given(store, [hold("orders", true)]);
+    assert_eq!(ready(store, "a"), ids(&[2]));
+    given(store, [hold("orders", false), hold("", true)]);
+    assert_eq!(ready(store, "a"), vec![]);
+    given(store, [cancel(1, "no")]);
+    assert_eq!(ready(store, "a"), ids(&[1]), "it may end");
+    given(store, [hold("", false)]);
+    assert_eq!(ready(store, "a"), ids(&[1, 2]));
 }
 
 fn what_came_of_a_run_is_gone_when_it_is_opened_again(store: &dyn Store) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use uuid::Uuid;
 
-use super::super::{Due, Event, EventFilter, Run, RunFilter, Status};
+use super::super::{Due, Event, EventFilter, PAUSED, Run, RunFilter, Status};
 use super::row::{self, status_code};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
@@ -120,9 +120,16 @@ pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>, mark: u64
 }
 
 pub(super) fn ready(conn: &Connection, node: &str, limit: usize) -> Result<Vec<RunId>> {
-    let sql = "SELECT id FROM run INDEXED BY run_ready WHERE (ready OR status = 1 OR cancel IS NOT NULL)
-        AND (status < 3 OR cancel IS NOT NULL) AND (owner IS NULL OR owner = ?1) ORDER BY priority DESC, id LIMIT ?2";
-    list(conn, sql, params![node, rows(limit)], |row| row.get(0))
+    // What is held stays where it is, however much that is; mostly nothing is.
+    let is_held = conn.prepare_cached("SELECT 1 FROM state WHERE scope = ?1 LIMIT 1")?.exists([PAUSED])?;
+    let held = "AND (cancel IS NOT NULL OR NOT EXISTS (SELECT 1 FROM state s JOIN workflow w ON s.key IN ('', w.name)
+        WHERE s.scope = ?3 AND w.id = run.workflow))";
+    let sql = format!(
+        "SELECT id FROM run INDEXED BY run_ready WHERE (ready OR status = 1 OR cancel IS NOT NULL)
+        AND (status < 3 OR cancel IS NOT NULL) AND (owner IS NULL OR owner = ?1) {} ORDER BY priority DESC, id LIMIT ?2",
+        if is_held { held } else { "AND ?3 = ?3" }
+    );
+    list(conn, &sql, params![node, rows(limit), PAUSED], |row| row.get(0))
 }
 
 pub(super) fn due(conn: &Connection, after: Option<Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>> {
