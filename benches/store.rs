@@ -120,35 +120,15 @@ fn life() -> Vec<Change> {
 }
 
 fn run(id: RunId) -> Run {
+    let version = Version("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".into());
+    let input = Payload::from_text(r#"{"customer":"7","items":[1,2,3]}"#);
     Run {
-        id,
-        workflow: "orders/invoice".into(),
-        version: Version("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".into()),
-        settings: Payload::unit(),
         status: Status::Running,
-        input: Payload::from_text(r#"{"customer":"7","items":[1,2,3]}"#),
-        output: None,
-        error: None,
         trigger: Payload::from_text(r#"{"kind":"api"}"#),
-        parent: None,
-        key: None,
-        priority: 0,
-        created_at: Timestamp(1),
         started_at: Some(Timestamp(1)),
-        ended_at: None,
-        waiting_for: "".into(),
-        wake_at: None,
-        cancel: None,
-        ready: true,
-        rollback: Rollback::None,
-        charged: 0,
         owner: Some("node".into()),
         epoch: 1,
-        chain: None,
-        continued_as: None,
-        mailbox: None,
-        sla: None,
-        expires_at: None,
+        ..Run::accepted(id, "orders/invoice".into(), version, input, Timestamp(1))
     }
 }
 

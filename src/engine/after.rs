@@ -17,7 +17,7 @@ use crate::host::chain::Continuation;
 use crate::host::mailbox::Mailbox;
 use crate::id::RunId;
 use crate::payload::Payload;
-use crate::store::{Applied, Change, Dedupe, End, EventFilter, Rollback, Run, Status};
+use crate::store::{Applied, Change, Dedupe, End, EventFilter, Run, Status};
 use crate::time::Timestamp;
 use crate::trace::TraceId;
 
@@ -167,32 +167,18 @@ impl Ending<'_> {
         }
         inherit(Some(&row), &mut trigger);
         let run = Run {
-            id: next.run,
-            version,
             settings,
             status: Status::Running,
-            input,
-            output: None,
-            error: None,
             trigger: Payload::from_json(&trigger),
-            key: None,
-            created_at: now,
+            parent: row.parent,
+            priority: row.priority,
             started_at: Some(now),
-            ended_at: None,
-            waiting_for: "".into(),
-            wake_at: None,
-            cancel: None,
-            ready: true,
-            rollback: Rollback::None,
-            charged: 0,
             owner: Some(Arc::clone(&self.shared.options.node)),
             epoch: 1,
             chain: Some(row.mailbox_of()),
-            continued_as: None,
             mailbox: Some(self.hand_on(&row, mailbox)?.to_payload()),
             sla,
-            expires_at: None,
-            ..row
+            ..Run::accepted(next.run, Arc::clone(&row.workflow), version, input, now)
         };
         held(&self.shared.starting).insert(next.run, None);
         // The slot of the run that ends goes over to it.

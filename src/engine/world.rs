@@ -21,7 +21,7 @@ use crate::journal::{Position, encode_segment};
 use crate::payload::Payload;
 use crate::script::memory;
 use crate::script::secret::{Marks, SecretRef};
-use crate::store::{Change, Dedupe, Event, PROGRESS, Rollback, Run, Status};
+use crate::store::{Change, Dedupe, Event, PROGRESS, Run, Status};
 use crate::time::Timestamp;
 use crate::trace::{SpanId, Trace};
 
@@ -307,35 +307,22 @@ impl RunWorld {
             trigger["depth"] = depth.into();
         }
         self.inherited().keep_in(&mut trigger);
+        let (workflow, version) = (Arc::clone(&start.workflow), deployed.version().clone());
         let run = Run {
-            id: start.run,
-            workflow: Arc::clone(&start.workflow),
-            version: deployed.version().clone(),
             settings: deployed.settings_payload(),
             status: if later.is_some() { Status::Queued } else { Status::Running },
-            input,
-            output: None,
-            error: None,
             trigger: Payload::from_json(&trigger),
             parent: start.attached.then_some(self.run),
             key: start.key.clone(),
             priority: start.priority.unwrap_or(deployed.priority),
-            created_at: now,
             started_at: later.is_none().then_some(now),
-            ended_at: None,
             waiting_for: if later.is_some() { "its time".into() } else { "".into() },
             wake_at: later,
-            cancel: None,
             ready: later.is_none(),
-            rollback: Rollback::None,
-            charged: 0,
             owner: later.is_none().then(|| Arc::clone(&self.shared.options.node)),
             epoch: 1,
-            chain: None,
-            continued_as: None,
-            mailbox: None,
             sla: deployed.terms.sla_of_run(now),
-            expires_at: None,
+            ..Run::accepted(start.run, workflow, version, input, now)
         };
         let dedupe = start.key.as_ref().map(|key| Dedupe {
             scope: format!("workflow:{}", start.workflow).into(),

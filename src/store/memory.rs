@@ -22,12 +22,17 @@ use crate::payload::Payload;
 use crate::task::Task;
 use crate::time::Timestamp;
 
+/// Whether a change is of the kind that a fault is for.
+pub type IsMeant = fn(&Change) -> bool;
+
 /// The store in memory.
 #[derive(Debug, Default)]
 pub struct Memory {
     state: Mutex<State>,
     /// What goes wrong, and with which commit from now on, from 1.
     fault: Mutex<Option<(u64, Fault)>>,
+    /// Commits without such a change pass the fault by.
+    hits: Mutex<Option<IsMeant>>,
     commits: AtomicU64,
 }
 
@@ -100,8 +105,18 @@ impl Memory {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// The next commit with a change of this kind goes wrong: others, such as housekeeping that comes by itself, do not.
+    pub fn fail_next_with(&self, fault: Fault, is_meant: IsMeant) {
+        *self.hits.lock().unwrap_or_else(PoisonError::into_inner) = Some(is_meant);
+        self.fail_next(fault);
+    }
+
     /// The fault of the commit that begins.
-    fn fault(&self) -> Option<Fault> {
+    fn fault(&self, changes: &[Change]) -> Option<Fault> {
+        let is_meant = *self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_meant.is_some_and(|is_meant| !changes.iter().any(is_meant)) {
+            return None;
+        }
         let mut planned = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         let (left, fault) = planned.as_mut()?;
         *left = left.saturating_sub(1);
@@ -127,7 +142,7 @@ impl Clone for Memory {
 
 impl Store for Memory {
     fn commit(&self, changes: &[Change]) -> Result<Vec<Applied>> {
-        let fault = self.fault();
+        let fault = self.fault(changes);
         self.commits.fetch_add(1, Ordering::Relaxed);
         match fault {
             Some(Fault::Full) => return Err(Error::Full),

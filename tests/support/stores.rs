@@ -34,36 +34,8 @@ pub(crate) fn version(name: &str) -> Version {
 
 /// A queued run of the workflow `orders`.
 pub(crate) fn run(n: u64) -> Run {
-    Run {
-        id: id(n),
-        workflow: "orders".into(),
-        version: version("v1"),
-        settings: Payload::unit(),
-        status: Status::Queued,
-        input: text("input"),
-        output: None,
-        error: None,
-        trigger: text("trigger"),
-        parent: None,
-        key: None,
-        priority: 0,
-        created_at: at(n),
-        started_at: None,
-        ended_at: None,
-        waiting_for: "".into(),
-        wake_at: None,
-        cancel: None,
-        ready: true,
-        rollback: Rollback::None,
-        charged: 0,
-        owner: None,
-        epoch: 0,
-        chain: None,
-        continued_as: None,
-        mailbox: None,
-        sla: None,
-        expires_at: None,
-    }
+    let accepted = Run::accepted(id(n), "orders".into(), version("v1"), text("input"), at(n));
+    Run { trigger: text("trigger"), ..accepted }
 }
 
 /// A run that is being evaluated by node `a` under epoch 1.
