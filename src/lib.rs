@@ -14,6 +14,7 @@ pub mod engine;
 pub mod host;
 pub mod id;
 pub mod journal;
+pub mod openapi;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod pattern;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
-use reqwest::{Client as Http, Method};
+use reqwest::{Client as Http, ClientBuilder, Method};
 use serde_json::Value;
 
 use super::output::{Exit, Fault, text};
@@ -42,20 +42,25 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
+/// A client of HTTP.
+pub(super) fn http(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Http, Fault> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error says that some provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    let builder = Http::builder().timeout(PATIENCE).connect_timeout(Duration::from_secs(5));
+    let built = change(builder).build();
+    built.map_err(|error| Fault::unreachable(format!("no HTTP client can be made: {error}")))
+}
+
 impl Client {
     /// The daemon at an address: `127.0.0.1:7262`, or a URL.
     pub(super) fn new(server: &str, token: Option<String>) -> Result<Self, Fault> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error says that some provider is installed already, which serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
         let base = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
-        let builder = Http::builder().timeout(PATIENCE).connect_timeout(Duration::from_secs(5));
         // Without TLS no certificates are read, so that a machine without any can talk to its own daemon.
-        let built =
-            if base.starts_with("https:") { builder.build() } else { builder.no_proxy().tls_certs_only([]).build() };
-        let http = built.map_err(|error| Fault::unreachable(format!("no HTTP client can be made: {error}")))?;
+        let plain = |builder: ClientBuilder| builder.no_proxy().tls_certs_only([]);
+        let http = http(|builder| if base.starts_with("https:") { builder } else { plain(builder) })?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
     }
 

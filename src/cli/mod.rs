@@ -20,6 +20,7 @@ mod gate;
 mod graph;
 mod hand;
 mod ids;
+mod import;
 mod input;
 mod known;
 mod log;
@@ -106,6 +107,8 @@ enum Verb {
     Graph(graph::Draw),
     New(new::New),
     Init(new::Init),
+    #[command(subcommand)]
+    Import(import::Import),
     Test(test::Test),
     Simulate(simulate::Simulate),
     Start(act::Start),
@@ -277,6 +280,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Service(service) => service.execute(common),
         Verb::New(new) => new.execute(common),
         Verb::Init(init) => init.execute(common),
+        Verb::Import(import) => import.execute(common).await,
         Verb::Completions(completions) => Ok(completions.execute()),
         Verb::Man(_) => shell::Man::execute(),
     }

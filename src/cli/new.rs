@@ -106,7 +106,7 @@ fn place(given: &str) -> Result<(String, PathBuf), Fault> {
 }
 
 /// `scripts`, unless this folder itself holds scripts.
-fn scripts() -> PathBuf {
+pub(super) fn scripts() -> PathBuf {
     let is_script = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "rhai");
     let here = std::fs::read_dir(".").into_iter().flatten().flatten().any(is_script);
     if here && !Path::new("scripts").is_dir() { PathBuf::from(".") } else { PathBuf::from("scripts") }

@@ -7,6 +7,7 @@ mod daemon;
 mod errors;
 mod gate;
 mod graph;
+mod import;
 mod locks;
 mod logs;
 mod look;

@@ -101,6 +101,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("otlp", &["placeholder", "effect", "engine", "id", "journal", "payload", "script", "store", "time", "trace"]),
     // Drives engines, stores and daemons of its own, and says what they took.
     ("bench", &["effect", "engine", "id", "journal", "payload", "reload", "script", "sim", "store", "time"]),
+    // From a description to the text of a module.
+    ("openapi", &["diag", "effect"]),
     ("web", FACE),
     (
         "cli",
@@ -117,6 +119,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "host",
             "id",
             "journal",
+            "openapi",
             "otlp",
             "payload",
             "placeholder",
