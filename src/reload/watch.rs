@@ -30,7 +30,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            debounce: Duration::from_millis(100),
+            debounce: Duration::from_millis(20),
             poll: Duration::from_secs(30),
             poll_alone: Duration::from_millis(500),
         }
