@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 /// What a call of an effect is made of.
 pub(super) struct Plan {
     /// What to perform.
-    pub(super) request: Request,
+    pub(super) request: Rc<Request>,
     /// What the script asked for; without it only what is safe is retried.
     pub(super) policy: Option<Policy>,
     /// The value of a reply.
@@ -170,7 +170,7 @@ impl Performance<'_> {
     }
 
     fn perform(&self, entry: &Entry, key: &str, undo: Option<String>, again: bool) -> Result<Outcome, Failure> {
-        let request = Box::new(self.plan.request.clone());
+        let request = Rc::clone(&self.plan.request);
         let called = called(self.call, self.session, Some(entry));
         let position = Some(entry.position.clone());
         let what = What::Effect { request, attempt: entry.attempt, position, key: key.to_owned(), undo, again, called };
@@ -249,7 +249,7 @@ fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan:
         return Err(call.invalid("changes something, so it cannot be used inside of `wait_until`, which records only the last poll; hint: use a loop with `sleep`"));
     }
     let what = What::Effect {
-        request: Box::new(plan.request.clone()),
+        request: Rc::clone(&plan.request),
         attempt: 1,
         position: None,
         key: String::new(),

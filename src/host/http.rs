@@ -1,5 +1,7 @@
 //! `http::*`: requests to services.
 
+use std::rc::Rc;
+
 use rhai::{Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -133,7 +135,7 @@ fn perform(
         options.list("accept")?.unwrap_or_default().iter().map(|v| status(call, v)).collect::<Result<_, _>>()?;
     request.body = body_of(call, body, options)?;
     let plan = Plan {
-        request: Request::Http(request),
+        request: Rc::new(Request::Http(request)),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,
