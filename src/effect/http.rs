@@ -176,7 +176,7 @@ impl Body {
 
 /// Whether an address may be called, as far as can be said before its name is resolved.
 pub(super) fn admit(url: &str, allow: &Allow) -> Result<(), Failure> {
-    net::admit(&message::parse(url)?, allow).map(drop)
+    net::admit(&message::written(url)?, allow).map(drop)
 }
 
 /// Performs one exchange within its time.

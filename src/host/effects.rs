@@ -126,7 +126,10 @@ impl Performance<'_> {
             // When the last attempt began, where that is not when the call did: what lies between was spent waiting.
             let due = (began != entry.started_at).then_some(began);
             let failure = match outcome {
-                Ok(value) => return self.session.close(Entry { due, ..entry }, value),
+                Ok((Ok(outcome), Some(value))) => {
+                    return Ok(self.session.close_with(Entry { due, ..entry }, Ok(outcome), value));
+                }
+                Ok((outcome, _)) => return self.session.close(Entry { due, ..entry }, outcome),
                 Err(failure) => failure,
             };
             let error = self.described(&failure, &entry);
@@ -169,17 +172,27 @@ impl Performance<'_> {
         Ok(undo)
     }
 
-    fn perform(&self, entry: &Entry, key: &str, undo: Option<String>, again: bool) -> Result<Outcome, Failure> {
+    /// The outcome for the journal, and the value that it has, where that is at hand.
+    fn perform(
+        &self,
+        entry: &Entry,
+        key: &str,
+        undo: Option<String>,
+        again: bool,
+    ) -> Result<(Outcome, Option<Dynamic>), Failure> {
         let request = Rc::clone(&self.plan.request);
         let called = called(self.call, self.session, Some(entry));
         let position = Some(entry.position.clone());
         let what = What::Effect { request, attempt: entry.attempt, position, key: key.to_owned(), undo, again, called };
         match self.session.wait(self.strand, self.call.line(), what) {
             Answer::Effect(outcome) => {
-                let value = encode(self.call.function.name, &(self.plan.shape)(outcome?));
-                Ok(value.map_err(|fail| encode_error(&fail.into_map())))
+                let value = (self.plan.shape)(outcome?);
+                Ok(match encode(self.call.function.name, &value) {
+                    Ok(outcome) => (Ok(outcome), Some(value)),
+                    Err(fail) => (Err(encode_error(&fail.into_map())), None),
+                })
             }
-            Answer::Given(outcome) => Ok(outcome),
+            Answer::Given(outcome) => Ok((outcome, None)),
             _ => unreachable!("an effect is answered by its outcome"),
         }
     }

@@ -366,7 +366,19 @@ impl Session {
 
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
     /// no reason to, lets the other strands go on first, as they do in a replay.
-    pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+    pub fn close(&self, entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        self.record(entry, &outcome);
+        outcome_value(&outcome)
+    }
+
+    /// The same for the outcome of an effect whose value is at hand: what reading it back from the journal would give.
+    pub fn close_with(&self, entry: Entry, outcome: Result<Payload, Payload>, value: Dynamic) -> Dynamic {
+        debug_assert!(same_when_read(&outcome, &value), "the journal gives another value back than {value:?}");
+        self.record(entry, &outcome);
+        value
+    }
+
+    fn record(&self, mut entry: Entry, outcome: &Result<Payload, Payload>) {
         while self.world.is_frozen() {
             fiber::suspend(Pause::Waiting);
         }
@@ -376,13 +388,11 @@ impl Session {
             self.wait(&strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
         }
         self.face();
-        let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();
-        entry.outcome = Some(outcome);
+        entry.outcome = Some(outcome.clone());
         self.replay.borrow_mut().append(entry);
         self.guard.host_call();
-        value
     }
 
     /// An entry for a command at a position, begun now.
@@ -434,6 +444,14 @@ pub fn outcome_value(outcome: &Result<Payload, Payload>) -> Result<Dynamic, Fail
         Ok(payload) => Ok(value::decode(payload)),
         Err(payload) => Err(Fail::Thrown(value::decode(payload).try_cast::<Map>().unwrap_or_default())),
     }
+}
+
+/// Whether a recorded value is read back as what it was.
+fn same_when_read(outcome: &Result<Payload, Payload>, value: &Dynamic) -> bool {
+    memory::uncounted(|| {
+        let read = outcome.as_ref().map(value::decode);
+        read.is_ok_and(|read| format!("{read:?}") == format!("{value:?}"))
+    })
 }
 
 /// A value for the journal. Its bytes leave the run, so they do not count as its memory.

@@ -337,10 +337,16 @@ fn the_text_of_all_arguments_never_changes() {
     }
     let bearer = HttpRequest { auth: Some(Auth::Bearer("t".to_owned())), ..HttpRequest::new("get", "http://a/") };
     let none = r#""headers":[],"query":[],"body":null,"timeout_ms":null,"max_bytes":null,"accept":[],"save_to":null"#;
-    assert_eq!(
-        bearer.arguments(),
-        format!(r#"{{"method":"GET","url":"http://a/",{none},"auth":{{"bearer":"t"}}}}"#)
-    );
+    assert_eq!(bearer.arguments(), format!(r#"{{"method":"GET","url":"http://a/",{none},"auth":{{"bearer":"t"}}}}"#));
+}
+
+#[test]
+fn an_address_is_read_as_it_is_whatever_was_read_before() {
+    for text in ["http://a/x", "http://a/x", "http://b/", "http://a/x", "http://a/x?"] {
+        assert_eq!(super::message::written(text).unwrap().as_str(), text);
+    }
+    assert_eq!(super::message::written("nonsense").unwrap_err().kind, "invalid");
+    assert_eq!(super::message::written("http://b/").unwrap().as_str(), "http://b/");
 }
 
 #[tokio::test]
