@@ -126,8 +126,8 @@ impl Performance<'_> {
             // When the last attempt began, where that is not when the call did: what lies between was spent waiting.
             let due = (began != entry.started_at).then_some(began);
             let failure = match outcome {
-                Ok((Ok(outcome), Some(value))) => {
-                    return Ok(self.session.close_with(Entry { due, ..entry }, Ok(outcome), value));
+                Ok((Ok(recorded), Some(value))) => {
+                    return Ok(self.session.close_with(Entry { due, ..entry }, recorded, value));
                 }
                 Ok((outcome, _)) => return self.session.close(Entry { due, ..entry }, outcome),
                 Err(failure) => failure,

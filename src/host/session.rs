@@ -367,18 +367,22 @@ impl Session {
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
     /// no reason to, lets the other strands go on first, as they do in a replay.
     pub fn close(&self, entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
-        self.record(entry, &outcome);
-        outcome_value(&outcome)
+        self.record(entry, outcome, outcome_value)
     }
 
     /// The same for the outcome of an effect whose value is at hand: what reading it back from the journal would give.
-    pub fn close_with(&self, entry: Entry, outcome: Result<Payload, Payload>, value: Dynamic) -> Dynamic {
-        debug_assert!(same_when_read(&outcome, &value), "the journal gives another value back than {value:?}");
-        self.record(entry, &outcome);
+    pub fn close_with(&self, entry: Entry, recorded: Payload, value: Dynamic) -> Dynamic {
+        debug_assert!(same_when_read(&recorded, &value), "the journal gives another value back than {value:?}");
+        self.record(entry, Ok(recorded), |_| ());
         value
     }
 
-    fn record(&self, mut entry: Entry, outcome: &Result<Payload, Payload>) {
+    fn record<R>(
+        &self,
+        mut entry: Entry,
+        outcome: Result<Payload, Payload>,
+        read: impl FnOnce(&Result<Payload, Payload>) -> R,
+    ) -> R {
         while self.world.is_frozen() {
             fiber::suspend(Pause::Waiting);
         }
@@ -390,9 +394,11 @@ impl Session {
         self.face();
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();
-        entry.outcome = Some(outcome.clone());
+        let value = read(&outcome);
+        entry.outcome = Some(outcome);
         self.replay.borrow_mut().append(entry);
         self.guard.host_call();
+        value
     }
 
     /// An entry for a command at a position, begun now.
@@ -447,11 +453,8 @@ pub fn outcome_value(outcome: &Result<Payload, Payload>) -> Result<Dynamic, Fail
 }
 
 /// Whether a recorded value is read back as what it was.
-fn same_when_read(outcome: &Result<Payload, Payload>, value: &Dynamic) -> bool {
-    memory::uncounted(|| {
-        let read = outcome.as_ref().map(value::decode);
-        read.is_ok_and(|read| format!("{read:?}") == format!("{value:?}"))
-    })
+fn same_when_read(recorded: &Payload, value: &Dynamic) -> bool {
+    memory::uncounted(|| format!("{:?}", value::decode(recorded)) == format!("{value:?}"))
 }
 
 /// A value for the journal. Its bytes leave the run, so they do not count as its memory.

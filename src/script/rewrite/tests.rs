@@ -145,7 +145,8 @@ fn ordinary_scripts_mean_what_they_meant() {
 
 #[test]
 fn variables_of_functions_are_found_where_they_stand() {
-    let many: String = (0..300).map(|n| format!("let v{n} = {n};")).collect();
+    let many: Vec<_> = (0..300).map(|n| format!("let v{n} = {n};")).collect();
+    let many = many.concat();
     let cases = [
         ("let g = []; for i in 0..a { g.push(|| i * 10 + a); } g.map(|h| h.call())".to_owned(), "[3, 13, 23]"),
         (
