@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::log::Item;
 use super::options::Reach;
 use super::shared::Shared;
-use crate::id::Version;
+use crate::id::{RunId, Version};
 use crate::store::{Applied, Change};
 use crate::time::Timestamp;
 
@@ -70,7 +70,8 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
     if shared.options.reach == Reach::Own {
         return 0;
     }
-    let mut gone = 0;
+    let (mut gone, mut behind) = (0, RunId::LOWEST);
+    let before = keep.map_or(Timestamp(i64::MIN), |keep| shared.now().minus(keep));
     // Each commit takes what else has gathered meanwhile: nobody waits for more than two of these.
     while !shared.closing.load(Ordering::Relaxed) {
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -78,9 +79,10 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
             // Nobody waits any more when the engine is closing.
             let _ = sender.send(applied.first().cloned());
         };
-        send(shared, versions, keep, Box::new(done));
-        let Ok(Some(Applied::Pruned { runs, more })) = receiver.recv() else { return gone };
+        send(shared, versions, before, behind, Box::new(done));
+        let Ok(Some(Applied::Pruned { runs, more, reached })) = receiver.recv() else { return gone };
         gone += runs;
+        behind = reached;
         if !more {
             break;
         }
@@ -88,12 +90,13 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
     gone
 }
 
-fn send(shared: &Shared, versions: Versions, keep: Option<Duration>, done: super::log::Done) {
+fn send(shared: &Shared, versions: Versions, before: Timestamp, behind: RunId, done: super::log::Done) {
     // Held until the change is in the log: a version that is deployed is there before it, or its sources come after.
     let registry = shared.registry.read().unwrap_or_else(PoisonError::into_inner);
     let live = || registry.values().map(|deployed| deployed.version().clone()).collect::<Vec<Version>>();
     let change = Change::Prune {
-        before: keep.map_or(Timestamp(i64::MIN), |keep| shared.now().minus(keep)),
+        before,
+        behind,
         expired: shared.now(),
         // An open run may still want an old event.
         events_before: Timestamp(i64::MIN),

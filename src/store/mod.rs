@@ -478,6 +478,8 @@ pub enum Change {
     Prune {
         /// Runs that ended before it go, whatever they say.
         before: Timestamp,
+        /// Of those, only runs with larger ids: what the prune before this one has reached, and `RunId::LOWEST` for the first.
+        behind: RunId,
         /// Runs, keys and ids of events that expire then or before go.
         expired: Timestamp,
         /// Events received before it go.
@@ -572,8 +574,10 @@ pub enum Applied {
     Pruned {
         /// Number of runs.
         runs: usize,
-        /// The limit was reached, or there is more to do than one commit should: the same again goes on.
+        /// The limit was reached, or there is more to do than one commit should: the same again goes on, behind `reached`.
         more: bool,
+        /// How far it has looked for runs that ended before the time, in the order of ids; `RunId::HIGHEST`: to the end.
+        reached: RunId,
     },
 }
 

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 
 /// How far a run's id and its time of acceptance may lie apart, in milliseconds: both are taken in one request, and ten
 /// minutes forgive a clock that was set in between.
-const SKEW_MS: i64 = 600_000;
+pub(super) const SKEW_MS: i64 = 600_000;
 
 pub(super) fn run(conn: &Connection, id: RunId) -> Result<Option<Run>> {
     conn.prepare_cached(row::RUN)?.query_row([id], row::run).optional()
@@ -86,7 +86,7 @@ fn groups(conn: &Connection, filter: &RunFilter) -> Result<Vec<(i64, i64)>> {
 }
 
 /// The smallest id of a run that was accepted then: a `UUIDv7` begins with the time.
-fn first_id(at: Timestamp) -> RunId {
+pub(super) fn first_id(at: Timestamp) -> RunId {
     let mut bytes = [0; 16];
     let ms = at.0.clamp(0, (1 << 48) - 1).to_be_bytes();
     bytes[..6].copy_from_slice(&ms[2..]);
