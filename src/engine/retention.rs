@@ -1,6 +1,8 @@
 //! Finished runs that have expired are removed, in small commits, with keys and ids that have.
 //!
 //! That may take minutes where a million have, so it has a thread of its own as long as it takes: timers do not wait for it.
+//! Then journals of runs that have been over for a while are put together, a piece at a time: packed here, so that a commit
+//! has rows to replace alone.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -11,7 +13,7 @@ use super::log::Item;
 use super::options::Reach;
 use super::shared::Shared;
 use crate::id::{RunId, Version};
-use crate::store::{Applied, Change};
+use crate::store::{Applied, Change, Place};
 use crate::time::Timestamp;
 
 /// How often: what stays for an hour longer than it has to does no harm.
@@ -19,6 +21,12 @@ const PERIOD: Duration = Duration::from_hours(1);
 
 /// Runs, keys and ids of one commit at most: some milliseconds, which others wait.
 const BATCH: usize = 128;
+
+/// How long a run has been over before its journal is put together: who tries it again does so mostly before.
+const OVER: Duration = Duration::from_hours(1);
+/// Commits of one round that put journals together. What is left is done in the next: as much as an engine writes in the
+/// time between two rounds when every step of it waits for the disk.
+const COMPACTIONS: usize = 50_000;
 
 /// Which stored versions go, beside runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +58,7 @@ impl Housekeeping {
         let pruned = Arc::clone(shared);
         let run = move || {
             prune(&pruned, versions, None);
+            compact(&pruned);
         };
         // Where the system gives no thread now, it may later.
         self.thread = std::thread::Builder::new().name("pruning".into()).spawn(run).ok();
@@ -104,4 +113,33 @@ fn send(shared: &Shared, versions: Versions, before: Timestamp, behind: RunId, d
         limit: BATCH,
     };
     shared.log.send(Item { changes: vec![change], done: Some(done) });
+}
+
+/// Puts journals of finished runs together; waits for each commit.
+fn compact(shared: &Shared) {
+    if shared.options.reach == Reach::Own {
+        return;
+    }
+    let before = shared.now().minus(OVER);
+    let mut place = Place::default();
+    for _ in 0..COMPACTIONS {
+        if shared.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        let found = match shared.store.compaction(before, place) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!("journals cannot be put together: {error}"),
+        };
+        place = found.place;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = move |applied: &[Applied]| {
+            // Nobody waits any more when the engine is closing.
+            let _ = sender.send(applied.len());
+        };
+        shared.log.send(Item { changes: vec![Change::Compact(Box::new(found))], done: Some(Box::new(done)) });
+        if receiver.recv().is_err() {
+            return;
+        }
+    }
 }

@@ -361,6 +361,7 @@ impl State {
                 Applied::Done
             }
             Change::Prune { .. } => self.prune(change),
+            Change::Compact(_) => Applied::Done,
         }
     }
 

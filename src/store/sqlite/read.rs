@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use uuid::Uuid;
 
 use super::super::{Due, Event, EventFilter, PAUSED, Run, RunFilter, Status};
+use super::packed;
 use super::row::{self, status_code};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
@@ -109,10 +110,17 @@ pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>, mark: u64
     let last: i64 = end.map_or(last, |end: i64| end.max(last));
     let mut next = last;
     let mut segments = Vec::new();
-    let mut segment = conn.prepare_cached("SELECT prev, body FROM segment WHERE id = ?1")?;
+    let sql = "SELECT prev, body, packed IS NOT NULL FROM segment WHERE id = ?1";
+    let mut segment = conn.prepare_cached(sql)?;
     while next > mark {
-        let (prev, body) = segment.query_row([next], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        segments.push(body);
+        let (prev, body, is_packed) =
+            segment.query_row([next], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))?;
+        if is_packed {
+            let behind = packed::segments(next, body, true)?.into_iter().filter(|(id, _)| *id > mark);
+            segments.extend(behind.map(|(_, body)| body).rev());
+        } else {
+            segments.push(body);
+        }
         next = prev;
     }
     segments.reverse();
