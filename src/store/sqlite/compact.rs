@@ -60,7 +60,8 @@ struct Looking<'a> {
 impl Looking<'_> {
     /// Whether nothing is left to do for a run whose last segment this may be. False: the look ends here.
     fn is_done(&mut self, run: RunId, end: i64, before: Timestamp) -> Result<bool> {
-        // One that is open writes another one before it is over. One that is gone has nothing to be kept.
+        // One that is open writes another one with its end; the few that end without, such as one whose sources cannot be read,
+        // stay as they are. One that is gone has nothing to be kept.
         let sql = "SELECT ended_at FROM run WHERE id = ?1 AND last = ?2 AND status BETWEEN 4 AND 7";
         let mut statement = self.conn.prepare_cached(sql)?;
         let Some(ended) = statement.query_row(params![run, end], |row| row.get::<_, Timestamp>(0)).optional()? else {
