@@ -4,6 +4,7 @@ use super::bundle::Stdlib;
 
 /// Name and text of each. A file `lib/std/NAME.rhai` below the scripts folder takes the place of one.
 pub const STDLIB: Stdlib = &[
+    ("airflow", include_str!("../../stdlib/airflow.rhai")),
     ("once", include_str!("../../stdlib/once.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
     ("slack", include_str!("../../stdlib/slack.rhai")),
