@@ -6,6 +6,7 @@ use super::bundle::Stdlib;
 pub const STDLIB: Stdlib = &[
     ("airflow", include_str!("../../stdlib/airflow.rhai")),
     ("once", include_str!("../../stdlib/once.rhai")),
+    ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
     ("slack", include_str!("../../stdlib/slack.rhai")),
 ];
