@@ -5,6 +5,8 @@ use super::bundle::Stdlib;
 /// Name and text of each. A file `lib/std/NAME.rhai` below the scripts folder takes the place of one.
 pub const STDLIB: Stdlib = &[
     ("airflow", include_str!("../../stdlib/airflow.rhai")),
+    ("alertmanager", include_str!("../../stdlib/alertmanager.rhai")),
+    ("mailman", include_str!("../../stdlib/mailman.rhai")),
     ("once", include_str!("../../stdlib/once.rhai")),
     ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
