@@ -7,6 +7,7 @@ pub const STDLIB: Stdlib = &[
     ("airflow", include_str!("../../stdlib/airflow.rhai")),
     ("alertmanager", include_str!("../../stdlib/alertmanager.rhai")),
     ("mailman", include_str!("../../stdlib/mailman.rhai")),
+    ("matrix", include_str!("../../stdlib/matrix.rhai")),
     ("once", include_str!("../../stdlib/once.rhai")),
     ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
