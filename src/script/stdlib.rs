@@ -6,10 +6,16 @@ use super::bundle::Stdlib;
 pub const STDLIB: Stdlib = &[
     ("airflow", include_str!("../../stdlib/airflow.rhai")),
     ("alertmanager", include_str!("../../stdlib/alertmanager.rhai")),
+    ("github", include_str!("../../stdlib/github.rhai")),
+    ("gitlab", include_str!("../../stdlib/gitlab.rhai")),
     ("mailman", include_str!("../../stdlib/mailman.rhai")),
     ("matrix", include_str!("../../stdlib/matrix.rhai")),
+    ("ntfy", include_str!("../../stdlib/ntfy.rhai")),
     ("once", include_str!("../../stdlib/once.rhai")),
     ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
     ("slack", include_str!("../../stdlib/slack.rhai")),
+    ("stripe", include_str!("../../stdlib/stripe.rhai")),
+    ("teams", include_str!("../../stdlib/teams.rhai")),
+    ("telegram", include_str!("../../stdlib/telegram.rhai")),
 ];
