@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::courier::{self, Outlets};
 use crate::diag::{Diagnostic, Place};
 use crate::effect::MailServer;
+use crate::effect::shell::Keeper;
 use crate::engine;
 use crate::engine::links::Links;
 use crate::engine::people::Directory;
@@ -188,6 +189,7 @@ impl Config {
             links: Arc::new(self.links(&self.listen)),
             settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
             mail: self.mail_server(&secrets),
+            keeper: keeper(),
             secrets,
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
@@ -197,6 +199,12 @@ impl Config {
             ..defaults
         }
     }
+}
+
+/// Ends programs when this process dies: it is this very program, also where its file was replaced meanwhile.
+fn keeper() -> Option<Arc<Keeper>> {
+    let program = if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() };
+    program.ok().map(|program| Arc::new(Keeper::new(program)))
 }
 
 fn find(flags: &Flags, scripts: &Path) -> Option<PathBuf> {

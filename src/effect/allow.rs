@@ -14,6 +14,8 @@ pub struct Allow {
     pub files: Vec<String>,
     /// Whether mail may be sent.
     pub mail: bool,
+    /// Programs that may be run, each by the name or the absolute path that a script writes.
+    pub shell: Vec<String>,
     /// Names of secrets that may be used.
     pub secrets: Vec<String>,
 }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::http::HttpBody;
-use super::{Failure, Field, FileReply, HttpReply, Outcome, Reply, Secrets};
+use super::shell::Written;
+use super::{Failure, Field, FileReply, HttpReply, Outcome, Reply, Secrets, ShellReply};
 
 /// Takes secrets out of what came back.
 pub(super) struct Scrub<'a> {
@@ -34,6 +35,7 @@ impl<'a> Scrub<'a> {
             Reply::Http(reply) => Reply::Http(self.http(reply)),
             Reply::File(FileReply::Text(text)) => Reply::File(FileReply::Text(self.text(text))),
             Reply::File(FileReply::Blob(bytes)) => Reply::File(FileReply::Blob(self.bytes(bytes))),
+            Reply::Shell(reply) => Reply::Shell(self.shell(reply)),
             Reply::Mail(id) => Reply::Mail(self.text(id)),
             Reply::File(other) => Reply::File(other),
         }
@@ -62,6 +64,15 @@ impl<'a> Scrub<'a> {
     fn basic_begun(&self, text: &str) -> usize {
         let Some(basic) = &self.basic else { return 0 };
         (1..basic.len()).rev().find(|length| text.ends_with(&basic[..*length])).unwrap_or_default()
+    }
+
+    fn shell(&self, reply: ShellReply) -> ShellReply {
+        let stdout = match reply.stdout {
+            Written::Text(text) => Written::Text(self.text(text)),
+            Written::Bytes(bytes) => Written::Bytes(self.bytes(bytes)),
+            saved @ Written::Saved(_) => saved,
+        };
+        ShellReply { stdout, stderr: self.text(reply.stderr), ..reply }
     }
 
     fn http(&self, reply: HttpReply) -> HttpReply {

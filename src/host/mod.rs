@@ -37,6 +37,7 @@ mod regex;
 pub mod rules;
 pub mod schema;
 pub mod session;
+mod shell;
 mod state;
 mod step;
 pub(crate) mod task;
@@ -76,6 +77,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         http::FUNCTIONS,
         file::FUNCTIONS,
         mail::FUNCTIONS,
+        shell::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,

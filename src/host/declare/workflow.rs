@@ -78,7 +78,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let http = list("http")?.unwrap_or_default();
     let files = list("files")?.unwrap_or_default();
     let secrets = list("secrets")?;
-    list("shell")?;
+    let shell = list("shell")?.unwrap_or_default();
     list("sql")?;
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
     let (mail, std) = (flag("mail")?, flag("std")?);
@@ -86,6 +86,7 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
         if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { flag(key).map(drop)? }
     }
     declaration.allow = patterns(call, http, files)?;
+    declaration.allow.shell = shell;
     declaration.allow.mail = mail;
     declaration.allow.secrets = secrets.clone().unwrap_or_default();
     (declaration.secrets, declaration.std) = (secrets, std);

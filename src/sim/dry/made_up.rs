@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::effect::file::FileStat;
 use crate::effect::http::HttpBody;
-use crate::effect::{HttpReply, HttpRequest};
+use crate::effect::shell::Written;
+use crate::effect::{HttpReply, HttpRequest, ShellReply, ShellRequest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::Timestamp;
@@ -117,6 +118,15 @@ pub(super) fn reply(request: &HttpRequest, number: usize, now: Timestamp) -> Htt
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     HttpReply { status: 200, headers, body, url: request.url.clone() }
+}
+
+/// A program that did what it was asked to, and said nothing.
+pub(super) fn ended(request: &ShellRequest, now: Timestamp) -> ShellReply {
+    let stdout = match &request.save_to {
+        Some(path) => Written::Saved(stat(path, now)),
+        None => Written::Text(String::new()),
+    };
+    ShellReply { code: 0, stdout, stderr: String::new() }
 }
 
 #[cfg(test)]
