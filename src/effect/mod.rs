@@ -1,4 +1,4 @@
-//! Performing commands of the outside world: HTTP requests, files, mail, programs.
+//! Performing commands of the outside world: HTTP requests, files, mail, programs, databases.
 //!
 //! A [`Request`] is plain data, an [`Outcome`] is plain data. In between, a [`Performer`] checks what the workflow may
 //! touch ([`Allow`]), replaces placeholders by secrets at the last moment ([`Secrets`]), and performs.
@@ -17,6 +17,7 @@ mod performer;
 mod scrub;
 mod secrets;
 pub mod shell;
+pub mod sql;
 pub mod upload;
 
 pub use allow::{Allow, host_of, missing_host};
@@ -27,6 +28,7 @@ pub use mail::{MailRequest, MailServer};
 pub use performer::{Attempt, Limits, Performer, TraceHeaders};
 pub use secrets::{NoSecrets, Secrets, Target};
 pub use shell::{ShellReply, ShellRequest};
+pub use sql::{SqlReply, SqlRequest};
 
 /// A command to the outside world, with all its arguments.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +41,8 @@ pub enum Request {
     Mail(Box<MailRequest>),
     /// A program.
     Shell(Box<ShellRequest>),
+    /// Statements for a database.
+    Sql(Box<SqlRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -52,6 +56,8 @@ pub enum Reply {
     Mail(String),
     /// How a program ended.
     Shell(ShellReply),
+    /// What a database answered.
+    Sql(SqlReply),
 }
 
 /// How performing a [`Request`] ended.
@@ -73,6 +79,7 @@ impl Request {
         match self {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
+            Self::Sql(request) => request.kind(),
             Self::Mail(_) | Self::Shell(_) => Kind::Mutating,
         }
     }
@@ -83,6 +90,7 @@ impl Request {
         match self {
             Self::Http(request) => request.has_safe_method(),
             Self::File(_) => true,
+            Self::Sql(request) => request.is_repeatable(),
             Self::Mail(_) | Self::Shell(_) => false,
         }
     }
@@ -95,6 +103,7 @@ impl Request {
             Self::File(request) => request.arguments(),
             Self::Mail(request) => request.arguments(),
             Self::Shell(request) => request.arguments(),
+            Self::Sql(request) => request.arguments(),
         };
         arguments.to_string()
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::http::Clients;
 use super::scrub::Scrub;
 use super::shell::{self, Keeper, Programs};
+use super::sql::{self, Databases};
 use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, file, http, mail};
 
 /// Performs requests. Cheap to clone; clones share connections.
@@ -20,6 +21,7 @@ pub struct Performer {
     folder: Arc<Path>,
     mail: Option<Arc<MailServer>>,
     programs: Programs,
+    databases: Option<Arc<Databases>>,
 }
 
 /// The bounds of one command. Requests may ask for other times and sizes where they have a field for it.
@@ -90,7 +92,8 @@ impl Performer {
     /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
     pub fn new(limits: Limits) -> Self {
         let clients = Arc::new(Clients::new(limits.connect));
-        Self { clients, limits, folder: Arc::from(Path::new("")), mail: None, programs: Programs::new(None) }
+        let (folder, programs) = (Arc::from(Path::new("")), Programs::new(None));
+        Self { clients, limits, folder, mail: None, programs, databases: None }
     }
 
     /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
@@ -111,6 +114,12 @@ impl Performer {
         Self { programs: Programs::new(keeper), ..self }
     }
 
+    /// The same, with these databases.
+    #[must_use]
+    pub fn with_databases(self, databases: Option<Arc<Databases>>) -> Self {
+        Self { databases, ..self }
+    }
+
     /// What redoing a half-done `request` will need, as JSON text, to be recorded with the intent. Blocks for a moment.
     /// Fails where performing is sure to fail.
     pub fn prepare(&self, request: &Request, allow: &Allow) -> Result<Option<String>, Failure> {
@@ -127,6 +136,7 @@ impl Performer {
             Request::File(_) => Ok(()),
             Request::Mail(_) => mail::admit(allow),
             Request::Shell(request) => shell::admit(request, allow),
+            Request::Sql(request) => sql::admit(request, allow),
         }
     }
 
@@ -148,6 +158,10 @@ impl Performer {
             Request::Shell(request) => {
                 let ended = shell::perform(request, &attempt, place, &self.limits, &self.programs).await;
                 Scrub::new(attempt.secrets).outcome(ended.map(Reply::Shell))
+            }
+            Request::Sql(request) => {
+                let answer = sql::perform(request, &attempt, place, &self.limits, self.databases.as_ref()).await;
+                Scrub::new(attempt.secrets).outcome(answer.map(Reply::Sql))
             }
         }
     }

@@ -38,6 +38,7 @@ pub mod rules;
 pub mod schema;
 pub mod session;
 mod shell;
+mod sql;
 mod state;
 mod step;
 pub(crate) mod task;
@@ -78,6 +79,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         file::FUNCTIONS,
         mail::FUNCTIONS,
         shell::FUNCTIONS,
+        sql::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,

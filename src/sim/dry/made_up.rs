@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use crate::effect::file::FileStat;
 use crate::effect::http::HttpBody;
 use crate::effect::shell::Written;
-use crate::effect::{HttpReply, HttpRequest, ShellReply, ShellRequest};
+use crate::effect::sql::{Act, Done, Rows};
+use crate::effect::{HttpReply, HttpRequest, ShellReply, ShellRequest, SqlReply, SqlRequest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::Timestamp;
@@ -127,6 +128,17 @@ pub(super) fn ended(request: &ShellRequest, now: Timestamp) -> ShellReply {
         None => Written::Text(String::new()),
     };
     ShellReply { code: 0, stdout, stderr: String::new() }
+}
+
+/// A database in which nothing is found, and each statement changes one row.
+pub(super) fn answered(request: &SqlRequest, number: usize, now: Timestamp) -> SqlReply {
+    let done = || Done { affected: 1, last_id: Some(number as i64), rows: Rows::default() };
+    match (&request.act, &request.save_to) {
+        (Act::Query(_), Some(path)) => SqlReply::Saved { file: stat(path, now), rows: 0 },
+        (Act::Query(_), None) => SqlReply::Rows(Rows::default()),
+        (Act::Execute(_), _) => SqlReply::Done(done()),
+        (Act::Transaction { statements, .. }, _) => SqlReply::All(statements.iter().map(|_| done()).collect()),
+    }
 }
 
 #[cfg(test)]
