@@ -87,11 +87,19 @@ fn place(text: &str, fields: &Fields) -> Result<Where, String> {
     let hint = "hint: `sqlite:PATH`, `postgres://USER@HOST/DATABASE` or `mysql://USER@HOST/DATABASE`";
     if let Some(path) = text.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
-        return if path.is_empty() { Err(format!("`{text}` names no file; {hint}")) } else { Ok(Where::Sqlite(path.into())) };
+        return if path.is_empty() {
+            Err(format!("`{text}` names no file; {hint}"))
+        } else {
+            Ok(Where::Sqlite(path.into()))
+        };
     }
-    let url = url::Url::parse(text).map_err(|error| format!("`{text}` is no address of a database: {error}; {hint}"))?;
+    let url =
+        url::Url::parse(text).map_err(|error| format!("`{text}` is no address of a database: {error}; {hint}"))?;
     if url.password().is_some() {
-        return Err("a password does not belong into the file; hint: leave it out of `url`, and name a secret in `secret`".to_owned());
+        return Err(
+            "a password does not belong into the file; hint: leave it out of `url`, and name a secret in `secret`"
+                .to_owned(),
+        );
     }
     if url.query().is_some() {
         return Err(format!("`{text}` has `?…`, which is not read; hint: the keys here are `{}`", KEYS.join("`, `")));

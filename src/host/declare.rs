@@ -414,7 +414,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         params: &["database: string", "query: string", "options: map?"],
         options: &[
             Choice::new("every", "duration", "how often it asks"),
-            Choice::new("cursor", "string", "the column by which rows are new: that of the last row stands for `:cursor`"),
+            Choice::new(
+                "cursor",
+                "string",
+                "the column by which rows are new: that of the last row stands for `:cursor`",
+            ),
             Choice::new("start", "any", "what stands for `:cursor` the first time; 0 unless it says otherwise"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),

@@ -21,7 +21,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "sql::query",
         params: &["database: string", "text: string", "params: list or map?", "options: map?"],
         options: &[
-            Choice::new("save_to", "string", "a path: the rows go into this CSV file as they come, however many they are"),
+            Choice::new(
+                "save_to",
+                "string",
+                "a path: the rows go into this CSV file as they come, however many they are",
+            ),
             Choice::new("max_rows", "int", "more rows are an error; as the config says otherwise"),
             TIMEOUT,
             RETRY,
@@ -201,7 +205,8 @@ fn did(done: Done) -> Dynamic {
 /// Rows as maps.
 fn list(rows: Rows) -> Dynamic {
     let columns: Vec<rhai::Identifier> = rows.columns.iter().map(|name| name.as_str().into()).collect();
-    let map = |row: Vec<Value>| Dynamic::from_map(columns.iter().cloned().zip(row.into_iter().map(taken)).collect::<Map>());
+    let map =
+        |row: Vec<Value>| Dynamic::from_map(columns.iter().cloned().zip(row.into_iter().map(taken)).collect::<Map>());
     rows.rows.into_iter().map(map).collect::<Array>().into()
 }
 

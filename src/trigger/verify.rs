@@ -74,7 +74,9 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
 pub fn diagnose(deployed: &Deployed, is_whole: bool) -> Vec<Diagnostic> {
     let outside = |spec: &TriggerSpec| if is_whole { outside(deployed, spec) } else { None };
     let unlisted = |spec: &TriggerSpec| if is_whole { unlisted(deployed, spec) } else { None };
-    let fault = |spec: &TriggerSpec| faults(spec).or_else(|| outside(spec)).or_else(|| unlisted(spec)).map(|it| it.at(deployed, spec));
+    let fault = |spec: &TriggerSpec| {
+        faults(spec).or_else(|| outside(spec)).or_else(|| unlisted(spec)).map(|it| it.at(deployed, spec))
+    };
     deployed.triggers.iter().filter_map(fault).collect()
 }
 
@@ -97,7 +99,9 @@ fn query(spec: &TriggerSpec) -> Option<Fault> {
     let has = spec.options["query"].as_str().is_some_and(|text| text.contains(":cursor"));
     let (problem, hint) = match (has, spec.options["cursor"].is_string()) {
         (true, false) => ("the query has `:cursor`, and no column says what that is", "add `cursor: \"id\"`"),
-        (false, true) => ("the query has no `:cursor`", "write `where id > :cursor order by id`, or leave out `cursor`"),
+        (false, true) => {
+            ("the query has no `:cursor`", "write `where id > :cursor order by id`, or leave out `cursor`")
+        }
         _ => return None,
     };
     Some(Fault::error(problem.to_owned(), hint.to_owned(), &spec.subject))
@@ -182,7 +186,10 @@ mod tests {
     #[test]
     fn queries_need_leave_and_their_cursor() {
         let found = |options: &str, text: &str| {
-            diagnosed(&format!("workflow(#{{ allow: #{{ sql: [\"crm\"] }} }}); trigger::sql(\"crm\", \"{text}\"{options});")).len()
+            diagnosed(&format!(
+                "workflow(#{{ allow: #{{ sql: [\"crm\"] }} }}); trigger::sql(\"crm\", \"{text}\"{options});"
+            ))
+            .len()
         };
         assert_eq!(found(", #{ cursor: \"id\", every: \"5s\" }", "select id from t where id > :cursor"), 0);
         assert_eq!(found("", "select id from t"), 0);

@@ -40,7 +40,8 @@ fn a_program_ends_with_the_daemon_and_is_run_again() {
     std::fs::write(scripts.join("w.rhai"), WORKFLOW).expect("a script");
     let work = data.join("workspace/w");
     let daemon = Daemon::start(&scripts, &data);
-    let (status, _) = daemon.request("POST", "/api/v1/workflows/w/runs", &[("Idempotency-Key", "a")], "{}").expect("an answer");
+    let (status, _) =
+        daemon.request("POST", "/api/v1/workflows/w/runs", &[("Idempotency-Key", "a")], "{}").expect("an answer");
     assert_eq!(status, 202);
     until(|| tries(&work).len() == 1);
     daemon.kill();

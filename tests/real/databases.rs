@@ -10,7 +10,8 @@ fn place(system: &System, script: &str) -> Place {
     let mut url = system.url.clone();
     url.set_password(None).expect("a host");
     let ca_file = system.ca_file.as_ref().map(|file| format!("ca_file = {file:?}\n")).unwrap_or_default();
-    let config = format!("[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\n{ca_file}\n[secrets.for]\ndb = [\"database:db\"]\n");
+    let config =
+        format!("[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\n{ca_file}\n[secrets.for]\ndb = [\"database:db\"]\n");
     let head = "workflow(#{ allow: #{ sql: [\"db\"], secrets: [\"db\"] } });\nfn fails(f) { let e = attempt(f).error; [e.kind, e.reason] }\n";
     Place::new(&[("panta.toml", &config), ("scripts/w.rhai", &format!("{head}{script}"))])
 }
@@ -185,7 +186,10 @@ sql::query("db", "select n from panta_pair order by id").map(|row| row.n)
 fn a_wrong_password_is_told_and_never_shown() {
     for variable in [POSTGRES, MARIADB] {
         let Some(system) = System::find(variable) else { continue };
-        let place = place(&system, "let e = attempt(|| sql::query(\"db\", \"select 1 as n\")).error;\n[e.kind, e.reason, e.message]");
+        let place = place(
+            &system,
+            "let e = attempt(|| sql::query(\"db\", \"select 1 as n\")).error;\n[e.kind, e.reason, e.message]",
+        );
         let given = run(&place, "wrong-password-7");
         assert_eq!((&given[0], &given[1]), (&json!("sql"), &json!("auth")), "{given}");
         assert!(!given.to_string().contains("wrong-password"), "{given}");
@@ -198,7 +202,9 @@ fn a_server_whose_certificate_nobody_signed_is_not_talked_to() {
         let Some(system) = System::find(variable).filter(|system| system.ca_file.is_some()) else { continue };
         let mut url = system.url.clone();
         url.set_password(None).expect("a host");
-        let config = format!("[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\ntls = true\n\n[secrets.for]\ndb = [\"database:db\"]\n");
+        let config = format!(
+            "[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\ntls = true\n\n[secrets.for]\ndb = [\"database:db\"]\n"
+        );
         let script = "workflow(#{ allow: #{ sql: [\"db\"] } });\nlet e = attempt(|| sql::query(\"db\", \"select 1 as n\", [], #{ retry: 1 })).error;\n[e.kind, e.message]";
         let place = Place::new(&[("panta.toml", &config), ("scripts/w.rhai", script)]);
         let given = run(&place, system.url.password().expect("a password"));

@@ -129,21 +129,18 @@ impl Databases {
     }
 
     /// Asks a server, on the thread for that. Dropped, it is given up there, too.
-    pub(super) async fn perform(
-        all: Option<&Arc<Self>>,
-        work: Work,
-        collect: Collect,
-    ) -> Result<SqlReply, Failure> {
+    pub(super) async fn perform(all: Option<&Arc<Self>>, work: Work, collect: Collect) -> Result<SqlReply, Failure> {
         let known = Self::known(all, &work.database)?;
         let password = match (&known.database.secret, all) {
-            (Some(secret), Some(all)) => Some((all.password)(&work.database, secret).map_err(|why| {
-                Failure::denied(format!("database `{}`: {why}", work.database))
-            })?),
+            (Some(secret), Some(all)) => Some(
+                (all.password)(&work.database, secret)
+                    .map_err(|why| Failure::denied(format!("database `{}`: {why}", work.database)))?,
+            ),
             _ => None,
         };
-        let runtime = all.and_then(|all| all.runtime()).ok_or_else(|| {
-            Failure::new("network", "the system gives no thread to talk to databases").retryable()
-        })?;
+        let runtime = all
+            .and_then(|all| all.runtime())
+            .ok_or_else(|| Failure::new("network", "the system gives no thread to talk to databases").retryable())?;
         let (database, time) = (work.database.clone(), work.time);
         let talk = match &known.database.place {
             #[cfg(feature = "postgres")]
@@ -159,14 +156,19 @@ impl Databases {
             #[allow(unreachable_patterns, reason = "which there are depends on the features of the build")]
             _ => {
                 let message = format!("database `{database}`: this build cannot talk to such servers");
-                return Err(Failure::new("not_found", format!("{message}; hint: build it with `postgres` and `mysql`")));
+                return Err(Failure::new(
+                    "not_found",
+                    format!("{message}; hint: build it with `postgres` and `mysql`"),
+                ));
             }
         };
         let mut talk = Talk(talk);
         match tokio::time::timeout(time, &mut talk.0).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Ok(Err(_)) => Err(Failure::new("sql", "the daemon is going down; hint: it is redone by itself").retryable().maybe_sent()),
+            Ok(Err(_)) => Err(Failure::new("sql", "the daemon is going down; hint: it is redone by itself")
+                .retryable()
+                .maybe_sent()),
             Err(_) => Err(fault::timed_out(&database, time)),
         }
     }

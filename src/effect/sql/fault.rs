@@ -55,13 +55,17 @@ impl Reason {
             Self::Unique => "it is there already: update it, or let the statement say what then (`on conflict …`)",
             Self::ForeignKey => "what it refers to is not there, or something refers to it",
             Self::NotNull | Self::Check => "the value does not fit the table's rules",
-            Self::Serialization | Self::Deadlock => "the database undid it for another transaction: give the step a `retry`",
+            Self::Serialization | Self::Deadlock => {
+                "the database undid it for another transaction: give the step a `retry`"
+            }
             Self::Busy => "another program writes to the file: give the step a `retry`, or a longer `timeout`",
             Self::Syntax => "see the place that the message names",
             Self::Undefined => "check the names of tables and columns",
             Self::Permission => "grant it to the user of the database, or use another one",
             Self::Auth => "check `user` in the `url`, and the secret with the password",
-            Self::ReadOnly => "`sql::query` only reads: use `sql::execute`, or `sql::transaction` for several statements",
+            Self::ReadOnly => {
+                "`sql::query` only reads: use `sql::execute`, or `sql::transaction` for several statements"
+            }
             Self::TimedOut => "give it more with `timeout`, or the table an index",
             Self::Unavailable => "the database takes no more just now: give the step a `retry`",
             Self::Other => "the message is the database's own",
@@ -126,7 +130,8 @@ fn place(text: &str, position: usize) -> (usize, usize) {
 pub(super) fn network(database: &str, why: &dyn std::fmt::Display, sent: Sent) -> Failure {
     let what = if sent == Sent::No { "cannot be reached" } else { "was lost" };
     let hint = "see whether it runs, and what `url` says in `[databases]` of `panta.toml`";
-    let failure = Failure::new("network", format!("the connection to the database `{database}` {what}: {why}; hint: {hint}"));
+    let failure =
+        Failure::new("network", format!("the connection to the database `{database}` {what}: {why}; hint: {hint}"));
     Failure { sent, ..failure.retryable() }.with("database", Field::Text(database.to_owned()))
 }
 

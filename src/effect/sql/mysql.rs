@@ -115,11 +115,7 @@ impl Mysql<'_> {
     }
 
     /// What came of a statement; its error is still that of the server.
-    async fn ran(
-        &mut self,
-        statement: &Statement,
-        collect: &mut Collect,
-    ) -> Result<Result<Done, Failure>, Error> {
+    async fn ran(&mut self, statement: &Statement, collect: &mut Collect) -> Result<Result<Done, Failure>, Error> {
         match self.conn.prep(&statement.text).await {
             Ok(prepared) => {
                 if let Err(failure) = counted(self.database, usize::from(prepared.num_params()), statement) {

@@ -15,11 +15,7 @@ pub(super) enum Style {
 }
 
 /// The text with placeholders in place of names, and the values for them.
-pub(super) fn positional(
-    text: &str,
-    named: &[(String, Value)],
-    style: Style,
-) -> Result<(String, Vec<Value>), Failure> {
+pub(super) fn positional(text: &str, named: &[(String, Value)], style: Style) -> Result<(String, Vec<Value>), Failure> {
     let mut out = String::with_capacity(text.len());
     let (mut values, mut order) = (Vec::new(), Vec::<&str>::new());
     let mut rest = text;

@@ -58,7 +58,8 @@ impl Pool {
         let mut session = Postgres { client, database: &work.database, is_sent: false };
         let outcome = carry_out(&mut session, work, &mut collect).await;
         let Postgres { client, .. } = session;
-        let is_well = outcome.as_ref().err().is_none_or(|failure| !matches!(failure.kind, "network" | "timeout" | "limit"));
+        let is_well =
+            outcome.as_ref().err().is_none_or(|failure| !matches!(failure.kind, "network" | "timeout" | "limit"));
         // What this act has set must not be seen by the next one.
         if is_well && client.batch_execute("discard all").await.is_ok() {
             self.rest(client);
@@ -103,7 +104,8 @@ async fn connect(server: &Server, password: Option<String>, name: &str) -> Resul
     };
     if server.tls {
         config.ssl_mode(tokio_postgres::config::SslMode::Require);
-        let (client, connection) = config.connect(tls::Tls::new(server, name)?).await.map_err(|error| failed(&error))?;
+        let (client, connection) =
+            config.connect(tls::Tls::new(server, name)?).await.map_err(|error| failed(&error))?;
         drive(Box::pin(connection));
         return Ok(client);
     }

@@ -49,7 +49,9 @@ pub(super) async fn perform(path: PathBuf, work: Work, mut collect: Collect) -> 
     match ended {
         Ok(outcome) => outcome,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Failure::new("sql", "the worker is going down; hint: it is redone by itself").retryable().maybe_sent()),
+        Err(_) => {
+            Err(Failure::new("sql", "the worker is going down; hint: it is redone by itself").retryable().maybe_sent())
+        }
     }
 }
 
@@ -138,9 +140,8 @@ impl Session for Sqlite {
         let fault = |error: rusqlite::Error| {
             let mut fault = told(&error);
             // SQLite counts bytes.
-            fault.position = fault.position.map(|at| {
-                statement.text.get(..at).map_or(at, |before| before.chars().count()) + 1
-            });
+            fault.position =
+                fault.position.map(|at| statement.text.get(..at).map_or(at, |before| before.chars().count()) + 1);
             fault.of(&self.database, Some((number, statement)))
         };
         let before = self.connection.total_changes();
@@ -153,13 +154,15 @@ impl Session for Sqlite {
         for (index, value) in statement.params.iter().enumerate() {
             prepared.raw_bind_parameter(index + 1, value).map_err(fault)?;
         }
-        let columns: Vec<_> = prepared.columns().map(|it| (it.name().to_owned(), Declared::of(it.decl_type()))).collect();
+        let columns: Vec<_> =
+            prepared.columns().map(|it| (it.name().to_owned(), Declared::of(it.decl_type()))).collect();
         if !columns.is_empty() {
             collect.head(columns.iter().map(|(name, _)| name.clone()).collect()).await?;
         }
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(fault)? {
-            let value = |(index, (_, declared)): (usize, &(String, Declared))| Ok(taken(row.get_ref(index)?, *declared));
+            let value =
+                |(index, (_, declared)): (usize, &(String, Declared))| Ok(taken(row.get_ref(index)?, *declared));
             let values = columns.iter().enumerate().map(value).collect::<Result<Vec<_>, _>>().map_err(fault)?;
             collect.row(values).await?;
         }
@@ -257,9 +260,14 @@ fn told(error: &rusqlite::Error) -> Fault {
         rusqlite::Error::SqliteFailure(code, message) => {
             (*code, message.clone().unwrap_or_else(|| code.to_string()), None)
         }
-        rusqlite::Error::SqlInputError { error, msg, offset, .. } => (*error, msg.clone(), usize::try_from(*offset).ok()),
+        rusqlite::Error::SqlInputError { error, msg, offset, .. } => {
+            (*error, msg.clone(), usize::try_from(*offset).ok())
+        }
         rusqlite::Error::MultipleStatement => {
-            return Fault { message: "there are several statements; hint: `sql::transaction` takes a list".to_owned(), ..plain(Reason::Syntax) };
+            return Fault {
+                message: "there are several statements; hint: `sql::transaction` takes a list".to_owned(),
+                ..plain(Reason::Syntax)
+            };
         }
         _ => return plain(Reason::Other),
     };

@@ -18,7 +18,8 @@ struct Desk {
 impl Desk {
     /// A database `crm` with a table of three customers.
     async fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().expect("a folder"), limits: Limits::default(), key: "run-1".to_owned() };
+        let desk =
+            Self { folder: tempfile::tempdir().expect("a folder"), limits: Limits::default(), key: "run-1".to_owned() };
         desk.execute("create table customers (id integer primary key, name text unique not null, paid decimal(10,2), vip boolean, scan blob)")
             .await;
         for (name, paid) in [("ann", "12.50"), ("bob", "0.1"), ("cid", "7")] {
@@ -47,7 +48,10 @@ impl Desk {
             ("crm".to_owned(), at(Where::Sqlite(self.path()))),
             ("away".to_owned(), at(Where::Postgres(server("127.0.0.1", 1)))),
             ("gone".to_owned(), at(Where::Mysql(server("127.0.0.1", 1)))),
-            ("locked".to_owned(), Database { secret: Some("x".to_owned()), ..at(Where::Postgres(server("127.0.0.1", 1))) }),
+            (
+                "locked".to_owned(),
+                Database { secret: Some("x".to_owned()), ..at(Where::Postgres(server("127.0.0.1", 1))) },
+            ),
         ]);
         let databases = Databases::new(all, Box::new(|_, secret| Err(format!("the secret `{secret}` is not for it"))));
         let sql = ["crm", "away", "gone", "locked", "unknown"].map(str::to_owned).to_vec();
@@ -119,9 +123,18 @@ fn decimal(text: &str) -> Value {
 async fn rows_come_as_what_they_are() {
     let desk = Desk::new().await;
     desk.execute("update customers set vip = true, scan = x'00ff' where name = 'ann'").await;
-    let rows = desk.query("select name, paid, vip, scan, 1.5 as n, null as x from customers where name <= ?", vec![text("bob")]).await;
+    let rows = desk
+        .query("select name, paid, vip, scan, 1.5 as n, null as x from customers where name <= ?", vec![text("bob")])
+        .await;
     assert_eq!(rows.columns, ["name", "paid", "vip", "scan", "n", "x"]);
-    let ann = vec![text("ann"), decimal("12.5"), Value::Bool(true), Value::Bytes(vec![0, 255]), Value::Float(1.5), Value::Null];
+    let ann = vec![
+        text("ann"),
+        decimal("12.5"),
+        Value::Bool(true),
+        Value::Bytes(vec![0, 255]),
+        Value::Float(1.5),
+        Value::Null,
+    ];
     let bob = vec![text("bob"), decimal("0.1"), Value::Null, Value::Null, Value::Float(1.5), Value::Null];
     assert_eq!(rows.rows, [ann, bob]);
 }
@@ -130,7 +143,8 @@ async fn rows_come_as_what_they_are() {
 async fn names_stand_for_parameters() {
     let desk = Desk::new().await;
     let params = Params::Named(vec![("who".to_owned(), text("ann' or 1=1 --"))]);
-    let act = Act::Query(Asked { text: "select id from customers where name = :who or name = :who".to_owned(), params });
+    let act =
+        Act::Query(Asked { text: "select id from customers where name = :who or name = :who".to_owned(), params });
     assert_eq!(desk.ask(act).await, Ok(SqlReply::Rows(Rows { columns: vec!["id".to_owned()], rows: Vec::new() })));
     let few = desk.fails(query("select ?")).await;
     assert!(few.kind == "invalid" && few.message.contains("wants 1 value, and 0 are given"), "{few}");
@@ -139,7 +153,12 @@ async fn names_stand_for_parameters() {
 #[tokio::test]
 async fn what_writes_is_no_query() {
     let desk = Desk::new().await;
-    for text in ["delete from customers", "insert into customers (name) values ('x') returning id", "drop table customers", "pragma user_version = 5"] {
+    for text in [
+        "delete from customers",
+        "insert into customers (name) values ('x') returning id",
+        "drop table customers",
+        "pragma user_version = 5",
+    ] {
         let failure = desk.fails(query(text)).await;
         assert!(failure.kind == "sql" && failure.message.contains("`sql::execute`"), "{text}: {failure}");
         assert_eq!(reason(&failure), "read_only");
@@ -172,12 +191,19 @@ async fn other_files_are_out_of_reach() {
 #[tokio::test]
 async fn a_transaction_happens_wholly_or_not_at_all() {
     let desk = Desk::new().await;
-    let transaction = |texts: &[&str]| Act::Transaction { statements: texts.iter().map(|text| plain(text)).collect(), once: false };
-    let failure = desk.fails(transaction(&["delete from customers where name = 'ann'", "insert into customers (name) values ('bob')"])).await;
+    let transaction =
+        |texts: &[&str]| Act::Transaction { statements: texts.iter().map(|text| plain(text)).collect(), once: false };
+    let failure = desk
+        .fails(transaction(&[
+            "delete from customers where name = 'ann'",
+            "insert into customers (name) values ('bob')",
+        ]))
+        .await;
     assert_eq!((failure.kind, reason(&failure), failure.retryable), ("sql", "unique", false));
     assert!(failure.message.contains("statement 2: ") && failure.message.contains("customers.name"), "{failure}");
     assert_eq!(desk.query("select count(*) as n from customers", Vec::new()).await.rows, [[Value::Int(3)]]);
-    let done = desk.ask(transaction(&["delete from customers where id > 1", "select count(*) as n from customers"])).await;
+    let done =
+        desk.ask(transaction(&["delete from customers where id > 1", "select count(*) as n from customers"])).await;
     let Ok(SqlReply::All(all)) = done else { panic!("{done:?}") };
     assert_eq!((all.len(), all[0].affected, &all[1].rows.rows), (2, 2, &vec![vec![Value::Int(1)]]));
 }
@@ -185,7 +211,10 @@ async fn a_transaction_happens_wholly_or_not_at_all() {
 #[tokio::test]
 async fn once_is_once_and_gives_the_same_again() {
     let mut desk = Desk::new().await;
-    let add = || Act::Transaction { statements: vec![plain("insert into customers (name) values ('dan') returning id, paid")], once: true };
+    let add = || Act::Transaction {
+        statements: vec![plain("insert into customers (name) values ('dan') returning id, paid")],
+        once: true,
+    };
     let first = desk.ask(add()).await.expect("is done");
     assert_eq!(desk.ask(add()).await.as_ref(), Ok(&first), "a second try finds what the first one did");
     assert_eq!(desk.query("select count(*) as n from customers", Vec::new()).await.rows, [[Value::Int(4)]]);
@@ -217,7 +246,8 @@ async fn errors_say_where_and_what() {
 
 #[tokio::test]
 async fn only_what_is_listed_is_asked() {
-    let denied = super::admit(&request("crm", query("select 1")), &Allow { sql: vec!["erp".to_owned()], ..Allow::default() });
+    let denied =
+        super::admit(&request("crm", query("select 1")), &Allow { sql: vec!["erp".to_owned()], ..Allow::default() });
     let denied = denied.expect_err("is not listed");
     assert!(denied.kind == "denied" && denied.message.contains("`allow: #{ sql: [\"erp\", \"crm\"] }`"), "{denied}");
 }
@@ -225,7 +255,8 @@ async fn only_what_is_listed_is_asked() {
 #[tokio::test]
 async fn a_result_is_bounded_and_a_file_is_not() {
     let mut desk = Desk::new().await;
-    let many = "with recursive c(n) as (select 1 union all select n + 1 from c where n < 50000) select n, 'a,b' as t from c";
+    let many =
+        "with recursive c(n) as (select 1 union all select n + 1 from c where n < 50000) select n, 'a,b' as t from c";
     let failure = desk.fails(query(many)).await;
     assert!(failure.kind == "limit" && failure.message.contains("more than 100 rows"), "{failure}");
     desk.limits.body_bytes = 1_000;

@@ -65,7 +65,9 @@ impl Value {
             (_, Some(("d", value))) => Self::Decimal(text(value)),
             (_, Some(("b", value))) => Self::Bytes(hex::decode(text(value)).unwrap_or_default()),
             (_, Some(("j", value))) => Self::Json(text(value)),
-            (_, Some(("l", value))) => Self::List(value.as_array().into_iter().flatten().map(Self::from_json).collect()),
+            (_, Some(("l", value))) => {
+                Self::List(value.as_array().into_iter().flatten().map(Self::from_json).collect())
+            }
             _ => Self::Null,
         }
     }

@@ -67,6 +67,16 @@ fn a_program_is_not_run() {
 }
 
 #[test]
+fn a_database_is_not_asked() {
+    let script = "workflow(#{ allow: #{ sql: [\"crm\"] } }); let a = sql::query(\"crm\", \"select 1\"); let b = sql::execute(\"crm\", \"delete\");\n\
+                  let c = sql::transaction(\"crm\", [\"delete\", \"delete\"]);\n[a, b.affected, c.len()]";
+    assert_eq!(output(&of(script, json!({}))), json!([[], 1, 2]));
+    let given = json!({ "sql::query": [[{ "id": 7 }]] });
+    let script = "workflow(#{ allow: #{ sql: [\"crm\"] } }); sql::query(\"crm\", \"select 1\")[0].id";
+    assert_eq!(output(&of(script, given)), json!(7));
+}
+
+#[test]
 fn given_answers_are_used_in_order_and_what_nobody_asked_for_is_told() {
     let answers = json!({
         "http::get": [{ "status": 404 }, [1, 2]], "charge": [{ "id": 7 }], "paid": [{ "n": 1 }, null], "htp::get": [1],

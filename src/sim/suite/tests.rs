@@ -135,6 +135,26 @@ fn a_program_is_mocked_and_its_code_counts() {
 }
 
 #[test]
+fn a_database_is_mocked() {
+    let workflow = |rest: &str| format!("workflow(#{{ allow: #{{ sql: [\"crm\"] }} }}); fn main() {{ {rest} }}");
+    passes(
+        &workflow(
+            "let rows = sql::query(\"crm\", \"select 1\", [1]); sql::execute(\"crm\", \"delete\", #{ a: rows.len() }).affected + rows[0].n",
+        ),
+        "t.mock(\"sql::query\", |db, text, params| [#{ n: params[0] }]); t.mock(\"sql::execute\", #{ affected: 2 }); t.start();\
+         assert_eq(t.output(), 3); t.crash_everywhere();",
+    );
+    passes(
+        &workflow("attempt(|| sql::execute(\"crm\", \"insert\")).error.reason"),
+        "t.mock(\"sql::execute\", || throw test::error(\"sql\", #{ reason: \"unique\" })); t.start(); assert_eq(t.output(), \"unique\");",
+    );
+    passes(
+        &workflow("attempt(|| sql::query(\"erp\", \"select 1\")).error.kind"),
+        "t.mock(\"sql::query\", []); t.start(); assert_eq(t.output(), \"denied\");",
+    );
+}
+
+#[test]
 fn functions_of_modules_are_mocked_by_their_name_in_the_workflow() {
     let workflow = "import \"std/chat\" as chat; fn main() { [chat::post(\"#a\", \"hi\"), chat::twice(\"x\")] }";
     passes(

@@ -57,9 +57,11 @@ fn from_bytes(bytes: Vec<u8>, column: &Column) -> Value {
             i64::try_from(number).map_or(Value::Decimal(number.to_string()), Value::Int)
         }
         // Statements that cannot be prepared answer all in text.
-        T::MYSQL_TYPE_TINY | T::MYSQL_TYPE_SHORT | T::MYSQL_TYPE_INT24 | T::MYSQL_TYPE_LONG | T::MYSQL_TYPE_LONGLONG => {
-            text(&bytes).parse().map_or_else(|_| Value::Decimal(text(&bytes)), Value::Int)
-        }
+        T::MYSQL_TYPE_TINY
+        | T::MYSQL_TYPE_SHORT
+        | T::MYSQL_TYPE_INT24
+        | T::MYSQL_TYPE_LONG
+        | T::MYSQL_TYPE_LONGLONG => text(&bytes).parse().map_or_else(|_| Value::Decimal(text(&bytes)), Value::Int),
         T::MYSQL_TYPE_FLOAT | T::MYSQL_TYPE_DOUBLE => {
             text(&bytes).parse().map_or_else(|_| Value::Text(text(&bytes)), Value::Float)
         }

@@ -27,7 +27,8 @@ impl Tls {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Some(file) => {
                 let bad = |why: &dyn std::fmt::Display| {
-                    let message = format!("database `{name}`: the certificates in `{}` cannot be read: {why}", file.display());
+                    let message =
+                        format!("database `{name}`: the certificates in `{}` cannot be read: {why}", file.display());
                     Failure::new("not_found", format!("{message}; hint: `ca_file` names a PEM file"))
                 };
                 for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {

@@ -21,7 +21,9 @@ impl ToSql for Value {
             Self::Null => return Ok(IsNull::Yes),
             Self::Bool(flag) => flag.to_string(),
             Self::Int(number) => number.to_string(),
-            Self::Float(number) if number.is_infinite() => if *number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+            Self::Float(number) if number.is_infinite() => {
+                if *number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+            }
             Self::Float(number) => number.to_string(),
             Self::Decimal(text) | Self::Text(text) => text.clone(),
             Self::Bytes(bytes) => format!("\\x{}", hex::encode(bytes)),
@@ -102,7 +104,9 @@ pub(super) fn read(kind: &Type, raw: &[u8]) -> Result<Value, Bad> {
         _ if ["citext", "ltree"].contains(&kind.name()) => text(raw)?,
         _ => {
             let name = kind.name();
-            return Err(format!("a column has the type `{name}`, which has no value here; hint: cast it: `…::text`").into());
+            return Err(
+                format!("a column has the type `{name}`, which has no value here; hint: cast it: `…::text`").into()
+            );
         }
     })
 }
@@ -225,7 +229,9 @@ mod tests {
         assert_eq!(read(&Type::FLOAT4, &0.1_f32.to_be_bytes()).expect("reads"), Value::Float(0.1));
         let point = read(&Type::POINT, &[0; 16]).expect_err("is not known").to_string();
         assert!(point.contains("`point`") && point.contains("hint: cast it"), "{point}");
-        assert!(read(&Type::INT4, &[1]).is_err() && read(&Type::DATE, &i32::MAX.wrapping_sub(1).to_be_bytes()).is_err());
+        assert!(
+            read(&Type::INT4, &[1]).is_err() && read(&Type::DATE, &i32::MAX.wrapping_sub(1).to_be_bytes()).is_err()
+        );
     }
 
     #[test]
