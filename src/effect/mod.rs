@@ -20,7 +20,7 @@ pub mod shell;
 pub mod sql;
 pub mod upload;
 
-pub use allow::{Allow, host_of, missing_host};
+pub use allow::{Allow, host_entry, host_of, missing_host};
 pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};
@@ -98,13 +98,12 @@ impl Request {
     /// All arguments as canonical text, for an argument hash: the same request gives the same text on every machine.
     /// Contents are represented by their SHA-256. Secrets are in it as the placeholders that the request holds.
     pub fn arguments(&self) -> String {
-        let arguments = match self {
+        match self {
             Self::Http(request) => request.arguments(),
-            Self::File(request) => request.arguments(),
-            Self::Mail(request) => request.arguments(),
-            Self::Shell(request) => request.arguments(),
-            Self::Sql(request) => request.arguments(),
-        };
-        arguments.to_string()
+            Self::File(request) => request.arguments().to_string(),
+            Self::Mail(request) => request.arguments().to_string(),
+            Self::Shell(request) => request.arguments().to_string(),
+            Self::Sql(request) => request.arguments().to_string(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `shell::run`: programs, without a shell in between.
 
+use std::rc::Rc;
+
 use rhai::{Array, Blob, Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -58,7 +60,7 @@ fn run(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         );
     }
     let plan = Plan {
-        request: Request::Shell(Box::new(request)),
+        request: Rc::new(Request::Shell(Box::new(request))),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,

@@ -1,5 +1,7 @@
 //! `sql::*`: databases that the configuration names.
 
+use std::rc::Rc;
+
 use rhai::{Array, Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -100,7 +102,7 @@ fn perform(call: &Call<'_>, act: Act, options: &Options) -> Result<Dynamic, Fail
         save_to: options.text("save_to")?,
     };
     let plan = Plan {
-        request: Request::Sql(Box::new(request)),
+        request: Rc::new(Request::Sql(Box::new(request))),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,
