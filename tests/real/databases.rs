@@ -160,6 +160,31 @@ let saved = sql::query("db", "select seq as n, 'a,b' as t from seq_1_to_200000",
     );
 }
 
+#[test]
+fn the_modules_put_rows_in_place() {
+    for (variable, module) in [(POSTGRES, "postgres"), (MARIADB, "mariadb")] {
+        let Some(system) = System::find(variable) else { continue };
+        let script = format!(
+            r#"
+import "std/{module}" as own;
+sql::execute("db", "drop table if exists panta_rows");
+sql::execute("db", "create table panta_rows (id int primary key, name varchar(50), total numeric(10,2))");
+let rows = [];
+for n in 1..=1200 {{ rows.push(#{{ id: n, name: `n${{n}}`, total: decimal("0.50") }}); }}
+let a = own::insert("db", "panta_rows", rows);
+own::upsert("db", "panta_rows", [#{{ id: 1, name: "new", total: 7 }}, #{{ id: 2000, name: "last", total: 8 }}], ["id"]);
+own::upsert("db", "panta_rows", [#{{ id: 1 }}], ["id"]);
+let seen = 0;
+let b = own::pages("db", "select id from panta_rows where id > :after order by id limit 500", "id", 0, |page| seen += page[0].id);
+let file = own::to_csv("db", "select id, name, total from panta_rows where id in (1, 2000) order by id", [], "two.csv");
+[a, b, seen, file.rows, file::read("two.csv")]
+"#
+        );
+        let csv = "id,name,total\n1,new,7.00\n2000,last,8.00\n";
+        assert_eq!(output(&system, &script), json!([1200, 1201, 1 + 501 + 1001, 2, csv]), "{module}");
+    }
+}
+
 /// Two transactions that wait for each other: one is undone and done again by itself, so both happen.
 #[test]
 fn deadlocks_are_undone_and_done_again() {

@@ -51,11 +51,8 @@ impl Pool {
         };
         let mut session = Mysql { conn, database: &work.database, is_sent: false };
         let outcome = carry_out(&mut session, work, &mut collect).await;
-        let Mysql { conn, .. } = session;
-        // What is still under way is not read to its end. What comes back well is reset by the pool.
-        if outcome.as_ref().is_err_and(|failure| matches!(failure.kind, "network" | "timeout" | "limit")) {
-            let _ = conn.disconnect().await;
-        }
+        // Dropped, it goes back to the pool, which takes what is left of a result and resets it.
+        drop(session);
         match outcome? {
             Some(reply) => Ok(reply),
             None => collect.finish().await,

@@ -21,7 +21,7 @@ use tokio_stream::StreamExt as _;
 
 use super::collect::Collect;
 use super::fault::{self, Fault, Reason};
-use super::session::{Begin, Once, Session, Work, carry_out};
+use super::session::{Begin, Once, Session, Work, breaks_off, carry_out};
 use super::sqlite::counted;
 use super::{Done, Server, SqlReply, Statement};
 use crate::effect::{Failure, Sent};
@@ -58,8 +58,7 @@ impl Pool {
         let mut session = Postgres { client, database: &work.database, is_sent: false };
         let outcome = carry_out(&mut session, work, &mut collect).await;
         let Postgres { client, .. } = session;
-        let is_well =
-            outcome.as_ref().err().is_none_or(|failure| !matches!(failure.kind, "network" | "timeout" | "limit"));
+        let is_well = outcome.as_ref().err().is_none_or(|failure| !breaks_off(failure));
         // What this act has set must not be seen by the next one.
         if is_well && client.batch_execute("discard all").await.is_ok() {
             self.rest(client);

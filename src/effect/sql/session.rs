@@ -83,7 +83,7 @@ pub(super) async fn carry_out<S: Session>(
         Act::Query(statement) => {
             session.begin(Begin::Reading, work.time).await?;
             let done = session.run(0, statement, collect).await;
-            session.rollback().await;
+            end(session, done.as_ref().err()).await;
             done.map(|_| None)
         }
         Act::Execute(statement) => {
@@ -94,12 +94,24 @@ pub(super) async fn carry_out<S: Session>(
         Act::Transaction { statements, once } => {
             let key = once.then(|| short(&work.key));
             let done = transaction(session, statements, key, work.time, collect).await;
-            if done.is_err() {
-                session.rollback().await;
+            if let Err(failure) = &done {
+                end(session, Some(failure)).await;
             }
             done.map(|all| Some(SqlReply::All(all)))
         }
     }
+}
+
+/// Undoes what was done, where the session is not in the middle of a result that nobody takes to its end.
+async fn end<S: Session>(session: &mut S, failure: Option<&Failure>) {
+    if failure.is_none_or(|failure| !breaks_off(failure)) {
+        session.rollback().await;
+    }
+}
+
+/// Whether a failure may have left rows that were not read: its session is given up.
+pub(super) fn breaks_off(failure: &Failure) -> bool {
+    matches!(failure.kind, "network" | "limit" | "file")
 }
 
 async fn transaction<S: Session>(

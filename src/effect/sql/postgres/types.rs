@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::BytesMut;
+use jiff::Span;
 use jiff::civil::{DateTime, date};
 use jiff::tz::Offset;
-use jiff::{Span, ToSpan as _};
 use tokio_postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::{array, numeric};
@@ -124,7 +124,7 @@ fn day(days: i32) -> Result<String, Bad> {
     match days {
         i32::MAX => Ok("infinity".to_owned()),
         i32::MIN => Ok("-infinity".to_owned()),
-        days => Ok(epoch().date().checked_add(days.days())?.to_string()),
+        days => Ok(epoch().date().checked_add(Span::new().try_days(days)?)?.to_string()),
     }
 }
 
