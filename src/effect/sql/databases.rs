@@ -153,7 +153,6 @@ impl Databases {
                 let (pool, server, most) = (Arc::clone(&known.mysql), server.clone(), known.database.pool);
                 runtime.spawn(async move { pool.perform(&server, password, most, &work, collect).await })
             }
-            #[allow(unreachable_patterns, reason = "which there are depends on the features of the build")]
             _ => {
                 let message = format!("database `{database}`: this build cannot talk to such servers");
                 return Err(Failure::new(
