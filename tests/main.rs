@@ -10,6 +10,8 @@ mod hostile;
 mod journals;
 mod kill;
 mod notify;
+#[cfg(feature = "real")]
+mod real;
 mod reload;
 mod scripts;
 mod store;

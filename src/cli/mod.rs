@@ -66,6 +66,7 @@ pub use output::Exit;
 use output::{Fault, line};
 
 use crate::config::{Config, Flags};
+use crate::effect::shell::{KEEPER, keep};
 use crate::store::lock;
 
 /// Durable workflows as Rhai scripts
@@ -193,6 +194,10 @@ const BLOCKING_MAX: usize = 16;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == KEEPER) {
+        keep(std::io::stdin().lock());
+        return ExitCode::SUCCESS;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_MAX).build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(understood()),

@@ -17,6 +17,7 @@ use super::otlp::Otlp;
 use super::secrets::Secrets;
 use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
+use crate::effect::sql::Database;
 use crate::engine::people::Directory;
 use crate::payload::Payload;
 use crate::time::Rate;
@@ -29,6 +30,7 @@ pub(super) struct Read {
     pub(super) settings: BTreeMap<String, Payload>,
     pub(super) limits: Limits,
     pub(super) mail: Option<Mail>,
+    pub(super) databases: BTreeMap<String, Database>,
     pub(super) url: Option<String>,
     pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
@@ -39,7 +41,7 @@ pub(super) struct Read {
     pub(super) otlp: Option<Otlp>,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "data",
     "listen",
     "url",
@@ -48,6 +50,7 @@ const KEYS: [&str; 14] = [
     "limits",
     "people",
     "mail",
+    "databases",
     "calendars",
     "secrets",
     "channels",
@@ -97,6 +100,7 @@ impl Reader<'_> {
                 "people" => read.people = self.people(value),
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
+                "databases" => read.databases = self.databases(value),
                 "secrets" => read.secrets = self.secrets(value),
                 "channels" => {
                     let table = value.get_ref().as_table();

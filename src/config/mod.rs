@@ -6,6 +6,7 @@
 
 mod calendars;
 mod channels;
+mod databases;
 mod file;
 mod log;
 mod mail;
@@ -21,6 +22,9 @@ use std::time::Duration;
 use crate::courier::{self, Outlets};
 use crate::diag::{Diagnostic, Place};
 use crate::effect::MailServer;
+use crate::effect::Target;
+use crate::effect::shell::Keeper;
+use crate::effect::sql::{Database, Databases};
 use crate::engine;
 use crate::engine::links::Links;
 use crate::engine::people::Directory;
@@ -86,6 +90,8 @@ pub struct Config {
     pub limits: Limits,
     /// The server that takes mail.
     pub mail: Option<mail::Mail>,
+    /// The databases that scripts may ask.
+    pub databases: BTreeMap<String, Database>,
     /// How people are reached.
     pub outlets: Outlets,
     /// Where the key of the secrets is, and what secrets of the environment are for.
@@ -135,6 +141,7 @@ impl Config {
             settings,
             limits,
             mail: read.mail,
+            databases: read.databases.into_iter().map(|(name, one)| (name, databases::based(one, base))).collect(),
             outlets,
             secrets: read.secrets,
             log,
@@ -173,6 +180,18 @@ impl Config {
         Some(Arc::new(mail.server(|name| secrets.value(name).map(|value| value.to_string()))))
     }
 
+    /// The databases, with passwords that are for them.
+    pub fn databases(&self, secrets: &Arc<Vault>) -> Arc<Databases> {
+        let secrets = Arc::clone(secrets);
+        let password = move |database: &str, secret: &str| {
+            let value = secrets.value_for(secret, Target::Database(database));
+            value.map(|value| value.to_string()).map_err(|refusal| match refusal {
+                vault::Refusal::Unknown(why) | vault::Refusal::NotFor(why) => why,
+            })
+        };
+        Arc::new(Databases::new(self.databases.clone(), Box::new(password)))
+    }
+
     /// What hands messages to channels.
     pub fn sender(&self, secrets: &Arc<Vault>) -> courier::Sender {
         let mail = self.mail_server(secrets);
@@ -188,6 +207,8 @@ impl Config {
             links: Arc::new(self.links(&self.listen)),
             settings: Arc::clone(&self.settings) as Arc<dyn engine::Settings>,
             mail: self.mail_server(&secrets),
+            keeper: keeper(),
+            databases: Some(self.databases(&secrets)),
             secrets,
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),
@@ -197,6 +218,12 @@ impl Config {
             ..defaults
         }
     }
+}
+
+/// Ends programs when this process dies: it is this very program, also where its file was replaced meanwhile.
+fn keeper() -> Option<Arc<Keeper>> {
+    let program = if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() };
+    program.ok().map(|program| Arc::new(Keeper::new(program)))
 }
 
 fn find(flags: &Flags, scripts: &Path) -> Option<PathBuf> {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::diag::Color;
+use crate::effect::sql::Where;
 
 /// The configuration of a folder with this file beside its scripts.
 fn load(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> Result<(tempfile::TempDir, Config), String> {
@@ -125,6 +126,40 @@ fn channels_are_of_their_kinds() {
     assert_eq!(kinds, all);
     assert_eq!((config.outlets.default.as_deref(), config.outlets.repeat), (Some("ops"), courier::REPEAT));
     assert!(config.engine(Arc::default()).channels.names.contains("chat"));
+}
+
+#[test]
+fn databases_are_read_and_checked_with_their_places() {
+    let text = "[databases.a]\nurl = \"sqlite:a.db\"\n[databases.b]\nurl = \"postgres://app@10.0.0.1/x\"\nsecret = \"s\"\nmax_rows = 5\n\
+                [databases.c]\nurl = \"mariadb://app@localhost:13306/x\"\npool = 2\n[databases.d]\nurl = \"mysql://app@[::1]/x\"\nca_file = \"ca.pem\"";
+    let (folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    let base = folder.path().canonicalize().unwrap();
+    let all = &config.databases;
+    assert_eq!(all["a"].place, Where::Sqlite(base.join("a.db")));
+    let Where::Postgres(b) = &all["b"].place else { panic!("{all:?}") };
+    assert_eq!(
+        (b.host.as_str(), b.port, b.user.as_str(), b.database.as_str(), b.tls),
+        ("10.0.0.1", 5432, "app", "x", true)
+    );
+    assert_eq!((all["b"].max_rows, all["b"].pool, all["b"].secret.as_deref()), (5, 8, Some("s")));
+    let Where::Mysql(c) = &all["c"].place else { panic!("{all:?}") };
+    assert_eq!((c.port, c.tls, all["c"].pool), (13306, false, 2));
+    let Where::Mysql(d) = &all["d"].place else { panic!("{all:?}") };
+    assert_eq!((d.host.as_str(), d.tls, d.ca_file.clone()), ("::1", true, Some(base.join("ca.pem"))));
+    let fault = |text: &str| load(&format!("[databases.a]\n{text}"), &Flags::default(), &[]).unwrap_err();
+    assert!(fault("urll = \"sqlite:a\"").contains("did you mean `url`?"));
+    assert!(fault("pool = 1").contains("needs `url`"));
+    let found = fault("url = \"postgres://app:pass@h/x\"");
+    assert!(found.contains("panta.toml:2:7") && found.contains("a password does not belong"), "{found}");
+    assert!(
+        fault("url = \"postgres://h/x\"").contains("needs a user")
+            && fault("url = \"oracle://a@h/x\"").contains("`oracle` is no kind")
+    );
+    assert!(
+        fault("url = \"sqlite:a\"\npool = 0").contains("from 1 up")
+            && fault("url = \"sqlite:\"").contains("names no file")
+    );
+    assert!(fault("url = \"mysql://a@h/x?ssl=1\"").contains("the keys here are"));
 }
 
 #[test]

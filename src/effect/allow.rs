@@ -14,6 +14,10 @@ pub struct Allow {
     pub files: Vec<String>,
     /// Whether mail may be sent.
     pub mail: bool,
+    /// Programs that may be run, each by the name or the absolute path that a script writes.
+    pub shell: Vec<String>,
+    /// Databases that may be asked, by their names in the configuration.
+    pub sql: Vec<String>,
     /// Names of secrets that may be used.
     pub secrets: Vec<String>,
 }

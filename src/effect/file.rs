@@ -8,6 +8,7 @@
 
 mod append;
 mod fault;
+mod inflow;
 mod list;
 mod moving;
 mod place;
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 use super::{Attempt, Failure, Kind};
 use crate::time::Timestamp;
 
+pub(super) use inflow::Inflow;
 pub(super) use place::{Place, Spot, check_allowed_glob};
 pub(super) use staged::Staged;
 pub use sweep::sweep;
@@ -269,6 +271,11 @@ fn act(request: &FileRequest, earlier: &Earlier, place: &Place) -> Result<FileRe
         FileRequest::Open { path } => reading::open(&place.target(path)?).map(FileReply::Stat),
         FileRequest::Temp { run } => staged::make_folder(&place.temp(run)?).map(FileReply::Path),
     }
+}
+
+/// Makes a folder where there is none. Blocks.
+pub(super) fn make_folder(spot: &Spot) -> Result<(), Failure> {
+    staged::make_folder(spot).map(drop)
 }
 
 /// Removes a run's temporary folder with all that is in it.

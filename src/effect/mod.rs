@@ -1,4 +1,4 @@
-//! Performing commands of the outside world: HTTP requests, files, mail.
+//! Performing commands of the outside world: HTTP requests, files, mail, programs, databases.
 //!
 //! A [`Request`] is plain data, an [`Outcome`] is plain data. In between, a [`Performer`] checks what the workflow may
 //! touch ([`Allow`]), replaces placeholders by secrets at the last moment ([`Secrets`]), and performs.
@@ -16,6 +16,8 @@ pub mod net;
 mod performer;
 mod scrub;
 mod secrets;
+pub mod shell;
+pub mod sql;
 pub mod upload;
 
 pub use allow::{Allow, host_entry, host_of, missing_host};
@@ -25,6 +27,8 @@ pub use http::{HttpReply, HttpRequest};
 pub use mail::{MailRequest, MailServer};
 pub use performer::{Attempt, Limits, Performer, TraceHeaders};
 pub use secrets::{NoSecrets, Secrets, Target};
+pub use shell::{ShellReply, ShellRequest};
+pub use sql::{SqlReply, SqlRequest};
 
 /// A command to the outside world, with all its arguments.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,6 +39,10 @@ pub enum Request {
     File(FileRequest),
     /// A message by mail.
     Mail(Box<MailRequest>),
+    /// A program.
+    Shell(Box<ShellRequest>),
+    /// Statements for a database.
+    Sql(Box<SqlRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -46,6 +54,10 @@ pub enum Reply {
     File(FileReply),
     /// The `Message-ID` of a message that the server took.
     Mail(String),
+    /// How a program ended.
+    Shell(ShellReply),
+    /// What a database answered.
+    Sql(SqlReply),
 }
 
 /// How performing a [`Request`] ended.
@@ -67,7 +79,8 @@ impl Request {
         match self {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
-            Self::Mail(_) => Kind::Mutating,
+            Self::Sql(request) => request.kind(),
+            Self::Mail(_) | Self::Shell(_) => Kind::Mutating,
         }
     }
 
@@ -77,7 +90,8 @@ impl Request {
         match self {
             Self::Http(request) => request.has_safe_method(),
             Self::File(_) => true,
-            Self::Mail(_) => false,
+            Self::Sql(request) => request.is_repeatable(),
+            Self::Mail(_) | Self::Shell(_) => false,
         }
     }
 
@@ -88,6 +102,8 @@ impl Request {
             Self::Http(request) => request.arguments(),
             Self::File(request) => request.arguments().to_string(),
             Self::Mail(request) => request.arguments().to_string(),
+            Self::Shell(request) => request.arguments().to_string(),
+            Self::Sql(request) => request.arguments().to_string(),
         }
     }
 }

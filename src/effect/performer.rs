@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::http::Clients;
 use super::scrub::Scrub;
+use super::shell::{self, Keeper, Programs};
+use super::sql::{self, Databases};
 use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, file, http, mail};
 
 /// Performs requests. Cheap to clone; clones share connections.
@@ -18,6 +20,8 @@ pub struct Performer {
     limits: Limits,
     folder: Arc<Path>,
     mail: Option<Arc<MailServer>>,
+    programs: Programs,
+    databases: Option<Arc<Databases>>,
 }
 
 /// The bounds of one command. Requests may ask for other times and sizes where they have a field for it.
@@ -87,7 +91,9 @@ pub struct TraceHeaders {
 impl Performer {
     /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
     pub fn new(limits: Limits) -> Self {
-        Self { clients: Arc::new(Clients::new(limits.connect)), limits, folder: Arc::from(Path::new("")), mail: None }
+        let clients = Arc::new(Clients::new(limits.connect));
+        let (folder, programs) = (Arc::from(Path::new("")), Programs::new(None));
+        Self { clients, limits, folder, mail: None, programs, databases: None }
     }
 
     /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
@@ -100,6 +106,18 @@ impl Performer {
     #[must_use]
     pub fn with_mail(self, mail: Option<Arc<MailServer>>) -> Self {
         Self { mail, ..self }
+    }
+
+    /// The same, with somebody who ends programs when this process dies.
+    #[must_use]
+    pub fn with_keeper(self, keeper: Option<Arc<Keeper>>) -> Self {
+        Self { programs: Programs::new(keeper), ..self }
+    }
+
+    /// The same, with these databases.
+    #[must_use]
+    pub fn with_databases(self, databases: Option<Arc<Databases>>) -> Self {
+        Self { databases, ..self }
     }
 
     /// What redoing a half-done `request` will need, as JSON text, to be recorded with the intent. Blocks for a moment.
@@ -117,6 +135,8 @@ impl Performer {
             Request::Http(request) => http::admit(&request.url, allow),
             Request::File(_) => Ok(()),
             Request::Mail(_) => mail::admit(allow),
+            Request::Shell(request) => shell::admit(request, allow),
+            Request::Sql(request) => sql::admit(request, allow),
         }
     }
 
@@ -134,6 +154,14 @@ impl Performer {
                 let server = self.mail.as_deref();
                 let sent = mail::perform(request, &attempt, server, place, self.limits.request).await;
                 Scrub::new(attempt.secrets).outcome(sent.map(Reply::Mail))
+            }
+            Request::Shell(request) => {
+                let ended = shell::perform(request, &attempt, place, &self.limits, &self.programs).await;
+                Scrub::new(attempt.secrets).outcome(ended.map(Reply::Shell))
+            }
+            Request::Sql(request) => {
+                let answer = sql::perform(request, &attempt, place, &self.limits, self.databases.as_ref()).await;
+                Scrub::new(attempt.secrets).outcome(answer.map(Reply::Sql))
             }
         }
     }

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::http::HttpBody;
-use super::{Failure, Field, FileReply, HttpReply, Outcome, Reply, Secrets};
+use super::shell::Written;
+use super::sql::{Done, Rows, Value as SqlValue};
+use super::{Failure, Field, FileReply, HttpReply, Outcome, Reply, Secrets, ShellReply, SqlReply};
 
 /// Takes secrets out of what came back.
 pub(super) struct Scrub<'a> {
@@ -34,6 +36,8 @@ impl<'a> Scrub<'a> {
             Reply::Http(reply) => Reply::Http(self.http(reply)),
             Reply::File(FileReply::Text(text)) => Reply::File(FileReply::Text(self.text(text))),
             Reply::File(FileReply::Blob(bytes)) => Reply::File(FileReply::Blob(self.bytes(bytes))),
+            Reply::Sql(reply) => Reply::Sql(self.sql(reply)),
+            Reply::Shell(reply) => Reply::Shell(self.shell(reply)),
             Reply::Mail(id) => Reply::Mail(self.text(id)),
             Reply::File(other) => Reply::File(other),
         }
@@ -62,6 +66,49 @@ impl<'a> Scrub<'a> {
     fn basic_begun(&self, text: &str) -> usize {
         let Some(basic) = &self.basic else { return 0 };
         (1..basic.len()).rev().find(|length| text.ends_with(&basic[..*length])).unwrap_or_default()
+    }
+
+    fn sql(&self, reply: SqlReply) -> SqlReply {
+        let done = |done: Done| Done { rows: self.rows(done.rows), ..done };
+        match reply {
+            SqlReply::Rows(rows) => SqlReply::Rows(self.rows(rows)),
+            SqlReply::Done(one) => SqlReply::Done(done(one)),
+            SqlReply::All(all) => SqlReply::All(all.into_iter().map(done).collect()),
+            saved @ SqlReply::Saved { .. } => saved,
+        }
+    }
+
+    fn rows(&self, rows: Rows) -> Rows {
+        let row = |row: Vec<SqlValue>| row.into_iter().map(|value| self.sql_value(value)).collect();
+        let columns = rows.columns.into_iter().map(|name| self.text(name)).collect();
+        Rows { columns, rows: rows.rows.into_iter().map(row).collect() }
+    }
+
+    fn sql_value(&self, value: SqlValue) -> SqlValue {
+        match value {
+            SqlValue::Text(text) => SqlValue::Text(self.text(text)),
+            SqlValue::Json(text) => SqlValue::Json(self.json(text)),
+            SqlValue::Bytes(bytes) => SqlValue::Bytes(self.bytes(bytes)),
+            SqlValue::List(list) => SqlValue::List(list.into_iter().map(|value| self.sql_value(value)).collect()),
+            SqlValue::Int(number) => self.number(number.to_string()).unwrap_or(SqlValue::Int(number)),
+            SqlValue::Decimal(text) => self.number(text.clone()).unwrap_or(SqlValue::Decimal(text)),
+            other @ (SqlValue::Null | SqlValue::Bool(_) | SqlValue::Float(_)) => other,
+        }
+    }
+
+    /// What stands for a number that is a secret.
+    fn number(&self, shown: String) -> Option<SqlValue> {
+        let clean = self.text(shown.clone());
+        (clean != shown).then_some(SqlValue::Text(clean))
+    }
+
+    fn shell(&self, reply: ShellReply) -> ShellReply {
+        let stdout = match reply.stdout {
+            Written::Text(text) => Written::Text(self.text(text)),
+            Written::Bytes(bytes) => Written::Bytes(self.bytes(bytes)),
+            saved @ Written::Saved(_) => saved,
+        };
+        ShellReply { stdout, stderr: self.text(reply.stderr), ..reply }
     }
 
     fn http(&self, reply: HttpReply) -> HttpReply {

@@ -619,6 +619,11 @@ impl Handle {
         &self.shared.options.workspace
     }
 
+    /// What the engine was started with.
+    pub(super) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
     /// So much is under way that nothing should be taken from outside: whoever asks should come again a moment later.
     pub fn is_overrun(&self) -> bool {
         self.in_motion().0 > self.shared.most_live() || self.shared.log.is_crowded()

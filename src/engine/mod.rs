@@ -45,6 +45,7 @@ mod passage;
 mod pending;
 pub mod people;
 mod programs;
+mod queries;
 pub mod recording;
 mod refusals;
 mod reminders;

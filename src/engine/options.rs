@@ -65,6 +65,10 @@ pub struct Options {
     pub limits: effect::Limits,
     /// The server that takes mail.
     pub mail: Option<Arc<effect::MailServer>>,
+    /// Who ends programs of runs when this process dies.
+    pub keeper: Option<Arc<effect::shell::Keeper>>,
+    /// The databases that scripts may ask.
+    pub databases: Option<Arc<effect::sql::Databases>>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
     /// Who shows what runs write to their logs.
@@ -119,6 +123,8 @@ impl Options {
             keep: KEEP,
             limits: effect::Limits::default(),
             mail: None,
+            keeper: None,
+            databases: None,
             reach: Reach::All,
             lines: None,
             follower: None,

@@ -427,13 +427,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         params: &["database: string", "query: string", "options: map?"],
         options: &[
             Choice::new("every", "duration", "how often it asks"),
-            Choice::new("cursor", "string", "the column by which rows are new"),
+            Choice::new(
+                "cursor",
+                "string",
+                "the column by which rows are new: that of the last row stands for `:cursor`",
+            ),
+            Choice::new("start", "any", "what stands for `:cursor` the first time; 0 unless it says otherwise"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run when a query returns new rows.",
+        doc: "Starts a run with the rows when a query returns new ones: those behind `:cursor`, or, without a cursor, others than the last time. Each row \
+              is taken once, also across a crash.",
         example: "trigger::sql(\"billing\", \"select id from orders where id > :cursor\", #{ every: \"1m\", cursor: \"id\" })",
         call: |call| triggers::declare(call, TriggerKind::Sql),
         ..Function::BASE

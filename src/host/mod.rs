@@ -37,6 +37,8 @@ mod regex;
 pub mod rules;
 pub mod schema;
 pub mod session;
+mod shell;
+mod sql;
 mod state;
 mod step;
 pub(crate) mod task;
@@ -76,6 +78,8 @@ pub fn tables() -> Vec<&'static [Function]> {
         http::FUNCTIONS,
         file::FUNCTIONS,
         mail::FUNCTIONS,
+        shell::FUNCTIONS,
+        sql::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
         declare::FUNCTIONS,

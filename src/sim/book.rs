@@ -206,6 +206,9 @@ impl Book {
         let name = &called.function;
         let value = match name.split_once("::").map_or("", |(namespace, _)| namespace) {
             "http" => "test::response(200, #{})".to_owned(),
+            "sql" if &**name == "sql::query" => "[]".to_owned(),
+            "sql" => "#{ affected: 1 }".to_owned(),
+            "shell" => "#{ code: 0, stdout: \"\", stderr: \"\" }".to_owned(),
             "file" => {
                 let hint = "`t.mock(\"NAME\", value)` answers it; after `t.file(path, text)` files work in a folder of the test";
                 let mut broken = Broken::new(NO_MOCK, format!("`{name}` has no mock"));

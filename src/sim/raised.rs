@@ -64,7 +64,11 @@ fn unwrapped(error: &EvalAltResult) -> &EvalAltResult {
 
 /// A response that the request does not accept is an error, as it is from a real service.
 pub(super) fn refused(given: &Dynamic, function: &str, request: Option<&Request>) -> Option<Map> {
-    let Some(Request::Http(request)) = request else { return None };
+    let request = match request {
+        Some(Request::Http(request)) => request,
+        Some(Request::Shell(request)) => return ended_badly(given, &request.program, &request.accept),
+        _ => return None,
+    };
     let response = given.read_lock::<Map>()?;
     let status = response.get("status")?.as_int().ok()?;
     if status < 400 || request.accept.iter().any(|accepted| i64::from(*accepted) == status) {
@@ -80,6 +84,24 @@ pub(super) fn refused(given: &Dynamic, function: &str, request: Option<&Request>
         error.insert(key.into(), response.get(key).cloned().unwrap_or_default());
     }
     debug_assert!(function.starts_with("http::"), "only `http` makes requests");
+    Some(error)
+}
+
+/// A code that the request does not accept is an error, as it is of a real program.
+fn ended_badly(given: &Dynamic, program: &str, accept: &[i32]) -> Option<Map> {
+    let ended = given.read_lock::<Map>()?;
+    let code = ended.get("code")?.as_int().ok()?;
+    if code == 0 || accept.iter().any(|accepted| i64::from(*accepted) == code) {
+        return None;
+    }
+    let mut error = Map::new();
+    error.insert("kind".into(), "shell".into());
+    error.insert("message".into(), format!("`{program}` ended with code {code}").into());
+    error.insert("retryable".into(), false.into());
+    error.insert("program".into(), program.to_owned().into());
+    for key in ["code", "stdout", "stderr"] {
+        error.insert(key.into(), ended.get(key).cloned().unwrap_or_default());
+    }
     Some(error)
 }
 

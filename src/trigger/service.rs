@@ -1,6 +1,6 @@
-//! Starts what the clock, arriving files and the daemon's own start trigger.
+//! Starts what the clock, arriving files, rows of databases and the daemon's own start trigger.
 //!
-//! Two threads: one for schedules, one for files, so that reading a large file never makes a schedule late. Both follow what is
+//! Three threads: one for schedules, one for files, one for databases, so that a large file or a slow query never makes a schedule late. All follow what is
 //! deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
 //! [`SCOPE`]) how far they came. Events and ends of runs are the engine's own matter, requests the web's.
 
@@ -8,6 +8,7 @@ pub mod backfill;
 mod ends;
 mod inboxes;
 pub mod outlook;
+mod queries;
 mod schedules;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::inboxes::Inboxes;
+use self::queries::Queries;
 use self::schedules::Schedules;
 use crate::audit::Actor;
 use crate::engine::{Decision, Deployed, Error, Handle, Received, SAID_NO, Start, Started, TriggerSpec};
@@ -56,13 +58,15 @@ impl Service {
         let deployed = handle.workflows();
         let schedules = Schedules::new(handle.clone(), Arc::clone(&gauge));
         let inboxes = Inboxes::new(handle.clone());
-        let files_stopped = stopped.clone();
+        let queries = Queries::new(handle.clone());
+        let (files_stopped, queries_stopped) = (stopped.clone(), stopped.clone());
         let threads = vec![
             spawn("triggers-time", async move {
                 start_up(&handle, &deployed).await;
                 schedules.run(stopped).await;
             }),
             spawn("triggers-files", inboxes.run(files_stopped)),
+            spawn("triggers-sql", queries.run(queries_stopped)),
         ];
         Self { stop, threads: Mutex::new(threads), gauge }
     }

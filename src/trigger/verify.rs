@@ -63,7 +63,8 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
         TriggerKind::Event => Pattern::events(subject).map(drop).map_err(Error::from),
         TriggerKind::Run => Pattern::workflows(subject).map(drop).map_err(Error::from),
         TriggerKind::Startup => Ok(()),
-        TriggerKind::Mail | TriggerKind::Message | TriggerKind::Sql => return Some(unavailable(spec)),
+        TriggerKind::Sql => return query(spec),
+        TriggerKind::Mail | TriggerKind::Message => return Some(unavailable(spec)),
     };
     checked.err().map(|error| fault(&error, subject))
 }
@@ -72,7 +73,10 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
 /// is not known.
 pub fn diagnose(deployed: &Deployed, is_whole: bool) -> Vec<Diagnostic> {
     let outside = |spec: &TriggerSpec| if is_whole { outside(deployed, spec) } else { None };
-    let fault = |spec: &TriggerSpec| faults(spec).or_else(|| outside(spec)).map(|it| it.at(deployed, spec));
+    let unlisted = |spec: &TriggerSpec| if is_whole { unlisted(deployed, spec) } else { None };
+    let fault = |spec: &TriggerSpec| {
+        faults(spec).or_else(|| outside(spec)).or_else(|| unlisted(spec)).map(|it| it.at(deployed, spec))
+    };
     deployed.triggers.iter().filter_map(fault).collect()
 }
 
@@ -88,6 +92,28 @@ fn unavailable(spec: &TriggerSpec) -> Fault {
     let problem = format!("`trigger::{}` is not available yet: it starts nothing", spec.kind.name());
     let hint = "start the workflow by a webhook, an event or a schedule".to_owned();
     Fault { severity: Severity::Warning, ..Fault::error(problem, hint, &spec.subject) }
+}
+
+/// A query that has `:cursor` needs the column, and the other way round.
+fn query(spec: &TriggerSpec) -> Option<Fault> {
+    let has = spec.options["query"].as_str().is_some_and(|text| text.contains(":cursor"));
+    let (problem, hint) = match (has, spec.options["cursor"].is_string()) {
+        (true, false) => ("the query has `:cursor`, and no column says what that is", "add `cursor: \"id\"`"),
+        (false, true) => {
+            ("the query has no `:cursor`", "write `where id > :cursor order by id`, or leave out `cursor`")
+        }
+        _ => return None,
+    };
+    Some(Fault::error(problem.to_owned(), hint.to_owned(), &spec.subject))
+}
+
+/// A database that is asked needs the same leave as `sql::query`.
+fn unlisted(deployed: &Deployed, spec: &TriggerSpec) -> Option<Fault> {
+    if spec.kind != TriggerKind::Sql || deployed.allow.sql.contains(&spec.subject) {
+        return None;
+    }
+    let problem = format!("the database `{}` is not among those of this workflow", spec.subject);
+    Some(Fault::error(problem, format!("add `allow: #{{ sql: [{:?}] }}`", spec.subject), &spec.subject))
 }
 
 /// A file trigger that looks outside of the workflow's folder needs the same leave as reading there.
@@ -155,6 +181,20 @@ mod tests {
         let fine = "fn ok(x) { x } const F = 1; trigger::event(\"a\", #{ when: |x| x == F, input: Fn(\"ok\") }); fn main(i) { i }";
         assert_eq!(found(fine), []);
         assert_eq!(found("let n = 3; trigger::event(\"a\", #{ when: |x| x == n }); fn main(i) { i }"), []);
+    }
+
+    #[test]
+    fn queries_need_leave_and_their_cursor() {
+        let found = |options: &str, text: &str| {
+            diagnosed(&format!(
+                "workflow(#{{ allow: #{{ sql: [\"crm\"] }} }}); trigger::sql(\"crm\", \"{text}\"{options});"
+            ))
+            .len()
+        };
+        assert_eq!(found(", #{ cursor: \"id\", every: \"5s\" }", "select id from t where id > :cursor"), 0);
+        assert_eq!(found("", "select id from t"), 0);
+        assert_eq!((found("", "select :cursor"), found(", #{ cursor: \"id\" }", "select id from t")), (1, 1));
+        assert_eq!(diagnosed("trigger::sql(\"crm\", \"select 1\");").len(), 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `kill -9` of the daemon, again and again: no acknowledged start is lost, no recorded step is repeated, each request
 //! keeps its idempotency key, and every run ends as it would have without.
 
+mod programs;
 mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -42,7 +42,9 @@ impl Bench {
         };
         match self.performer.perform(&Request::Http(request), attempt).await? {
             Reply::Http(reply) => Ok(reply),
-            Reply::File(_) | Reply::Mail(_) => unreachable!("an HTTP request has an HTTP reply"),
+            Reply::File(_) | Reply::Mail(_) | Reply::Shell(_) | Reply::Sql(_) => {
+                unreachable!("an HTTP request has an HTTP reply")
+            }
         }
     }
 }

@@ -78,14 +78,15 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let http = list("http")?.unwrap_or_default();
     let files = list("files")?.unwrap_or_default();
     let secrets = list("secrets")?;
-    list("shell")?;
-    list("sql")?;
+    let shell = list("shell")?.unwrap_or_default();
+    let sql = list("sql")?.unwrap_or_default();
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
     let (mail, std) = (flag("mail")?, flag("std")?);
     for key in ["message", "ai"] {
         if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { flag(key).map(drop)? }
     }
     declaration.allow = patterns(call, http, files)?;
+    (declaration.allow.shell, declaration.allow.sql) = (shell, sql);
     declaration.allow.mail = mail;
     declaration.allow.secrets = secrets.clone().unwrap_or_default();
     (declaration.secrets, declaration.std) = (secrets, std);

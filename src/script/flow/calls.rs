@@ -220,7 +220,9 @@ impl<'a> Builder<'a> {
             }
             name if name.starts_with("http::") => address(&text(first)).to_owned(),
             "file::move" | "file::copy" => format!("{} → {}", text(first), text(args.get(1))),
-            "shell::run" | "sql::query" | "sql::execute" => format!("{} {}", text(first), text(args.get(1))),
+            "shell::run" | "sql::query" | "sql::execute" | "sql::transaction" => {
+                format!("{} {}", text(first), text(args.get(1)))
+            }
             "message::publish" => format!("{} {}", address(&text(first)), text(args.get(1))),
             _ => text(first),
         }

@@ -5,7 +5,9 @@ use sha2::{Digest, Sha256};
 
 use crate::effect::file::FileStat;
 use crate::effect::http::HttpBody;
-use crate::effect::{HttpReply, HttpRequest};
+use crate::effect::shell::Written;
+use crate::effect::sql::{Act, Done, Rows};
+use crate::effect::{HttpReply, HttpRequest, ShellReply, ShellRequest, SqlReply, SqlRequest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::Timestamp;
@@ -117,6 +119,26 @@ pub(super) fn reply(request: &HttpRequest, number: usize, now: Timestamp) -> Htt
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     HttpReply { status: 200, headers, body, url: request.url.clone() }
+}
+
+/// A program that did what it was asked to, and said nothing.
+pub(super) fn ended(request: &ShellRequest, now: Timestamp) -> ShellReply {
+    let stdout = match &request.save_to {
+        Some(path) => Written::Saved(stat(path, now)),
+        None => Written::Text(String::new()),
+    };
+    ShellReply { code: 0, stdout, stderr: String::new() }
+}
+
+/// A database in which nothing is found, and each statement changes one row.
+pub(super) fn answered(request: &SqlRequest, number: usize, now: Timestamp) -> SqlReply {
+    let done = || Done { affected: 1, last_id: Some(number as i64), rows: Rows::default() };
+    match (&request.act, &request.save_to) {
+        (Act::Query(_), Some(path)) => SqlReply::Saved { file: stat(path, now), rows: 0 },
+        (Act::Query(_), None) => SqlReply::Rows(Rows::default()),
+        (Act::Execute(_), _) => SqlReply::Done(done()),
+        (Act::Transaction { statements, .. }, _) => SqlReply::All(statements.iter().map(|_| done()).collect()),
+    }
 }
 
 #[cfg(test)]

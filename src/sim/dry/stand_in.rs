@@ -63,6 +63,20 @@ impl StandIn {
                 let id = format!("<made-up-{}@panta.invalid>", self.count.get());
                 (Mocked::Answer(Answer::Effect(Ok(Reply::Mail(id)))), By::MadeUp)
             }
+            Some(Request::Shell(request)) => {
+                if let Some(path) = &request.save_to {
+                    self.put(workflow, path);
+                }
+                let reply = made_up::ended(request, self.now());
+                (Mocked::Answer(Answer::Effect(Ok(Reply::Shell(reply)))), By::MadeUp)
+            }
+            Some(Request::Sql(request)) => {
+                if let Some(path) = &request.save_to {
+                    self.put(workflow, path);
+                }
+                let reply = made_up::answered(request, self.count.get(), self.now());
+                (Mocked::Answer(Answer::Effect(Ok(Reply::Sql(reply)))), By::MadeUp)
+            }
             Some(Request::File(request)) => self.file(workflow, request),
         }
     }

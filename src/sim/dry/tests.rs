@@ -56,6 +56,27 @@ fn effects_are_told_in_order_with_time_step_and_attempt() {
 }
 
 #[test]
+fn a_program_is_not_run() {
+    let script = "workflow(#{ allow: #{ shell: [\"sh\"] } }); let a = shell::run(\"sh\", [\"-c\", \"exit 1\"]);\n\
+                  let b = shell::run(\"sh\", [], #{ save_to: \"all.txt\" });\n[a.code, a.stdout, file::read(\"all.txt\").len() > 0]";
+    assert_eq!(output(&of(script, json!({}))), json!([0, "", true]));
+    let given = json!({ "shell::run": [{ "code": 2, "stderr": "no" }, { "code": 0, "stdout": "x" }] });
+    let script = "workflow(#{ allow: #{ shell: [\"sh\"] } });\n\
+                  [attempt(|| shell::run(\"sh\", [])).error.code, shell::run(\"sh\", []).stdout]";
+    assert_eq!(output(&of(script, given)), json!([2, "x"]));
+}
+
+#[test]
+fn a_database_is_not_asked() {
+    let script = "workflow(#{ allow: #{ sql: [\"crm\"] } }); let a = sql::query(\"crm\", \"select 1\"); let b = sql::execute(\"crm\", \"delete\");\n\
+                  let c = sql::transaction(\"crm\", [\"delete\", \"delete\"]);\n[a, b.affected, c.len()]";
+    assert_eq!(output(&of(script, json!({}))), json!([[], 1, 2]));
+    let given = json!({ "sql::query": [[{ "id": 7 }]] });
+    let script = "workflow(#{ allow: #{ sql: [\"crm\"] } }); sql::query(\"crm\", \"select 1\")[0].id";
+    assert_eq!(output(&of(script, given)), json!(7));
+}
+
+#[test]
 fn given_answers_are_used_in_order_and_what_nobody_asked_for_is_told() {
     let answers = json!({
         "http::get": [{ "status": 404 }, [1, 2]], "charge": [{ "id": 7 }], "paid": [{ "n": 1 }, null], "htp::get": [1],

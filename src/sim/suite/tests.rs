@@ -117,6 +117,44 @@ fn what_a_service_refuses_is_an_error_and_tried_again() {
 }
 
 #[test]
+fn a_program_is_mocked_and_its_code_counts() {
+    let workflow = |rest: &str| format!("workflow(#{{ allow: #{{ shell: [\"git\"] }} }}); fn main() {{ {rest} }}");
+    passes(
+        &workflow("shell::run(\"git\", [\"log\", 5]).stdout"),
+        "t.mock(\"shell::run\", |program, args| #{ code: 0, stdout: program + args[1] }); t.start(); assert_eq(t.output(), \"git5\");\
+         t.crash_everywhere();",
+    );
+    let code = "let e = attempt(|| shell::run(\"git\", [])).error; [e.kind, e.code, e.stderr]";
+    let mock = "t.mock(\"shell::run\", #{ code: 3, stderr: \"no\" }); t.start();";
+    passes(&workflow(code), &format!("{mock} assert_eq(t.output(), [\"shell\", 3, \"no\"]);"));
+    passes(&workflow("shell::run(\"git\", [], #{ accept: [3] }).code"), &format!("{mock} assert_eq(t.output(), 3);"));
+    passes(
+        &workflow("attempt(|| shell::run(\"curl\", [])).error.kind"),
+        &format!("{mock} assert_eq(t.output(), \"denied\");"),
+    );
+}
+
+#[test]
+fn a_database_is_mocked() {
+    let workflow = |rest: &str| format!("workflow(#{{ allow: #{{ sql: [\"crm\"] }} }}); fn main() {{ {rest} }}");
+    passes(
+        &workflow(
+            "let rows = sql::query(\"crm\", \"select 1\", [1]); sql::execute(\"crm\", \"delete\", #{ a: rows.len() }).affected + rows[0].n",
+        ),
+        "t.mock(\"sql::query\", |db, text, params| [#{ n: params[0] }]); t.mock(\"sql::execute\", #{ affected: 2 }); t.start();\
+         assert_eq(t.output(), 3); t.crash_everywhere();",
+    );
+    passes(
+        &workflow("attempt(|| sql::execute(\"crm\", \"insert\")).error.reason"),
+        "t.mock(\"sql::execute\", || throw test::error(\"sql\", #{ reason: \"unique\" })); t.start(); assert_eq(t.output(), \"unique\");",
+    );
+    passes(
+        &workflow("attempt(|| sql::query(\"erp\", \"select 1\")).error.kind"),
+        "t.mock(\"sql::query\", []); t.start(); assert_eq(t.output(), \"denied\");",
+    );
+}
+
+#[test]
 fn functions_of_modules_are_mocked_by_their_name_in_the_workflow() {
     let workflow = "import \"std/chat\" as chat; fn main() { [chat::post(\"#a\", \"hi\"), chat::twice(\"x\")] }";
     passes(
