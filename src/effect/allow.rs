@@ -50,8 +50,7 @@ pub fn missing_host(url: &str, allow: &Allow) -> Option<(String, String)> {
     let url = reqwest::Url::parse(url).ok()?;
     let (host, _) = net::host_and_port(&url)?;
     let local = host == "localhost" || host.ends_with(".localhost");
-    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let entry = url.port().map_or_else(|| host.to_owned(), |port| format!("{shown}:{port}"));
+    let entry = entry_of(host, url.port());
     match net::admit(&url, allow) {
         Ok(Reach::Public) if local => Some((entry, "it is this machine".to_owned())),
         Err(failure) if failure.kind == "denied" && matches!(url.scheme(), "http" | "https") => {
@@ -69,6 +68,17 @@ pub fn missing_host(url: &str, allow: &Allow) -> Option<(String, String)> {
 pub fn host_of(url: &str) -> Option<(String, u16)> {
     let url = reqwest::Url::parse(url).ok()?;
     net::host_and_port(&url).map(|(host, port)| (host.to_owned(), port))
+}
+
+/// The entry of `allow.http` that names the host of an address, with its port where it has one. `None`: it is no address of a host.
+pub fn host_entry(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    net::host_and_port(&url).map(|(host, _)| entry_of(host, url.port()))
+}
+
+fn entry_of(host: &str, port: Option<u16>) -> String {
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    port.map_or_else(|| host.to_owned(), |port| format!("{shown}:{port}"))
 }
 
 /// The line that a script needs, existing entries first: `allow: #{ http: ["a", "b"] }`.

@@ -18,7 +18,7 @@ mod scrub;
 mod secrets;
 pub mod upload;
 
-pub use allow::{Allow, host_of, missing_host};
+pub use allow::{Allow, host_entry, host_of, missing_host};
 pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};

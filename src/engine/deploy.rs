@@ -231,7 +231,7 @@ fn evaluated(
         .filter(|fault| stopped.is_empty() || !fault.title.ends_with("`()`"))
         .collect();
     if let Some(constants) = constants.as_ref().filter(|_| stopped.is_empty()) {
-        faults.extend(inherited(program.bundle(), constants, &mut declaration));
+        faults.extend(inherited(program.bundle(), constants, &mut declaration, settings));
     }
     faults.splice(0..0, stopped);
     (constants, declaration, faults)
@@ -254,6 +254,7 @@ fn inherited(
     bundle: &Bundle,
     constants: &crate::script::program::Constants,
     declaration: &mut Declaration,
+    settings: &Arc<dyn Settings>,
 ) -> Option<Diagnostic> {
     if !declaration.std {
         return None;
@@ -261,7 +262,7 @@ fn inherited(
     let mut modules = bundle.sources.iter().filter(|(path, _)| path.starts_with("std/"));
     modules.find_map(|(path, source)| {
         let needs = constants.get(path, "ALLOW").and_then(rhai::Dynamic::read_lock::<rhai::Map>)?;
-        let problem = declaration.inherit(&needs).err()?;
+        let problem = declaration.inherit(&needs, &|name| settings.get(name)).err()?;
         Some(Diagnostic::new("E0301", format!("`ALLOW` of `{path}`: {problem}"), source.place(1, 1, 1)))
     })
 }

@@ -7,6 +7,7 @@
 
 mod describe;
 mod faults;
+mod hosts;
 mod show;
 mod triggers;
 mod workflow;
@@ -84,12 +85,20 @@ pub struct Declaration {
 
 impl Declaration {
     /// Takes over what a module of the standard library says that it needs: `#{ http: [hosts], secrets: [names], mail }`.
-    pub fn inherit(&mut self, needs: &Map) -> Result<(), String> {
+    pub fn inherit(&mut self, needs: &Map, setting: &dyn Fn(&str) -> Option<Payload>) -> Result<(), String> {
         let texts = |key: &str| -> Vec<String> {
             let list = needs.get(key).and_then(|list| list.read_lock::<rhai::Array>().map(|list| list.to_vec()));
             list.unwrap_or_default().into_iter().filter_map(|text| text.into_string().ok()).collect()
         };
-        let theirs = Allow::parse(Some(&texts("http")), &[])?;
+        let mut hosts = Vec::new();
+        for entry in texts("http") {
+            hosts.extend(hosts::entries(&entry, |name| {
+                let found = setting(name)?;
+                self.settings.insert(name.to_owned(), found.clone());
+                Some(value::decode(&found))
+            })?);
+        }
+        let theirs = Allow::parse(Some(&hosts), &[])?;
         if let (Some(own), Some(theirs)) = (&mut self.allow.http, theirs.http) {
             own.extend(theirs);
         }
@@ -197,7 +206,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new("input", "schema", "what the input must look like"),
             Choice::new("output", "schema", "what the output must look like"),
             Choice::new("allow", "map", "what it may touch"),
-            Choice::new("allow.http", "list of string", "hosts: `host`, `*.host`, `host:port`"),
+            Choice::new(
+                "allow.http",
+                "list of string",
+                "hosts: `host`, `*.host`, `host:port`; `config:NAME`: that of the address in a setting",
+            ),
             Choice::new("allow.shell", "list of string", "programs"),
             Choice::new(
                 "allow.files",

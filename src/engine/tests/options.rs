@@ -233,7 +233,8 @@ fn a_finished_run_is_kept_as_long_as_it_says() {
     assert_eq!((kept(&short), kept(&long)), (Duration::from_millis(1), KEEP));
     let handle = bench.engine.handle();
     until(&bench, || handle.clock().now() >= short.expires_at.expect("it expires"));
-    assert_eq!(handle.prune(None), 1);
+    // Housekeeping may have been first.
+    assert!(handle.prune(None) <= 1);
     assert!(matches!((handle.run(short.id), handle.run(long.id)), (Err(Error::UnknownRun(_)), Ok(_))));
     assert!(handle.store().bundle(&short.version).expect("reads").is_some(), "a live version stays");
 }

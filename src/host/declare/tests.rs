@@ -176,3 +176,22 @@ fn an_effect_at_the_top_of_a_file_is_a_fault_with_its_line() {
     let error = declared_file("workflow(#{});\nlet x = http::get(\"http://x\");\nfn main() {}").expect_err("refused");
     assert!(error.contains("only describes") && error.contains("line: 2"), "{error}");
 }
+
+#[test]
+fn a_host_may_be_that_of_a_setting() {
+    let found = declared("workflow(#{ allow: #{ http: [\"config:base\", \"config:other\"] } })").expect("declares");
+    assert!(found.allow.http.as_deref().is_some_and(|hosts| hosts.len() == 1 && hosts[0].matches("x", 443)));
+    assert_eq!(found.settings.keys().collect::<Vec<_>>(), ["base"], "it belongs to what a run is pinned to");
+    let told = declared("workflow(#{ allow: #{ http: [\"config:\"] } })").expect_err("no name");
+    assert!(told.contains("option `allow`: `config:` names no setting; hint: "), "{told}");
+}
+
+#[test]
+fn what_a_module_needs_may_be_the_host_of_a_setting() {
+    let mut found = declared("workflow(#{ allow: #{ std: true } })").expect("declares");
+    let needs = crate::script::value::decode(&Payload::from_json(&json!({"http": ["config:erp"], "secrets": ["erp"]})));
+    let erp = |name: &str| (name == "erp").then(|| Payload::from_json(&json!("https://erp.example.com:8443/db")));
+    found.inherit(&needs.cast(), &erp).expect("is taken over");
+    assert!(found.allow.http.as_deref().is_some_and(|hosts| hosts[0].matches("erp.example.com", 8443)));
+    assert!(found.settings.contains_key("erp") && found.allow.secrets == ["erp"]);
+}

@@ -100,9 +100,13 @@ fn patterns(call: &Call<'_>, http: Vec<String>, files: Vec<String>) -> Result<Al
         kept(call, parsed.map(Some))
     };
     let mut allowed = Allow { http: Some(Vec::new()), ..Allow::default() };
-    for host in http {
-        let host = pattern(&[host], &[])?.and_then(|one| one.http).unwrap_or_default();
-        allowed.http.get_or_insert_default().extend(host);
+    for entry in http {
+        let named =
+            super::hosts::entries(&entry, super::setting).map_err(|e| call.invalid(format!("option `allow`: {e}")));
+        for host in kept(call, named.map(Some))?.unwrap_or_default() {
+            let host = pattern(&[host], &[])?.and_then(|one| one.http).unwrap_or_default();
+            allowed.http.get_or_insert_default().extend(host);
+        }
     }
     for glob in files {
         allowed.files.extend(pattern(&[], &[glob])?.map(|one| one.files).unwrap_or_default());
