@@ -1,5 +1,7 @@
 //! `file::*`: files in the workflow's own folder. Each redoes itself safely after a crash.
 
+use std::rc::Rc;
+
 use rhai::{Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -21,7 +23,7 @@ macro_rules! function {
             example: $example,
             call: |call| {
                 let request: fn(&Call<'_>) -> Result<FileRequest, Fail> = $request;
-                let plan = Plan { request: Request::File(request(call)?), policy: None, shape, key: None };
+                let plan = Plan { request: Rc::new(Request::File(request(call)?)), policy: None, shape, key: None };
                 effects::run(call, &plan)
             },
             ..Function::BASE

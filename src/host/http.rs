@@ -1,5 +1,7 @@
 //! `http::*`: requests to services.
 
+use std::rc::Rc;
+
 use rhai::{Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -133,7 +135,7 @@ fn perform(
         options.list("accept")?.unwrap_or_default().iter().map(|v| status(call, v)).collect::<Result<_, _>>()?;
     request.body = body_of(call, body, options)?;
     let plan = Plan {
-        request: Request::Http(request),
+        request: Rc::new(Request::Http(request)),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,
@@ -215,4 +217,28 @@ fn shape(reply: Reply) -> Dynamic {
     };
     map.insert("body".into(), body);
     Dynamic::from_map(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::HttpReply;
+
+    #[test]
+    fn what_a_call_returns_is_what_its_record_gives_back() {
+        let odd = r#"{"$blob":"eA==","$$a":{"$float":"NaN"},"n":[-0.0,-0,1e400,9223372036854775808,1.50,1e2],"s":"é\u0001\\"}"#;
+        for body in [
+            HttpBody::Json(odd.to_owned()),
+            HttpBody::Json("[null,true,{}]".to_owned()),
+            HttpBody::Json("no JSON".to_owned()),
+            HttpBody::Text("{\"$char\":\"x\"}".to_owned()),
+            HttpBody::Bytes(vec![0, 255]),
+            HttpBody::Empty,
+        ] {
+            let headers = vec![("$x".to_owned(), "1, 2".to_owned()), ("a".to_owned(), String::new())];
+            let value = shape(Reply::Http(HttpReply { status: 404, headers, body, url: "http://a/".to_owned() }));
+            let read = value::decode(&value::encode(&value).expect("is data"));
+            assert_eq!(format!("{read:?}"), format!("{value:?}"));
+        }
+    }
 }

@@ -38,7 +38,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Self, Failure> {
         let method = Method::from_bytes(request.method.to_ascii_uppercase().as_bytes())
             .map_err(|_| Failure::invalid(format!("`{}` is no HTTP method; hint: use `GET`", request.method)))?;
-        let first = message::parse(&request.url)?;
+        let first = message::written(&request.url)?;
         net::admit(&first, attempt.allow)?;
         let url = message::address(request, &first, attempt.secrets)?;
         let headers = message::headers(request, &url, attempt.secrets)?;
