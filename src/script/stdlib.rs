@@ -4,7 +4,18 @@ use super::bundle::Stdlib;
 
 /// Name and text of each. A file `lib/std/NAME.rhai` below the scripts folder takes the place of one.
 pub const STDLIB: Stdlib = &[
+    ("airflow", include_str!("../../stdlib/airflow.rhai")),
+    ("alertmanager", include_str!("../../stdlib/alertmanager.rhai")),
+    ("github", include_str!("../../stdlib/github.rhai")),
+    ("gitlab", include_str!("../../stdlib/gitlab.rhai")),
+    ("mailman", include_str!("../../stdlib/mailman.rhai")),
+    ("matrix", include_str!("../../stdlib/matrix.rhai")),
+    ("ntfy", include_str!("../../stdlib/ntfy.rhai")),
     ("once", include_str!("../../stdlib/once.rhai")),
+    ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
     ("slack", include_str!("../../stdlib/slack.rhai")),
+    ("stripe", include_str!("../../stdlib/stripe.rhai")),
+    ("teams", include_str!("../../stdlib/teams.rhai")),
+    ("telegram", include_str!("../../stdlib/telegram.rhai")),
 ];
