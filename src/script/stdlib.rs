@@ -6,8 +6,11 @@ use super::bundle::Stdlib;
 pub const STDLIB: Stdlib = &[
     ("airflow", include_str!("../../stdlib/airflow.rhai")),
     ("alertmanager", include_str!("../../stdlib/alertmanager.rhai")),
+    ("bottlecrm", include_str!("../../stdlib/bottlecrm.rhai")),
+    ("fava", include_str!("../../stdlib/fava.rhai")),
     ("github", include_str!("../../stdlib/github.rhai")),
     ("gitlab", include_str!("../../stdlib/gitlab.rhai")),
+    ("hledger", include_str!("../../stdlib/hledger.rhai")),
     ("mailman", include_str!("../../stdlib/mailman.rhai")),
     ("matrix", include_str!("../../stdlib/matrix.rhai")),
     ("ntfy", include_str!("../../stdlib/ntfy.rhai")),
@@ -18,4 +21,5 @@ pub const STDLIB: Stdlib = &[
     ("stripe", include_str!("../../stdlib/stripe.rhai")),
     ("teams", include_str!("../../stdlib/teams.rhai")),
     ("telegram", include_str!("../../stdlib/telegram.rhai")),
+    ("tryton", include_str!("../../stdlib/tryton.rhai")),
 ];
