@@ -14,6 +14,8 @@ pub struct Allow {
     pub files: Vec<String>,
     /// Whether mail may be sent.
     pub mail: bool,
+    /// Models that may be asked.
+    pub ai: super::ai::MayAsk,
     /// Names of secrets that may be used.
     pub secrets: Vec<String>,
 }

@@ -3,25 +3,36 @@
 //! Redirects are followed by hand, so that every hop passes the same checks as the first; environment variables name no
 //! proxy; only `http` and `https` are spoken.
 
+mod auth;
+mod aws;
+pub mod azure;
+mod breaker;
 mod clients;
 mod exchange;
-mod fault;
-mod message;
+pub(super) mod fault;
+pub(super) mod message;
 mod response;
 #[cfg(test)]
-mod server;
+pub(super) mod server;
 #[cfg(test)]
 mod tests;
+mod upload;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::file::{FileStat, Place};
+use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::{Allow, Attempt, Failure, Kind, Limits, Outcome, Reply, net};
 
+pub use auth::{Auth, AwsKeys};
+pub use breaker::Breakers;
 pub(super) use clients::Clients;
+pub(super) use message::encode_form;
+pub use upload::{Part, PartContents, SentFile};
 
 /// Redirects that are followed at most: more is a loop (browsers stop at 20, APIs have one or two).
 pub const MAX_REDIRECTS: usize = 10;
@@ -65,15 +76,10 @@ pub enum Body {
     Form(Vec<(String, String)>),
     /// Anything.
     Bytes(Vec<u8>),
-}
-
-/// How a request says who asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Auth {
-    /// A token.
-    Bearer(String),
-    /// User and password.
-    Basic(String, String),
+    /// A file, read as it is sent.
+    File(SentFile),
+    /// A form with files.
+    Multipart(Vec<Part>),
 }
 
 /// A response whose status is below 400, or accepted.
@@ -130,11 +136,7 @@ impl HttpRequest {
             "max_bytes": self.max_bytes,
             "accept": self.accept,
             "save_to": self.save_to,
-            "auth": match &self.auth {
-                None => Value::Null,
-                Some(Auth::Bearer(token)) => json!({ "bearer": token }),
-                Some(Auth::Basic(user, password)) => json!({ "basic": [user, password] }),
-            },
+            "auth": self.auth.as_ref().map(Auth::arguments),
         })
     }
 }
@@ -147,6 +149,8 @@ impl Body {
             Self::Text(text) => json!({ "text": super::file::digest(text.as_bytes()) }),
             Self::Form(fields) => json!({ "form": fields }),
             Self::Bytes(bytes) => json!({ "bytes": super::file::digest(bytes) }),
+            Self::File(file) => json!({ "file": file.arguments() }),
+            Self::Multipart(parts) => json!({ "multipart": parts.iter().map(Part::arguments).collect::<Vec<_>>() }),
         }
     }
 }
@@ -156,16 +160,20 @@ pub(super) fn admit(url: &str, allow: &Allow) -> Result<(), Failure> {
     net::admit(&message::parse(url)?, allow).map(drop)
 }
 
+/// What an exchange is made with, beside the request.
+pub(super) struct Means<'a> {
+    pub(super) clients: &'a Clients,
+    pub(super) limits: &'a Limits,
+    pub(super) place: &'a Place,
+    pub(super) breakers: &'a Breakers,
+    /// Where tokens come from.
+    pub(super) oauth: Option<&'a Arc<OAuth>>,
+}
+
 /// Performs one exchange within its time.
-pub(super) async fn perform(
-    request: &HttpRequest,
-    attempt: &Attempt<'_>,
-    clients: &Clients,
-    limits: &Limits,
-    place: &Place,
-) -> Outcome {
+pub(super) async fn perform(request: &HttpRequest, attempt: &Attempt<'_>, means: &Means<'_>) -> Outcome {
     let scrub = Scrub::new(attempt.secrets);
-    let exchange = exchange::Exchange::new(request, attempt, clients, limits, place);
+    let exchange = exchange::Exchange::new(request, attempt, means);
     let (outcome, scrub) = match exchange {
         Err(failure) => (Err(failure), scrub),
         Ok(exchange) => (exchange.run_in_time().await, exchange.scrub()),

@@ -7,17 +7,20 @@
 //! It must not know: the scripting language, the journal, the store, retries and their schedule. It says whether a
 //! failure may be retried and whether anything reached the peer ([`Sent`]); the engine decides.
 
+pub mod ai;
 mod allow;
 mod failure;
 pub mod file;
 pub mod http;
 pub mod mail;
 pub mod net;
+pub mod oauth;
 mod performer;
 mod scrub;
 mod secrets;
 pub mod upload;
 
+pub use ai::{AiReply, AiRequest};
 pub use allow::{Allow, host_entry, host_of, missing_host};
 pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
@@ -35,6 +38,8 @@ pub enum Request {
     File(FileRequest),
     /// A message by mail.
     Mail(Box<MailRequest>),
+    /// A question to a model.
+    Ai(Box<AiRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -46,6 +51,8 @@ pub enum Reply {
     File(FileReply),
     /// The `Message-ID` of a message that the server took.
     Mail(String),
+    /// What a model answered.
+    Ai(AiReply),
 }
 
 /// How performing a [`Request`] ended.
@@ -67,7 +74,7 @@ impl Request {
         match self {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
-            Self::Mail(_) => Kind::Mutating,
+            Self::Mail(_) | Self::Ai(_) => Kind::Mutating,
         }
     }
 
@@ -76,7 +83,8 @@ impl Request {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::Http(request) => request.has_safe_method(),
-            Self::File(_) => true,
+            // A question that is asked twice costs twice, and changes nothing.
+            Self::File(_) | Self::Ai(_) => true,
             Self::Mail(_) => false,
         }
     }
@@ -88,6 +96,7 @@ impl Request {
             Self::Http(request) => request.arguments(),
             Self::File(request) => request.arguments(),
             Self::Mail(request) => request.arguments(),
+            Self::Ai(request) => request.arguments(),
         };
         arguments.to_string()
     }

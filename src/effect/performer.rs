@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::http::Clients;
+use super::ai::Models;
+use super::http::{Breakers, Clients, Means};
+use super::oauth::OAuth;
 use super::scrub::Scrub;
-use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, file, http, mail};
+use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, ai, file, http, mail};
 
 /// Performs requests. Cheap to clone; clones share connections.
 ///
@@ -18,6 +20,9 @@ pub struct Performer {
     limits: Limits,
     folder: Arc<Path>,
     mail: Option<Arc<MailServer>>,
+    oauth: Option<Arc<OAuth>>,
+    breakers: Arc<Breakers>,
+    models: Option<Arc<Models>>,
 }
 
 /// The bounds of one command. Requests may ask for other times and sizes where they have a field for it.
@@ -87,7 +92,8 @@ pub struct TraceHeaders {
 impl Performer {
     /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
     pub fn new(limits: Limits) -> Self {
-        Self { clients: Arc::new(Clients::new(limits.connect)), limits, folder: Arc::from(Path::new("")), mail: None }
+        let clients = Arc::new(Clients::new(limits.connect));
+        Self { clients, limits, folder: Arc::from(Path::new("")), mail: None, oauth: None, breakers: Arc::default(), models: None }
     }
 
     /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
@@ -100,6 +106,24 @@ impl Performer {
     #[must_use]
     pub fn with_mail(self, mail: Option<Arc<MailServer>>) -> Self {
         Self { mail, ..self }
+    }
+
+    /// The same, with tokens of these clients.
+    #[must_use]
+    pub fn with_oauth(self, oauth: Option<Arc<OAuth>>) -> Self {
+        Self { oauth, ..self }
+    }
+
+    /// The same, asking these models.
+    #[must_use]
+    pub fn with_models(self, models: Option<Arc<Models>>) -> Self {
+        Self { models, ..self }
+    }
+
+    /// The same, knowing which hosts fail from others that share this.
+    #[must_use]
+    pub fn with_breakers(self, breakers: Arc<Breakers>) -> Self {
+        Self { breakers, ..self }
     }
 
     /// What redoing a half-done `request` will need, as JSON text, to be recorded with the intent. Blocks for a moment.
@@ -117,6 +141,7 @@ impl Performer {
             Request::Http(request) => http::admit(&request.url, allow),
             Request::File(_) => Ok(()),
             Request::Mail(_) => mail::admit(allow),
+            Request::Ai(request) => ai::admit(&request.name, allow),
         }
     }
 
@@ -125,10 +150,16 @@ impl Performer {
     pub async fn perform(&self, request: &Request, attempt: Attempt<'_>) -> Outcome {
         let place = self.place(attempt.allow);
         match request {
-            Request::Http(request) => http::perform(request, &attempt, &self.clients, &self.limits, &place).await,
+            Request::Http(request) => {
+                http::perform(request, &attempt, &self.means(&place)).await
+            }
             Request::File(request) => {
                 let outcome = file::perform(request, &attempt, place).await.map(Reply::File);
                 Scrub::new(attempt.secrets).outcome(outcome)
+            }
+            Request::Ai(request) => {
+                let asked = ai::perform(request, &attempt, self.models.as_ref(), &self.means(&place)).await;
+                asked.map(Reply::Ai)
             }
             Request::Mail(request) => {
                 let server = self.mail.as_deref();
@@ -136,6 +167,11 @@ impl Performer {
                 Scrub::new(attempt.secrets).outcome(sent.map(Reply::Mail))
             }
         }
+    }
+
+    fn means<'a>(&'a self, place: &'a file::Place) -> Means<'a> {
+        let (clients, limits, breakers) = (&*self.clients, &self.limits, &*self.breakers);
+        Means { clients, limits, place, breakers, oauth: self.oauth.as_ref() }
     }
 
     /// Removes the folder that [`FileRequest::Temp`](super::FileRequest::Temp) made for this run, when there is one.

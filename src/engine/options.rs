@@ -65,6 +65,12 @@ pub struct Options {
     pub limits: effect::Limits,
     /// The server that takes mail.
     pub mail: Option<Arc<effect::MailServer>>,
+    /// The clients whose tokens requests may use.
+    pub oauth: Option<Arc<effect::oauth::OAuth>>,
+    /// The models that may be asked.
+    pub models: Option<Arc<effect::ai::Models>>,
+    /// Which services fail: what one worker sees, all know.
+    pub breakers: Arc<effect::http::Breakers>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
     /// Who shows what runs write to their logs.
@@ -119,6 +125,9 @@ impl Options {
             keep: KEEP,
             limits: effect::Limits::default(),
             mail: None,
+            oauth: None,
+            breakers: Arc::default(),
+            models: None,
             reach: Reach::All,
             lines: None,
             follower: None,

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::effect::file::FileStat;
 use crate::effect::http::HttpBody;
-use crate::effect::{HttpReply, HttpRequest};
+use crate::effect::{AiReply, AiRequest, HttpReply, HttpRequest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::Timestamp;
@@ -117,6 +117,20 @@ pub(super) fn reply(request: &HttpRequest, number: usize, now: Timestamp) -> Htt
     };
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     HttpReply { status: 200, headers, body, url: request.url.clone() }
+}
+
+/// What a model says: a value that fits, where one is asked for.
+pub(super) fn answer(request: &AiRequest, number: usize, now: Timestamp) -> AiReply {
+    let fitting = request.schema.as_ref().map(|schema| fitting(schema, "answer", now).to_string());
+    let text = fitting.unwrap_or_else(|| format!("made up {number}"));
+    AiReply {
+        text,
+        model: request.name.clone(),
+        finish: "stop".to_owned(),
+        input_tokens: 1,
+        output_tokens: 1,
+        cost: 0,
+    }
 }
 
 #[cfg(test)]

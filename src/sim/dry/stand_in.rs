@@ -63,6 +63,10 @@ impl StandIn {
                 let id = format!("<made-up-{}@panta.invalid>", self.count.get());
                 (Mocked::Answer(Answer::Effect(Ok(Reply::Mail(id)))), By::MadeUp)
             }
+            Some(Request::Ai(request)) => {
+                let reply = made_up::answer(request, self.count.get(), self.now());
+                (Mocked::Answer(Answer::Effect(Ok(Reply::Ai(reply)))), By::MadeUp)
+            }
             Some(Request::File(request)) => self.file(workflow, request),
         }
     }
