@@ -105,7 +105,8 @@ impl Connect {
             return Ok((sign_in.code(&text)?, redirect));
         }
         let back = tokio::time::timeout(PATIENCE, listener.code(sign_in)).await;
-        let late = || Fault::new(Exit::Waiting, "nobody has signed in within ten minutes; hint: try again, or `--manual`");
+        let late =
+            || Fault::new(Exit::Waiting, "nobody has signed in within ten minutes; hint: try again, or `--manual`");
         Ok((back.map_err(|_| late())??, redirect))
     }
 }

@@ -36,8 +36,7 @@ impl Reader<'_> {
             let known = self.faults.len();
             let mut model = Model::default();
             self.model(&mut model, fields);
-            let mut missing =
-                |what: &str| self.fault(format!("`[ai.{}]` needs {what}", name.get_ref()), name.span());
+            let mut missing = |what: &str| self.fault(format!("`[ai.{}]` needs {what}", name.get_ref()), name.span());
             if model.url.is_empty() {
                 missing("`url`, such as `https://api.openai.com/v1`");
             }
@@ -128,9 +127,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told() {
-        let faults = parse("panta.toml", "[ai.x]\nkind = \"watsonx\"\nurl = \"https://a.example\"\nbudgt = 1").expect_err("faults");
+        let faults = parse("panta.toml", "[ai.x]\nkind = \"watsonx\"\nurl = \"https://a.example\"\nbudgt = 1")
+            .expect_err("faults");
         let all: Vec<_> = faults.iter().map(|fault| fault.title.as_str()).collect();
         let all = all.join("; ");
-        assert!(all.contains("needs `model`") && all.contains("`project_id`") && all.contains("unknown key `budgt`"), "{all}");
+        assert!(
+            all.contains("needs `model`") && all.contains("`project_id`") && all.contains("unknown key `budgt`"),
+            "{all}"
+        );
     }
 }

@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_preset_gives_what_the_file_does_not() {
-        let text = "[oauth2.mail]\npreset = \"microsoft\"\ntenant = \"acme\"\nclient_id = \"x\"\nscopes = [\"Mail.Read\"]";
+        let text =
+            "[oauth2.mail]\npreset = \"microsoft\"\ntenant = \"acme\"\nclient_id = \"x\"\nscopes = [\"Mail.Read\"]";
         let read = parse("panta.toml", text).expect("no faults");
         let client = &read.oauth2["mail"];
         assert_eq!(client.token_url, "https://login.microsoftonline.com/acme/oauth2/v2.0/token");

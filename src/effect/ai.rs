@@ -213,7 +213,8 @@ pub(super) async fn perform(
     means: &Means<'_>,
 ) -> Result<AiReply, Failure> {
     admit(&request.name, attempt.allow)?;
-    let none = || Failure::denied(format!("there is no model `{0}`; hint: add `[ai.{0}]` to `panta.toml`", request.name));
+    let none =
+        || Failure::denied(format!("there is no model `{0}`; hint: add `[ai.{0}]` to `panta.toml`", request.name));
     let models = models.ok_or_else(none)?;
     let model = models.model(&request.name)?;
     within(&request.name, "this run", model.budget.run, request.spent)?;

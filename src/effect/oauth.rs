@@ -295,7 +295,9 @@ fn admit(name: &str, client: &Client, target: &Url) -> Result<(), Failure> {
     }
     let shown = target.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let message = format!("the tokens of `{name}` are not for `{shown}`");
-    Err(Failure::denied(format!("{message}; hint: add \"{shown}\" to `hosts` of `[oauth2.{name}]`, if they are meant to go there")))
+    Err(Failure::denied(format!(
+        "{message}; hint: add \"{shown}\" to `hosts` of `[oauth2.{name}]`, if they are meant to go there"
+    )))
 }
 
 fn address(text: &str) -> Result<Url, Failure> {

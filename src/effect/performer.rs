@@ -93,7 +93,15 @@ impl Performer {
     /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
     pub fn new(limits: Limits) -> Self {
         let clients = Arc::new(Clients::new(limits.connect));
-        Self { clients, limits, folder: Arc::from(Path::new("")), mail: None, oauth: None, breakers: Arc::default(), models: None }
+        Self {
+            clients,
+            limits,
+            folder: Arc::from(Path::new("")),
+            mail: None,
+            oauth: None,
+            breakers: Arc::default(),
+            models: None,
+        }
     }
 
     /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
@@ -150,9 +158,7 @@ impl Performer {
     pub async fn perform(&self, request: &Request, attempt: Attempt<'_>) -> Outcome {
         let place = self.place(attempt.allow);
         match request {
-            Request::Http(request) => {
-                http::perform(request, &attempt, &self.means(&place)).await
-            }
+            Request::Http(request) => http::perform(request, &attempt, &self.means(&place)).await,
             Request::File(request) => {
                 let outcome = file::perform(request, &attempt, place).await.map(Reply::File);
                 Scrub::new(attempt.secrets).outcome(outcome)

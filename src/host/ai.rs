@@ -129,8 +129,10 @@ fn ask(
 /// What an answer cost, live or recorded.
 fn used(answer: &Dynamic) -> Spent {
     let Some(map) = answer.read_lock::<Map>() else { return Spent::default() };
-    let usage = map.get("usage").and_then(|usage| usage.read_lock::<Map>().map(|usage| usage.clone())).unwrap_or_default();
-    let count = |key: &str| usage.get(key).and_then(|n| n.as_int().ok()).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    let usage =
+        map.get("usage").and_then(|usage| usage.read_lock::<Map>().map(|usage| usage.clone())).unwrap_or_default();
+    let count =
+        |key: &str| usage.get(key).and_then(|n| n.as_int().ok()).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     let cost = map.get("cost").and_then(|cost| cost.as_decimal().ok()).unwrap_or_default();
     let cost = (cost * Decimal::from(1_000_000_000_000_u64)).round();
     Spent { tokens: count("input") + count("output"), cost: u64::try_from(cost).unwrap_or(0) }
@@ -172,7 +174,8 @@ fn extract(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let second = ask(call, &name, messages, Some(described), &options)?;
     read(&schema, &second).map_err(|(said, faults)| {
         let message = format!("`{}`: what `{name}` read does not fit, also when told so: {faults}", call.function.name);
-        let mut error = Fail::error("invalid", format!("{message}; hint: a simpler schema, or a larger model")).into_map();
+        let mut error =
+            Fail::error("invalid", format!("{message}; hint: a simpler schema, or a larger model")).into_map();
         error.insert("text".into(), said.into());
         Fail::Thrown(error)
     })

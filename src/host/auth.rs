@@ -55,7 +55,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         options: &[
             Choice::new("service", "string", "`s3`, `sqs`, `sns`, `secretsmanager`, `states`, `events`, …"),
             Choice::new("region", "string", "such as `eu-central-1`"),
-            Choice::new("key", "string or secret", "the id of the access key; by default the secret `aws_access_key_id`"),
+            Choice::new(
+                "key",
+                "string or secret",
+                "the id of the access key; by default the secret `aws_access_key_id`",
+            ),
             Choice::new("secret", "string or secret", "its secret; by default the secret `aws_secret_access_key`"),
             Choice::new("token", "string or secret", "of temporary credentials"),
         ],
@@ -110,9 +114,8 @@ fn azure(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 
 /// What these functions make, as a request has it.
 pub(super) fn read(call: &Call<'_>, map: &Map) -> Result<Auth, Fail> {
-    let wrong = || {
-        call.invalid("option `auth` takes what `bearer`, `basic`, `oauth2`, `aws` or `azure_shared_key` returns")
-    };
+    let wrong =
+        || call.invalid("option `auth` takes what `bearer`, `basic`, `oauth2`, `aws` or `azure_shared_key` returns");
     let text = |map: &Map, key: &str| map.get(key).map(|value| http::plain(call, key, value)).transpose();
     let need = |map: &Map, key: &str| text(map, key)?.ok_or_else(wrong);
     if map.contains_key("bearer") {

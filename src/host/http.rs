@@ -102,7 +102,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
         options: http_options![
             Choice::new("method", "string", "the method"),
             Choice::new("url", "string", "the address"),
-            Choice::new("body", "any", "a map or list goes as JSON, text as it is, what `file::open` returns as the file"),
+            Choice::new(
+                "body",
+                "any",
+                "a map or list goes as JSON, text as it is, what `file::open` returns as the file"
+            ),
             FORM,
             MULTIPART
         ],

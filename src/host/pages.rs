@@ -44,7 +44,8 @@ fn pages(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (mut seen, mut count) = (BTreeSet::new(), 0_i64);
     loop {
         if !seen.insert(hash_text(&format!("{}\n{:?}", place.url, place.query))) {
-            let message = format!("`{}` came twice: the pages are a circle; hint: check what `next` returns", place.url);
+            let message =
+                format!("`{}` came twice: the pages are a circle; hint: check what `next` returns", place.url);
             return Err(call.invalid(message));
         }
         call.args[0] = place.url.clone().into();
@@ -82,7 +83,10 @@ fn follow(call: &Call<'_>, next: Option<&FnPtr>, place: &Place, answer: &Dynamic
         let url = joined(&link)?;
         if Url::parse(&base).is_ok_and(|base| base.origin() != url.origin()) {
             let message = format!("`{}`: the next page is on another host, `{url}`", call.function.name);
-            return Err(Fail::error("denied", format!("{message}; hint: give `next`, where it is meant to be followed")));
+            return Err(Fail::error(
+                "denied",
+                format!("{message}; hint: give `next`, where it is meant to be followed"),
+            ));
         }
         return Ok(Some(Place { url: url.into(), query: Vec::new() }));
     };

@@ -48,7 +48,9 @@ fn part(call: &Call<'_>, name: &str, value: &Dynamic) -> Result<Part, Fail> {
     let text = |key: &str| map.get(key).filter(|value| value.is_string()).map(ToString::to_string);
     let unknown = map.keys().find(|key| !["file", "name", "type"].contains(&key.as_str()));
     if let Some(key) = unknown {
-        let message = format!("a part of `multipart` has no `{key}`; hint: `#{{ file, name, type }}`, or what `file::open` returns");
+        let message = format!(
+            "a part of `multipart` has no `{key}`; hint: `#{{ file, name, type }}`, or what `file::open` returns"
+        );
         return Err(call.invalid(message));
     }
     let mut part = match map.get("file") {
@@ -61,7 +63,10 @@ fn part(call: &Call<'_>, name: &str, value: &Dynamic) -> Result<Part, Fail> {
         },
         Some(value) => {
             let file = reference(value).ok_or_else(|| {
-                call.invalid(format!("`file` of a part is a path, bytes or what `file::open` returns, not {}", type_of(value)))
+                call.invalid(format!(
+                    "`file` of a part is a path, bytes or what `file::open` returns, not {}",
+                    type_of(value)
+                ))
             })?;
             of_file(name, file)
         }

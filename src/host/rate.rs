@@ -59,8 +59,7 @@ pub(super) fn limit(call: &Call<'_>, name: &str, rate: &str) -> Result<(), Fail>
     let interval_us = interval_us(rate).ok_or_else(|| call.invalid(no_rate(rate)))?;
     let (session, strand) = call.session()?;
     super::no_pure(call, &strand)?;
-    let command =
-        Command { arguments: hash_arguments(name), ..session::command(Kind::Timer, NAME, call.line()) };
+    let command = Command { arguments: hash_arguments(name), ..session::command(Kind::Timer, NAME, call.line()) };
     let wanted = Wanted { call, session: &session, strand: &strand, command: &command, name, interval_us };
     if strand.mode.get() == Mode::Polling {
         // Between the polls of a `wait_until` nothing is recorded, and a replay does not come here.

@@ -369,7 +369,8 @@ impl Vault {
         let current = stored.iter().map(|(name, stored)| (name.as_str(), stored.opened.value.as_str()));
         let before = retired.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let all: Vec<_> = environment.chain(current).chain(before).collect();
-        let hidden = all.iter().flat_map(|(name, value)| tokens::hidden(name, value).into_iter().map(|text| (*name, text)));
+        let hidden =
+            all.iter().flat_map(|(name, value)| tokens::hidden(name, value).into_iter().map(|text| (*name, text)));
         let hidden: Vec<_> = hidden.collect();
         let echoes = Echoes::new(hidden.iter().map(|(name, text)| (*name, text.as_ref())));
         Ok(Snapshot { stored, echoes })

@@ -24,7 +24,10 @@ impl Keeper for Key {
     }
 }
 
-async fn asked(change: impl FnOnce(&mut Model, &mut AiRequest), times: usize) -> (Result<AiReply, Failure>, Vec<String>) {
+async fn asked(
+    change: impl FnOnce(&mut Model, &mut AiRequest),
+    times: usize,
+) -> (Result<AiReply, Failure>, Vec<String>) {
     let body = json!({
         "model": "m-1", "choices": [{ "message": { "content": "hi" }, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 10, "completion_tokens": 2 },
@@ -71,7 +74,10 @@ async fn a_chat_is_answered_with_what_it_cost() {
     let (reply, requests) = asked(|_, request| drop(request.options.insert("seed".to_owned(), json!(7))), 1).await;
     let reply = reply.unwrap();
     assert_eq!((reply.text.as_str(), reply.finish.as_str(), reply.cost), ("hi", "stop", 10 * 150_000 + 2 * 600_000));
-    assert!(requests[0].starts_with("POST /v1/chat/completions ") && requests[0].contains("Bearer key-llm"), "{requests:?}");
+    assert!(
+        requests[0].starts_with("POST /v1/chat/completions ") && requests[0].contains("Bearer key-llm"),
+        "{requests:?}"
+    );
     let body: Value = serde_json::from_str(requests[0].split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!((&body["model"], &body["seed"]), (&json!("m"), &json!(7)));
 }

@@ -170,8 +170,7 @@ mod tests {
     fn signature(method: &str, url: &str, headers: &[(&str, &str)], payload: &str) -> String {
         let at = Timestamp::from_text("2015-08-30T12:36:00Z").expect("a time");
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-        let signer =
-            Signer { key: "AKIDEXAMPLE", secret, token: None, service: "service", region: "us-east-1", at };
+        let signer = Signer { key: "AKIDEXAMPLE", secret, token: None, service: "service", region: "us-east-1", at };
         let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let url = canonical(&url.parse().expect("an address"));
         let signed = Signed { method, url: &url, headers: &headers, payload };

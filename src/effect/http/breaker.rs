@@ -40,6 +40,7 @@ pub(super) struct Passage<'a> {
     breakers: &'a Breakers,
     host: String,
     is_trial: bool,
+    came: Came,
 }
 
 impl Breakers {
@@ -50,7 +51,7 @@ impl Breakers {
 
     fn admit_at(&self, host: &str, now: Duration) -> Result<Passage<'_>, Failure> {
         let mut all = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let passage = |is_trial| Passage { breakers: self, host: host.to_owned(), is_trial };
+        let passage = |is_trial| Passage { breakers: self, host: host.to_owned(), is_trial, came: Came::Unknown };
         let Some(failing) = all.get_mut(host) else { return Ok(passage(false)) };
         let Some(again_at) = failing.again_at else { return Ok(passage(false)) };
         if now >= again_at && !failing.is_tried {
@@ -92,34 +93,30 @@ impl Breakers {
     }
 }
 
+/// What came of a call.
 #[derive(Clone, Copy)]
 enum Came {
     Well,
     Ill,
+    /// Given up before anybody knew.
     Unknown,
 }
 
 impl Passage<'_> {
     /// It answered.
-    pub(super) fn succeeded(self) {
-        self.end(Came::Well);
+    pub(super) fn succeeded(mut self) {
+        self.came = Came::Well;
     }
 
     /// It could not be reached, or failed.
-    pub(super) fn failed(self) {
-        self.end(Came::Ill);
-    }
-
-    fn end(self, came: Came) {
-        self.breakers.ended(&self.host, self.is_trial, came, monotonic());
-        std::mem::forget(self);
+    pub(super) fn failed(mut self) {
+        self.came = Came::Ill;
     }
 }
 
 impl Drop for Passage<'_> {
-    /// Given up before anybody knew.
     fn drop(&mut self) {
-        self.breakers.ended(&self.host, self.is_trial, Came::Unknown, monotonic());
+        self.breakers.ended(&self.host, self.is_trial, self.came, monotonic());
     }
 }
 
@@ -140,7 +137,7 @@ mod tests {
         for _ in 0..times {
             let passage = breakers.admit_at("a:1", at).expect("let through");
             breakers.ended("a:1", passage.is_trial, Came::Ill, at);
-            std::mem::forget(passage);
+            drop(passage);
         }
     }
 
@@ -149,7 +146,10 @@ mod tests {
         let (breakers, start) = (Breakers::default(), Duration::from_secs(100));
         fail(&breakers, 10, start);
         let refused = breakers.admit_at("a:1", start + Duration::from_secs(10)).err().expect("refused");
-        assert_eq!((refused.kind, refused.retryable, refused.retry_after), ("network", true, Some(Duration::from_secs(20))));
+        assert_eq!(
+            (refused.kind, refused.retryable, refused.retry_after),
+            ("network", true, Some(Duration::from_secs(20)))
+        );
         assert!(breakers.admit_at("b:1", start).is_ok(), "another host");
         let trial = breakers.admit_at("a:1", start + PAUSE).expect("tried");
         assert!(breakers.admit_at("a:1", start + PAUSE).is_err(), "one alone");

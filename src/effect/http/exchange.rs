@@ -104,10 +104,9 @@ impl<'a> Exchange<'a> {
         };
         let mut headers = self.headers_of(hop, body.as_ref().map(|body| body.content_type.as_str()))?;
         if let Some(auth) = auth {
-            let (hash, length) = body.as_ref().map_or_else(
-                || (Some(hex::encode(Sha256::digest(b""))), 0),
-                |body| (body.hash.clone(), body.length),
-            );
+            let (hash, length) = body
+                .as_ref()
+                .map_or_else(|| (Some(hex::encode(Sha256::digest(b""))), 0), |body| (body.hash.clone(), body.length));
             let method = &hop.method;
             let unsigned = Unsigned { method, url: &url, headers: &headers, hash, length };
             for (name, value) in auth::sign(auth, &unsigned, self.attempt, self.means, refused).await? {

@@ -175,7 +175,11 @@ async fn feed(mut file: File, mut left: u64, sender: &mpsc::Sender<io::Result<Ve
             Ok((same, bytes)) => {
                 file = same;
                 left -= bytes.len() as u64;
-                if bytes.is_empty() { Err(io::Error::other("the file became shorter while it was sent")) } else { Ok(bytes) }
+                if bytes.is_empty() {
+                    Err(io::Error::other("the file became shorter while it was sent"))
+                } else {
+                    Ok(bytes)
+                }
             }
             Err(error) => {
                 let _ = sender.send(Err(error)).await;

@@ -62,7 +62,10 @@ impl SignIn {
     pub fn address(&self, redirect: &str) -> Result<String, Failure> {
         let client = self.oauth.client(&self.name)?;
         let missing = |key: &str| {
-            Failure::invalid(format!("`[oauth2.{}]` has no `{key}`; hint: a sign-in with a browser needs it", self.name))
+            Failure::invalid(format!(
+                "`[oauth2.{}]` has no `{key}`; hint: a sign-in with a browser needs it",
+                self.name
+            ))
         };
         let mut url = address(client.auth_url.as_deref().ok_or_else(|| missing("auth_url"))?)?;
         let id = client.client_id.as_deref().ok_or_else(|| missing("client_id"))?;
@@ -92,7 +95,9 @@ impl SignIn {
         let value = |key: &str| url.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
         let state = value("state").unwrap_or_default();
         if !bool::from(state.as_bytes().ct_eq(self.state.as_bytes())) {
-            return Err(Failure::denied("what came back is of another sign-in; hint: open the address that was shown last"));
+            return Err(Failure::denied(
+                "what came back is of another sign-in; hint: open the address that was shown last",
+            ));
         }
         if let Some(error) = value("error") {
             let said = value("error_description").map(|said| format!(" ({said})")).unwrap_or_default();
@@ -189,4 +194,3 @@ impl Tokens {
         self.scope.as_deref()
     }
 }
-

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::{Client, Grant, Keeper, OAuth, SignIn};
 use crate::effect::http::server::{Act, Server, answer};
 use crate::effect::http::{Auth, Body};
-use crate::effect::{Allow, Attempt, Failure, HttpReply, HttpRequest, Limits, NoSecrets, Performer, Reply, Request, Target};
+use crate::effect::{
+    Allow, Attempt, Failure, HttpReply, HttpRequest, Limits, NoSecrets, Performer, Reply, Request, Target,
+};
 
 /// Keeps in memory, and knows one secret.
 #[derive(Default)]
@@ -191,18 +193,25 @@ async fn a_browser_brings_the_code_of_its_own_sign_in_alone() {
     let state = address.split("state=").nth(1).unwrap().split('&').next().unwrap();
     assert!(address.contains("code_challenge_method=S256"), "{address}");
     assert!(sign_in.code("/callback?code=c&state=other").is_err());
-    assert!(sign_in.code(&format!("/callback?error=access_denied&state={state}")).unwrap_err().message.contains("refused"));
+    assert!(
+        sign_in.code(&format!("/callback?error=access_denied&state={state}")).unwrap_err().message.contains("refused")
+    );
     let code = sign_in.code(&format!("http://127.0.0.1:9/callback?code=c1&state={state}")).unwrap();
     sign_in.exchange(code, "http://127.0.0.1:9/callback").await.unwrap();
-    assert!(bench.login.requests()[0].contains("code=c1&redirect_uri=") && bench.login.requests()[0].contains("code_verifier="));
+    assert!(
+        bench.login.requests()[0].contains("code=c1&redirect_uri=")
+            && bench.login.requests()[0].contains("code_verifier=")
+    );
     assert_eq!(bench.calls(1).await, [Ok(200)]);
     assert_eq!(bench.login.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn a_code_is_looked_for_until_somebody_has_typed_it() {
-    let json = |status: &str, body: serde_json::Value| answer(status, &["content-type: application/json"], body.to_string());
-    let begun = json!({ "device_code": "d", "user_code": "AB-CD", "verification_uri": "https://a.example", "interval": 1 });
+    let json =
+        |status: &str, body: serde_json::Value| answer(status, &["content-type: application/json"], body.to_string());
+    let begun =
+        json!({ "device_code": "d", "user_code": "AB-CD", "verification_uri": "https://a.example", "interval": 1 });
     let login = vec![
         json("200 OK", begun),
         json("400 Bad", json!({ "error": "authorization_pending" })),

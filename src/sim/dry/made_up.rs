@@ -123,14 +123,7 @@ pub(super) fn reply(request: &HttpRequest, number: usize, now: Timestamp) -> Htt
 pub(super) fn answer(request: &AiRequest, number: usize, now: Timestamp) -> AiReply {
     let fitting = request.schema.as_ref().map(|schema| fitting(schema, "answer", now).to_string());
     let text = fitting.unwrap_or_else(|| format!("made up {number}"));
-    AiReply {
-        text,
-        model: request.name.clone(),
-        finish: "stop".to_owned(),
-        input_tokens: 1,
-        output_tokens: 1,
-        cost: 0,
-    }
+    AiReply { text, model: request.name.clone(), finish: "stop".to_owned(), input_tokens: 1, output_tokens: 1, cost: 0 }
 }
 
 #[cfg(test)]

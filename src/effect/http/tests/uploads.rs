@@ -7,7 +7,10 @@ fn sent(path: &str) -> SentFile {
     SentFile { path: path.to_owned(), ..SentFile::default() }
 }
 
-async fn upload(files: &[(&str, &[u8])], change: impl FnOnce(HttpRequest) -> HttpRequest) -> (Result<HttpReply, Failure>, String) {
+async fn upload(
+    files: &[(&str, &[u8])],
+    change: impl FnOnce(HttpRequest) -> HttpRequest,
+) -> (Result<HttpReply, Failure>, String) {
     let server = Server::start([answer("200 OK", &[], "")]).await;
     let bench = Bench::new(Some(&["127.0.0.1"]));
     for (name, bytes) in files {
@@ -79,7 +82,10 @@ async fn a_signed_upload_says_the_hash_of_the_file_and_hides_its_signature() {
     assert_eq!(reply.unwrap().status, 200);
     assert!(request.contains(&format!("x-amz-content-sha256: {hash}\r\n")), "{request}");
     let signed = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date, Signature=";
-    assert!(request.contains("authorization: AWS4-HMAC-SHA256 Credential=AKID/") && request.contains(signed), "{request}");
+    assert!(
+        request.contains("authorization: AWS4-HMAC-SHA256 Credential=AKID/") && request.contains(signed),
+        "{request}"
+    );
 }
 
 #[tokio::test]
