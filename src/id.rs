@@ -12,6 +12,11 @@ use uuid::Uuid;
 pub struct RunId(pub Uuid);
 
 impl RunId {
+    /// Lower than any id that is made.
+    pub const LOWEST: Self = Self(Uuid::nil());
+    /// Higher than any id that is made.
+    pub const HIGHEST: Self = Self(Uuid::max());
+
     /// A new id; ids made later in one process sort later.
     pub fn new() -> Self {
         Self(Uuid::now_v7())

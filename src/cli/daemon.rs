@@ -3,6 +3,8 @@
 //! What is here is the engine's process. On Linux its parent comes first ([`overseer`]): it binds the socket, and starts this
 //! command again with what it has.
 
+#[cfg(target_os = "linux")]
+mod anew;
 mod collector;
 mod overseer;
 
@@ -35,6 +37,14 @@ use crate::time::{format_duration, parse_duration};
 use crate::trigger;
 use crate::web;
 use overseer::Overseer;
+
+/// Does what the parent of a daemon does, where this process is one that was begun anew.
+pub(super) async fn parent() -> Option<Result<Exit, Fault>> {
+    #[cfg(target_os = "linux")]
+    return anew::parent().await;
+    #[cfg(not(target_os = "linux"))]
+    None
+}
 
 /// Runs a folder of scripts: triggers, hot reload, API
 #[derive(Args, Debug)]
@@ -114,14 +124,14 @@ impl Daemon {
         }
         // Bound before anything else: a second daemon must not touch the store.
         let listener = bind(&config).await?;
-        if self.no_supervise || !overseer::SUPERVISES {
-            return self.drive(common, &scripts, &config, listener, Overseer::systemd()).await;
+        #[cfg(target_os = "linux")]
+        if !self.no_supervise {
+            let brief = anew::Brief { drain: self.drain, log: config.log.clone() };
+            let failed = |error: std::io::Error| Fault::unreachable(format!("the engine cannot be started: {error}"));
+            let listener = brief.begin(listener).map_err(failed)?;
+            return brief.supervise(listener, std::env::args_os().collect()).await;
         }
-        // What the parent says has no secrets in it.
-        let log = Log::start(&config.log, Arc::default())?;
-        let ended = overseer::supervise(listener, self.drain, Log::alarm()).await;
-        drop(log);
-        ended
+        self.drive(common, &scripts, &config, listener, Overseer::systemd()).await
     }
 
     /// The engine's process, with a socket that it got or has bound.

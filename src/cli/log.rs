@@ -9,7 +9,7 @@ mod shown;
 
 use std::io::{IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,9 +38,11 @@ const SCRIPT: &str = "script";
 /// What is shown unless something is said.
 const LEVEL: &str = "info";
 
-/// The queue to the writing thread. Dropped lines are counted.
+/// The queue to the writing thread. Dropped lines are counted. Its bounds are its own: a channel with bounds has the memory of all
+/// its places from the start, 2 MB in each process.
 struct Queue {
-    sender: Mutex<Option<SyncSender<Record>>>,
+    sender: Mutex<Option<Sender<Record>>>,
+    lines: AtomicUsize,
     bytes: AtomicUsize,
     dropped: AtomicU64,
 }
@@ -50,13 +52,21 @@ impl Queue {
         let size = record.size();
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = &*sender else { return };
-        let is_room = self.bytes.load(Ordering::Relaxed) + size <= QUEUE_BYTES;
+        let (lines, bytes) = (self.lines.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let is_room = lines < QUEUE && bytes + size <= QUEUE_BYTES;
         // Counted before it is there to be taken.
+        self.lines.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(size, Ordering::Relaxed);
-        if !is_room || sender.try_send(record).is_err() {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        if !is_room || sender.send(record).is_err() {
+            self.taken(size);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A line of this size is not in the queue any more.
+    fn taken(&self, size: usize) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 }
 
@@ -116,10 +126,11 @@ impl Log {
                 "the level `{levels}` of the log is none: {error}; hint: `info`, or `info,script=warn`"
             ))
         })?;
-        let (sender, receiver) = sync_channel(QUEUE);
+        let (sender, receiver) = channel();
         let (ended, done) = sync_channel(1);
         let queue = Arc::new(Queue {
             sender: Mutex::new(Some(sender)),
+            lines: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
         });
@@ -191,7 +202,7 @@ impl Writing {
     }
 
     fn add(&self, record: &Record, chunk: &mut String) {
-        self.queue.bytes.fetch_sub(record.size(), Ordering::Relaxed);
+        self.queue.taken(record.size());
         self.style.write(record, &self.vault, chunk);
     }
 

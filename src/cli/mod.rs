@@ -207,6 +207,9 @@ pub fn main() -> ExitCode {
 }
 
 async fn understood() -> Result<Exit, Fault> {
+    if let Some(done) = daemon::parent().await {
+        return done;
+    }
     match ids::parsed(std::env::args_os().collect()).await? {
         Ok(cli) => execute(&cli).await,
         Err(error) => {

@@ -12,6 +12,7 @@ use super::audit::note_act;
 use super::hand::confirm;
 use super::output::{Exit, Fault, json as print_json, line, note, program, text};
 use crate::config::Config;
+use crate::id::RunId;
 use crate::store::sqlite::{self, Restored, Sqlite};
 use crate::store::{Applied, Change, RunFilter, Status, Store as _};
 use crate::time::{Clock as _, SystemClock, Timestamp, format_duration, parse_duration};
@@ -206,13 +207,14 @@ impl Prune {
 fn prune(store: &Sqlite, keep: Option<Duration>) -> Result<u64, Fault> {
     let now = SystemClock.now();
     let before = keep.map_or(Timestamp(i64::MIN), |keep| now.minus(keep));
-    let mut removed = 0;
+    let (mut removed, mut behind) = (0, RunId::LOWEST);
     loop {
-        let change =
-            Change::Prune { before, expired: now, events_before: Timestamp(i64::MIN), keep: None, limit: BATCH };
+        let events_before = Timestamp(i64::MIN);
+        let change = Change::Prune { before, behind, expired: now, events_before, keep: None, limit: BATCH };
         let applied = store.commit(&[change])?;
-        let Some(Applied::Pruned { runs, more }) = applied.first() else { return Ok(removed) };
+        let Some(Applied::Pruned { runs, more, reached }) = applied.first() else { return Ok(removed) };
         removed += *runs as u64;
+        behind = *reached;
         if !more {
             return Ok(removed);
         }

@@ -185,7 +185,10 @@ impl FileRequest {
 
 /// Size and SHA-256 of contents, in place of them.
 pub(super) fn digest(contents: &[u8]) -> String {
-    format!("{} bytes sha256:{}", contents.len(), hex::encode(Sha256::digest(contents)))
+    let mut digits = [0; 64];
+    hex::encode_to_slice(Sha256::digest(contents), &mut digits).expect("two digits a byte");
+    let digits = std::str::from_utf8(&digits).expect("digits are ASCII");
+    format!("{} bytes sha256:{digits}", contents.len())
 }
 
 /// The contents of a file, by its path. Blocks.

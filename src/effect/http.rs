@@ -21,7 +21,8 @@ mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::file::{FileStat, Place};
 use super::oauth::OAuth;
@@ -77,7 +78,7 @@ pub enum Body {
     /// Anything.
     Bytes(Vec<u8>),
     /// A file, read as it is sent.
-    File(SentFile),
+    File(Box<SentFile>),
     /// A form with files.
     Multipart(Vec<Part>),
 }
@@ -125,39 +126,67 @@ impl HttpRequest {
         ["GET", "HEAD", "OPTIONS"].iter().any(|method| self.method.eq_ignore_ascii_case(method))
     }
 
-    pub(super) fn arguments(&self) -> Value {
-        json!({
-            "method": self.method,
-            "url": self.url,
-            "headers": self.headers,
-            "query": self.query,
-            "body": self.body.arguments(),
-            "timeout_ms": self.timeout.map(|timeout| timeout.as_millis().to_string()),
-            "max_bytes": self.max_bytes,
-            "accept": self.accept,
-            "save_to": self.save_to,
-            "auth": self.auth.as_ref().map(Auth::arguments),
-        })
+    pub(super) fn arguments(&self) -> String {
+        let Self { method, url, headers, query, body, timeout, max_bytes, accept, save_to, auth } = self;
+        let arguments = Arguments {
+            method,
+            url,
+            headers,
+            query,
+            body: body.arguments(),
+            timeout_ms: timeout.map(|timeout| timeout.as_millis().to_string()),
+            max_bytes: *max_bytes,
+            accept,
+            save_to: save_to.as_deref(),
+            auth: auth.as_ref(),
+        };
+        serde_json::to_string(&arguments).expect("texts and numbers are JSON")
     }
 }
 
+/// The arguments of a request, in the order in which their text has them: its hash is in every journal.
+#[derive(Serialize)]
+struct Arguments<'a> {
+    method: &'a str,
+    url: &'a str,
+    headers: &'a [(String, String)],
+    query: &'a [(String, String)],
+    body: Option<BodyArgument<'a>>,
+    timeout_ms: Option<String>,
+    max_bytes: Option<u64>,
+    accept: &'a [u16],
+    save_to: Option<&'a str>,
+    auth: Option<&'a Auth>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum BodyArgument<'a> {
+    Json(String),
+    Text(String),
+    Form(&'a [(String, String)]),
+    Bytes(String),
+    File(Value),
+    Multipart(Vec<Value>),
+}
+
 impl Body {
-    fn arguments(&self) -> Value {
-        match self {
-            Self::None => Value::Null,
-            Self::Json(text) => json!({ "json": super::file::digest(text.as_bytes()) }),
-            Self::Text(text) => json!({ "text": super::file::digest(text.as_bytes()) }),
-            Self::Form(fields) => json!({ "form": fields }),
-            Self::Bytes(bytes) => json!({ "bytes": super::file::digest(bytes) }),
-            Self::File(file) => json!({ "file": file.arguments() }),
-            Self::Multipart(parts) => json!({ "multipart": parts.iter().map(Part::arguments).collect::<Vec<_>>() }),
-        }
+    fn arguments(&self) -> Option<BodyArgument<'_>> {
+        Some(match self {
+            Self::None => return None,
+            Self::Json(text) => BodyArgument::Json(super::file::digest(text.as_bytes())),
+            Self::Text(text) => BodyArgument::Text(super::file::digest(text.as_bytes())),
+            Self::Form(fields) => BodyArgument::Form(fields),
+            Self::Bytes(bytes) => BodyArgument::Bytes(super::file::digest(bytes)),
+            Self::File(file) => BodyArgument::File(file.arguments()),
+            Self::Multipart(parts) => BodyArgument::Multipart(parts.iter().map(Part::arguments).collect()),
+        })
     }
 }
 
 /// Whether an address may be called, as far as can be said before its name is resolved.
 pub(super) fn admit(url: &str, allow: &Allow) -> Result<(), Failure> {
-    net::admit(&message::parse(url)?, allow).map(drop)
+    net::admit(&message::written(url)?, allow).map(drop)
 }
 
 /// What an exchange is made with, beside the request.

@@ -92,12 +92,11 @@ impl Request {
     /// All arguments as canonical text, for an argument hash: the same request gives the same text on every machine.
     /// Contents are represented by their SHA-256. Secrets are in it as the placeholders that the request holds.
     pub fn arguments(&self) -> String {
-        let arguments = match self {
+        match self {
             Self::Http(request) => request.arguments(),
-            Self::File(request) => request.arguments(),
-            Self::Mail(request) => request.arguments(),
-            Self::Ai(request) => request.arguments(),
-        };
-        arguments.to_string()
+            Self::File(request) => request.arguments().to_string(),
+            Self::Mail(request) => request.arguments().to_string(),
+            Self::Ai(request) => request.arguments().to_string(),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Finished runs that have expired are removed, in small commits, with keys and ids that have.
 //!
 //! That may take minutes where a million have, so it has a thread of its own as long as it takes: timers do not wait for it.
+//! Then journals of runs that have been over for a while are put together, a piece at a time: packed here, so that a commit
+//! has rows to replace alone.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -10,8 +12,8 @@ use std::time::Duration;
 use super::log::Item;
 use super::options::Reach;
 use super::shared::Shared;
-use crate::id::Version;
-use crate::store::{Applied, Change};
+use crate::id::{RunId, Version};
+use crate::store::{Applied, Change, Place};
 use crate::time::Timestamp;
 
 /// How often: what stays for an hour longer than it has to does no harm.
@@ -19,6 +21,12 @@ const PERIOD: Duration = Duration::from_hours(1);
 
 /// Runs, keys and ids of one commit at most: some milliseconds, which others wait.
 const BATCH: usize = 128;
+
+/// How long a run has been over before its journal is put together: who tries it again does so mostly before.
+const OVER: Duration = Duration::from_hours(1);
+/// Commits of one round that put journals together. What is left is done in the next: as much as an engine writes in the
+/// time between two rounds when every step of it waits for the disk.
+const COMPACTIONS: usize = 50_000;
 
 /// Which stored versions go, beside runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +58,7 @@ impl Housekeeping {
         let pruned = Arc::clone(shared);
         let run = move || {
             prune(&pruned, versions, None);
+            compact(&pruned);
         };
         // Where the system gives no thread now, it may later.
         self.thread = std::thread::Builder::new().name("pruning".into()).spawn(run).ok();
@@ -70,7 +79,8 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
     if shared.options.reach == Reach::Own {
         return 0;
     }
-    let mut gone = 0;
+    let (mut gone, mut behind) = (0, RunId::LOWEST);
+    let before = keep.map_or(Timestamp(i64::MIN), |keep| shared.now().minus(keep));
     // Each commit takes what else has gathered meanwhile: nobody waits for more than two of these.
     while !shared.closing.load(Ordering::Relaxed) {
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -78,9 +88,10 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
             // Nobody waits any more when the engine is closing.
             let _ = sender.send(applied.first().cloned());
         };
-        send(shared, versions, keep, Box::new(done));
-        let Ok(Some(Applied::Pruned { runs, more })) = receiver.recv() else { return gone };
+        send(shared, versions, before, behind, Box::new(done));
+        let Ok(Some(Applied::Pruned { runs, more, reached })) = receiver.recv() else { return gone };
         gone += runs;
+        behind = reached;
         if !more {
             break;
         }
@@ -88,12 +99,13 @@ pub(super) fn prune(shared: &Shared, versions: Versions, keep: Option<Duration>)
     gone
 }
 
-fn send(shared: &Shared, versions: Versions, keep: Option<Duration>, done: super::log::Done) {
+fn send(shared: &Shared, versions: Versions, before: Timestamp, behind: RunId, done: super::log::Done) {
     // Held until the change is in the log: a version that is deployed is there before it, or its sources come after.
     let registry = shared.registry.read().unwrap_or_else(PoisonError::into_inner);
     let live = || registry.values().map(|deployed| deployed.version().clone()).collect::<Vec<Version>>();
     let change = Change::Prune {
-        before: keep.map_or(Timestamp(i64::MIN), |keep| shared.now().minus(keep)),
+        before,
+        behind,
         expired: shared.now(),
         // An open run may still want an old event.
         events_before: Timestamp(i64::MIN),
@@ -101,4 +113,33 @@ fn send(shared: &Shared, versions: Versions, keep: Option<Duration>, done: super
         limit: BATCH,
     };
     shared.log.send(Item { changes: vec![change], done: Some(done) });
+}
+
+/// Puts journals of finished runs together; waits for each commit.
+fn compact(shared: &Shared) {
+    if shared.options.reach == Reach::Own {
+        return;
+    }
+    let before = shared.now().minus(OVER);
+    let mut place = Place::default();
+    for _ in 0..COMPACTIONS {
+        if shared.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        let found = match shared.store.compaction(before, place) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!("journals cannot be put together: {error}"),
+        };
+        place = found.place;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = move |applied: &[Applied]| {
+            // Nobody waits any more when the engine is closing.
+            let _ = sender.send(applied.len());
+        };
+        shared.log.send(Item { changes: vec![Change::Compact(Box::new(found))], done: Some(Box::new(done)) });
+        if receiver.recv().is_err() {
+            return;
+        }
+    }
 }

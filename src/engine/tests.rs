@@ -17,6 +17,7 @@ use crate::script::bundle::Bundle;
 use crate::store::memory::Memory;
 use crate::store::{Run, Status, Store};
 
+mod compaction;
 mod deaths;
 mod family;
 mod gate;

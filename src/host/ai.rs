@@ -1,5 +1,7 @@
 //! `ai::*`: questions to language models of the config.
 
+use std::rc::Rc;
+
 use rhai::{Array, Dynamic, Map};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -115,7 +117,7 @@ fn ask(
     let spent = session.spent.borrow().get(name).copied().unwrap_or_default();
     let request = AiRequest { name: name.to_owned(), messages: messages.into(), options: passed, schema, spent };
     let plan = Plan {
-        request: Request::Ai(Box::new(request)),
+        request: Rc::new(Request::Ai(Box::new(request))),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: None,
@@ -184,13 +186,12 @@ fn extract(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 /// The value in an answer; else what it says, and what is wrong with it.
 fn read(schema: &Schema, answer: &Dynamic) -> Result<Dynamic, (String, String)> {
     let said = answer.read_lock::<Map>().and_then(|map| map.get("text").map(ToString::to_string));
-    let json = match &said {
-        Some(text) => found(text).ok_or_else(|| (text.clone(), "it is no JSON".to_owned()))?,
+    let json = if let Some(text) = &said {
+        found(text).ok_or_else(|| (text.clone(), "it is no JSON".to_owned()))?
+    } else {
         // A test's own answer is the value.
-        None => {
-            let text = value::to_json_text(answer, false).unwrap_or_default();
-            serde_json::from_str(&text).unwrap_or_default()
-        }
+        let text = value::to_json_text(answer, false).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
     };
     let fitting = schema.accept(&json).map_err(|faults| (said.unwrap_or_default(), sentence(&faults)))?;
     Ok(value::decode(&fitting))

@@ -125,13 +125,13 @@ pub(super) fn read(call: &Call<'_>, map: &Map) -> Result<Auth, Fail> {
         return Ok(Auth::OAuth2(need(map, "oauth2")?));
     }
     if let Some(keys) = map.get("aws").and_then(|keys| keys.clone().try_cast::<Map>()) {
-        return Ok(Auth::Aws(AwsKeys {
+        return Ok(Auth::Aws(Box::new(AwsKeys {
             service: need(&keys, "service")?,
             region: need(&keys, "region")?,
             key: need(&keys, "key")?,
             secret: need(&keys, "secret")?,
             token: text(&keys, "token")?,
-        }));
+        })));
     }
     if map.contains_key("azure") {
         let is_table = text(map, "service")?.as_deref() == Some("table");

@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 /// What a call of an effect is made of.
 pub(super) struct Plan {
     /// What to perform.
-    pub(super) request: Request,
+    pub(super) request: Rc<Request>,
     /// What the script asked for; without it only what is safe is retried.
     pub(super) policy: Option<Policy>,
     /// The value of a reply.
@@ -127,7 +127,10 @@ impl Performance<'_> {
             // When the last attempt began, where that is not when the call did: what lies between was spent waiting.
             let due = (began != entry.started_at).then_some(began);
             let failure = match outcome {
-                Ok(value) => return self.session.close(Entry { due, ..entry }, value),
+                Ok((Ok(recorded), Some(value))) => {
+                    return Ok(self.session.close_with(Entry { due, ..entry }, recorded, value));
+                }
+                Ok((outcome, _)) => return self.session.close(Entry { due, ..entry }, outcome),
                 Err(failure) => failure,
             };
             let error = self.described(&failure, &entry);
@@ -170,17 +173,27 @@ impl Performance<'_> {
         Ok(undo)
     }
 
-    fn perform(&self, entry: &Entry, key: &str, undo: Option<String>, again: bool) -> Result<Outcome, Failure> {
-        let request = Box::new(self.plan.request.clone());
+    /// The outcome for the journal, and the value that it has, where that is at hand.
+    fn perform(
+        &self,
+        entry: &Entry,
+        key: &str,
+        undo: Option<String>,
+        again: bool,
+    ) -> Result<(Outcome, Option<Dynamic>), Failure> {
+        let request = Rc::clone(&self.plan.request);
         let called = called(self.call, self.session, Some(entry));
         let position = Some(entry.position.clone());
         let what = What::Effect { request, attempt: entry.attempt, position, key: key.to_owned(), undo, again, called };
         match self.session.wait(self.strand, self.call.line(), what) {
             Answer::Effect(outcome) => {
-                let value = encode(self.call.function.name, &(self.plan.shape)(outcome?));
-                Ok(value.map_err(|fail| encode_error(&fail.into_map())))
+                let value = (self.plan.shape)(outcome?);
+                Ok(match encode(self.call.function.name, &value) {
+                    Ok(outcome) => (Ok(outcome), Some(value)),
+                    Err(fail) => (Err(encode_error(&fail.into_map())), None),
+                })
             }
-            Answer::Given(outcome) => Ok(outcome),
+            Answer::Given(outcome) => Ok((outcome, None)),
             _ => unreachable!("an effect is answered by its outcome"),
         }
     }
@@ -250,7 +263,7 @@ fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan:
         return Err(call.invalid("changes something, so it cannot be used inside of `wait_until`, which records only the last poll; hint: use a loop with `sleep`"));
     }
     let what = What::Effect {
-        request: Box::new(plan.request.clone()),
+        request: Rc::clone(&plan.request),
         attempt: 1,
         position: None,
         key: String::new(),

@@ -1,5 +1,7 @@
 //! `file::*`: files in the workflow's own folder. Each redoes itself safely after a crash.
 
+use std::rc::Rc;
+
 use rhai::{Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -21,7 +23,7 @@ macro_rules! function {
             example: $example,
             call: |call| {
                 let request: fn(&Call<'_>) -> Result<FileRequest, Fail> = $request;
-                let plan = Plan { request: Request::File(request(call)?), policy: None, shape, key: None };
+                let plan = Plan { request: Rc::new(Request::File(request(call)?)), policy: None, shape, key: None };
                 effects::run(call, &plan)
             },
             ..Function::BASE
@@ -125,7 +127,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         doc: "A reference to a file as it is now. A request streams it, as its body or as a part of `multipart`; mail attaches it.",
         example: "file::open(\"scan.pdf\").size",
         call: |call| {
-            let request = Request::File(FileRequest::Open { path: call.text(0)? });
+            let request = Rc::new(Request::File(FileRequest::Open { path: call.text(0)? }));
             effects::run(call, &Plan { request, policy: None, shape: shape_reference, key: None })
         },
         ..Function::BASE

@@ -193,7 +193,7 @@ impl Call<'_> {
     /// The map of options, without the keys that the function does not list: each is an error of its own.
     pub(super) fn sifted(&self, n: usize) -> Result<(Options, Vec<Fail>), Fail> {
         let map = match self.args.get(n) {
-            None => Map::new(),
+            None => return Ok((Options { map: Map::new(), function: self.function.name.into() }, Vec::new())),
             Some(value) => {
                 value.clone().try_cast::<Map>().ok_or_else(|| self.wrong(n, "a map of options such as `#{ … }`"))?
             }

@@ -1,5 +1,7 @@
 //! `http::*`: requests to services.
 
+use std::rc::Rc;
+
 use rhai::{Dynamic, Map};
 
 use super::auth;
@@ -164,7 +166,7 @@ pub(super) fn request(
 /// How a request is performed.
 pub(super) fn plan(call: &Call<'_>, request: HttpRequest, options: &Options) -> Result<Plan, Fail> {
     Ok(Plan {
-        request: Request::Http(request),
+        request: Rc::new(Request::Http(request)),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,
@@ -224,7 +226,7 @@ fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<
     }
     let Some(body) = body else { return Ok(Body::None) };
     if let Some(file) = super::parts::reference(&body) {
-        return Ok(Body::File(file));
+        return Ok(Body::File(Box::new(file)));
     }
     if body.is_string() {
         return Ok(Body::Text(body.to_string()));
@@ -252,4 +254,28 @@ fn shape(reply: Reply) -> Dynamic {
     };
     map.insert("body".into(), body);
     Dynamic::from_map(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::HttpReply;
+
+    #[test]
+    fn what_a_call_returns_is_what_its_record_gives_back() {
+        let odd = r#"{"$blob":"eA==","$$a":{"$float":"NaN"},"n":[-0.0,-0,1e400,9223372036854775808,1.50,1e2],"s":"é\u0001\\"}"#;
+        for body in [
+            HttpBody::Json(odd.to_owned()),
+            HttpBody::Json("[null,true,{}]".to_owned()),
+            HttpBody::Json("no JSON".to_owned()),
+            HttpBody::Text("{\"$char\":\"x\"}".to_owned()),
+            HttpBody::Bytes(vec![0, 255]),
+            HttpBody::Empty,
+        ] {
+            let headers = vec![("$x".to_owned(), "1, 2".to_owned()), ("a".to_owned(), String::new())];
+            let value = shape(Reply::Http(HttpReply { status: 404, headers, body, url: "http://a/".to_owned() }));
+            let read = value::decode(&value::encode(&value).expect("is data"));
+            assert_eq!(format!("{read:?}"), format!("{value:?}"));
+        }
+    }
 }

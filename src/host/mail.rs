@@ -1,5 +1,7 @@
 //! `mail::send`: a message through the configured mail server.
 
+use std::rc::Rc;
+
 use rhai::{Array, Blob, Dynamic, Map};
 
 use super::effects::{self, Plan};
@@ -63,7 +65,7 @@ fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     }
     no_secrets(call, &request)?;
     let plan = Plan {
-        request: Request::Mail(Box::new(request)),
+        request: Rc::new(Request::Mail(Box::new(request))),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,

@@ -369,7 +369,23 @@ impl Session {
 
     /// Appends an outcome and returns it as the script gets it: decoded from what was recorded. A command that waits, but had
     /// no reason to, lets the other strands go on first, as they do in a replay.
-    pub fn close(&self, mut entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+    pub fn close(&self, entry: Entry, outcome: Result<Payload, Payload>) -> Result<Dynamic, Fail> {
+        self.record(entry, outcome, outcome_value)
+    }
+
+    /// The same for the outcome of an effect whose value is at hand: what reading it back from the journal would give.
+    pub fn close_with(&self, entry: Entry, recorded: Payload, value: Dynamic) -> Dynamic {
+        debug_assert!(same_when_read(&recorded, &value), "the journal gives another value back than {value:?}");
+        self.record(entry, Ok(recorded), |_| ());
+        value
+    }
+
+    fn record<R>(
+        &self,
+        mut entry: Entry,
+        outcome: Result<Payload, Payload>,
+        read: impl FnOnce(&Result<Payload, Payload>) -> R,
+    ) -> R {
         while self.world.is_frozen() {
             fiber::suspend(Pause::Waiting);
         }
@@ -379,9 +395,9 @@ impl Session {
             self.wait(&strand, entry.line, What::Until { due: self.now.get(), retry_of: None });
         }
         self.face();
-        let value = outcome_value(&outcome);
         entry.phase = crate::journal::Phase::Closed;
         entry.ended_at = self.now.get();
+        let value = read(&outcome);
         entry.outcome = Some(outcome);
         self.replay.borrow_mut().append(entry);
         self.guard.host_call();
@@ -437,6 +453,11 @@ pub fn outcome_value(outcome: &Result<Payload, Payload>) -> Result<Dynamic, Fail
         Ok(payload) => Ok(value::decode(payload)),
         Err(payload) => Err(Fail::Thrown(value::decode(payload).try_cast::<Map>().unwrap_or_default())),
     }
+}
+
+/// Whether a recorded value is read back as what it was.
+fn same_when_read(recorded: &Payload, value: &Dynamic) -> bool {
+    memory::uncounted(|| format!("{:?}", value::decode(recorded)) == format!("{value:?}"))
 }
 
 /// A value for the journal. Its bytes leave the run, so they do not count as its memory.

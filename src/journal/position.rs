@@ -1,6 +1,6 @@
 //! Where in a run a command stands.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 /// How a scope was entered from the command that opened it.
@@ -35,14 +35,15 @@ pub struct Position {
 impl Position {
     /// The position as text in which attempts do not count: the same on every attempt of the same command.
     pub fn without_attempts(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(4 * self.scope.len() + 4);
         for segment in &self.scope {
-            match segment.sub {
-                Sub::Attempt(_) => text.push_str(&format!("{}.", segment.ordinal)),
-                Sub::Branch(n) => text.push_str(&format!("{}.{n}.", segment.ordinal)),
-            }
+            // Writing to a string does not fail.
+            let _ = match segment.sub {
+                Sub::Attempt(_) => write!(text, "{}.", segment.ordinal),
+                Sub::Branch(n) => write!(text, "{}.{n}.", segment.ordinal),
+            };
         }
-        text.push_str(&self.ordinal.to_string());
+        let _ = write!(text, "{}", self.ordinal);
         text
     }
 }

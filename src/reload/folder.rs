@@ -18,7 +18,7 @@ pub const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 const UNREADABLE: &str = "E0106";
 const DEAD: &str = "it is a link to a file that is not there";
 /// How deep folders are read: deeper nesting is a mistake or a trap.
-const DEPTH_MAX: usize = 32;
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// A script's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Skipped {
 
 /// By what the system tells a file from others, and one state of it from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     file: (u64, u64),
     length: u64,
     /// When its content was changed, and when anything about it was: seconds and nanoseconds.
@@ -67,16 +67,16 @@ impl Stamp {
 
     /// Whether the file changed so long ago that a further change gets another stamp. Clocks of file systems are coarse, and may
     /// be another machine's.
-    fn is_old(self, now: Timestamp) -> bool {
+    pub(super) fn is_old(self, now: Timestamp) -> bool {
         let [_, _, seconds, _] = self.changed;
         now.0 / 1_000 - seconds >= COARSE_S
     }
 }
 
 /// A content, and the state that its file had before it was read.
-type Seen = (Stamp, Source);
+pub(super) type Seen = (Stamp, Source);
 /// Why a file is not read, and the code of the diagnostic.
-type Refusal = (String, &'static str);
+pub(super) type Refusal = (String, &'static str);
 
 /// Seconds within which two changes of a file may look like one: file systems count in 2 s at worst.
 const COARSE_S: i64 = 3;
@@ -84,7 +84,9 @@ const COARSE_S: i64 = 3;
 /// Reads a folder again and again: what has not changed since is not read once more.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    known: HashMap<String, Seen>,
+    pub(super) known: HashMap<String, Seen>,
+    /// Among what looks like scripts are links.
+    pub(super) has_links: bool,
 }
 
 impl Reader {
@@ -98,10 +100,11 @@ impl Reader {
             now: SystemClock.now(),
             known,
             seen: HashMap::new(),
+            has_links: false,
             listing: Listing::default(),
         };
         let read = reading.read_folder(&real_root, "", 0);
-        self.known = reading.seen;
+        (self.known, self.has_links) = (reading.seen, reading.has_links);
         read.map(|()| reading.listing).map_err(failed)
     }
 }
@@ -114,6 +117,7 @@ struct Reading<'a> {
     known: HashMap<String, Seen>,
     /// For the next time.
     seen: HashMap<String, Seen>,
+    has_links: bool,
     listing: Listing,
 }
 
@@ -189,6 +193,7 @@ impl Reading<'_> {
     }
 
     fn read_file(&mut self, at: &Path, path: String, is_link: bool) {
+        self.has_links |= is_link;
         let listing = &mut self.listing;
         let known = self.known.remove(&path);
         match read_source(self.root, at, is_link, known) {
@@ -215,7 +220,12 @@ impl Reading<'_> {
 }
 
 /// The content and the state that the file had before it was read, or why it is not. What is known of that state is not read again.
-fn read_source(root: &Path, at: &Path, is_link: bool, known: Option<Seen>) -> io::Result<Result<Seen, Refusal>> {
+pub(super) fn read_source(
+    root: &Path,
+    at: &Path,
+    is_link: bool,
+    known: Option<Seen>,
+) -> io::Result<Result<Seen, Refusal>> {
     if is_link && !at.canonicalize()?.starts_with(root) {
         return Ok(Err(("it is a link out of the folder".to_owned(), "E0105")));
     }

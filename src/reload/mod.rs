@@ -12,6 +12,7 @@ mod record;
 mod scripts;
 mod service;
 mod snapshot;
+mod spot;
 mod watch;
 mod workflows;
 

@@ -1,5 +1,6 @@
 //! The scripts folder as a stream of settled changes: watch, listing and snapshot put together.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::Error;
 use super::folder::{Reader, Skipped};
 use super::snapshot::{Change, Snapshot};
+use super::spot::name_of;
 use super::watch::{Caller, Event, Options, Watch};
 use crate::time::elapsed;
 
@@ -14,6 +16,8 @@ use crate::time::elapsed;
 #[derive(Debug)]
 pub struct Scripts {
     root: PathBuf,
+    /// The same from `/` on, as it is in notices.
+    noticed: PathBuf,
     snapshot: Snapshot,
     skipped: Vec<Skipped>,
     reader: Reader,
@@ -21,6 +25,21 @@ pub struct Scripts {
     /// Somebody called while the folder was read.
     is_called: bool,
     watch: Watch,
+}
+
+/// Where to look.
+#[derive(Debug)]
+enum Scope {
+    /// At these scripts.
+    Some(BTreeSet<String>),
+    /// At the whole folder.
+    All,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
 }
 
 /// What came of a look at the folder.
@@ -39,13 +58,15 @@ impl Scripts {
     pub fn open(root: &Path, options: Options) -> Result<(Self, Update), Error> {
         // Watched before it is read, so that no change falls in between.
         let (watch, events) = Watch::start(root, options)?;
+        let noticed = std::path::absolute(root).map_err(Error::Start)?;
         let mut reader = Reader::default();
         let listing = reader.read(root)?;
         let mut snapshot = Snapshot::default();
         let skipped = listing.skipped.clone();
         let changes = snapshot.replace(listing, elapsed());
         let update = Update { changes, skipped: Some(skipped.clone()), problem: None };
-        Ok((Self { root: root.to_owned(), snapshot, skipped, reader, events, is_called: false, watch }, update))
+        let root = root.to_owned();
+        Ok((Self { root, noticed, snapshot, skipped, reader, events, is_called: false, watch }, update))
     }
 
     /// What ends a [`Scripts::wait`] early.
@@ -63,9 +84,20 @@ impl Scripts {
         let end = elapsed() + within;
         loop {
             let until = self.snapshot.next_check().map_or(end, |due| due.min(end));
+            let mut scope = Scope::default();
             let mut update = match self.events.recv_timeout(until.saturating_sub(elapsed())) {
-                Ok(Event::Degraded { reason }) => Update { problem: Some(reason), ..Update::default() },
-                Ok(Event::Changed { .. } | Event::Rescan) => Update::default(),
+                Ok(Event::Degraded { reason }) => {
+                    scope = Scope::All;
+                    Update { problem: Some(reason), ..Update::default() }
+                }
+                Ok(Event::Changed { paths }) => {
+                    self.widen(&mut scope, &paths);
+                    Update::default()
+                }
+                Ok(Event::Rescan) => {
+                    scope = Scope::All;
+                    Update::default()
+                }
                 Err(RecvTimeoutError::Timeout) if elapsed() < end || self.snapshot.next_check().is_some() => {
                     Update::default()
                 }
@@ -74,7 +106,7 @@ impl Scripts {
                     return Update { problem: Some("the folder is no longer watched".to_owned()), ..Update::default() };
                 }
             };
-            self.look(&mut update);
+            self.look(scope, &mut update);
             if std::mem::take(&mut self.is_called)
                 || !update.changes.is_empty()
                 || update.skipped.is_some()
@@ -90,7 +122,7 @@ impl Scripts {
     pub fn reread(&mut self) -> Update {
         self.reader = Reader::default();
         let mut update = Update::default();
-        self.look(&mut update);
+        self.look(Scope::All, &mut update);
         update
     }
 
@@ -99,24 +131,54 @@ impl Scripts {
         self.snapshot.next_check().is_none()
     }
 
-    fn look(&mut self, update: &mut Update) {
+    /// Adds what was noticed: scripts alone, or all where it is something else.
+    fn widen(&self, scope: &mut Scope, paths: &[PathBuf]) {
+        let name = |path: &PathBuf| {
+            let is_skipped = |name: &String| self.skipped.iter().any(|skipped| skipped.path == *name);
+            name_of(&self.noticed, path).filter(|name| !is_skipped(name))
+        };
+        match (&mut *scope, paths.iter().map(name).collect::<Option<BTreeSet<_>>>()) {
+            (Scope::Some(names), Some(more)) => names.extend(more),
+            _ => *scope = Scope::All,
+        }
+    }
+
+    fn look(&mut self, mut scope: Scope, update: &mut Update) {
         // Of several notices one look is enough; why there are none is kept.
-        for event in self.events.try_iter() {
+        while let Ok(event) = self.events.try_recv() {
             match event {
-                Event::Degraded { reason } => update.problem = Some(reason),
+                Event::Degraded { reason } => (scope, update.problem) = (Scope::All, Some(reason)),
                 Event::Called => self.is_called = true,
-                Event::Changed { .. } | Event::Rescan => {}
+                Event::Changed { paths } => self.widen(&mut scope, &paths),
+                Event::Rescan => scope = Scope::All,
             }
         }
+        let is_done = match scope {
+            Scope::Some(names) => self.look_at(names),
+            Scope::All => false,
+        };
+        if !is_done {
+            self.look_at_all(update);
+        }
+        update.changes = self.snapshot.settled(elapsed());
+    }
+
+    /// Looks at these scripts and at what is settling; false where that cannot tell.
+    fn look_at(&mut self, mut names: BTreeSet<String>) -> bool {
+        names.extend(self.snapshot.settling().cloned());
+        let Some(spots) = self.reader.spots(&self.root, &names) else { return false };
+        self.snapshot.observe_some(spots, elapsed());
+        true
+    }
+
+    fn look_at_all(&mut self, update: &mut Update) {
         match self.reader.read(&self.root) {
             Ok(listing) => {
                 if listing.skipped != self.skipped {
                     self.skipped.clone_from(&listing.skipped);
                     update.skipped = Some(self.skipped.clone());
                 }
-                let now = elapsed();
-                self.snapshot.observe(listing, now);
-                update.changes = self.snapshot.settled(now);
+                self.snapshot.observe(listing, elapsed());
             }
             Err(error) => {
                 self.snapshot.forget_pending();
@@ -196,6 +258,40 @@ mod tests {
         assert_eq!(next(&mut scripts, BOUND), one("a.rhai", "2"));
         fs::remove_file(at("a.rhai")).unwrap();
         assert_eq!(next(&mut scripts, BOUND), one("a.rhai", "-"));
+    }
+
+    #[test]
+    fn a_save_looks_at_what_was_noticed_alone() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (folder, mut scripts) = opened(&[("a.rhai", "1"), ("b.rhai", "1")]);
+        fs::hard_link(folder.path().join("b.rhai"), elsewhere.path().join("b")).unwrap();
+        // Nobody tells of it: the notices are of the other name's folder.
+        fs::write(elsewhere.path().join("b"), "2").unwrap();
+        fs::write(folder.path().join("a.rhai"), "2").unwrap();
+        assert_eq!(next(&mut scripts, BOUND), one("a.rhai", "2"));
+        assert!(scripts.is_settled());
+        scripts.reread();
+        assert_eq!(next(&mut scripts, BOUND), one("b.rhai", "2"), "a look at all finds it");
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_seen_under_both_names() {
+        let (folder, mut scripts) = opened(&[("a.rhai", "1")]);
+        std::os::unix::fs::symlink("a.rhai", folder.path().join("b.rhai")).unwrap();
+        assert_eq!(next(&mut scripts, BOUND), one("b.rhai", "1"));
+        fs::write(folder.path().join("a.rhai"), "2").unwrap();
+        assert_eq!(next(&mut scripts, BOUND), [one("a.rhai", "2"), one("b.rhai", "2")].concat());
+    }
+
+    #[test]
+    fn a_folder_that_is_renamed_takes_its_scripts_along() {
+        let (folder, mut scripts) = opened(&[("a.rhai", "1")]);
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("new")).unwrap();
+        fs::write(at("new/b.rhai"), "1").unwrap();
+        assert_eq!(next(&mut scripts, BOUND), one("new/b.rhai", "1"));
+        fs::rename(at("new"), at("old")).unwrap();
+        assert_eq!(next(&mut scripts, BOUND), [one("new/b.rhai", "-"), one("old/b.rhai", "1")].concat());
     }
 
     #[test]

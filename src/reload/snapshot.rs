@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::folder::{Listing, Source};
+use super::spot::Spots;
 
 /// How long a content must look the same. Longer than the pause within a save in two parts (300 ms and what a busy machine
-/// adds); with the watcher's 100 ms before it still well below a second.
+/// adds); with the watcher's 20 ms before it still well below a second.
 pub const SETTLE: Duration = Duration::from_millis(400);
 
 /// What happened to a script.
@@ -83,6 +84,18 @@ impl Snapshot {
         for (path, source) in listing.files {
             self.look(path, Some(source), now);
         }
+    }
+
+    /// Takes in what is at some paths alone; the others stay as they are.
+    pub(super) fn observe_some(&mut self, spots: Spots, now: Duration) {
+        for (path, source) in spots {
+            self.look(path, source, now);
+        }
+    }
+
+    /// What is settling, by path.
+    pub(super) fn settling(&self) -> impl Iterator<Item = &String> {
+        self.pending.keys()
     }
 
     fn look(&mut self, path: String, source: Option<Source>, now: Duration) {

@@ -30,7 +30,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            debounce: Duration::from_millis(100),
+            debounce: Duration::from_millis(20),
             poll: Duration::from_secs(30),
             poll_alone: Duration::from_millis(500),
         }
@@ -237,7 +237,15 @@ fn matters(kind: EventKind) -> bool {
 fn may_hold_scripts(path: &Path, kind: EventKind) -> bool {
     let Some(name) = path.file_name().map(OsStr::to_string_lossy) else { return false };
     let is_folder = matches!(kind, EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder));
-    is_script(&name) || !name.starts_with('.') && (is_folder || path.extension().is_none() || path.is_dir())
+    // Where the system says that it is a file, a name alone makes it no folder.
+    let is_file = matches!(
+        kind,
+        EventKind::Create(CreateKind::File)
+            | EventKind::Remove(RemoveKind::File)
+            | EventKind::Modify(ModifyKind::Data(_))
+    );
+    let is_other = is_folder || !is_file && (path.extension().is_none() || path.is_dir());
+    is_script(&name) || !name.starts_with('.') && is_other
 }
 
 #[cfg(test)]
@@ -312,7 +320,7 @@ mod tests {
         fs::write(folder.at("a.rhai"), "1").unwrap();
         folder.sees("a.rhai");
         fs::read(folder.at("a.rhai")).unwrap();
-        for name in [".a.rhai.swp", "a.rhai~", "notes.txt", ".#a.rhai"] {
+        for name in [".a.rhai.swp", "a.rhai~", "notes.txt", ".#a.rhai", "4913"] {
             fs::write(folder.at(name), "x").unwrap();
         }
         fs::write(folder.at("b.rhai"), "1").unwrap();

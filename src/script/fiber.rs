@@ -25,8 +25,9 @@ const SCRIPT_BYTES: usize = if cfg!(debug_assertions) { 16 << 20 } else { 8 << 2
 /// 180 bytes a level, so this is good for 300,000 levels. Only address space; memory is taken when it is touched.
 const NATIVE_BYTES: usize = 56 << 20;
 
-/// More free stacks than this are given back to the system: 256 are enough for the runs that one worker has in motion.
-const MOST_FREE: usize = 256;
+/// More free stacks than this are given back to the system. Each keeps some 20 KB that were touched; a worker that has more runs in
+/// motion at a time makes the others anew.
+const MOST_FREE: usize = 64;
 
 /// A stack that was used deeper than this is not kept, since its memory would stay with the process.
 const KEPT_BYTES: usize = 256 << 10;

@@ -7,7 +7,7 @@
 //!   copy of it: the tree of `{ order.lines }.map(…)`.
 //! - **Each round of a `for` loop has its own variables** where a closure in its body captures them: `let x = x;` at the start of
 //!   the body. The body's cached variable positions are cleared (Rhai then looks variables up by name, as it does itself
-//!   whenever a scope has changed under it).
+//!   whenever a scope has changed under it), and found anew in functions ([`places`]).
 //! - **Comparisons** by `<`, `<=`, `>`, `>=` become nodes that our checked versions evaluate (see [`super::sandbox`]).
 //!   Measured on loops of a million rounds: 11 % slower than Rhai's fast operators with one comparison and four operations a round,
 //!   no difference with two comparisons; 156 % and 75 % with fast operators off; 20 % and 65 % with comparisons as calls of natives.
@@ -20,6 +20,7 @@ mod chain;
 mod frames;
 mod loops;
 pub mod marks;
+mod places;
 pub(crate) mod trace;
 
 use rhai::{AST, CustomExpr, Dynamic, Expr, FnCallExpr, Position, ScriptFuncDef, Stmt, StmtBlock, Token};
@@ -46,8 +47,10 @@ fn rewritten(ast: AST, enclose: fn(&mut StmtBlock, &str)) -> AST {
     let mut lib = ast.shared_lib().as_ref().clone();
     for (_, _, name, _, function) in ast.shared_lib().iter_script_fn_info() {
         let mut function = ScriptFuncDef::clone(function);
+        let parameters = function.params.clone();
         let body = body_of(&mut function);
         rewriter.statements(body.statements_mut());
+        places::find(&parameters, body);
         enclose(body, name);
         lib.set_script_fn(function);
     }

@@ -361,6 +361,7 @@ impl State {
                 Applied::Done
             }
             Change::Prune { .. } => self.prune(change),
+            Change::Compact(_) => Applied::Done,
         }
     }
 
@@ -592,11 +593,11 @@ impl State {
     }
 
     fn prune(&mut self, change: &Change) -> Applied {
-        let Change::Prune { before, expired, events_before, keep, limit } = change else {
+        let Change::Prune { before, behind, expired, events_before, keep, limit } = change else {
             unreachable!("called for `Prune` alone");
         };
         let limit = *limit;
-        let gone = self.prunable(*before, *expired, limit);
+        let (gone, reached) = self.prunable(*before, *behind, *expired, limit);
         for run in &gone {
             self.runs.remove(run);
             self.journals.remove(run);
@@ -617,11 +618,13 @@ impl State {
             let used: BTreeSet<_> = self.runs.values().map(|run| &run.version).collect();
             self.bundles.retain(|version, _| used.contains(version) || keep.contains(version));
         }
-        Applied::Pruned { runs: gone.len(), more: is_full || gone.len() == limit || old.len() == limit }
+        let more = is_full || gone.len() == limit || old.len() == limit;
+        Applied::Pruned { runs: gone.len(), more, reached }
     }
 
-    /// Finished runs that nothing open refers to: the ones that expired first, then the ones that ended first.
-    fn prunable(&self, before: Timestamp, expired: Timestamp, limit: usize) -> BTreeSet<RunId> {
+    /// Finished runs that nothing open refers to: the ones that expired first, then those that ended before, in the order of ids;
+    /// and how far it looked for the latter.
+    fn prunable(&self, before: Timestamp, behind: RunId, expired: Timestamp, limit: usize) -> (BTreeSet<RunId>, RunId) {
         let open = || self.runs.values().filter(|run| !run.status.is_final());
         let parents: BTreeSet<_> = open().filter_map(|run| run.parent).collect();
         let chains: BTreeSet<_> = open().filter_map(|run| run.chain).collect();
@@ -635,10 +638,17 @@ impl State {
         };
         let free: Vec<_> = self.runs.values().filter(free).collect();
         let expired_at = |run: &&Run| run.expires_at.filter(|at| *at <= expired).map(|at| (at, run.id));
-        let ended_at = |run: &&Run| run.ended_at.filter(|at| *at < before).map(|at| (at, run.id));
         let first: BTreeSet<_> = free.iter().filter_map(expired_at).collect();
-        let then: BTreeSet<_> = free.iter().filter(|run| expired_at(run).is_none()).filter_map(ended_at).collect();
-        first.into_iter().chain(then).take(limit).map(|(_, run)| run).collect()
+        let mut gone: BTreeSet<_> = first.into_iter().take(limit).map(|(_, run)| run).collect();
+        let has_ended = |run: &&&Run| run.ended_at.is_some_and(|at| at < before) && run.id > behind;
+        let then = free.iter().filter(|run| expired_at(run).is_none()).filter(has_ended);
+        let mut reached = behind;
+        for run in then.take(limit - gone.len()) {
+            gone.insert(run.id);
+            reached = run.id;
+        }
+        let is_full = gone.len() == limit;
+        (gone, if is_full { reached } else { RunId::HIGHEST })
     }
 
     /// Whether as many went as may.

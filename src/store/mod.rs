@@ -13,6 +13,7 @@
 //!
 //! The store has no clock; times come with the changes. Knows nothing of Rhai and of scheduling.
 
+mod compaction;
 mod control;
 mod event;
 mod filter;
@@ -36,6 +37,7 @@ use crate::payload::Payload;
 use crate::task::Task;
 use crate::time::Timestamp;
 
+pub use compaction::{Compaction, Piece, Place};
 pub use control::{PAUSED, Reopen};
 pub use event::{Event, Gather};
 pub use filter::{AuditFilter, EventFilter, RunFilter, TaskFilter};
@@ -478,6 +480,8 @@ pub enum Change {
     Prune {
         /// Runs that ended before it go, whatever they say.
         before: Timestamp,
+        /// Of those, only runs with larger ids: what the prune before this one has reached, and `RunId::LOWEST` for the first.
+        behind: RunId,
         /// Runs, keys and ids of events that expire then or before go.
         expired: Timestamp,
         /// Events received before it go.
@@ -487,13 +491,19 @@ pub enum Change {
         /// At most so many runs, events and keys at once, so that a commit stays short.
         limit: usize,
     },
+    /// Puts segments together as [`Store::compaction`] said, where they are still there. No read sees it. Answer: `Done`.
+    Compact(Box<Compaction>),
 }
 
 impl Change {
     /// It neither reads nor writes rows of other runs than its own.
     pub fn leaves_rows_alone(&self) -> bool {
         match self {
-            Self::Start { gate: None, .. } | Self::Append { .. } | Self::Finish { .. } | Self::SetState { .. } => true,
+            Self::Start { gate: None, .. }
+            | Self::Append { .. }
+            | Self::Finish { .. }
+            | Self::SetState { .. }
+            | Self::Compact(_) => true,
             Self::Audit { change, .. } => change.as_deref().is_none_or(Self::leaves_rows_alone),
             Self::Tell { change, .. } => change.leaves_rows_alone(),
             _ => false,
@@ -572,8 +582,10 @@ pub enum Applied {
     Pruned {
         /// Number of runs.
         runs: usize,
-        /// The limit was reached, or there is more to do than one commit should: the same again goes on.
+        /// The limit was reached, or there is more to do than one commit should: the same again goes on, behind `reached`.
         more: bool,
+        /// How far it has looked for runs that ended before the time, in the order of ids; `RunId::HIGHEST`: to the end.
+        reached: RunId,
     },
 }
 
@@ -639,6 +651,13 @@ pub trait Store: Send + Sync {
 
     /// The way along a journal: marks in its middle.
     fn journal_way(&self, id: RunId) -> Result<Arc<Way>>;
+
+    /// The next segments to be put together, of runs that ended before a time, and where to look on. `from`: the place of the
+    /// compaction before this one. `None`: nothing is left to do, as always where segments lie in memory.
+    fn compaction(&self, before: Timestamp, from: Place) -> Result<Option<Compaction>> {
+        let _ = (before, from);
+        Ok(None)
+    }
 
     /// Runs that can go on: live and ready or `running`, or asked to end while not final; of these, the ones owned by nobody
     /// or by `node`; larger priorities first, then in the order of acceptance. Those of what is held ([`PAUSED`]) stay, unless

@@ -24,7 +24,7 @@ impl Part {
 /// The way along a journal, for going to the middle of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Way {
-    /// Marks along it, in order, the first in front of everything; fewer than twice [`STRIDE`] segments lie between two of them.
+    /// Marks along it, in order, the first in front of everything; fewer than three times [`STRIDE`] segments lie between two of them.
     /// None where there is no such run.
     pub marks: Vec<u64>,
     /// The mark behind the last segment.

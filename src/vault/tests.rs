@@ -172,7 +172,11 @@ fn tokens_of_a_client_are_hidden_one_by_one_and_go_nowhere_by_themselves() {
     assert_eq!(writer.kept("crm"), Some(kept("token-number-6")));
     assert_eq!(other.kept("crm"), writer.kept("crm"), "another process sees it");
     assert_eq!(hidden(&writer, "a token-number-6 b the-refresh-token"), "a <oauth2.crm> b <oauth2.crm>");
-    assert_eq!(hidden(&writer, "token-number-5 token-number-1"), "<oauth2.crm> token-number-1", "the last ones are known");
+    assert_eq!(
+        hidden(&writer, "token-number-5 token-number-1"),
+        "<oauth2.crm> token-number-1",
+        "the last ones are known"
+    );
     let target = Target::Host { name: "a.example", port: 443 };
     assert!(matches!(writer.value_for("oauth2.crm", target), Err(Refusal::NotFor(_))));
     assert!(!std::fs::read_to_string(folder.path().join("secrets")).unwrap().contains("token-number"));

@@ -1,4 +1,4 @@
-//! Tokens of OAuth2 clients, kept as secrets under `oauth2.NAME`: all of one client are one secret, so what is rotated together
+//! Tokens of `OAuth2` clients, kept as secrets under `oauth2.NAME`: all of one client are one secret, so what is rotated together
 //! is replaced together. They are bound to nothing: only the client that they belong to sends them, to its own hosts.
 
 use serde_json::Value;

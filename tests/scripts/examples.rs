@@ -21,7 +21,7 @@ fn runnable(function: &Function) -> Option<String> {
     let example = function.example;
     match function.name {
         // They call the outside.
-        name if name.starts_with("http::") || name.starts_with("mail::") => None,
+        name if name.starts_with("http::") || name.starts_with("mail::") || name.starts_with("ai::") => None,
         // They wait: begun, and cancelled.
         "sleep" | "sleep_until" | "wait_for" | "task::ask" => Some(format!("race([|| {{ {example} }}, || 1])")),
         // It ends this run in favour of the next.

@@ -206,10 +206,11 @@ fn change() -> impl Strategy<Value = Change> {
         3 => a_task_change(),
         1 => (name(), key(), prop::option::of(key())).prop_map(|(scope, key, value)| set(scope, key, value)),
         1 => (name(), key()).prop_map(|(version, bytes)| put(version, bytes)),
-        1 => (time(), time(), time(), prop::option::of(any::<bool>()), 0..3_usize).prop_map(
-            |(before, expired, events_before, keep, limit)| {
+        1 => (time(), time(), time(), prop::option::of(any::<bool>()), (0..3_usize, prop::option::of(number()))).prop_map(
+            |(before, expired, events_before, keep, (limit, behind))| {
+                let behind = behind.map_or(panta::id::RunId::LOWEST, id);
                 let keep = keep.map(|keep| if keep { vec![version("a")] } else { vec![] });
-                Change::Prune { before, expired, events_before, keep, limit }
+                Change::Prune { before, behind, expired, events_before, keep, limit }
             }
         ),
     ]

@@ -3,7 +3,9 @@
 mod agreement;
 mod audit;
 mod chains;
+mod compaction;
 mod control;
+mod crashes;
 mod events;
 mod files;
 mod newborn;

@@ -1,5 +1,6 @@
 //! Pruning: what goes, what stays.
 
+use panta::id::RunId;
 use panta::store::{Applied, Change, End, Run, Status, Store};
 
 use super::contract;
@@ -16,11 +17,12 @@ contract!(
     the_first_of_a_chain_stays_while_one_of_it_is_open,
     a_long_journal_goes_in_parts,
     many_that_have_to_stay_keep_none_that_may_go,
+    what_ended_before_is_looked_for_behind_what_was_reached,
 );
 
 /// So many runs went, and no others may follow.
 fn pruned(runs: usize) -> Applied {
-    Applied::Pruned { runs, more: false }
+    Applied::Pruned { runs, more: false, reached: RunId::HIGHEST }
 }
 
 fn old_runs_go_with_all_that_is_theirs(store: &dyn Store) {
@@ -45,9 +47,9 @@ fn what_an_open_run_refers_to_stays(store: &dyn Store) {
 fn the_limit_holds(store: &dyn Store) {
     given(store, (1..=3).map(running).map(start));
     given(store, [(1, 9), (2, 7), (3, 8)].map(|(n, when)| finish(n, at(when))));
-    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 2, more: true });
-    assert_eq!(listed(store, &any()), ids(&[1]));
-    assert_eq!(apply(store, prune(at(10), at(0), 2)), pruned(1));
+    assert_eq!(apply(store, prune(at(10), at(0), 2)), Applied::Pruned { runs: 2, more: true, reached: id(2) });
+    assert_eq!(listed(store, &any()), ids(&[3]));
+    assert_eq!(apply(store, prune_behind(id(2), at(10), at(0), 2)), pruned(1));
 }
 
 fn events_go_from_the_oldest_on(store: &dyn Store) {
@@ -79,6 +81,7 @@ fn unused_bundles_go(store: &dyn Store) {
         store,
         [Change::Prune {
             before: at(0),
+            behind: RunId::LOWEST,
             expired: at(0),
             events_before: at(0),
             keep: Some(vec![version("v3")]),
@@ -95,7 +98,10 @@ fn unused_bundles_go(store: &dyn Store) {
 
 fn expire(store: &dyn Store, when: u64) -> Applied {
     let (expired, never) = (at(when), panta::time::Timestamp(i64::MIN));
-    apply(store, Change::Prune { before: never, expired, events_before: never, keep: None, limit: 10 })
+    apply(
+        store,
+        Change::Prune { before: never, behind: RunId::LOWEST, expired, events_before: never, keep: None, limit: 10 },
+    )
 }
 
 fn a_run_goes_when_it_expires(store: &dyn Store) {
@@ -150,12 +156,26 @@ fn many_that_have_to_stay_keep_none_that_may_go(store: &dyn Store) {
 
 /// Prunes runs that ended before the time until there is nothing more to do; how many went.
 fn pruned_in_all(store: &dyn Store, before: panta::time::Timestamp) -> usize {
+    pruned_behind(store, RunId::LOWEST, before)
+}
+
+/// The same for runs behind one.
+fn pruned_behind(store: &dyn Store, mut behind: RunId, before: panta::time::Timestamp) -> usize {
     let mut gone = 0;
     loop {
-        let Applied::Pruned { runs, more } = apply(store, prune(before, at(0), 128)) else { panic!("a prune") };
-        gone += runs;
+        let applied = apply(store, prune_behind(behind, before, at(0), 128));
+        let Applied::Pruned { runs, more, reached } = applied else { panic!("a prune") };
+        assert!(reached >= behind && runs <= 128);
+        (gone, behind) = (gone + runs, reached);
         if !more {
             return gone;
         }
     }
+}
+
+fn what_ended_before_is_looked_for_behind_what_was_reached(store: &dyn Store) {
+    given(store, (1..=2_600).map(running).map(start).collect::<Vec<_>>());
+    given(store, [2, 1_300, 2_600].map(|n| finish(n, at(n))));
+    assert_eq!((pruned_behind(store, RunId::HIGHEST, at(9_000)), pruned_behind(store, id(2), at(9_000))), (0, 2));
+    assert_eq!((store.run(id(2)).unwrap().is_some(), pruned_in_all(store, at(9_000))), (true, 1));
 }

@@ -277,7 +277,12 @@ pub(crate) fn put(name: &str, bytes: &str) -> Change {
 }
 
 pub(crate) fn prune(before: Timestamp, events_before: Timestamp, limit: usize) -> Change {
-    Change::Prune { before, expired: before, events_before, keep: Some(Vec::new()), limit }
+    prune_behind(RunId::LOWEST, before, events_before, limit)
+}
+
+/// The same, behind what was reached before.
+pub(crate) fn prune_behind(behind: RunId, before: Timestamp, events_before: Timestamp, limit: usize) -> Change {
+    Change::Prune { before, behind, expired: before, events_before, keep: Some(Vec::new()), limit }
 }
 
 /// Commits one change.

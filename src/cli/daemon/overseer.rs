@@ -13,9 +13,6 @@ use crate::engine::Witness;
 use crate::reload;
 use crate::supervise::{Sign, sd};
 
-/// Whether this system has what two processes need.
-pub(super) const SUPERVISES: bool = cfg!(target_os = "linux");
-
 /// Who is told how it goes.
 pub(super) enum Overseer {
     /// The process that started this one.
@@ -155,23 +152,18 @@ impl Daemon {
 
 /// The parent's process.
 #[cfg(target_os = "linux")]
-pub(super) async fn supervise(listener: TcpListener, drain: Duration, tell: fn(&str)) -> Result<Exit, Fault> {
+pub(super) async fn supervise(
+    listener: TcpListener,
+    drain: Duration,
+    command: Vec<std::ffi::OsString>,
+    tell: fn(&str),
+) -> Result<Exit, Fault> {
     use crate::supervise::{Ended, Parent};
     let failed = |error| Fault::unreachable(format!("the engine cannot be started: {error}; hint: `--no-supervise`"));
-    let parent = Parent {
-        listener: listener.into_std().map_err(failed)?,
-        command: std::env::args_os().collect(),
-        option: crate::store::lock::PARENT,
-        drain,
-    };
+    let parent =
+        Parent { listener: listener.into_std().map_err(failed)?, command, option: crate::store::lock::PARENT, drain };
     match parent.run(tell).await.map_err(failed)? {
         Ended::Exit(code) => Ok(Exit::of_code(code)),
         Ended::GivenUp(why) => Err(Fault::unreachable(format!("{why}; hint: `--no-supervise` shows how it dies"))),
     }
-}
-
-/// There is none here.
-#[cfg(not(target_os = "linux"))]
-pub(super) async fn supervise(_: TcpListener, _: Duration, _: fn(&str)) -> Result<Exit, Fault> {
-    Err(Fault::usage("this system cannot supervise; hint: `--no-supervise`"))
 }

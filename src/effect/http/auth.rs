@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, Url};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::azure::{self, Scheme};
 use super::message::{self, Header};
@@ -13,14 +13,15 @@ use crate::effect::{Attempt, Failure, Secrets};
 use crate::time::{Clock as _, SystemClock};
 
 /// How a request says who asks. Texts may hold placeholders for secrets.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// A token.
     Bearer(String),
     /// User and password.
     Basic(String, String),
     /// The signature of AWS, version 4.
-    Aws(AwsKeys),
+    Aws(Box<AwsKeys>),
     /// The shared key of an Azure storage account.
     Azure {
         /// The account's name.
@@ -31,11 +32,12 @@ pub enum Auth {
         scheme: Scheme,
     },
     /// A token of `[oauth2.NAME]` of the configuration.
+    #[serde(rename = "oauth2")]
     OAuth2(String),
 }
 
 /// Credentials of AWS, and what they are used for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AwsKeys {
     /// `s3`, `sqs`, …
     pub service: String,
@@ -50,19 +52,6 @@ pub struct AwsKeys {
 }
 
 impl Auth {
-    /// For the hash of the arguments.
-    pub(super) fn arguments(&self) -> Value {
-        match self {
-            Self::Bearer(token) => json!({ "bearer": token }),
-            Self::Basic(user, password) => json!({ "basic": [user, password] }),
-            Self::Aws(keys) => {
-                json!({ "aws": [keys.service, keys.region, keys.key, keys.secret, keys.token] })
-            }
-            Self::Azure { account, key, scheme } => json!({ "azure": [account, key, format!("{scheme:?}")] }),
-            Self::OAuth2(name) => json!({ "oauth2": name }),
-        }
-    }
-
     /// The address as this way of signing wants it sent.
     pub(super) fn address(&self, url: &Url) -> Url {
         if matches!(self, Self::Aws(_)) { aws::canonical(url) } else { url.clone() }

@@ -57,9 +57,9 @@ impl Signer<'_> {
         let (at, day) = moment(self.at);
         let names: Vec<_> = headers.keys().map(String::as_str).collect();
         let names = names.join(";");
-        let listed: String = headers.iter().map(|(name, value)| format!("{name}:{}\n", folded(value))).collect();
+        let listed: Vec<_> = headers.iter().map(|(name, value)| format!("{name}:{}\n", folded(value))).collect();
         let (path, query) = (path_of(signed.url, self.service), signed.url.query().unwrap_or_default());
-        let request = [signed.method, &path, query, &listed, &names, signed.payload].join("\n");
+        let request = [signed.method, &path, query, &listed.concat(), &names, signed.payload].join("\n");
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let text = format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", hex::encode(Sha256::digest(request)));
         let key = [self.region, self.service, "aws4_request"]
@@ -127,15 +127,12 @@ fn unescaped(text: &str) -> Vec<u8> {
     let (mut out, bytes, mut at) = (Vec::new(), text.as_bytes(), 0);
     while at < bytes.len() {
         let code = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|digits| hex::decode(digits).ok());
-        match code {
-            Some(code) => {
-                out.extend(code);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(code) = code {
+            out.extend(code);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     out

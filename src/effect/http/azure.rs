@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 const VERSION: &str = "2021-08-06";
 
 /// Which way of signing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum Scheme {
     /// Blobs and queues.
     SharedKey,

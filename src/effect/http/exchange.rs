@@ -41,7 +41,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Self, Failure> {
         let method = Method::from_bytes(request.method.to_ascii_uppercase().as_bytes())
             .map_err(|_| Failure::invalid(format!("`{}` is no HTTP method; hint: use `GET`", request.method)))?;
-        let first = message::parse(&request.url)?;
+        let first = message::written(&request.url)?;
         net::admit(&first, attempt.allow)?;
         let url = message::address(request, &first, attempt.secrets)?;
         let headers = message::headers(request, &url, attempt.secrets)?;
@@ -112,7 +112,7 @@ impl<'a> Exchange<'a> {
             for (name, value) in auth::sign(auth, &unsigned, self.attempt, self.means, refused).await? {
                 headers.retain(|header| header.name != name);
                 headers.push(message::header(name, &value, true)?);
-                self.hide(name, value);
+                self.hide(name, &value);
             }
         }
         let mut builder = client.request(hop.method.clone(), url);
@@ -165,7 +165,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Remembers what must not come back, beside the secrets themselves: a signature counts for some minutes.
-    fn hide(&self, name: &str, value: String) {
+    fn hide(&self, name: &str, value: &str) {
         if name != "authorization" {
             return;
         }
@@ -174,7 +174,7 @@ impl<'a> Exchange<'a> {
             Some(Auth::Azure { .. }) => value.rsplit_once(':'),
             _ => value.split_once(' '),
         };
-        let hidden = signature.map_or(value.clone(), |(_, signature)| signature.to_owned());
+        let hidden = signature.map_or(value, |(_, signature)| signature).to_owned();
         self.hidden.lock().unwrap_or_else(PoisonError::into_inner).push(hidden);
     }
 

@@ -306,6 +306,51 @@ fn arguments_are_canonical() {
     assert_eq!(Request::Http(HttpRequest::new("delete", "http://a/")).kind(), Kind::Mutating);
 }
 
+#[test]
+fn the_text_of_all_arguments_never_changes() {
+    let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let mut request = HttpRequest {
+        headers: pair("x", "1\"\u{1}é"),
+        query: pair("q", "a/b"),
+        body: Body::Json("{}".to_owned()),
+        timeout: Some(Duration::from_secs(2)),
+        max_bytes: Some(7),
+        accept: vec![404, 410],
+        save_to: Some("f".to_owned()),
+        auth: Some(Auth::Basic("u".to_owned(), "p".to_owned())),
+        ..HttpRequest::new("post", "http://a/")
+    };
+    let digest = "2 bytes sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let rest = r#""timeout_ms":"2000","max_bytes":7,"accept":[404,410],"save_to":"f","auth":{"basic":["u","p"]}}"#;
+    let body = |body: &str| {
+        format!(
+            r#"{{"method":"POST","url":"http://a/","headers":[["x","1\"\u0001é"]],"query":[["q","a/b"]],"body":{body},{rest}"#
+        )
+    };
+    assert_eq!(request.arguments(), body(&format!(r#"{{"json":"{digest}"}}"#)));
+    for (given, text) in [
+        (Body::Text("{}".to_owned()), format!(r#"{{"text":"{digest}"}}"#)),
+        (Body::Bytes(b"{}".to_vec()), format!(r#"{{"bytes":"{digest}"}}"#)),
+        (Body::Form(pair("f", "1")), r#"{"form":[["f","1"]]}"#.to_owned()),
+        (Body::None, "null".to_owned()),
+    ] {
+        request.body = given;
+        assert_eq!(request.arguments(), body(&text));
+    }
+    let bearer = HttpRequest { auth: Some(Auth::Bearer("t".to_owned())), ..HttpRequest::new("get", "http://a/") };
+    let none = r#""headers":[],"query":[],"body":null,"timeout_ms":null,"max_bytes":null,"accept":[],"save_to":null"#;
+    assert_eq!(bearer.arguments(), format!(r#"{{"method":"GET","url":"http://a/",{none},"auth":{{"bearer":"t"}}}}"#));
+}
+
+#[test]
+fn an_address_is_read_as_it_is_whatever_was_read_before() {
+    for text in ["http://a/x", "http://a/x", "http://b/", "http://a/x", "http://a/x?"] {
+        assert_eq!(super::message::written(text).unwrap().as_str(), text);
+    }
+    assert_eq!(super::message::written("nonsense").unwrap_err().kind, "invalid");
+    assert_eq!(super::message::written("http://b/").unwrap().as_str(), "http://b/");
+}
+
 #[tokio::test]
 async fn a_head_has_no_body_however_long_it_says_it_is() {
     let head = Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\nconnection: close\r\n\r\n".to_vec());

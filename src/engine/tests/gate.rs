@@ -25,6 +25,13 @@ fn tried(before: &str, after: &str) -> Verdict {
     try_on(&run, journal, &bundle, &settings)
 }
 
+/// Whether a run that is over does with this script what it did.
+pub(super) fn compatible(run: &Run, journal: &[crate::journal::Entry], script: &str) -> bool {
+    let bundle = Bundle::of_text("w.rhai", script).expect("a bundle");
+    let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+    matches!(try_on(run, journal.to_vec(), &bundle, &settings), Verdict::Compatible { .. })
+}
+
 fn diverges(before: &str, after: &str) -> String {
     match tried(before, after) {
         Verdict::Diverges(divergence) => divergence.to_string(),

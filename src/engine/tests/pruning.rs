@@ -28,7 +28,9 @@ impl Store for Endless {
         let pruned: Vec<_> = applied.iter_mut().filter(|applied| matches!(applied, Applied::Pruned { .. })).collect();
         self.prunes.fetch_add(pruned.len(), Ordering::SeqCst);
         self.at_once.fetch_max(pruned.len(), Ordering::SeqCst);
-        pruned.into_iter().for_each(|applied| *applied = Applied::Pruned { runs: 128, more: true });
+        pruned
+            .into_iter()
+            .for_each(|applied| *applied = Applied::Pruned { runs: 128, more: true, reached: RunId::HIGHEST });
         Ok(applied)
     }
 

@@ -15,7 +15,7 @@ const FAILS: &str = r#"
         step("b", || { state::add("b", 1); if !state::get("ok", false) { throw "not yet" } a * 10 })
     }"#;
 
-fn deed() -> Deed {
+pub(super) fn deed() -> Deed {
     Deed { by: Actor::LOCAL, reason: None }
 }
 

@@ -19,17 +19,11 @@ use crate::time::Timestamp;
 impl Worker {
     pub(super) fn ask(&mut self, run: RunId, ask: Ask) {
         let wait = ask.wait;
+        if let What::Effect { .. } | What::Stand { .. } = ask.what {
+            return self.ask_outside(run, ask);
+        }
         let pending = match ask.what.clone() {
-            what @ (What::Effect { .. } | What::Stand { .. }) => {
-                // What changes the outside waits for the disk; what only looks goes straight on.
-                let number = if what.is_mutating() { self.shared.log.last() } else { 0 };
-                if number > self.shared.log.durable() {
-                    self.held.push_back((number, run, wait));
-                    Pending::Held(ask)
-                } else {
-                    self.perform(run, ask)
-                }
-            }
+            What::Effect { .. } | What::Stand { .. } => unreachable!("what is asked of the outside went there"),
             What::Until { due, retry_of } => {
                 self.arm(run, wait, due);
                 Pending::Until { due, retry_of, ask }
@@ -62,6 +56,21 @@ impl Worker {
             motion.waits.insert(wait, pending);
         }
         self.look(run, wait);
+    }
+
+    /// What changes the outside waits for the disk; what only looks goes straight on.
+    fn ask_outside(&mut self, run: RunId, ask: Ask) {
+        let wait = ask.wait;
+        let number = if ask.what.is_mutating() { self.shared.log.last() } else { 0 };
+        let pending = if number > self.shared.log.durable() {
+            self.held.push_back((number, run, wait));
+            Pending::Held(ask)
+        } else {
+            self.perform(run, ask)
+        };
+        if let Some(motion) = self.motions.get_mut(&run) {
+            motion.waits.insert(wait, pending);
+        }
     }
 
     pub(super) fn arm(&mut self, run: RunId, wait: WaitId, due: Timestamp) {

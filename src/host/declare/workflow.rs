@@ -84,9 +84,9 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
     let (mail, std) = (flag("mail")?, flag("std")?);
     if allow.get("message").is_some_and(Dynamic::is_array) {
-        list("message").map(drop)?
+        list("message").map(drop)?;
     } else {
-        flag("message").map(drop)?
+        flag("message").map(drop)?;
     }
     let ai = match allow.get("ai") {
         Some(names) if names.is_array() => MayAsk::These(list("ai")?.unwrap_or_default()),

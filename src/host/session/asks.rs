@@ -18,7 +18,7 @@ pub enum What {
     /// An effect outside.
     Effect {
         /// What to perform.
-        request: Box<effect::Request>,
+        request: Rc<effect::Request>,
         /// From 1.
         attempt: u32,
         /// The place of its entry; none inside of `wait_until`, which records no calls.

@@ -142,3 +142,53 @@ fn ordinary_scripts_mean_what_they_meant() {
         assert_eq!(old.map(|v| format!("{v:?}")).ok(), new.map(|v| format!("{v:?}")).ok(), "{script}");
     }
 }
+
+#[test]
+fn variables_of_functions_are_found_where_they_stand() {
+    let many: Vec<_> = (0..300).map(|n| format!("let v{n} = {n};")).collect();
+    let many = many.concat();
+    let cases = [
+        ("let g = []; for i in 0..a { g.push(|| i * 10 + a); } g.map(|h| h.call())".to_owned(), "[3, 13, 23]"),
+        (
+            "let g = []; for (x, i) in [5, 6] { let y = x; let y = y + a; for x in 0..2 { g.push(|| x * 1000 + y * 10 + i); } } g.map(|h| h.call())".to_owned(),
+            "[80, 1080, 91, 1091]",
+        ),
+        (
+            "let g = []; for i in 0..2 { try { let n = 9; throw i; } catch (e) { let k = e + a; g.push(|| k * 10 + e + i); } } g.map(|h| h.call())".to_owned(),
+            "[30, 42]",
+        ),
+        (
+            "let g = []; for i in 0..3 { let b = if i == 1 { let c = 7; c + a } else { let d = { let z = 2; z * a }; d }; let s = switch i { 0 => { let q = 5; q + b } _ => b }; g.push(|| s + b + i); } g.map(|h| h.call())".to_owned(),
+            "[17, 21, 14]",
+        ),
+        ("let m = |x| [1, 2].map(|y| x * y + a); [3, 4].map(m)".to_owned(), "[[6, 9], [7, 11]]"),
+        ("let s = 0; let add = |k| { s += k; }; for i in 0..4 { let i = i * 2; add.call(i); } s + a".to_owned(), "15"),
+        ("let s = a; while s < 9 { let t = s; let t = t + 1; s = t; let h = || t; s += h.call() - t; } s".to_owned(), "9"),
+        (format!("{many} let g = []; for i in 0..1 {{ g.push(|| v0 + v299 + i + a); }} g[0].call()"), "302"),
+    ];
+    for (body, wanted) in cases {
+        assert_eq!(shown(&format!("fn f(a) {{ {body} }} f(3)")), wanted, "{body}");
+    }
+}
+
+/// The variables that are looked up by name in functions, in the order of the tree.
+fn by_name(script: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let rewritten = rewrite(sandbox::engine().compile(script).expect("compiles"));
+    rewritten.walk(&mut |path| {
+        if let Some(rhai::ASTNode::Expr(Expr::Variable(parts, _, _))) = path.last()
+            && parts.0.is_none()
+        {
+            names.push(parts.1.to_string());
+        }
+        true
+    });
+    names
+}
+
+#[test]
+fn only_what_no_function_declares_is_looked_up_by_name() {
+    let ten_steps = r#"fn main(x) { let t = 0; for i in 0..10 { t += step("s" + i, || i + t); } t }"#;
+    assert_eq!(by_name(ten_steps), [""; 0]);
+    assert_eq!(by_name("const C = 1; fn f(a) { let g = || C + a; g.call() }"), ["C"]);
+}

@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, params};
 
 use super::super::{Run, Status};
 use super::audit::HeadFile;
-use super::prune::Looked;
+use super::prune::Place;
 use super::row::status_code;
 use super::tail::{self, Moved, Tail, UNNOTED};
 use crate::audit::Head;
@@ -36,8 +36,8 @@ pub(super) struct Known {
     pub(super) holds: Cell<Option<bool>>,
     /// A run may wait for the end of another.
     pub(super) end_waits: Cell<bool>,
-    /// How far a prune has looked.
-    pub(super) looked: Looked,
+    /// How far runs that have expired were looked at, where many of them had to stay. `None`: from the first.
+    pub(super) looked: Option<Place>,
 }
 
 impl Known {
@@ -47,7 +47,7 @@ impl Known {
         let last_run = conn.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
         let end_waits = conn.prepare("SELECT 1 FROM subscription WHERE name = '' LIMIT 1")?.exists([])?;
         let (holds, end_waits, last_run) = (Cell::new(None), Cell::new(end_waits), Cell::new(last_run));
-        let (head, head_moved, looked) = (None, false, Looked::default());
+        let (head, head_moved, looked) = (None, false, None);
         Ok(Self { workflows, versions, runs, newest, noted, head, head_moved, last_run, holds, end_waits, looked })
     }
 

@@ -10,9 +10,11 @@
 mod audit;
 mod backup;
 mod batch;
+mod compact;
 mod control;
 mod error;
 mod newborn;
+mod packed;
 mod part;
 mod prune;
 mod read;
@@ -30,8 +32,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::lock::{Holder, Lock};
 use super::{
-    Applied, AuditFilter, Change, Due, Error, Event, EventFilter, Part, Result, Run, RunFilter, Size, Slot, Status,
-    Store, TaskFilter, Way,
+    Applied, AuditFilter, Change, Compaction, Due, Error, Event, EventFilter, Part, Place, Result, Run, RunFilter,
+    Size, Slot, Status, Store, TaskFilter, Way,
 };
 use crate::audit::{Head, Record};
 use crate::id::{RunId, TaskId, Version};
@@ -233,6 +235,10 @@ impl Store for Sqlite {
     fn journal_way(&self, id: RunId) -> Result<Arc<Way>> {
         let end = self.tail.end(id);
         self.read(|conn| part::way(&*conn.unchecked_transaction()?, &self.ways, id, end))
+    }
+
+    fn compaction(&self, before: Timestamp, from: Place) -> Result<Option<Compaction>> {
+        self.read(|conn| compact::look(&*conn.unchecked_transaction()?, before, from))
     }
 
     fn ready(&self, node: &str, limit: usize) -> Result<Vec<RunId>> {

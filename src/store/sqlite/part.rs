@@ -2,13 +2,15 @@
 //!
 //! Each segment names the one before it, so the way along a journal can be found from its end alone. It is walked once, without
 //! the segments being kept, and landmarks of it are remembered; later looks walk what is new, and from one landmark to the one
-//! before.
+//! before. Landmarks may be in the middle of segments that were put together since: a mark is what a journal is read behind of
+//! all the same, but a walk does not begin there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension as _, Result};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::super::part::{Part, STRIDE, Way};
+use super::packed::{self, HEAD};
 use crate::id::RunId;
 
 /// Ways that are remembered: as many long runs as people look at. Each takes 8 bytes for 256 segments.
@@ -61,16 +63,20 @@ pub(super) fn way(conn: &Connection, ways: &Ways, run: RunId, end: Option<i64>) 
 fn longer(conn: &Connection, known: &Way, last: i64) -> Result<Way> {
     let from = known.marks.last().copied().unwrap_or_default().cast_signed();
     let mut way = Way { marks: known.marks.clone(), end: last.cast_unsigned(), format: known.format };
-    let mut step = conn.prepare_cached("SELECT prev, substr(body, 1, 1) FROM segment WHERE id = ?1")?;
+    let sql = "SELECT prev, substr(body, 1, ?2), packed IS NOT NULL FROM segment WHERE id = ?1";
+    let mut step = conn.prepare_cached(sql)?;
     let (mut at, mut steps, mut found) = (last, 0, Vec::new());
     while at > from {
-        let (prev, first): (i64, Option<Vec<u8>>) = step.query_row([at], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let format = first.and_then(|first| first.first().copied());
-        way.format = way.format.max(format.unwrap_or_default());
-        if steps > 0 && steps % STRIDE == 0 {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get(2)?));
+        let (prev, first, is_packed) = step.query_row(params![at, HEAD as i64], read)?;
+        let first = first.unwrap_or_default();
+        let (format, count) =
+            if is_packed { packed::head(&first)? } else { (first.first().copied().unwrap_or_default(), 1) };
+        way.format = way.format.max(format);
+        if steps >= found.last().map_or(0, |(_, from_end)| *from_end) + STRIDE {
             found.push((at.cast_unsigned(), steps));
         }
-        (at, steps) = (prev, steps + 1);
+        (at, steps) = (prev, steps + count);
     }
     if found.last().is_some_and(|(_, from_end)| steps - from_end < STRIDE) {
         found.pop();
@@ -90,7 +96,7 @@ pub(super) fn part(
 ) -> Result<Part> {
     let Some(last) = last(conn, run, end)? else { return Ok(Part::default()) };
     let mut part = Part { segments: Vec::new(), mark, end: last.cast_unsigned().max(mark) };
-    let mut body = conn.prepare_cached("SELECT body FROM segment WHERE id = ?1")?;
+    let mut row = conn.prepare_cached("SELECT body, packed IS NOT NULL FROM segment WHERE id = ?1")?;
     let mut bytes = 0;
     while part.mark < part.end {
         let from = part.mark.cast_signed();
@@ -98,22 +104,35 @@ pub(super) fn part(
         let ids = if let Some(ids) = between(conn, from, last, 2 * STRIDE)? {
             ids
         } else {
-            let way = way(conn, ways, run, end)?;
-            // One of a later look may lie behind what this one sees.
-            let landmark = way.marks.iter().map(|mark| mark.cast_signed()).find(|mark| *mark > from);
-            between(conn, from, landmark.unwrap_or(last).min(last), usize::MAX)?.unwrap_or_default()
+            let to = landmark(conn, ways, run, end, from)?.unwrap_or(last).min(last);
+            between(conn, from, to, usize::MAX)?.unwrap_or_default()
         };
         for id in ids {
-            let segment: Vec<u8> = body.query_row([id], |row| row.get(0))?;
-            bytes += segment.len();
-            part.segments.push(segment);
-            part.mark = id.cast_unsigned();
-            if bytes >= most {
-                return Ok(part);
+            let (body, is_packed) = row.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            for (id, segment) in packed::segments(id, body, is_packed)?.into_iter().filter(|(id, _)| *id > from) {
+                bytes += segment.len();
+                part.segments.push(segment);
+                part.mark = id.cast_unsigned();
+                if bytes >= most {
+                    return Ok(part);
+                }
             }
         }
     }
     Ok(part)
+}
+
+/// The next landmark behind a mark from which one can walk. One of a later look may lie behind what this one sees.
+fn landmark(conn: &Connection, ways: &Ways, run: RunId, end: Option<i64>, from: i64) -> Result<Option<i64>> {
+    let behind = |way: &Way| way.marks.iter().map(|mark| mark.cast_signed()).find(|mark| *mark > from);
+    let mut there = conn.prepare_cached("SELECT 1 FROM segment WHERE id = ?1")?;
+    let Some(found) = behind(&*way(conn, ways, run, end)?) else { return Ok(None) };
+    if there.exists([found])? {
+        return Ok(Some(found));
+    }
+    // The journal was put together since that way was walked.
+    ways.take(run);
+    Ok(behind(&*way(conn, ways, run, end)?))
 }
 
 /// The segments behind a mark up to this one, in order; `None` where they are more than that.

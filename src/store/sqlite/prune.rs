@@ -1,13 +1,16 @@
 //! Removing what is no longer kept.
 //!
 //! One prune is a bounded piece of work, however much there is to remove and however long journals are: other commits wait
-//! for it. What has expired is found by indexes, in their order. A run goes at once with its rows; a journal that is longer than
-//! one commit should be stands in `leftover` until its last segment is gone, and is nobody's meanwhile.
+//! for it. What has expired is found by indexes, in their order. What ended before a time is looked for along the runs
+//! themselves, some at a time: only a person asks for that, and an index for it would be written at the end of every run. A run
+//! goes at once with its rows; a journal that is longer than one commit should be stands in `leftover` until its last segment is
+//! gone, and is nobody's meanwhile.
 
 use rusqlite::{OptionalExtension as _, Result, params};
 
 use super::super::{Applied, Change};
 use super::batch::Batch;
+use super::read::{SKEW_MS, first_id};
 use crate::id::{RunId, Version};
 use crate::time::Timestamp;
 
@@ -17,6 +20,8 @@ const SEGMENTS: usize = 512;
 const BYTES: i64 = 2 << 20;
 /// Runs that one commit looks at beyond those that it removes: others still refer to them.
 const HELD: usize = 1_000;
+/// Runs that one commit looks at, at most, where it looks at all in their order: some forty pages.
+const SEEN: usize = 1_000;
 
 /// Pages given back to the file system by one commit: 1 MB, some milliseconds.
 const PAGES: i64 = 256;
@@ -24,15 +29,8 @@ const PAGES: i64 = 256;
 const SPARE: i64 = 64;
 const SPARE_PART: i64 = 8;
 
-/// A place in the order of an index.
+/// A place in the order of when runs expire.
 pub(super) type Place = (Timestamp, RunId);
-
-/// How far runs were looked at that have expired, and that ended before a time, where many had to stay. `None`: from the first.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Looked {
-    expired: Option<Place>,
-    ended: Option<Place>,
-}
 
 /// Nothing open refers to a run.
 const IS_FREE: &str = "NOT EXISTS (SELECT 1 FROM run n WHERE n.chain = r.id AND n.continued_as IS NULL
@@ -54,14 +52,19 @@ impl Budget {
 
 impl Batch<'_> {
     pub(super) fn prune(&mut self, change: &Change) -> Result<Applied> {
-        let Change::Prune { before, expired, events_before, keep, limit } = change else {
+        let Change::Prune { before, behind, expired, events_before, keep, limit } = change else {
             unreachable!("called for `Prune` alone");
         };
         let rows = i64::try_from(*limit).unwrap_or(i64::MAX);
         let mut budget = Budget { segments: SEGMENTS, bytes: BYTES };
         let mut more = self.remove_leftovers(&mut budget)?;
-        let (runs, more_runs) = self.prune_runs(*before, *expired, *limit, &mut budget)?;
-        more |= more_runs | self.prune_events(*events_before, rows)?;
+        let first = self.prune_expired(*expired, *limit, &mut budget)?;
+        let then = if first.is_full {
+            Round { gone: 0, is_full: true, reached: *behind }
+        } else {
+            self.prune_ended(*before, *behind, *limit - first.gone, &mut budget)?
+        };
+        more |= then.is_full | self.prune_events(*events_before, rows)?;
         let sql = "DELETE FROM event_id WHERE id IN
             (SELECT id FROM event_id WHERE until <= ?1 ORDER BY until, id LIMIT ?2)";
         more |= self.execute(sql, params![expired, rows])? == *limit;
@@ -73,64 +76,27 @@ impl Batch<'_> {
         }
         // What is at the end of the file may be about to go: then it need not be moved.
         let more = more || self.give_space_back()?;
-        Ok(Applied::Pruned { runs, more })
+        Ok(Applied::Pruned { runs: first.gone + then.gone, more, reached: then.reached })
     }
 
-    /// Runs that have expired, then those that ended before the time. How many went, and whether others may follow.
-    fn prune_runs(
-        &mut self,
-        before: Timestamp,
-        expired: Timestamp,
-        limit: usize,
-        budget: &mut Budget,
-    ) -> Result<(usize, bool)> {
+    /// Runs that have expired, from the place on where the last one of these stopped because too many had to stay.
+    fn prune_expired(&mut self, expired: Timestamp, limit: usize, budget: &mut Budget) -> Result<Round> {
+        let from = self.known.looked;
         // What expires then goes, too.
-        let until = Timestamp(expired.0.saturating_add(1));
-        let Looked { expired, ended } = self.known.looked;
-        let sql = in_order_of("run_expires", "expires_at");
-        let (first, expired) = self.prune_by(&sql, until, expired, limit, budget)?;
-        if first.is_full {
-            self.known.looked = Looked { expired, ended };
-            return Ok((first.gone, true));
-        }
-        let sql = in_order_of("run_ended", "ended_at");
-        let (then, ended) = self.prune_by(&sql, before, ended, limit - first.gone, budget)?;
-        self.known.looked = Looked { expired, ended };
-        Ok((first.gone + then.gone, then.is_full))
-    }
-
-    /// Removes runs in the order of an index, up to a time; and where to go on if it is not to be from the first.
-    fn prune_by(
-        &mut self,
-        sql: &str,
-        until: Timestamp,
-        from: Option<Place>,
-        limit: usize,
-        budget: &mut Budget,
-    ) -> Result<(Round, Option<Place>)> {
-        let (free, next) = self.look(sql, until, from, limit)?;
-        let mut gone = 0;
-        for run in &free {
-            if budget.is_spent() {
-                return Ok((Round { gone, is_full: true }, from));
-            }
-            self.remove(*run, budget)?;
-            gone += 1;
+        let (free, next) = self.look(Timestamp(expired.0.saturating_add(1)), from, limit)?;
+        let gone = self.remove_all(&free, budget)?;
+        if gone < free.len() {
+            return Ok(Round { gone, is_full: true, reached: RunId::LOWEST });
         }
         let is_full = next.is_some() || gone == limit || budget.is_spent();
-        Ok((Round { gone, is_full }, next.or(from.filter(|_| is_full))))
+        self.known.looked = next.or(from.filter(|_| is_full));
+        Ok(Round { gone, is_full, reached: RunId::LOWEST })
     }
 
-    /// So many runs that may go, in the order of an index, up to a time; and where to go on, if too many were looked at.
-    fn look(
-        &self,
-        sql: &str,
-        until: Timestamp,
-        from: Option<Place>,
-        limit: usize,
-    ) -> Result<(Vec<RunId>, Option<Place>)> {
-        let (at, run) = from.unwrap_or((Timestamp(i64::MIN), RunId(uuid::Uuid::nil())));
-        let mut statement = self.conn.prepare_cached(sql)?;
+    /// So many runs that may go, in the order in which they expire, up to a time; and where to go on, if too many were looked at.
+    fn look(&self, until: Timestamp, from: Option<Place>, limit: usize) -> Result<(Vec<RunId>, Option<Place>)> {
+        let (at, run) = from.unwrap_or((Timestamp(i64::MIN), RunId::LOWEST));
+        let mut statement = self.conn.prepare_cached(&expired_runs())?;
         let mut rows = statement.query(params![until, at, run])?;
         let (mut free, mut held) = (Vec::new(), 0);
         while free.len() < limit
@@ -146,6 +112,49 @@ impl Batch<'_> {
             }
         }
         Ok((free, None))
+    }
+
+    /// Runs that ended before a time, in the order of their ids, behind one of them.
+    fn prune_ended(&mut self, before: Timestamp, behind: RunId, limit: usize, budget: &mut Budget) -> Result<Round> {
+        let (free, seen) = self.look_along(before, behind, limit)?;
+        let gone = self.remove_all(&free, budget)?;
+        let reached = if gone < free.len() { gone.checked_sub(1).map_or(behind, |n| free[n]) } else { seen };
+        let is_full = reached != RunId::HIGHEST || gone == limit || budget.is_spent();
+        Ok(Round { gone, is_full, reached })
+    }
+
+    /// So many runs that may go; and how far it looked.
+    fn look_along(&self, before: Timestamp, behind: RunId, limit: usize) -> Result<(Vec<RunId>, RunId)> {
+        // What was accepted later cannot have ended before.
+        let end = first_id(Timestamp(before.0.saturating_add(SKEW_MS)));
+        let mut statement = self.conn.prepare_cached(&ended_runs())?;
+        let mut rows = statement.query(params![before, behind, end])?;
+        let (mut free, mut last) = (Vec::new(), behind);
+        for _ in 0..SEEN {
+            if free.len() == limit {
+                return Ok((free, last));
+            }
+            let Some(row) = rows.next()? else { return Ok((free, RunId::HIGHEST)) };
+            let run = row.get(0)?;
+            if row.get(1)? {
+                free.push(run);
+            }
+            last = run;
+        }
+        Ok((free, last))
+    }
+
+    /// Removes runs, as many of them as there is budget for; how many.
+    fn remove_all(&mut self, runs: &[RunId], budget: &mut Budget) -> Result<usize> {
+        let mut gone = 0;
+        for run in runs {
+            if budget.is_spent() {
+                break;
+            }
+            self.remove(*run, budget)?;
+            gone += 1;
+        }
+        Ok(gone)
     }
 
     fn remove(&mut self, run: RunId, budget: &mut Budget) -> Result<()> {
@@ -249,20 +258,30 @@ struct Round {
     gone: usize,
     /// No more may go in this commit.
     is_full: bool,
+    /// How far it looked along the runs.
+    reached: RunId,
 }
 
-/// Finished runs up to a time, from a place on, in the order of an index; and whether nothing refers to them.
-fn in_order_of(index: &str, time: &str) -> String {
+/// Finished runs in the order in which they expire, up to a time, from a place on; and whether nothing refers to them.
+fn expired_runs() -> String {
     format!(
-        "SELECT {time}, id, {IS_FREE} FROM run r INDEXED BY {index} WHERE {time} < ?1 AND ({time}, id) >= (?2, ?3)
-        AND status BETWEEN 4 AND 7 ORDER BY {time}, id"
+        "SELECT expires_at, id, {IS_FREE} FROM run r INDEXED BY run_expires WHERE expires_at < ?1
+        AND (expires_at, id) >= (?2, ?3) AND status BETWEEN 4 AND 7 ORDER BY expires_at, id"
+    )
+}
+
+/// Runs in the order of their ids, behind one and before another; and whether they ended before a time and nothing refers to them.
+fn ended_runs() -> String {
+    format!(
+        "SELECT id, CASE WHEN ended_at < ?1 AND status BETWEEN 4 AND 7 THEN {IS_FREE} ELSE 0 END FROM run r
+        WHERE id > ?2 AND id < ?3 ORDER BY id"
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Options, Sqlite, lock};
-    use super::in_order_of;
+    use super::{ended_runs, expired_runs};
 
     /// Each line of the plans goes along an index: none reads a whole table, and nothing is sorted.
     #[test]
@@ -270,7 +289,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Sqlite::open(folder.path(), &Options { wal_bytes: 1 << 20, ..Options::default() }).expect("opens");
         let writer = lock(&store.writer);
-        for sql in [in_order_of("run_expires", "expires_at"), in_order_of("run_ended", "ended_at")] {
+        for sql in [expired_runs(), ended_runs()] {
             let mut plan = writer.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement");
             let lines = plan.query_map([0; 3], |row| row.get::<_, String>(3)).expect("a plan");
             let lines: Vec<_> = lines.map(|line| line.expect("a line")).collect();

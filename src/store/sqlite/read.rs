@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use uuid::Uuid;
 
 use super::super::{Due, Event, EventFilter, PAUSED, Run, RunFilter, Status};
+use super::packed;
 use super::row::{self, status_code};
 use crate::id::{RunId, Version};
 use crate::payload::Payload;
@@ -14,7 +15,7 @@ use crate::time::Timestamp;
 
 /// How far a run's id and its time of acceptance may lie apart, in milliseconds: both are taken in one request, and ten
 /// minutes forgive a clock that was set in between.
-const SKEW_MS: i64 = 600_000;
+pub(super) const SKEW_MS: i64 = 600_000;
 
 pub(super) fn run(conn: &Connection, id: RunId) -> Result<Option<Run>> {
     conn.prepare_cached(row::RUN)?.query_row([id], row::run).optional()
@@ -86,7 +87,7 @@ fn groups(conn: &Connection, filter: &RunFilter) -> Result<Vec<(i64, i64)>> {
 }
 
 /// The smallest id of a run that was accepted then: a `UUIDv7` begins with the time.
-fn first_id(at: Timestamp) -> RunId {
+pub(super) fn first_id(at: Timestamp) -> RunId {
     let mut bytes = [0; 16];
     let ms = at.0.clamp(0, (1 << 48) - 1).to_be_bytes();
     bytes[..6].copy_from_slice(&ms[2..]);
@@ -109,10 +110,17 @@ pub(super) fn journal(conn: &Connection, run: RunId, end: Option<i64>, mark: u64
     let last: i64 = end.map_or(last, |end: i64| end.max(last));
     let mut next = last;
     let mut segments = Vec::new();
-    let mut segment = conn.prepare_cached("SELECT prev, body FROM segment WHERE id = ?1")?;
+    let sql = "SELECT prev, body, packed IS NOT NULL FROM segment WHERE id = ?1";
+    let mut segment = conn.prepare_cached(sql)?;
     while next > mark {
-        let (prev, body) = segment.query_row([next], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        segments.push(body);
+        let (prev, body, is_packed) =
+            segment.query_row([next], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))?;
+        if is_packed {
+            let behind = packed::segments(next, body, true)?.into_iter().filter(|(id, _)| *id > mark);
+            segments.extend(behind.map(|(_, body)| body).rev());
+        } else {
+            segments.push(body);
+        }
         next = prev;
     }
     segments.reverse();

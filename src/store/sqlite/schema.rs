@@ -26,6 +26,7 @@ const STEPS: &[&str] = &[
     include_str!("v5.sql"),
     include_str!("v6.sql"),
     include_str!("v7.sql"),
+    include_str!("v8.sql"),
 ];
 
 /// The newest version that this release reads.
@@ -63,7 +64,7 @@ pub(super) fn open_reader(folder: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(folder.join(FILE), flags)?;
     shared_settings(&conn)?;
-    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4000;")?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1000;")?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
 }
@@ -132,7 +133,7 @@ fn configure(conn: &Connection, wal_bytes: u64) -> Result<()> {
     // size; where a long read held it back and it grew, it is cut to twice the size when it starts over.
     conn.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
-         PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY;
          PRAGMA wal_autocheckpoint = {}; PRAGMA journal_size_limit = {};",
         (wal_bytes / FRAME / 2).max(1),
         wal_bytes * 2,

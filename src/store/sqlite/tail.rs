@@ -64,8 +64,9 @@ fn apply(ends: &mut BTreeMap<RunId, i64>, moved: Moved) {
     }
 }
 
-/// The newest segment, and the newest whose run has it in its row.
+/// The newest segment, which may be gone, and the newest whose run has it in its row.
 pub(super) fn newest(conn: &Connection) -> Result<(i64, i64)> {
-    let sql = "SELECT max(noted, ifnull((SELECT max(id) FROM segment), 0)), noted FROM tail";
+    let sql =
+        "SELECT max(noted, ifnull((SELECT max(id) FROM segment), 0), (SELECT reached FROM compacted)), noted FROM tail";
     conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }

@@ -68,6 +68,7 @@ impl<'a> Batch<'a> {
                 Ok(if self.execute(sql, params![run, at])? == 0 { Applied::Refused } else { Applied::Done })
             }
             Change::Prune { .. } => self.prune(change),
+            Change::Compact(compaction) => self.compact(compaction),
         }
     }
 

@@ -48,7 +48,7 @@ async fn lengths_that_contradict_each_other_are_an_error() {
 
 #[tokio::test]
 async fn a_flood_of_headers_is_an_error() {
-    let many: String = (0..2000).map(|n| format!("x-{n}: {n}\r\n")).collect();
+    let many = "x-n: 1\r\n".repeat(2000);
     let long = format!("x-long: {}\r\n", "a".repeat(8 << 20));
     for headers in [many, long] {
         let failure = failing(whole("", &headers)).await;

@@ -23,7 +23,7 @@ async fn upload(
 #[tokio::test]
 async fn a_file_is_sent_whole_with_its_length() {
     let contents = vec![b'x'; 700_000];
-    let body = Body::File(sent("a.bin"));
+    let body = Body::File(Box::new(sent("a.bin")));
     let (reply, request) = upload(&[("a.bin", &contents)], |request| HttpRequest { body, ..request }).await;
     assert_eq!(reply.unwrap().status, 200);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -54,14 +54,14 @@ async fn a_form_has_texts_and_files() {
 
 #[tokio::test]
 async fn a_file_that_has_changed_or_is_not_there_sends_nothing() {
-    let changed = Body::File(SentFile { size: Some(3), ..sent("a") });
+    let changed = Body::File(Box::new(SentFile { size: Some(3), ..sent("a") }));
     let (reply, request) = upload(&[("a", b"four")], |request| HttpRequest { body: changed, ..request }).await;
     let failure = reply.unwrap_err();
     assert!(failure.message.contains("has changed") && request.is_empty(), "{failure}");
-    let missing = Body::File(sent("b"));
+    let missing = Body::File(Box::new(sent("b")));
     let (reply, request) = upload(&[], |request| HttpRequest { body: missing, ..request }).await;
     assert_eq!((reply.unwrap_err().kind, request.is_empty()), ("not_found", true));
-    let outside = Body::File(sent("/etc/hostname"));
+    let outside = Body::File(Box::new(sent("/etc/hostname")));
     let (reply, request) = upload(&[], |request| HttpRequest { body: outside, ..request }).await;
     assert_eq!((reply.unwrap_err().kind, request.is_empty()), ("denied", true));
 }
@@ -76,8 +76,8 @@ async fn a_signed_upload_says_the_hash_of_the_file_and_hides_its_signature() {
         token: None,
     };
     let hash = crate::effect::file::digest(b"four");
-    let body = Body::File(SentFile { sha256: Some(hash.clone()), ..sent("a") });
-    let auth = Some(Auth::Aws(keys));
+    let body = Body::File(Box::new(SentFile { sha256: Some(hash.clone()), ..sent("a") }));
+    let auth = Some(Auth::Aws(Box::new(keys)));
     let (reply, request) = upload(&[("a", b"four")], |request| HttpRequest { body, auth, ..request }).await;
     assert_eq!(reply.unwrap().status, 200);
     assert!(request.contains(&format!("x-amz-content-sha256: {hash}\r\n")), "{request}");
