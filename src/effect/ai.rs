@@ -166,26 +166,26 @@ impl MayAsk {
 
 /// The models of the configuration, and what was spent.
 pub struct Models {
-    models: BTreeMap<String, Model>,
+    known: BTreeMap<String, Model>,
     keeper: Arc<dyn Keeper>,
     ledger: Ledger,
 }
 
 impl std::fmt::Debug for Models {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Models").field("models", &self.models).finish_non_exhaustive()
+        f.debug_struct("Models").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
 impl Models {
     /// These models. What a day has spent is kept in this file.
     pub fn new(models: BTreeMap<String, Model>, keeper: Arc<dyn Keeper>, file: PathBuf) -> Self {
-        Self { models, keeper, ledger: Ledger::new(file) }
+        Self { known: models, keeper, ledger: Ledger::new(file) }
     }
 
     fn model(&self, name: &str) -> Result<&Model, Failure> {
-        self.models.get(name).ok_or_else(|| {
-            let known: Vec<_> = self.models.keys().map(|known| format!("`{known}`")).collect();
+        self.known.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.known.keys().map(|known| format!("`{known}`")).collect();
             let hint = if known.is_empty() {
                 format!("add `[ai.{name}]` to `panta.toml`, and start anew")
             } else {

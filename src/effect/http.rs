@@ -29,7 +29,7 @@ use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::{Allow, Attempt, Failure, Kind, Limits, Outcome, Reply, net};
 
-pub use auth::{Auth, AwsKeys};
+pub use auth::{Auth, AwsKeys, AzureKey};
 pub use breaker::Breakers;
 pub(super) use clients::Clients;
 pub(super) use message::encode_form;

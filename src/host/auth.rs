@@ -6,7 +6,7 @@ use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
 use super::{http, values};
 use crate::effect::http::azure::Scheme;
-use crate::effect::http::{Auth, AwsKeys};
+use crate::effect::http::{Auth, AwsKeys, AzureKey};
 
 /// The secrets that `aws` takes where it is given none.
 const AWS_KEY: &str = "aws_access_key_id";
@@ -136,7 +136,7 @@ pub(super) fn read(call: &Call<'_>, map: &Map) -> Result<Auth, Fail> {
     if map.contains_key("azure") {
         let is_table = text(map, "service")?.as_deref() == Some("table");
         let scheme = if is_table { Scheme::SharedKeyLite } else { Scheme::SharedKey };
-        return Ok(Auth::Azure { account: need(map, "azure")?, key: need(map, "key")?, scheme });
+        return Ok(Auth::Azure(Box::new(AzureKey { account: need(map, "azure")?, key: need(map, "key")?, scheme })));
     }
     Ok(Auth::Basic(need(map, "user")?, need(map, "password")?))
 }

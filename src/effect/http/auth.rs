@@ -23,14 +23,7 @@ pub enum Auth {
     /// The signature of AWS, version 4.
     Aws(Box<AwsKeys>),
     /// The shared key of an Azure storage account.
-    Azure {
-        /// The account's name.
-        account: String,
-        /// Its key, in base64.
-        key: String,
-        /// Whether it is the table service.
-        scheme: Scheme,
-    },
+    Azure(Box<AzureKey>),
     /// A token of `[oauth2.NAME]` of the configuration.
     #[serde(rename = "oauth2")]
     OAuth2(String),
@@ -51,6 +44,17 @@ pub struct AwsKeys {
     pub token: Option<String>,
 }
 
+/// A key of an Azure storage account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AzureKey {
+    /// The account's name.
+    pub account: String,
+    /// Its key, in base64.
+    pub key: String,
+    /// Whether it is the table service.
+    pub scheme: Scheme,
+}
+
 impl Auth {
     /// The address as this way of signing wants it sent.
     pub(super) fn address(&self, url: &Url) -> Url {
@@ -65,7 +69,7 @@ impl Auth {
             Self::Basic(user, password) => {
                 Some(format!("Basic {}", STANDARD.encode(format!("{}:{}", resolve(user)?, resolve(password)?))))
             }
-            Self::Aws(_) | Self::Azure { .. } | Self::OAuth2(_) => None,
+            Self::Aws(_) | Self::Azure(_) | Self::OAuth2(_) => None,
         })
     }
 }
@@ -112,9 +116,9 @@ pub(super) async fn sign(
             let headers = request.signed();
             Ok(signer.sign(&aws::Signed { method: request.method.as_str(), url, headers: &headers, payload }))
         }
-        Auth::Azure { account, key, scheme } => {
-            let (account, key) = (resolve(account)?, resolve(key)?);
-            let signer = azure::Signer { account: &account, key: &key, scheme: *scheme, at };
+        Auth::Azure(azure) => {
+            let (account, key) = (resolve(&azure.account)?, resolve(&azure.key)?);
+            let signer = azure::Signer { account: &account, key: &key, scheme: azure.scheme, at };
             let (method, length) = (request.method.as_str(), request.length);
             signer.sign(&azure::Signed { method, url, headers: &request.signed(), length })
         }

@@ -171,7 +171,7 @@ impl<'a> Exchange<'a> {
         }
         let signature = match &self.request.auth {
             Some(Auth::Aws(_)) => value.rsplit_once("Signature="),
-            Some(Auth::Azure { .. }) => value.rsplit_once(':'),
+            Some(Auth::Azure(_)) => value.rsplit_once(':'),
             _ => value.split_once(' '),
         };
         let hidden = signature.map_or(value, |(_, signature)| signature).to_owned();

@@ -1,7 +1,7 @@
 //! Files that are sent: as bodies, as parts of forms, and signed.
 
 use super::*;
-use crate::effect::http::{AwsKeys, Part, PartContents, SentFile};
+use crate::effect::http::{AwsKeys, AzureKey, Part, PartContents, SentFile};
 
 fn sent(path: &str) -> SentFile {
     SentFile { path: path.to_owned(), ..SentFile::default() }
@@ -101,11 +101,11 @@ async fn a_signature_that_is_repeated_is_not_seen() {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {read}\r\n\r\n");
         stream.write_all(&[head.as_bytes(), &bytes[..read]].concat()).await.unwrap();
     });
-    let auth = Some(Auth::Azure {
+    let auth = Some(Auth::Azure(Box::new(AzureKey {
         account: "acme".to_owned(),
         key: "a2V5".to_owned(),
         scheme: crate::effect::http::azure::Scheme::SharedKey,
-    });
+    })));
     let request = HttpRequest { auth, ..HttpRequest::new("GET", url) };
     let reply = Bench::new(Some(&["127.0.0.1"])).call(request, &NoSecrets).await.unwrap();
     let HttpBody::Text(text) = reply.body else { panic!("a text") };
