@@ -9,6 +9,7 @@ mod backfill;
 mod bench;
 mod check;
 mod client;
+mod connect;
 mod control;
 mod daemon;
 mod doctor;
@@ -126,6 +127,7 @@ enum Verb {
     Gate(gate::Gate),
     Unlock(unlock::Unlock),
     Secret(secret::Secret),
+    Connect(connect::Connect),
     Backup(upkeep::Backup),
     Restore(upkeep::Restore),
     Prune(upkeep::Prune),
@@ -266,6 +268,7 @@ async fn execute(cli: &Cli) -> Result<Exit, Fault> {
         Verb::Unlock(unlock) => unlock.execute(common, &access()?).await,
         Verb::Token(token) => token.execute(common, &config()?, &access()?).await,
         Verb::Secret(secret) => secret.execute(common, &config()?, access()?).await,
+        Verb::Connect(connect) => connect.execute(common, &config()?).await,
         Verb::Audit(audit) => audit.execute(common, &access()?).await,
         Verb::Notify(notify) => notify.execute(common, &config()?).await,
         Verb::Backup(backup) => backup.execute(common, &access()?).await,

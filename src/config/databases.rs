@@ -43,8 +43,8 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "url" => url = Some(value),
                 "secret" => fields.secret = self.text(value),
-                "max_rows" => fields.max_rows = self.whole(value, u64::MAX),
-                "pool" => fields.pool = self.whole(value, MOST),
+                "max_rows" => fields.max_rows = self.count(value, u64::MAX),
+                "pool" => fields.pool = self.count(value, MOST),
                 "tls" => fields.tls = self.flag(value),
                 "ca_file" => fields.ca_file = self.text(value).map(PathBuf::from),
                 other => self.unknown(other, key.span(), &KEYS),
@@ -65,7 +65,7 @@ impl Reader<'_> {
         })
     }
 
-    fn whole(&mut self, value: &Spanned<DeValue<'_>>, most: u64) -> Option<u64> {
+    fn count(&mut self, value: &Spanned<DeValue<'_>>, most: u64) -> Option<u64> {
         let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
         let number = number.filter(|number| (1..=most).contains(number));
         if number.is_none() {

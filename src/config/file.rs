@@ -17,6 +17,8 @@ use super::otlp::Otlp;
 use super::secrets::Secrets;
 use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
+use crate::effect::ai::Model;
+use crate::effect::oauth::Client;
 use crate::effect::sql::Database;
 use crate::engine::people::Directory;
 use crate::payload::Payload;
@@ -39,9 +41,11 @@ pub(super) struct Read {
     pub(super) notify: Notify,
     pub(super) log: LogSettings,
     pub(super) otlp: Option<Otlp>,
+    pub(super) oauth2: BTreeMap<String, Client>,
+    pub(super) ai: BTreeMap<String, Model>,
 }
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "data",
     "listen",
     "url",
@@ -57,6 +61,8 @@ const KEYS: [&str; 15] = [
     "notify",
     "log",
     "otlp",
+    "oauth2",
+    "ai",
 ];
 const LIMITS: [&str; 6] = ["script_cpu", "script_memory", "evict_after", "keep", "most_live", "requests"];
 
@@ -69,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Read, Vec<Diagnostic>> {
     parse(&name, &text)
 }
 
-fn parse(name: &str, text: &str) -> Result<Read, Vec<Diagnostic>> {
+pub(super) fn parse(name: &str, text: &str) -> Result<Read, Vec<Diagnostic>> {
     let mut reader = Reader { name, text, faults: Vec::new() };
     let table = DeTable::parse(text).map_err(|error| {
         let place = reader.place(error.span().unwrap_or(0..0));
@@ -110,6 +116,8 @@ impl Reader<'_> {
                 "notify" => read.notify = self.notify(value),
                 "log" => read.log = self.log(value),
                 "otlp" => read.otlp = self.otlp(value),
+                "oauth2" => read.oauth2 = self.oauth2(value),
+                "ai" => read.ai = self.ai(value),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }

@@ -56,7 +56,7 @@ impl Reader<'_> {
         Some(Mail { server, user, secret })
     }
 
-    fn port(&mut self, value: &Spanned<DeValue<'_>>) -> Option<u16> {
+    pub(super) fn port(&mut self, value: &Spanned<DeValue<'_>>) -> Option<u16> {
         let port = value.get_ref().as_integer().and_then(|port| port.as_str().parse().ok()).filter(|port| *port > 0);
         if port.is_none() {
             self.fault("a port is a number from 1 to 65535".to_owned(), value.span());

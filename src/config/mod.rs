@@ -4,12 +4,14 @@
 //! the scripts folder, else in the platform's config folder. Owns no state; the environment comes in as a function, so that
 //! tests give their own.
 
+mod ai;
 mod calendars;
 mod channels;
 mod databases;
 mod file;
 mod log;
 mod mail;
+mod oauth2;
 mod otlp;
 mod people;
 mod secrets;
@@ -23,6 +25,8 @@ use crate::courier::{self, Outlets};
 use crate::diag::{Diagnostic, Place};
 use crate::effect::MailServer;
 use crate::effect::Target;
+use crate::effect::ai::{Model, Models};
+use crate::effect::oauth::{Client, OAuth};
 use crate::effect::shell::Keeper;
 use crate::effect::sql::{Database, Databases};
 use crate::engine;
@@ -38,6 +42,8 @@ pub use otlp::Otlp;
 pub const LISTEN: &str = "127.0.0.1:7262";
 /// How long a channel may take for one message.
 const SENDING: Duration = Duration::from_secs(30);
+/// What models cost today, in the data folder.
+const SPENT: &str = "ai-spent.json";
 /// Name of the file.
 pub const FILE: &str = "panta.toml";
 
@@ -100,6 +106,10 @@ pub struct Config {
     pub log: LogSettings,
     /// The collector that gets spans of runs.
     pub otlp: Option<Otlp>,
+    /// Clients of authorization servers.
+    pub oauth2: BTreeMap<String, Client>,
+    /// Language models.
+    pub ai: BTreeMap<String, Model>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -146,6 +156,8 @@ impl Config {
             secrets: read.secrets,
             log,
             otlp: read.otlp,
+            oauth2: read.oauth2,
+            ai: read.ai,
             file: path,
         })
     }
@@ -192,6 +204,11 @@ impl Config {
         Arc::new(Databases::new(self.databases.clone(), Box::new(password)))
     }
 
+    /// What gets tokens.
+    pub fn oauth(&self, secrets: &Arc<Vault>) -> Arc<OAuth> {
+        Arc::new(OAuth::new(self.oauth2.clone(), Arc::clone(secrets) as _))
+    }
+
     /// What hands messages to channels.
     pub fn sender(&self, secrets: &Arc<Vault>) -> courier::Sender {
         let mail = self.mail_server(secrets);
@@ -209,6 +226,8 @@ impl Config {
             mail: self.mail_server(&secrets),
             keeper: keeper(),
             databases: Some(self.databases(&secrets)),
+            oauth: Some(self.oauth(&secrets)),
+            models: Some(Arc::new(Models::new(self.ai.clone(), Arc::clone(&secrets) as _, self.data.join(SPENT)))),
             secrets,
             script_cpu: self.limits.script_cpu.unwrap_or(defaults.script_cpu),
             script_memory: self.limits.script_memory.unwrap_or(defaults.script_memory),

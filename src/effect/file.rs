@@ -199,6 +199,12 @@ pub(super) fn bytes(path: &str, place: &Place, most: u64) -> Result<Vec<u8>, Fai
 }
 
 /// Runs file work on a blocking thread.
+/// A file that is sent, and its size.
+pub(super) fn open_regular(spot: &Spot) -> Result<(std::fs::File, u64), Failure> {
+    let (file, facts) = reading::regular(spot, "sent")?;
+    Ok((file, facts.len()))
+}
+
 pub(super) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {

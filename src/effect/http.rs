@@ -3,25 +3,37 @@
 //! Redirects are followed by hand, so that every hop passes the same checks as the first; environment variables name no
 //! proxy; only `http` and `https` are spoken.
 
+mod auth;
+mod aws;
+pub mod azure;
+mod breaker;
 mod clients;
 mod exchange;
-mod fault;
-mod message;
+pub(super) mod fault;
+pub(super) mod message;
 mod response;
 #[cfg(test)]
-mod server;
+pub(super) mod server;
 #[cfg(test)]
 mod tests;
+mod upload;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::file::{FileStat, Place};
+use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::{Allow, Attempt, Failure, Kind, Limits, Outcome, Reply, net};
 
+pub use auth::{Auth, AwsKeys, AzureKey};
+pub use breaker::Breakers;
 pub(super) use clients::Clients;
+pub(super) use message::encode_form;
+pub use upload::{Part, PartContents, SentFile};
 
 /// Redirects that are followed at most: more is a loop (browsers stop at 20, APIs have one or two).
 pub const MAX_REDIRECTS: usize = 10;
@@ -65,16 +77,10 @@ pub enum Body {
     Form(Vec<(String, String)>),
     /// Anything.
     Bytes(Vec<u8>),
-}
-
-/// How a request says who asks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Auth {
-    /// A token.
-    Bearer(String),
-    /// User and password.
-    Basic(String, String),
+    /// A file, read as it is sent.
+    File(Box<SentFile>),
+    /// A form with files.
+    Multipart(Vec<Part>),
 }
 
 /// A response whose status is below 400, or accepted.
@@ -160,6 +166,8 @@ enum BodyArgument<'a> {
     Text(String),
     Form(&'a [(String, String)]),
     Bytes(String),
+    File(Value),
+    Multipart(Vec<Value>),
 }
 
 impl Body {
@@ -170,6 +178,8 @@ impl Body {
             Self::Text(text) => BodyArgument::Text(super::file::digest(text.as_bytes())),
             Self::Form(fields) => BodyArgument::Form(fields),
             Self::Bytes(bytes) => BodyArgument::Bytes(super::file::digest(bytes)),
+            Self::File(file) => BodyArgument::File(file.arguments()),
+            Self::Multipart(parts) => BodyArgument::Multipart(parts.iter().map(Part::arguments).collect()),
         })
     }
 }
@@ -179,16 +189,20 @@ pub(super) fn admit(url: &str, allow: &Allow) -> Result<(), Failure> {
     net::admit(&message::written(url)?, allow).map(drop)
 }
 
+/// What an exchange is made with, beside the request.
+pub(super) struct Means<'a> {
+    pub(super) clients: &'a Clients,
+    pub(super) limits: &'a Limits,
+    pub(super) place: &'a Place,
+    pub(super) breakers: &'a Breakers,
+    /// Where tokens come from.
+    pub(super) oauth: Option<&'a Arc<OAuth>>,
+}
+
 /// Performs one exchange within its time.
-pub(super) async fn perform(
-    request: &HttpRequest,
-    attempt: &Attempt<'_>,
-    clients: &Clients,
-    limits: &Limits,
-    place: &Place,
-) -> Outcome {
+pub(super) async fn perform(request: &HttpRequest, attempt: &Attempt<'_>, means: &Means<'_>) -> Outcome {
     let scrub = Scrub::new(attempt.secrets);
-    let exchange = exchange::Exchange::new(request, attempt, clients, limits, place);
+    let exchange = exchange::Exchange::new(request, attempt, means);
     let (outcome, scrub) = match exchange {
         Err(failure) => (Err(failure), scrub),
         Ok(exchange) => (exchange.run_in_time().await, exchange.scrub()),

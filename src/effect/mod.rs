@@ -7,12 +7,14 @@
 //! It must not know: the scripting language, the journal, the store, retries and their schedule. It says whether a
 //! failure may be retried and whether anything reached the peer ([`Sent`]); the engine decides.
 
+pub mod ai;
 mod allow;
 mod failure;
 pub mod file;
 pub mod http;
 pub mod mail;
 pub mod net;
+pub mod oauth;
 mod performer;
 mod scrub;
 mod secrets;
@@ -20,6 +22,7 @@ pub mod shell;
 pub mod sql;
 pub mod upload;
 
+pub use ai::{AiReply, AiRequest};
 pub use allow::{Allow, host_entry, host_of, missing_host};
 pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
@@ -43,6 +46,8 @@ pub enum Request {
     Shell(Box<ShellRequest>),
     /// Statements for a database.
     Sql(Box<SqlRequest>),
+    /// A question to a model.
+    Ai(Box<AiRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -58,6 +63,8 @@ pub enum Reply {
     Shell(ShellReply),
     /// What a database answered.
     Sql(SqlReply),
+    /// What a model answered.
+    Ai(AiReply),
 }
 
 /// How performing a [`Request`] ended.
@@ -80,7 +87,7 @@ impl Request {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
             Self::Sql(request) => request.kind(),
-            Self::Mail(_) | Self::Shell(_) => Kind::Mutating,
+            Self::Mail(_) | Self::Shell(_) | Self::Ai(_) => Kind::Mutating,
         }
     }
 
@@ -89,8 +96,9 @@ impl Request {
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::Http(request) => request.has_safe_method(),
-            Self::File(_) => true,
             Self::Sql(request) => request.is_repeatable(),
+            // A question that is asked twice costs twice, and changes nothing.
+            Self::File(_) | Self::Ai(_) => true,
             Self::Mail(_) | Self::Shell(_) => false,
         }
     }
@@ -104,6 +112,7 @@ impl Request {
             Self::Mail(request) => request.arguments().to_string(),
             Self::Shell(request) => request.arguments().to_string(),
             Self::Sql(request) => request.arguments().to_string(),
+            Self::Ai(request) => request.arguments().to_string(),
         }
     }
 }

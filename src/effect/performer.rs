@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::http::Clients;
+use super::ai::Models;
+use super::http::{Breakers, Clients, Means};
+use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::shell::{self, Keeper, Programs};
 use super::sql::{self, Databases};
-use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, file, http, mail};
+use super::{Allow, Failure, Kind, MailServer, Outcome, Reply, Request, Secrets, ai, file, http, mail};
 
 /// Performs requests. Cheap to clone; clones share connections.
 ///
@@ -22,6 +24,9 @@ pub struct Performer {
     mail: Option<Arc<MailServer>>,
     programs: Programs,
     databases: Option<Arc<Databases>>,
+    oauth: Option<Arc<OAuth>>,
+    breakers: Arc<Breakers>,
+    models: Option<Arc<Models>>,
 }
 
 /// The bounds of one command. Requests may ask for other times and sizes where they have a field for it.
@@ -92,8 +97,17 @@ impl Performer {
     /// A performer for one worker. Files are refused until it is [`at`](Self::at) a folder.
     pub fn new(limits: Limits) -> Self {
         let clients = Arc::new(Clients::new(limits.connect));
-        let (folder, programs) = (Arc::from(Path::new("")), Programs::new(None));
-        Self { clients, limits, folder, mail: None, programs, databases: None }
+        Self {
+            clients,
+            limits,
+            folder: Arc::from(Path::new("")),
+            mail: None,
+            programs: Programs::new(None),
+            databases: None,
+            oauth: None,
+            breakers: Arc::default(),
+            models: None,
+        }
     }
 
     /// The same, working in this folder (`workspace/<workflow>`, an absolute path; created when first written to).
@@ -120,6 +134,24 @@ impl Performer {
         Self { databases, ..self }
     }
 
+    /// The same, with tokens of these clients.
+    #[must_use]
+    pub fn with_oauth(self, oauth: Option<Arc<OAuth>>) -> Self {
+        Self { oauth, ..self }
+    }
+
+    /// The same, asking these models.
+    #[must_use]
+    pub fn with_models(self, models: Option<Arc<Models>>) -> Self {
+        Self { models, ..self }
+    }
+
+    /// The same, knowing which hosts fail from others that share this.
+    #[must_use]
+    pub fn with_breakers(self, breakers: Arc<Breakers>) -> Self {
+        Self { breakers, ..self }
+    }
+
     /// What redoing a half-done `request` will need, as JSON text, to be recorded with the intent. Blocks for a moment.
     /// Fails where performing is sure to fail.
     pub fn prepare(&self, request: &Request, allow: &Allow) -> Result<Option<String>, Failure> {
@@ -137,6 +169,7 @@ impl Performer {
             Request::Mail(_) => mail::admit(allow),
             Request::Shell(request) => shell::admit(request, allow),
             Request::Sql(request) => sql::admit(request, allow),
+            Request::Ai(request) => ai::admit(&request.name, allow),
         }
     }
 
@@ -145,10 +178,14 @@ impl Performer {
     pub async fn perform(&self, request: &Request, attempt: Attempt<'_>) -> Outcome {
         let place = self.place(attempt.allow);
         match request {
-            Request::Http(request) => http::perform(request, &attempt, &self.clients, &self.limits, &place).await,
+            Request::Http(request) => http::perform(request, &attempt, &self.means(&place)).await,
             Request::File(request) => {
                 let outcome = file::perform(request, &attempt, place).await.map(Reply::File);
                 Scrub::new(attempt.secrets).outcome(outcome)
+            }
+            Request::Ai(request) => {
+                let asked = ai::perform(request, &attempt, self.models.as_ref(), &self.means(&place)).await;
+                asked.map(Reply::Ai)
             }
             Request::Mail(request) => {
                 let server = self.mail.as_deref();
@@ -164,6 +201,11 @@ impl Performer {
                 Scrub::new(attempt.secrets).outcome(answer.map(Reply::Sql))
             }
         }
+    }
+
+    fn means<'a>(&'a self, place: &'a file::Place) -> Means<'a> {
+        let (clients, limits, breakers) = (&*self.clients, &self.limits, &*self.breakers);
+        Means { clients, limits, place, breakers, oauth: self.oauth.as_ref() }
     }
 
     /// Removes the folder that [`FileRequest::Temp`](super::FileRequest::Temp) made for this run, when there is one.

@@ -12,18 +12,19 @@ use super::{Failure, Field, FileReply, HttpReply, Outcome, Reply, Secrets, Shell
 /// Takes secrets out of what came back.
 pub(super) struct Scrub<'a> {
     secrets: &'a dyn Secrets,
-    /// User and password as they were sent, in base64: hidden even where the password is too short to be searched for.
-    basic: Option<String>,
+    /// User and password as they were sent, in base64: hidden even where the password is too short to be searched for. And what
+    /// signed the request.
+    hidden: Vec<String>,
 }
 
 impl<'a> Scrub<'a> {
     pub(super) fn new(secrets: &'a dyn Secrets) -> Self {
-        Self { secrets, basic: None }
+        Self { secrets, hidden: Vec::new() }
     }
 
-    /// Also hides this text.
-    pub(super) fn hiding(secrets: &'a dyn Secrets, basic: Option<String>) -> Self {
-        Self { secrets, basic }
+    /// Also hides these texts.
+    pub(super) fn hiding(secrets: &'a dyn Secrets, hidden: Vec<String>) -> Self {
+        Self { secrets, hidden }
     }
 
     /// How performing ended, as it may be recorded.
@@ -39,6 +40,8 @@ impl<'a> Scrub<'a> {
             Reply::Sql(reply) => Reply::Sql(self.sql(reply)),
             Reply::Shell(reply) => Reply::Shell(self.shell(reply)),
             Reply::Mail(id) => Reply::Mail(self.text(id)),
+            // A question's answer was an HTTP reply, which was cleaned.
+            Reply::Ai(answer) => Reply::Ai(answer),
             Reply::File(other) => Reply::File(other),
         }
     }
@@ -49,7 +52,7 @@ impl<'a> Scrub<'a> {
             // What was cut is no JSON any more; what is some by chance is a text all the same.
             HttpBody::Json(text) | HttpBody::Text(text) => {
                 let mut text = self.text(text);
-                let begun = self.secrets.begun_at_end(text.as_bytes()).max(self.basic_begun(&text));
+                let begun = self.secrets.begun_at_end(text.as_bytes()).max(self.hidden_begun(&text));
                 text.truncate(text.floor_char_boundary(text.len() - begun));
                 HttpBody::Text(text)
             }
@@ -62,10 +65,10 @@ impl<'a> Scrub<'a> {
         }
     }
 
-    /// How much of user and password stands at the end.
-    fn basic_begun(&self, text: &str) -> usize {
-        let Some(basic) = &self.basic else { return 0 };
-        (1..basic.len()).rev().find(|length| text.ends_with(&basic[..*length])).unwrap_or_default()
+    /// How much of what is hidden stands at the end.
+    fn hidden_begun(&self, text: &str) -> usize {
+        let begun = |hidden: &String| (1..hidden.len()).rev().find(|length| text.ends_with(&hidden[..*length]));
+        self.hidden.iter().filter_map(begun).max().unwrap_or_default()
     }
 
     fn sql(&self, reply: SqlReply) -> SqlReply {
@@ -140,10 +143,8 @@ impl<'a> Scrub<'a> {
             Cow::Owned(redacted) => redacted,
             Cow::Borrowed(_) => text,
         };
-        match &self.basic {
-            Some(basic) if text.contains(basic.as_str()) => text.replace(basic.as_str(), "***"),
-            _ => text,
-        }
+        let there = self.hidden.iter().filter(|hidden| !hidden.is_empty());
+        there.fold(text, |text, hidden| if text.contains(hidden) { text.replace(hidden, "***") } else { text })
     }
 
     /// A value is looked for in what the texts say, whatever is escaped in their source, and in keys and numbers.

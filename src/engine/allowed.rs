@@ -8,12 +8,14 @@ use crate::script::check::Missing;
 pub(super) fn missing(declared: &Declaration, function: &str, index: usize, text: &str) -> Option<Missing> {
     match (function, index) {
         ("secret", 0) => secret(declared, text),
+        ("oauth2", 0) => secret(declared, &format!("oauth2:{text}")),
         ("shell::run", 0) => listed(declared, "shell", "program", text),
         (name, 0) if name.starts_with("sql::") => listed(declared, "sql", "database", text),
         (name, _) if name.starts_with("http::") && text.contains("://") => {
             let (entry, why) = missing_host(text, &declared.allow)?;
             Some(Missing { title: format!("`{entry}` may not be called: {why}"), capability: "http", entry })
         }
+        (name, 0) if name.starts_with("ai::") => model(declared, text),
         (name, _) if name.starts_with("file::") && text.starts_with('/') => {
             let title = format!("`{text}` is outside of the workflow's own folder");
             let covered = declared.allow.covers(text);
@@ -27,6 +29,12 @@ fn secret(declared: &Declaration, name: &str) -> Option<Missing> {
     let listed = declared.secrets.iter().flatten().any(|listed| listed == name);
     let title = format!("the secret `{name}` is not declared");
     (!listed).then(|| Missing { title, capability: "secrets", entry: name.to_owned() })
+}
+
+/// `ai: true` is for every model.
+fn model(declared: &Declaration, name: &str) -> Option<Missing> {
+    let any = declared.allow_raw.as_ref().is_some_and(|allow| allow["ai"] == true);
+    if any { None } else { listed(declared, "ai", "model", name) }
 }
 
 fn listed(declared: &Declaration, capability: &'static str, what: &str, name: &str) -> Option<Missing> {

@@ -604,6 +604,11 @@ impl Handle {
         &self.shared.store
     }
 
+    /// Hosts that failed so often that they are not called now, and calls that were refused for it.
+    pub fn failing_hosts(&self) -> (u64, u64) {
+        self.shared.options.breakers.figures()
+    }
+
     /// Plain settings.
     pub fn settings(&self) -> &Arc<dyn Settings> {
         &self.shared.options.settings

@@ -69,6 +69,12 @@ pub struct Options {
     pub keeper: Option<Arc<effect::shell::Keeper>>,
     /// The databases that scripts may ask.
     pub databases: Option<Arc<effect::sql::Databases>>,
+    /// The clients whose tokens requests may use.
+    pub oauth: Option<Arc<effect::oauth::OAuth>>,
+    /// The models that may be asked.
+    pub models: Option<Arc<effect::ai::Models>>,
+    /// Which services fail: what one worker sees, all know.
+    pub breakers: Arc<effect::http::Breakers>,
     /// Which runs of the store are put in motion.
     pub reach: Reach,
     /// Who shows what runs write to their logs.
@@ -125,6 +131,9 @@ impl Options {
             mail: None,
             keeper: None,
             databases: None,
+            oauth: None,
+            breakers: Arc::default(),
+            models: None,
             reach: Reach::All,
             lines: None,
             follower: None,

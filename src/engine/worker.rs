@@ -131,9 +131,10 @@ pub(super) fn run(
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let options = &shared.options;
-    let performer = Performer::new(options.limits).with_mail(options.mail.clone());
+    let performer = Performer::new(options.limits).with_mail(options.mail.clone()).with_oauth(options.oauth.clone());
     let performer = performer.with_keeper(options.keeper.clone()).with_databases(options.databases.clone());
-    let hands = Hands::real(performer);
+    let performer = performer.with_models(options.models.clone());
+    let hands = Hands::real(performer.with_breakers(Arc::clone(&options.breakers)));
     let tools = Tools::over(shared.options.semantics.engine());
     let mut worker = Worker::new(number, Arc::clone(shared), inbox, hands, tools);
     let work = async move { worker.work(messages).await };

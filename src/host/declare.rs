@@ -5,7 +5,7 @@
 //! in one go, on no fiber. Every option is checked here, at its line, but for what belongs to triggers alone (cron lines,
 //! paths, patterns), which this module must not know.
 
-mod describe;
+pub(super) mod describe;
 mod faults;
 mod hosts;
 mod show;

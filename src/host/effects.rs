@@ -69,7 +69,8 @@ fn unmarked_body(body: &Body) -> Option<Body> {
             let (session, _) = session::current()?;
             Some(Body::Bytes(session::unmarked_bytes(bytes, &|name| session.origin(name))?))
         }
-        Body::None | Body::Form(_) => None,
+        // Their texts are part of the arguments as they are.
+        Body::None | Body::Form(_) | Body::File(_) | Body::Multipart(_) => None,
     }
 }
 

@@ -117,15 +117,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "file::stat(\"a.txt\").size",
         |call| Ok(FileRequest::Stat { path: call.text(0)?, hash: true })
     ),
-    function!(
-        "open",
-        ["path: string"],
-        Reading,
-        "map: path, name, size, modified, sha256, folder",
-        "A reference to a file as it is now, for functions that stream it.",
-        "file::open(\"scan.pdf\").size",
-        |call| Ok(FileRequest::Open { path: call.text(0)? })
-    ),
+    Function {
+        name: "file::open",
+        params: &["path: string"],
+        returns: "map: path, name, size, modified, sha256, folder, stream",
+        nature: Nature::Reading,
+        errors: &["file", "not_found", "denied"],
+        capability: Some("files"),
+        doc: "A reference to a file as it is now. A request streams it, as its body or as a part of `multipart`; mail attaches it.",
+        example: "file::open(\"scan.pdf\").size",
+        call: |call| {
+            let request = Rc::new(Request::File(FileRequest::Open { path: call.text(0)? }));
+            effects::run(call, &Plan { request, policy: None, shape: shape_reference, key: None })
+        },
+        ..Function::BASE
+    },
     function!("temp", [], Mutating, "string", "A folder of this run alone.", "file::temp()", |call| {
         let session = call.session()?.0;
         session.has_folder.set(true);
@@ -162,6 +168,14 @@ fn shape(reply: Reply) -> Dynamic {
         FileReply::List(paths) => paths.into_iter().map(Dynamic::from).collect::<Vec<_>>().into(),
         FileReply::Stat(stat) => stat_map(stat),
     }
+}
+
+/// What is opened is told from what is looked at.
+fn shape_reference(reply: Reply) -> Dynamic {
+    let shaped = shape(reply);
+    let Some(mut map) = shaped.clone().try_cast::<Map>() else { return shaped };
+    map.insert(super::parts::STREAM.into(), true.into());
+    Dynamic::from_map(map)
 }
 
 /// Facts about a file as scripts see them.

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Map};
 
+use super::auth;
 use super::effects::{self, Plan};
 use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature, Options, type_of};
 use super::policy::Policy;
-use crate::effect::http::{Auth, Body, HttpBody};
+use crate::effect::http::{Body, HttpBody};
 use crate::effect::{HttpRequest, Reply, Request};
 use crate::script::value;
 
@@ -18,20 +19,27 @@ macro_rules! http_options {
         &[
             Choice::new("headers", "map", "a list as value sends the header several times"),
             Choice::new("query", "map", "added to the address"),
-            Choice::new("auth", "map", "what `bearer` or `basic` returns"),
+            Choice::new("auth", "map", "what `bearer`, `basic`, `oauth2`, `aws` or `azure_shared_key` returns"),
             Choice::new("timeout", "duration", "of the whole request"),
             Choice::new("retry", "retry policy", "attempts, as for `retry`"),
             Choice::new("accept", "list of int", "statuses of 400 and up that do not throw"),
             Choice::new("max_bytes", "int", "a longer answer is an error"),
             Choice::new("save_to", "string", "a path: the answer goes into this file, and `body` has the facts of it"),
+            Choice::new("rate", "string", "`5/s`: calls of this host with a rate, over all runs, keep to it"),
             Choice::new("idempotency_key", "string", "in place of the derived one"),
             $($more),*
         ]
     };
 }
+pub(super) use http_options;
 
 const ERRORS: &[&str] = &["http", "network", "timeout", "denied", "not_found"];
 const FORM: Choice = Choice::new("form", "map", "sent as a form, in place of a body");
+const MULTIPART: Choice = Choice::new(
+    "multipart",
+    "map",
+    "sent as a form with files, in place of a body: texts, what `file::open` returns, or `#{ file, name, type }`",
+);
 
 macro_rules! without_body {
     ($name:literal, $nature:ident, $doc:literal, $example:literal) => {
@@ -58,7 +66,7 @@ macro_rules! with_body {
         Function {
             name: concat!("http::", $name),
             params: &["url: string", "body: any?", "options: map?"],
-            options: http_options![FORM],
+            options: http_options![FORM, MULTIPART],
             returns: "map: status, ok, headers, body, url",
             nature: Nature::Mutating,
             errors: ERRORS,
@@ -85,7 +93,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     without_body!("delete", Mutating, "Deletes.", "http::delete(\"https://example.com/orders/1\")"),
     with_body!(
         "post",
-        "Posts a body: a map or list goes as JSON, text as it is.",
+        "Posts a body: a map or list goes as JSON, text as it is, what `file::open` returns is streamed.",
         "http::post(\"https://example.com/orders\", #{ id: 1 })"
     ),
     with_body!("put", "Puts a body.", "http::put(\"https://example.com/orders/1\", #{ id: 1 })"),
@@ -96,8 +104,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         options: http_options![
             Choice::new("method", "string", "the method"),
             Choice::new("url", "string", "the address"),
-            Choice::new("body", "any", "a map or list goes as JSON, text as it is"),
-            FORM
+            Choice::new(
+                "body",
+                "any",
+                "a map or list goes as JSON, text as it is, what `file::open` returns as the file"
+            ),
+            FORM,
+            MULTIPART
         ],
         returns: "map: status, ok, headers, body, url",
         nature: Nature::Mutating,
@@ -121,6 +134,19 @@ fn perform(
     body: Option<Dynamic>,
     options: &Options,
 ) -> Result<Dynamic, Fail> {
+    let request = request(call, method, url, body, options)?;
+    wait_for_rate(call, &request.url, options)?;
+    effects::run(call, &plan(call, request, options)?)
+}
+
+/// The request that a call asks for.
+pub(super) fn request(
+    call: &Call<'_>,
+    method: &str,
+    url: String,
+    body: Option<Dynamic>,
+    options: &Options,
+) -> Result<HttpRequest, Fail> {
     let mut request = HttpRequest::new(method, url);
     request.headers = pairs(call, options, "headers")?;
     request.query = pairs(call, options, "query")?;
@@ -130,17 +156,28 @@ fn perform(
         .map(|n| u64::try_from(n).map_err(|_| call.invalid("option `max_bytes` must not be negative")))
         .transpose()?;
     request.save_to = options.text("save_to")?;
-    request.auth = options.map("auth")?.map(|map| auth(call, &map)).transpose()?;
+    request.auth = options.map("auth")?.map(|map| auth::read(call, &map)).transpose()?;
     request.accept =
         options.list("accept")?.unwrap_or_default().iter().map(|v| status(call, v)).collect::<Result<_, _>>()?;
     request.body = body_of(call, body, options)?;
-    let plan = Plan {
+    Ok(request)
+}
+
+/// How a request is performed.
+pub(super) fn plan(call: &Call<'_>, request: HttpRequest, options: &Options) -> Result<Plan, Fail> {
+    Ok(Plan {
         request: Rc::new(Request::Http(request)),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
         shape,
         key: options.text("idempotency_key")?,
-    };
-    effects::run(call, &plan)
+    })
+}
+
+/// Waits for the turn of this call, where it has the option `rate`: all runs together keep to it, host by host.
+pub(super) fn wait_for_rate(call: &Call<'_>, url: &str, options: &Options) -> Result<(), Fail> {
+    let Some(rate) = options.text("rate")? else { return Ok(()) };
+    let (host, port) = crate::effect::host_of(url).unwrap_or_default();
+    super::rate::limit(call, &format!("http:{host}:{port}"), &rate)
 }
 
 fn status(call: &Call<'_>, value: &Dynamic) -> Result<u16, Fail> {
@@ -149,7 +186,7 @@ fn status(call: &Call<'_>, value: &Dynamic) -> Result<u16, Fail> {
 }
 
 /// A text as it goes into a header, a query or a form: numbers and booleans as they are written.
-fn plain(call: &Call<'_>, name: &str, value: &Dynamic) -> Result<String, Fail> {
+pub(super) fn plain(call: &Call<'_>, name: &str, value: &Dynamic) -> Result<String, Fail> {
     if let Some(secret) = value.clone().try_cast::<crate::script::secret::SecretRef>() {
         return Ok(secret.placeholder());
     }
@@ -173,6 +210,13 @@ fn pairs(call: &Call<'_>, options: &Options, key: &str) -> Result<Vec<(String, S
 fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<Body, Fail> {
     let form = pairs(call, options, "form")?;
     let body = body.filter(|body| !body.is_unit());
+    if let Some(parts) = super::parts::multipart(call, options)? {
+        return if body.is_none() && form.is_empty() {
+            Ok(Body::Multipart(parts))
+        } else {
+            Err(call.invalid("takes a body, the option `form` or the option `multipart`, not several"))
+        };
+    }
     if !form.is_empty() {
         return if body.is_none() {
             Ok(Body::Form(form))
@@ -181,6 +225,9 @@ fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<
         };
     }
     let Some(body) = body else { return Ok(Body::None) };
+    if let Some(file) = super::parts::reference(&body) {
+        return Ok(Body::File(Box::new(file)));
+    }
     if body.is_string() {
         return Ok(Body::Text(body.to_string()));
     }
@@ -188,16 +235,6 @@ fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<
         return Ok(Body::Bytes(body.cast::<rhai::Blob>()));
     }
     value::to_json_text(&body, false).map(Body::Json).map_err(|e| call.invalid(format!("the body: {e}")))
-}
-
-/// What `bearer` and `basic` make.
-fn auth(call: &Call<'_>, map: &Map) -> Result<Auth, Fail> {
-    let text = |key: &str| map.get(key).map(|v| plain(call, key, v)).transpose();
-    match (text("bearer")?, text("user")?, text("password")?) {
-        (Some(token), ..) => Ok(Auth::Bearer(token)),
-        (None, Some(user), Some(password)) => Ok(Auth::Basic(user, password)),
-        _ => Err(call.invalid("option `auth` takes what `bearer(secret)` or `basic(user, secret)` returns")),
-    }
 }
 
 fn shape(reply: Reply) -> Dynamic {

@@ -6,6 +6,8 @@
 //!
 //! It owns nothing durable. It knows the replay machine and the script engine, not scheduling, not the store.
 
+mod ai;
+mod auth;
 pub mod branches;
 pub mod catalog;
 pub mod chain;
@@ -30,6 +32,8 @@ mod log;
 mod mail;
 pub mod mailbox;
 mod notify;
+mod pages;
+mod parts;
 mod policy;
 mod progress;
 pub mod rate;
@@ -76,12 +80,15 @@ pub fn tables() -> Vec<&'static [Function]> {
         notify::FUNCTIONS,
         state::FUNCTIONS,
         http::FUNCTIONS,
+        pages::FUNCTIONS,
         file::FUNCTIONS,
         mail::FUNCTIONS,
         shell::FUNCTIONS,
         sql::FUNCTIONS,
+        ai::FUNCTIONS,
         log::FUNCTIONS,
         values::FUNCTIONS,
+        auth::FUNCTIONS,
         declare::FUNCTIONS,
         schema::FUNCTIONS,
         json::FUNCTIONS,

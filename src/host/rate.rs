@@ -19,7 +19,7 @@ use crate::time::{Rate, Timestamp};
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[Function {
-    name: "rate_limit",
+    name: NAME,
     params: &["name: string", "rate: string"],
     returns: "()",
     nature: Nature::Internal,
@@ -43,24 +43,31 @@ pub(super) fn no_rate(rate: &str) -> String {
     format!("\"{rate}\" is no rate; hint: write a count and a unit, such as \"10/s\" or \"100/min\"")
 }
 
+/// The name under which waits are in the journal, also those of other functions.
+const NAME: &str = "rate_limit";
+
 fn rate_limit(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (name, rate) = (call.text(0)?, call.text(1)?);
+    limit(call, &name, &rate).map(|()| Dynamic::UNIT)
+}
+
+/// Waits durably until the next call under this name may go on.
+pub(super) fn limit(call: &Call<'_>, name: &str, rate: &str) -> Result<(), Fail> {
     if name.is_empty() || name.len() > LONGEST {
         return Err(call.invalid(format!("a name has between 1 and {LONGEST} bytes")));
     }
-    let interval_us = interval_us(&rate).ok_or_else(|| call.invalid(no_rate(&rate)))?;
+    let interval_us = interval_us(rate).ok_or_else(|| call.invalid(no_rate(rate)))?;
     let (session, strand) = call.session()?;
     super::no_pure(call, &strand)?;
-    let command =
-        Command { arguments: hash_arguments(&name), ..session::command(Kind::Timer, call.function.name, call.line()) };
-    let wanted = Wanted { call, session: &session, strand: &strand, command: &command, name: &name, interval_us };
+    let command = Command { arguments: hash_arguments(name), ..session::command(Kind::Timer, NAME, call.line()) };
+    let wanted = Wanted { call, session: &session, strand: &strand, command: &command, name, interval_us };
     if strand.mode.get() == Mode::Polling {
         // Between the polls of a `wait_until` nothing is recorded, and a replay does not come here.
         let ticket = format!("{}/{}", session.facts.run, session.number());
         wanted.wait(wanted.reserve(&ticket, None)?.and_then(|entry| entry.due));
-        return Ok(Dynamic::UNIT);
+        return Ok(());
     }
-    wanted.recorded()
+    wanted.recorded().map(drop)
 }
 
 struct Wanted<'a> {

@@ -126,6 +126,8 @@ pub struct Session {
     pub continuing: RefCell<Option<Continuation>>,
     /// The newest progress, until it is handed to the log.
     pub progress: RefCell<Option<Payload>>,
+    /// What was spent with models, by name, in this activation and while it was replayed.
+    pub spent: RefCell<BTreeMap<String, effect::ai::Spent>>,
     /// Settings that were read, by name: fixed for the run.
     pub settings: RefCell<BTreeMap<String, Payload>>,
     /// The journal and the script disagree.
@@ -201,6 +203,7 @@ impl Session {
             mailbox,
             continuing: RefCell::default(),
             progress: RefCell::default(),
+            spent: RefCell::default(),
             settings: RefCell::default(),
             diverged: RefCell::new(None),
             rolled_back: Cell::new((false, false)),

@@ -1,6 +1,6 @@
 //! What a run knows of itself and of the moment: `now`, `uuid`, `random`, `run_id`, `config`, `secret`, …
 
-use rhai::{Dynamic, Map};
+use rhai::Dynamic;
 use serde_json::json;
 
 use super::fail::Fail;
@@ -91,26 +91,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ..Function::BASE
     },
     Function {
-        name: "bearer",
-        params: &["token: string or secret"],
-        returns: "map",
-        nature: Nature::Declarative,
-        doc: "The `auth` option of HTTP functions for a bearer token.",
-        example: "bearer(secret(\"billing\"))",
-        call: |call| Ok(auth(&[("bearer", call.args[0].clone())])),
-        ..Function::BASE
-    },
-    Function {
-        name: "basic",
-        params: &["user: string", "password: string or secret"],
-        returns: "map",
-        nature: Nature::Declarative,
-        doc: "The `auth` option of HTTP functions for user and password.",
-        example: "basic(\"ann\", secret(\"crm\"))",
-        call: |call| Ok(auth(&[("user", call.args[0].clone()), ("password", call.args[1].clone())])),
-        ..Function::BASE
-    },
-    Function {
         name: "trigger::info",
         params: &[],
         returns: "map",
@@ -121,10 +101,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ..Function::BASE
     },
 ];
-
-fn auth(fields: &[(&str, Dynamic)]) -> Dynamic {
-    Dynamic::from_map(fields.iter().map(|(key, value)| ((*key).into(), value.clone())).collect::<Map>())
-}
 
 fn now(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     let (session, strand) = call.session()?;
@@ -214,6 +190,11 @@ fn secret(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.') {
         return Err(call.invalid(format!("`{name}` is no name of a secret; hint: letters, digits, `_`, `-` and `.`")));
     }
-    let origin = session::current().map_or_else(|| DECLARED.to_owned(), |(session, _)| session.origin(&name));
-    Ok(Dynamic::from(SecretRef { name: name.into(), origin: origin.into() }))
+    Ok(reference(&name))
+}
+
+/// A reference to a secret, as `secret` makes it here.
+pub(super) fn reference(name: &str) -> Dynamic {
+    let origin = session::current().map_or_else(|| DECLARED.to_owned(), |(session, _)| session.origin(name));
+    Dynamic::from(SecretRef { name: name.into(), origin: origin.into() })
 }

@@ -6,8 +6,20 @@
 use std::collections::BTreeMap;
 
 /// Functions that only describe, and may be part of a declaration.
-pub const DECLARATIVE: &[&str] =
-    &["workflow", "secret", "config", "hmac", "bearer", "basic", "list", "one_of", "decimal"];
+pub const DECLARATIVE: &[&str] = &[
+    "workflow",
+    "secret",
+    "config",
+    "hmac",
+    "bearer",
+    "basic",
+    "oauth2",
+    "aws",
+    "azure_shared_key",
+    "list",
+    "one_of",
+    "decimal",
+];
 
 /// The type of an option that takes what `retry` takes first.
 pub const RETRY_POLICY: &str = "retry policy";

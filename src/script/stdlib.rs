@@ -6,6 +6,8 @@ use super::bundle::Stdlib;
 pub const STDLIB: Stdlib = &[
     ("airflow", include_str!("../../stdlib/airflow.rhai")),
     ("alertmanager", include_str!("../../stdlib/alertmanager.rhai")),
+    ("aws", include_str!("../../stdlib/aws.rhai")),
+    ("azure", include_str!("../../stdlib/azure.rhai")),
     ("bottlecrm", include_str!("../../stdlib/bottlecrm.rhai")),
     ("fava", include_str!("../../stdlib/fava.rhai")),
     ("github", include_str!("../../stdlib/github.rhai")),
@@ -24,4 +26,5 @@ pub const STDLIB: Stdlib = &[
     ("teams", include_str!("../../stdlib/teams.rhai")),
     ("telegram", include_str!("../../stdlib/telegram.rhai")),
     ("tryton", include_str!("../../stdlib/tryton.rhai")),
+    ("watsonx", include_str!("../../stdlib/watsonx.rhai")),
 ];

@@ -163,7 +163,7 @@ fn canned(request: &Request, _: u32) -> Outcome {
         Request::File(FileRequest::Stat { .. } | FileRequest::Open { .. }) => Reply::File(FileReply::Stat(stat())),
         Request::File(FileRequest::Temp { .. }) => Reply::File(FileReply::Path("t".into())),
         Request::File(_) => Reply::File(FileReply::Done),
-        Request::Mail(_) | Request::Shell(_) | Request::Sql(_) => {
+        Request::Mail(_) | Request::Shell(_) | Request::Sql(_) | Request::Ai(_) => {
             return Err(Failure::new("network", "nothing is there"));
         }
     })

@@ -12,6 +12,7 @@ pub mod key_file;
 mod mark;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -352,6 +353,7 @@ impl Vault {
             .filter(|(name, old)| all.get(*name).is_none_or(|new| *new.value != *old.opened.value));
         let gone: Vec<_> = gone.map(|(name, old)| (name.clone(), old.opened.value.clone())).collect();
         state.retired.extend(gone);
+        tokens::thin(&mut state.retired);
         state.now = Arc::new(self.snapshot(all, &state.retired)?);
         Ok(())
     }
@@ -366,7 +368,11 @@ impl Vault {
         let environment = named.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let current = stored.iter().map(|(name, stored)| (name.as_str(), stored.opened.value.as_str()));
         let before = retired.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let echoes = Echoes::new(environment.chain(current).chain(before));
+        let all: Vec<_> = environment.chain(current).chain(before).collect();
+        let hidden =
+            all.iter().flat_map(|(name, value)| tokens::hidden(name, value).into_iter().map(|text| (*name, text)));
+        let hidden: Vec<_> = hidden.collect();
+        let echoes = Echoes::new(hidden.iter().map(|(name, text)| (*name, text.as_ref())));
         Ok(Snapshot { stored, echoes })
     }
 }

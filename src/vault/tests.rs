@@ -157,3 +157,29 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     }
     assert!(vault.bind("b", &[]).is_err() && vault.list().len() == 1);
 }
+
+#[test]
+fn tokens_of_a_client_are_hidden_one_by_one_and_go_nowhere_by_themselves() {
+    use crate::effect::oauth::Keeper as _;
+    let folder = tempfile::tempdir().unwrap();
+    let vault = || Vault::default().with_file(folder.path(), KeySource::new(&|_| None, folder.path(), None)).unwrap();
+    let (writer, other) = (vault(), vault());
+    let kept = |token: &str| format!(r#"{{"access_token":"{token}","refresh_token":"the-refresh-token"}}"#);
+    let hidden = |vault: &Vault, text: &str| vault.redact(text, &|name| format!("<{name}>")).into_owned();
+    for number in 1..=6 {
+        writer.keep("crm", &kept(&format!("token-number-{number}")), "2026-01-01T00:00:00Z").unwrap();
+    }
+    assert_eq!(writer.kept("crm"), Some(kept("token-number-6")));
+    assert_eq!(other.kept("crm"), writer.kept("crm"), "another process sees it");
+    assert_eq!(hidden(&writer, "a token-number-6 b the-refresh-token"), "a <oauth2.crm> b <oauth2.crm>");
+    assert_eq!(
+        hidden(&writer, "token-number-5 token-number-1"),
+        "<oauth2.crm> token-number-1",
+        "the last ones are known"
+    );
+    let target = Target::Host { name: "a.example", port: 443 };
+    assert!(matches!(writer.value_for("oauth2.crm", target), Err(Refusal::NotFor(_))));
+    assert!(!std::fs::read_to_string(folder.path().join("secrets")).unwrap().contains("token-number"));
+    writer.forget_tokens("crm").unwrap();
+    assert_eq!(other.kept("crm"), None);
+}

@@ -60,6 +60,7 @@ fn render(handle: &Handle, stored: &Stored) -> String {
     let mut text = Exposition::default();
     of_runs(&mut text, handle, &stored.runs);
     of_work(&mut text, handle.metrics());
+    of_services(&mut text, handle);
     of_log(&mut text, handle);
     of_engine(&mut text, handle, stored);
     of_faces(&mut text, handle.metrics());
@@ -146,6 +147,13 @@ fn of_faces(text: &mut Exposition, metrics: &Metrics) {
     for (status, count) in metrics.reloads.all() {
         family.value(&[("status", status)], count);
     }
+}
+
+fn of_services(text: &mut Exposition, handle: &Handle) {
+    let (open, refused) = handle.failing_hosts();
+    text.one("panta_http_hosts_left_alone", Kind::Gauge, "Hosts that failed in a row, and are not called.", open);
+    let about = "Calls that were refused since their host was left alone.";
+    text.one("panta_http_calls_refused_total", Kind::Counter, about, refused);
 }
 
 fn of_process(text: &mut Exposition, handle: &Handle) {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod connect;
 mod control;
 mod daemon;
 mod errors;

@@ -6,5 +6,6 @@ mod examples;
 mod hello;
 mod invoice;
 mod names;
+mod services;
 mod tested;
 mod uptime;

@@ -28,18 +28,24 @@ pub(crate) struct Bench {
 impl Bench {
     /// An engine with these settings; each secret's value is its name, twice.
     pub(crate) fn new(settings: &[(&str, Value)]) -> Self {
+        Self::changed(settings, |_| ())
+    }
+
+    /// The same with other options.
+    pub(crate) fn changed(settings: &[(&str, Value)], change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let settings: BTreeMap<_, _> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), Payload::from_json(value))).collect();
         let settings: Arc<dyn Settings> = Arc::new(settings);
         let secrets = [("PANTA_SECRET_BILLING", "billingbilling"), ("PANTA_SECRET_DEPLOY", "deploydeploy")];
         let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let options = Options {
+        let mut options = Options {
             workers: 2,
             settings: Arc::clone(&settings),
             secrets: Arc::new(Vault::from_pairs(secrets.into_iter())),
             ..Options::new(folder.path())
         };
+        change(&mut options);
         let engine = Engine::start(Arc::new(Memory::default()), options);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { engine, folder, runtime, settings }

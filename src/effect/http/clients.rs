@@ -14,6 +14,9 @@ use crate::effect::net::{Reach, Resolver};
 /// Servers close idle connections after 5 s and up; a request that is sent just then fails without need. So: a bit less.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// Connections to one host that are kept for the next requests. 32: more than come at once in the time that they are kept.
+const SPARE: usize = 32;
+
 /// The clients, each built when it is first needed.
 pub(in crate::effect) struct Clients {
     connect: Duration,
@@ -27,7 +30,7 @@ impl Clients {
     }
 
     /// The client for `url`.
-    pub(super) fn get(&self, url: &Url, reach: Reach) -> Result<Client, Failure> {
+    pub(in crate::effect) fn get(&self, url: &Url, reach: Reach) -> Result<Client, Failure> {
         let tls = url.scheme() == "https";
         let slots = if reach == Reach::Public { &self.public } else { &self.named };
         let slot = &slots[usize::from(tls)];
@@ -55,6 +58,7 @@ impl Clients {
             .no_proxy()
             .connect_timeout(self.connect)
             .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(SPARE)
             .dns_resolver(Arc::new(Resolver(reach)));
         // Without TLS no certificates are read, so that plain HTTP works where none are installed.
         if tls { builder.build() } else { builder.tls_certs_only([]).build() }

@@ -9,7 +9,7 @@ use crate::effect::net::{Unreachable, denied, host_and_port};
 use crate::effect::{Allow, Failure, Field};
 
 /// The innermost cause, which is the one that says something.
-pub(super) fn cause(error: &dyn Error) -> String {
+pub(in crate::effect) fn cause(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -66,13 +66,19 @@ pub(super) fn at(failure: Failure, url: &Url) -> Failure {
     failure.with("url", Field::Text(shown(url)))
 }
 
-fn peer(url: &Url) -> String {
+/// Host and port, for messages.
+pub(in crate::effect) fn peer(url: &Url) -> String {
     match (host_and_port(url), url.port()) {
         (Some((host, _)), None) => host.to_owned(),
         (Some((host, port)), Some(_)) if host.contains(':') => format!("[{host}]:{port}"),
         (Some((host, port)), Some(_)) => format!("{host}:{port}"),
         (None, _) => url.scheme().to_owned(),
     }
+}
+
+/// Host and port, also where the port is the usual one.
+pub(super) fn peer_with_port(url: &Url) -> String {
+    host_and_port(url).map_or_else(String::new, |(host, port)| format!("{host}:{port}"))
 }
 
 fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {

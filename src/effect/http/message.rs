@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::{Auth, Body, HttpRequest};
+use super::{Body, HttpRequest};
 use crate::effect::net::host_and_port;
 use crate::effect::{Failure, Secrets, Target};
 
@@ -18,6 +16,7 @@ const OWN_HEADERS: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
 
 /// A header as it is sent.
+#[derive(Clone)]
 pub(super) struct Header {
     pub(super) name: HeaderName,
     pub(super) value: HeaderValue,
@@ -26,7 +25,7 @@ pub(super) struct Header {
 }
 
 /// The target of a request to `url`, which was admitted and so has a host.
-pub(super) fn target(url: &Url) -> Target<'_> {
+pub(in crate::effect) fn target(url: &Url) -> Target<'_> {
     let (name, port) = host_and_port(url).unwrap_or_default();
     Target::Host { name, port }
 }
@@ -72,7 +71,7 @@ pub(super) fn written(text: &str) -> Result<Url, Failure> {
 }
 
 /// Reads a URL. The error does not show it: it may hold a secret.
-pub(super) fn parse(text: &str) -> Result<Url, Failure> {
+pub(in crate::effect) fn parse(text: &str) -> Result<Url, Failure> {
     Url::parse(text).map_err(|error| {
         Failure::invalid(format!("the URL cannot be read: {error}; hint: it looks like `https://example.com/path`"))
     })
@@ -85,14 +84,15 @@ pub(super) fn headers(request: &HttpRequest, url: &Url, secrets: &dyn Secrets) -
         let resolved = secrets.resolve(value, target(url))?;
         headers.push(header(name, &resolved, resolved != *value)?);
     }
-    if let Some(value) = authorization(request.auth.as_ref(), url, secrets)? {
+    if let Some(auth) = &request.auth {
         headers.retain(|header: &Header| header.name != AUTHORIZATION);
-        headers.push(header("authorization", &value, true)?);
+        headers.extend(auth.fixed(url, secrets)?.map(|value| header("authorization", &value, true)).transpose()?);
     }
     Ok(headers)
 }
 
-fn header(name: &str, value: &str, secret: bool) -> Result<Header, Failure> {
+/// A header, checked. `secret`: it goes to no other host than the first.
+pub(super) fn header(name: &str, value: &str, secret: bool) -> Result<Header, Failure> {
     let bad = |why: &str, hint: &str| Failure::invalid(format!("the header `{name}` {why}; hint: {hint}"));
     let parsed =
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("is no header name", "use letters, digits and `-`"))?;
@@ -107,35 +107,26 @@ fn header(name: &str, value: &str, secret: bool) -> Result<Header, Failure> {
     Ok(Header { name: parsed, value, confidential })
 }
 
-fn authorization(auth: Option<&Auth>, url: &Url, secrets: &dyn Secrets) -> Result<Option<String>, Failure> {
-    let resolve = |text| secrets.resolve(text, target(url));
-    Ok(match auth {
-        None => None,
-        Some(Auth::Bearer(token)) => Some(format!("Bearer {}", resolve(token)?)),
-        Some(Auth::Basic(user, password)) => {
-            Some(format!("Basic {}", STANDARD.encode(format!("{}:{}", resolve(user)?, resolve(password)?))))
-        }
-    })
-}
-
 /// The bytes of a body for this host, and the content type that they have unless a header says otherwise.
 pub(super) fn body(body: &Body, url: &Url, secrets: &dyn Secrets) -> Result<Option<(Vec<u8>, &'static str)>, Failure> {
     let target = target(url);
     Ok(Some(match body {
-        Body::None => return Ok(None),
+        // What is streamed is made in `upload`.
+        Body::None | Body::File(_) | Body::Multipart(_) => return Ok(None),
         Body::Json(text) => (resolve_json(text, target, secrets)?.into_bytes(), "application/json"),
         Body::Text(text) => (secrets.resolve(text, target)?.into_owned().into_bytes(), "text/plain; charset=utf-8"),
         Body::Form(fields) => {
             let fields = resolve_pairs(fields, target, secrets)?;
-            (encode_form(&fields).into_bytes(), "application/x-www-form-urlencoded")
+            let pairs = fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+            (encode_form(pairs).into_bytes(), "application/x-www-form-urlencoded")
         }
         Body::Bytes(bytes) => (bytes.clone(), "application/octet-stream"),
     }))
 }
 
-/// The name of the content-type header, for telling whether a script has set it.
-pub(super) fn has_content_type(headers: &[Header]) -> bool {
-    headers.iter().any(|header| header.name == CONTENT_TYPE)
+/// Whether there is a header of this name.
+pub(super) fn has(headers: &[Header], name: &str) -> bool {
+    headers.iter().any(|header| header.name == name)
 }
 
 type Pair<'t> = (Cow<'t, str>, Cow<'t, str>);
@@ -148,7 +139,8 @@ fn resolve_pairs<'t>(
     pairs.iter().map(|(name, value)| Ok((secrets.resolve(name, target)?, secrets.resolve(value, target)?))).collect()
 }
 
-fn encode_form(fields: &[Pair<'_>]) -> String {
+/// Names and values as a form has them.
+pub(in crate::effect) fn encode_form<'t>(fields: impl Iterator<Item = (&'t str, &'t str)>) -> String {
     let mut url = Url::parse("http://form.invalid/").expect("a literal URL");
     url.query_pairs_mut().extend_pairs(fields);
     url.query().unwrap_or_default().to_owned()

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does once it has read a request.
 #[derive(Clone)]
-pub(super) enum Act {
+pub(in crate::effect) enum Act {
     /// Sends these bytes and closes.
     Send(Vec<u8>),
     /// Sends these bytes one at a time, as slowly as they are taken, and then nothing more.
@@ -20,13 +20,13 @@ pub(super) enum Act {
 }
 
 /// The server; it ends with its runtime.
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(in crate::effect) struct Server {
+    pub(in crate::effect) port: u16,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 /// A response with this status line, these header lines and this body.
-pub(super) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Act {
+pub(in crate::effect) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Act {
     let body = body.as_ref();
     let headers: String = headers.iter().flat_map(|line| [line, "\r\n"]).collect();
     let length = body.len();
@@ -36,7 +36,7 @@ pub(super) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> 
 
 impl Server {
     /// Answers with these, in turn; the last is repeated.
-    pub(super) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
+    pub(in crate::effect) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -51,12 +51,12 @@ impl Server {
         Self { port, requests }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(in crate::effect) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     /// The requests so far, as they came.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(in crate::effect) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }

@@ -1,7 +1,9 @@
 //! The exchange against a server of our own.
 
+mod hostile;
 mod redirects;
 mod secrets;
+mod uploads;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -42,9 +44,7 @@ impl Bench {
         };
         match self.performer.perform(&Request::Http(request), attempt).await? {
             Reply::Http(reply) => Ok(reply),
-            Reply::File(_) | Reply::Mail(_) | Reply::Shell(_) | Reply::Sql(_) => {
-                unreachable!("an HTTP request has an HTTP reply")
-            }
+            _ => unreachable!("an HTTP request has an HTTP reply"),
         }
     }
 }

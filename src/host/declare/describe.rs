@@ -100,7 +100,12 @@ pub(super) fn verification(call: &Call<'_>, map: Map) -> Result<Map, Fail> {
 }
 
 /// A text that is one of these.
-pub(super) fn choice(call: &Call<'_>, options: &Options, key: &str, known: &[&str]) -> Result<Option<String>, Fail> {
+pub(in crate::host) fn choice(
+    call: &Call<'_>,
+    options: &Options,
+    key: &str,
+    known: &[&str],
+) -> Result<Option<String>, Fail> {
     let Some(text) = options.text(key)? else { return Ok(None) };
     if known.contains(&text.as_str()) {
         return Ok(Some(text));

@@ -6,6 +6,7 @@ use super::describe::choice;
 use super::faults::{self, kept, passed};
 use super::{COLLECTOR, Declaration, Upgrade, change, only_at_top};
 use crate::effect::Allow;
+use crate::effect::ai::MayAsk;
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Options, type_of};
 use crate::host::policy::Policy;
@@ -82,12 +83,19 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let sql = list("sql")?.unwrap_or_default();
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
     let (mail, std) = (flag("mail")?, flag("std")?);
-    for key in ["message", "ai"] {
-        if allow.get(key).is_some_and(Dynamic::is_array) { list(key).map(drop)? } else { flag(key).map(drop)? }
+    if allow.get("message").is_some_and(Dynamic::is_array) {
+        list("message").map(drop)?;
+    } else {
+        flag("message").map(drop)?;
     }
+    let ai = match allow.get("ai") {
+        Some(names) if names.is_array() => MayAsk::These(list("ai")?.unwrap_or_default()),
+        _ if flag("ai")? => MayAsk::Any,
+        _ => MayAsk::None,
+    };
     declaration.allow = patterns(call, http, files)?;
     (declaration.allow.shell, declaration.allow.sql) = (shell, sql);
-    declaration.allow.mail = mail;
+    (declaration.allow.mail, declaration.allow.ai) = (mail, ai);
     declaration.allow.secrets = secrets.clone().unwrap_or_default();
     (declaration.secrets, declaration.std) = (secrets, std);
     declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(allow.map)));

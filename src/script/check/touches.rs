@@ -87,7 +87,7 @@ impl Touches {
             Some(Kind::Reading) => Some(&mut self.reads),
             Some(Kind::Mutating) => Some(&mut self.changes),
             Some(Kind::Internal) => Some(&mut self.engine),
-            _ if name == "secret" => None,
+            _ if matches!(name.as_str(), "secret" | "oauth2") => None,
             _ => return,
         };
         if let Some(functions) = functions {
@@ -96,7 +96,12 @@ impl Touches {
         let (Some((what, named)), Some(arg)) = (self.named(&name), call.args.first()) else { return };
         match text(arg) {
             Some((text, place)) => {
-                let text = if what == "hosts" { host(&text) } else { Some(text) };
+                let text = match what {
+                    "hosts" => host(&text),
+                    // A client's tokens are in the list of secrets under this name.
+                    _ if name == "oauth2" => Some(format!("oauth2:{text}")),
+                    _ => Some(text),
+                };
                 if let Some(text) = text {
                     named.entry(text).or_insert(place);
                 }
@@ -110,7 +115,7 @@ impl Touches {
     /// What the first argument of a function names, and where that is kept.
     fn named(&mut self, function: &str) -> Option<(&'static str, &mut Named)> {
         Some(match function {
-            "secret" => ("secrets", &mut self.secrets),
+            "secret" | "oauth2" => ("secrets", &mut self.secrets),
             "shell::run" => ("programs", &mut self.programs),
             "event::emit" => ("emits", &mut self.emits),
             "wait_for" => ("awaits", &mut self.awaits),

@@ -7,7 +7,7 @@ use crate::effect::file::FileStat;
 use crate::effect::http::HttpBody;
 use crate::effect::shell::Written;
 use crate::effect::sql::{Act, Done, Rows};
-use crate::effect::{HttpReply, HttpRequest, ShellReply, ShellRequest, SqlReply, SqlRequest};
+use crate::effect::{AiReply, AiRequest, HttpReply, HttpRequest, ShellReply, ShellRequest, SqlReply, SqlRequest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::Timestamp;
@@ -139,6 +139,13 @@ pub(super) fn answered(request: &SqlRequest, number: usize, now: Timestamp) -> S
         (Act::Execute(_), _) => SqlReply::Done(done()),
         (Act::Transaction { statements, .. }, _) => SqlReply::All(statements.iter().map(|_| done()).collect()),
     }
+}
+
+/// What a model says: a value that fits, where one is asked for.
+pub(super) fn answer(request: &AiRequest, number: usize, now: Timestamp) -> AiReply {
+    let fitting = request.schema.as_ref().map(|schema| fitting(schema, "answer", now).to_string());
+    let text = fitting.unwrap_or_else(|| format!("made up {number}"));
+    AiReply { text, model: request.name.clone(), finish: "stop".to_owned(), input_tokens: 1, output_tokens: 1, cost: 0 }
 }
 
 #[cfg(test)]

@@ -77,6 +77,10 @@ impl StandIn {
                 let reply = made_up::answered(request, self.count.get(), self.now());
                 (Mocked::Answer(Answer::Effect(Ok(Reply::Sql(reply)))), By::MadeUp)
             }
+            Some(Request::Ai(request)) => {
+                let reply = made_up::answer(request, self.count.get(), self.now());
+                (Mocked::Answer(Answer::Effect(Ok(Reply::Ai(reply)))), By::MadeUp)
+            }
             Some(Request::File(request)) => self.file(workflow, request),
         }
     }
