@@ -125,6 +125,9 @@ fn given() -> Result<Zeroizing<String>, Fault> {
 fn show(secret: &Value) {
     let bound = match secret["for"].as_array() {
         None => "wherever a workflow may call (of the environment)".to_owned(),
+        Some(_) if secret["secret"].as_str().is_some_and(|name| name.starts_with("oauth2.")) => {
+            "the hosts of its client (tokens, of `panta connect`)".to_owned()
+        }
         Some(all) if all.is_empty() => "nowhere: it only verifies".to_owned(),
         Some(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
     };

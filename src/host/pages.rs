@@ -25,7 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
     errors: &["http", "network", "timeout", "denied", "not_found"],
     capability: Some("http"),
     doc: "Gets a list page by page, and calls a closure with each response. It ends where there is no next page, or where the closure \
-          returns `false`. Returns how many pages there were. Each is recorded like a call of `http::get`; a page that comes twice is an error.",
+          returns `false`. Returns how many pages there were. Each is recorded like a call of `http::get`; a page that comes twice is an error. A test's mock answers page by page.",
     example: "http::pages(\"https://example.com/orders\", #{ rate: \"5/s\" }, |page| page.body.len())",
     call: pages,
 }];
@@ -48,7 +48,9 @@ fn pages(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
                 format!("`{}` came twice: the pages are a circle; hint: check what `next` returns", place.url);
             return Err(call.invalid(message));
         }
+        // What a test's mock gets: the page that is asked for.
         call.args[0] = place.url.clone().into();
+        call.args[1] = asked(&options, &place)?;
         let answer = get(call, &options, &place)?;
         count += 1;
         let goes_on = page.call_within_context::<Dynamic>(&call.context, (answer.clone(),))?;
@@ -69,6 +71,17 @@ fn get(call: &Call<'_>, options: &Options, place: &Place) -> Result<Dynamic, Fai
     http::wait_for_rate(call, &request.url, options)?;
     let plan: Plan = http::plan(call, request, options)?;
     effects::run(call, &plan)
+}
+
+/// The options with the query of a page.
+fn asked(options: &Options, place: &Place) -> Result<Dynamic, Fail> {
+    let mut map = options.map.clone();
+    if !place.query.is_empty() {
+        let mut query = options.map("query")?.unwrap_or_default();
+        query.extend(place.query.iter().map(|(name, value)| (name.into(), value.clone().into())));
+        map.insert("query".into(), Dynamic::from_map(query));
+    }
+    Ok(Dynamic::from_map(map))
 }
 
 /// The page after this one.

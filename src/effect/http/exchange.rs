@@ -127,7 +127,8 @@ impl<'a> Exchange<'a> {
         }
         let sent = builder.send().await.map_err(|error| fault::sending(&error, &hop.url, self.attempt.allow));
         match &sent {
-            Ok(response) if response.status().is_server_error() => passage.failed(),
+            // What the script takes for an answer is none of a service that is down.
+            Ok(response) if response.status().is_server_error() && !self.accepts(response.status()) => passage.failed(),
             Ok(_) => passage.succeeded(),
             Err(failure) if matches!(failure.kind, "network" | "timeout") => passage.failed(),
             // A check of ours said no: that says nothing of the service.

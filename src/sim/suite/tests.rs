@@ -446,3 +446,23 @@ fn names_that_there_are_not_are_told_where_they_stand() {
     passes(workflow, "t.mock_step(\"pay\", 3); t.mock(\"chat::post\", 1); t.start(); t.calls(\"pay\");");
     passes("step(`a${input}`, || 1)", "t.mock_step(\"a5\", 3); t.start(5); assert_eq(t.output(), 3);");
 }
+
+#[test]
+fn pages_rates_and_models_are_mocked_and_survive_crashes() {
+    let workflow = "workflow(#{ allow: #{ http: [\"a.example\"], ai: true } });\n\
+        fn main() { let all = []; \
+            let n = http::pages(\"https://a.example/list\", #{ rate: \"1/m\", next: |r| if \"next\" in r.body { #{ page: r.body.next } } else { () } }, |p| { \
+                all += p.body.items; http::post(\"https://a.example/seen\", p.body.items, #{ rate: \"1/m\" }); }); \
+            [n, all, ai::extract(\"small\", \"Ann owes 3\", #{ who: \"string\" }).who] }";
+    let mocks = "t.mock(\"http::pages\", |url, options| if \"query\" in options { test::response(200, #{ items: [options.query.page] }) } \
+            else { test::response(200, #{ items: [1], next: 2 }) }); t.mock(\"http::post\", test::response(200)); \
+            t.mock(\"ai::extract\", #{ who: \"Ann\" });";
+    let act = "t.start(); t.advance(\"150s\"); assert_eq(t.calls(\"http::post\").len(), 1); t.advance(\"1h\"); \
+            assert_eq(t.output(), [2, [1, \"2\"], \"Ann\"]); t.crash_everywhere();";
+    passes(workflow, &format!("{mocks} {act}"));
+    fails(
+        workflow,
+        "t.mock(\"http::pages\", test::response(503)); t.start(); t.advance(\"1h\"); t.output();",
+        &["503"],
+    );
+}

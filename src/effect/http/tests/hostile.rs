@@ -105,6 +105,11 @@ async fn who_fails_again_and_again_is_left_alone() {
     assert_eq!((failure.kind, failure.sent, failure.retryable), ("network", Sent::No, true), "{failure}");
     assert!(failure.message.contains("10 times in a row") && failure.retry_after.is_some(), "{failure}");
     assert_eq!(server.requests().len(), 10);
+    let looked_at = Server::start([answer("503 No", &[], "")]).await;
+    for _ in 0..12 {
+        let request = HttpRequest { accept: vec![503], ..get(&looked_at) };
+        assert_eq!(bench.call(request, &NoSecrets).await.unwrap().status, 503, "what is accepted is no failure");
+    }
     let other = Server::start([answer("200 OK", &[], "")]).await;
     assert!(bench.call(get(&other), &NoSecrets).await.is_ok(), "another service is called on");
 }
