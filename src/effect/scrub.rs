@@ -93,15 +93,15 @@ impl<'a> Scrub<'a> {
             SqlValue::Json(text) => SqlValue::Json(self.json(text)),
             SqlValue::Bytes(bytes) => SqlValue::Bytes(self.bytes(bytes)),
             SqlValue::List(list) => SqlValue::List(list.into_iter().map(|value| self.sql_value(value)).collect()),
-            SqlValue::Int(number) => self.number(number.to_string()).unwrap_or(SqlValue::Int(number)),
-            SqlValue::Decimal(text) => self.number(text.clone()).unwrap_or(SqlValue::Decimal(text)),
+            SqlValue::Int(number) => self.number(&number.to_string()).unwrap_or(SqlValue::Int(number)),
+            SqlValue::Decimal(text) => self.number(&text).unwrap_or(SqlValue::Decimal(text)),
             other @ (SqlValue::Null | SqlValue::Bool(_) | SqlValue::Float(_)) => other,
         }
     }
 
     /// What stands for a number that is a secret.
-    fn number(&self, shown: String) -> Option<SqlValue> {
-        let clean = self.text(shown.clone());
+    fn number(&self, shown: &str) -> Option<SqlValue> {
+        let clean = self.text(shown.to_owned());
         (clean != shown).then_some(SqlValue::Text(clean))
     }
 

@@ -7,7 +7,9 @@
 //! Servers are talked to on a thread of its own, so that the workers share their connections ([`databases`]).
 
 mod collect;
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), expect(unused, reason = "it is there for servers"))]
 mod databases;
+#[cfg_attr(not(any(feature = "mysql", feature = "postgres")), expect(unused, reason = "it is there for servers"))]
 mod fault;
 #[cfg(feature = "mysql")]
 mod mysql;

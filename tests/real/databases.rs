@@ -48,7 +48,7 @@ let a = one.call(`select true as b, 2::int2 as s, 3::int4 as i, 4::int8 as l, 1.
 let b = one.call(`select $1::int8 + 1 as i, $2::numeric as n, $3::date as d, $4::bytea as y, $5::jsonb as j, $6::int[] as arr,
     $7::uuid as u, $8::boolean as b, $9::text as t, $10::timestamptz as tz`,
     [41, decimal("12345678901234567.890"), "2026-02-01", a.y, #{ k: [1] }, [1, 2], a.u, true, "'; drop table x; --", "2026-01-31T12:00:00Z"]);
-let c = one.call("select :n + :n as twice, '12:30'::time as t", #{ n: 21 });
+let c = one.call("select :n::int + :n as twice, '12:30'::time as t", #{ n: 21 });
 [a, b, c, type_of(a.n), type_of(a.y)]
 "#,
     );
@@ -197,8 +197,8 @@ sql::execute("db", "drop table if exists panta_pair");
 sql::execute("db", "create table panta_pair (id int primary key, n int)");
 sql::execute("db", "insert into panta_pair values (1, 0), (2, 0)");
 let add = "update panta_pair set n = n + {} where id = {}";
-let both = |a, b| sql::transaction("db", [[add, [1, a]], ["{pause}"], [add, [1, b]]]);
-parallel([|| both.call(1, 2), || both.call(2, 1)]);
+fn both(add, a, b) {{ sql::transaction("db", [[add, [1, a]], ["{pause}"], [add, [1, b]]]) }}
+parallel([|| both(add, 1, 2), || both(add, 2, 1)]);
 sql::query("db", "select n from panta_pair order by id").map(|row| row.n)
 "#,
             mark[0], mark[1]

@@ -16,14 +16,13 @@ pub(crate) struct System {
 
 impl System {
     /// The system of this variable; without it, the reason why a test is left out is printed.
+    #[expect(clippy::print_stdout, reason = "a test that is left out says so to whoever runs it")]
     pub(crate) fn find(variable: &str) -> Option<Self> {
         let ca_file = std::env::var(format!("{variable}_CA")).ok();
-        match std::env::var(variable) {
-            Ok(text) => Some(Self { url: text.parse().expect("an address"), ca_file }),
-            Err(_) => {
-                println!("skipped: `{variable}` does not say where the system is");
-                None
-            }
-        }
+        let Ok(text) = std::env::var(variable) else {
+            println!("skipped: `{variable}` does not say where the system is");
+            return None;
+        };
+        Some(Self { url: text.parse().expect("an address"), ca_file })
     }
 }

@@ -5,8 +5,12 @@
 
 use crate::effect::Failure;
 
-/// Ends all processes that have this variable with this value, with their groups.
+/// Ends all processes that have this variable with this value, with their groups. Blocks.
 #[cfg(target_os = "linux")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on a blocking thread; nobody is told when a process that is no child has gone"
+)]
 pub(super) fn end(variable: &str, value: &str) -> Result<(), Failure> {
     use std::time::Duration;
 

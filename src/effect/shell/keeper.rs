@@ -41,7 +41,8 @@ impl Keeper {
         }
         // There is none yet, or somebody has killed it: a new one learns all.
         state.process = self.start();
-        let all: String = state.running.iter().map(|group| format!("+{group}\n")).collect();
+        let all: String =
+            state.running.iter().flat_map(|group| ["+".to_owned(), group.to_string(), "\n".to_owned()]).collect();
         if !state.tell(&all) {
             tracing::warn!("nobody keeps watch over programs: they would survive a crash of this process");
         }

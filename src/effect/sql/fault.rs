@@ -140,7 +140,8 @@ pub(super) fn timed_out(database: &str, time: std::time::Duration) -> Failure {
     let hint = Reason::TimedOut.hint();
     let shown = time.as_millis();
     let failure = Failure::new("timeout", format!("database `{database}`: not done within {shown} ms; hint: {hint}"));
-    failure.retryable().maybe_sent().with("database", Field::Text(database.to_owned()))
+    let text = |value: &str| Field::Text(value.to_owned());
+    failure.retryable().maybe_sent().with("database", text(database)).with("reason", text(Reason::TimedOut.name()))
 }
 
 #[cfg(test)]

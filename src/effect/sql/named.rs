@@ -38,14 +38,11 @@ pub(super) fn positional(text: &str, named: &[(String, Value)], style: Style) ->
             Failure::invalid(format!("the statement wants `:{name}`, which is not given; given: {known}"))
         })?;
         let before = order.iter().position(|known| *known == name);
-        let number = match (style, before) {
-            (Style::Dollar, Some(before)) => before,
-            _ => {
-                order.push(name);
-                values.push(value.clone());
-                order.len() - 1
-            }
-        };
+        let number = before.filter(|_| style == Style::Dollar).unwrap_or(order.len());
+        if number == order.len() {
+            order.push(name);
+            values.push(value.clone());
+        }
         match style {
             Style::Dollar => out.push_str(&format!("${}", number + 1)),
             Style::Question => out.push('?'),

@@ -109,7 +109,6 @@ impl Sqlite {
 }
 
 /// A database is one file: others would be reached by `attach`, and by `vacuum into`, which attaches.
-#[expect(clippy::needless_pass_by_value, reason = "as the hook wants it")]
 fn no_other_files(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => Authorization::Deny,

@@ -196,20 +196,19 @@ impl Query {
             return Ok(false);
         };
         let mut known = Known { number: self.known.number + 1, ..self.known.clone() };
-        match self.cursor() {
-            Some(column) => known.cursor = value(last, column)?,
-            None => {
-                let list = Value::from(rows.iter().cloned().map(Value::Object).collect::<Vec<_>>());
-                known.seen = hex::encode(Sha256::digest(list.to_string())).into();
-                if known.seen == self.known.seen {
-                    return Ok(false);
-                }
+        if let Some(column) = self.cursor() {
+            known.cursor = value(last, column)?;
+            if known.cursor == self.known.cursor {
+                let hint = format!("write `where {column} > :cursor order by {column}`");
+                let cursor = &known.cursor;
+                return Err(Some(format!("the rows are not behind the cursor {cursor}; hint: {hint}")));
             }
-        }
-        if self.cursor().is_some() && known.cursor == self.known.cursor {
-            let (column, cursor) = (self.cursor().unwrap_or_default(), &self.known.cursor);
-            let hint = format!("write `where {column} > :cursor order by {column}`");
-            return Err(Some(format!("the rows are not behind the cursor {cursor}; hint: {hint}")));
+        } else {
+            let list = Value::from(rows.iter().cloned().map(Value::Object).collect::<Vec<_>>());
+            known.seen = hex::encode(Sha256::digest(list.to_string())).into();
+            if known.seen == self.known.seen {
+                return Ok(false);
+            }
         }
         known.found = Some(rows.into_iter().map(Value::Object).collect());
         self.noted(handle, known).await?;

@@ -23,8 +23,11 @@ pub(super) fn read(raw: &[u8]) -> Option<String> {
     }
     if scale > 0 {
         out.push('.');
-        let all: String = (1..=scale.div_ceil(4)).map(|place| format!("{:04}", group(-(place as i32)))).collect();
-        out.push_str(&all[..scale]);
+        let point = out.len();
+        for place in 1..=scale.div_ceil(4) {
+            out.push_str(&format!("{:04}", group(-(place as i32))));
+        }
+        out.truncate(point + scale);
     }
     Some(out)
 }

@@ -98,8 +98,7 @@ pub(super) fn read(kind: &Type, raw: &[u8]) -> Result<Value, Bad> {
         Type::TIMESTAMPTZ => Value::Text(moment(i64::from_be_bytes(raw.try_into()?), "Z")?),
         Type::INTERVAL => Value::Text(interval(raw)?),
         Type::INET | Type::CIDR => Value::Text(address(raw, *kind == Type::CIDR)?),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::XML => text(raw)?,
-        Type::CHAR => text(raw)?,
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::XML | Type::CHAR => text(raw)?,
         Type::VOID => Value::Null,
         _ if ["citext", "ltree"].contains(&kind.name()) => text(raw)?,
         _ => {
