@@ -4,6 +4,7 @@
 mod altered;
 mod check;
 mod cli;
+mod connectors;
 mod docs;
 mod flood;
 mod hostile;

@@ -94,7 +94,7 @@ fn server(document: &Document, source: &str) -> Option<String> {
     let stated = document.server().unwrap_or_default();
     let whole = match Url::parse(&stated) {
         Ok(url) => url,
-        Err(_) => Url::parse(source).ok().filter(|url| url.has_host())?.join(&stated).ok()?,
+        Err(_) => Url::parse(source).ok().filter(Url::has_host)?.join(&stated).ok()?,
     };
     matches!(whole.scheme(), "http" | "https").then(|| whole.as_str().trim_end_matches('/').to_owned())
 }

@@ -228,7 +228,7 @@ fn function(out: &mut String, surroundings: &Surroundings<'_>, operation: &Opera
 
 /// What leads to the next page.
 fn next(paging: &Paging) -> Vec<String> {
-    let place = |at: &str| at.split('.').map(|name| format!("?[{name:?}]")).collect::<String>();
+    let place = |at: &str| at.split('.').map(|name| format!("?[{name:?}]")).collect::<Vec<_>>().concat();
     match paging {
         Paging::Link => Vec::new(),
         Paging::Address(at) => vec![format!("request.next = |response| response.body{};", place(at))],
