@@ -164,7 +164,7 @@ fn head(surroundings: &Surroundings<'_>) -> String {
         Some(url) => format!("config({setting:?}, {url:?})"),
         None => format!("config({setting:?})"),
     };
-    let _ = write!(out, "\n/// Where the service is.\nconst URL = {url};\n");
+    let _ = write!(out, "\n// Where the service is.\nconst URL = {url};\n");
     out
 }
 
