@@ -26,7 +26,7 @@ fn catalog() -> Catalog {
 fn of(files: &[(&str, &str)]) -> Graph {
     let sources: BTreeMap<String, String> =
         files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-    let bundle = Bundle::load("w.rhai", &sources, &[]).expect("a bundle");
+    let bundle = Bundle::load("w.rhai", &sources, crate::script::stdlib::STDLIB).expect("a bundle");
     graph(&super::super::sandbox::engine(), &bundle, &catalog()).expect("it parses")
 }
 
