@@ -99,7 +99,7 @@ private fn asked(name, options, query, headers) {
             request.headers[key] = `${options[key]}`;
         } else {
             let known = (query + headers + ["http"]).join("`, `");
-            throw #{ kind: "invalid", message: `\`${name}\` has no option \`${key}\`; hint: it has \`${known}\`` };
+            throw #{ kind: "invalid", message: "`" + name + "` has no option `" + key + "`; hint: it has `" + known + "`" };
         }
     }
     request
@@ -299,7 +299,7 @@ fn with_body(body: &Body<'_>) -> Vec<String> {
 
 /// The path as a text with its parameters.
 fn path(operation: &Operation<'_>) -> String {
-    let mut found = operation.path.replace('\\', "\\\\").replace('`', "\\`");
+    let mut found = operation.path.replace('\\', "%5C").replace('`', "%60");
     for name in placeholders(operation.path) {
         let variable = operation.at(Place::Path).find(|param| param.name == name).map_or("", |param| &param.variable);
         found = found.replace(&format!("{{{name}}}"), &format!("${{part({variable})}}"));
