@@ -231,6 +231,9 @@ impl Running {
     fn start(prepared: Prepared, reads: bool, keeper: Option<Arc<Keeper>>, name: &str) -> Result<Self, Failure> {
         let mut command = prepared.command();
         command.stdin(if reads { Stdio::piped() } else { Stdio::null() });
+        if let Some(keeper) = &keeper {
+            keeper.prepare();
+        }
         let child = command.spawn().map_err(|error| {
             Failure::new("shell", format!("`{name}` cannot be started: {error}"))
                 .with("program", Field::Text(name.to_owned()))

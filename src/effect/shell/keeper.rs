@@ -32,6 +32,14 @@ impl Keeper {
         Self { program: program.into(), state: Mutex::default() }
     }
 
+    /// A program is to be started: there is a keeper before it runs, so that only a moment is left in which it is not known.
+    pub(super) fn prepare(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.process.is_none() {
+            state.process = self.start();
+        }
+    }
+
     /// A group runs.
     pub(super) fn begins(&self, group: i32) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
