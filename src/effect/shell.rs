@@ -34,6 +34,8 @@ use output::{Collected, Sink};
 const MOST: usize = 64;
 /// What a program may do unasked: its time.
 const TIME: Duration = Duration::from_mins(10);
+/// The variable by which the keeper finds a program: another value at each start.
+const MARK: &str = "PANTA_PROGRAM";
 /// The variable by which a program can tell a second try from another call.
 const KEY: &str = "PANTA_IDEMPOTENCY_KEY";
 
@@ -231,14 +233,14 @@ impl Running {
     fn start(prepared: Prepared, reads: bool, keeper: Option<Arc<Keeper>>, name: &str) -> Result<Self, Failure> {
         let mut command = prepared.command();
         command.stdin(if reads { Stdio::piped() } else { Stdio::null() });
-        if let Some(keeper) = &keeper {
-            keeper.prepare();
-        }
+        let mark = uuid::Uuid::now_v7().to_string();
+        command.env(MARK, &mark);
+        let mut group = Group::announced(mark, keeper);
         let child = command.spawn().map_err(|error| {
             Failure::new("shell", format!("`{name}` cannot be started: {error}"))
                 .with("program", Field::Text(name.to_owned()))
         })?;
-        let group = Group::of(&child, keeper);
+        group.is_of(&child);
         Ok(Self { child, group })
     }
 

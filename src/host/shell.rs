@@ -33,7 +33,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
     doc: "Runs a program that `allow.shell` lists, without a shell in between, and waits for its end; returns `#{ code, stdout, stderr }`. \
           Output that is no UTF-8 is a blob. A code other than 0 throws unless accepted; what a signal ended has 128 and its number. Its \
           environment is `PATH`, `HOME` (the workflow's folder), `LANG`, `PANTA_IDEMPOTENCY_KEY` (the same on a second try after a \
-          crash) and `env`. What it leaves running is killed when it ends.",
+          crash), `PANTA_PROGRAM` (another value at each start) and `env`. What it leaves running is killed when it ends.",
     example: "shell::run(\"git\", [\"status\", \"--short\"], #{ timeout: \"1m\" })",
     call: run,
 }];

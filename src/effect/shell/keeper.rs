@@ -1,7 +1,7 @@
 //! The keeper: a small process that ends programs when the one that started them is gone, however it went.
 //!
-//! It is told the process groups that run, by a pipe that only this process holds. When the pipe ends, this process has died,
-//! and the keeper kills the groups that are left. It is started with the first program, and does nothing else.
+//! It is told what runs, by a pipe that only this process holds: the mark that a program will have in its environment before it is
+//! started, and its group then. When the pipe ends, this process has died, and the keeper kills what is left. It is started with the first program, and does nothing else.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::io::{BufRead, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use super::group;
+use super::{MARK, earlier, group};
 
 /// The argument by which this program is the keeper.
 pub const KEEPER: &str = "keep-programs";
@@ -23,7 +23,9 @@ pub struct Keeper {
 #[derive(Default)]
 struct State {
     process: Option<(Child, ChildStdin)>,
-    running: BTreeSet<i32>,
+    /// Marks of programs that run, or are about to.
+    marks: BTreeSet<String>,
+    groups: BTreeSet<i32>,
 }
 
 impl Keeper {
@@ -32,35 +34,38 @@ impl Keeper {
         Self { program: program.into(), state: Mutex::default() }
     }
 
-    /// A program is to be started: there is a keeper before it runs, so that only a moment is left in which it is not known.
-    pub(super) fn prepare(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.process.is_none() {
-            state.process = self.start();
-        }
+    /// A program with this mark is about to run. Told before it is started, so that at no moment one runs that nobody knows of.
+    pub(super) fn announced(&self, mark: &str) {
+        self.change(|state| _ = state.marks.insert(mark.to_owned()), &format!("?{mark}\n"));
     }
 
-    /// A group runs.
+    /// The group of a program that was announced.
     pub(super) fn begins(&self, group: i32) {
+        self.change(|state| _ = state.groups.insert(group), &format!("+{group}\n"));
+    }
+
+    /// A program is over, and its group is gone if there was one.
+    pub(super) fn ended(&self, mark: &str, group: Option<i32>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.running.insert(group);
-        if state.tell(&format!("+{group}\n")) {
+        state.marks.remove(mark);
+        let gone = group.filter(|group| state.groups.remove(group)).map(|group| format!("-{group}\n"));
+        state.tell(&format!("{}!{mark}\n", gone.unwrap_or_default()));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State), told: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        if state.tell(told) {
             return;
         }
         // There is none yet, or somebody has killed it: a new one learns all.
         state.process = self.start();
+        let marks = state.marks.iter().map(|mark| format!("?{mark}\n"));
         let all: String =
-            state.running.iter().flat_map(|group| ["+".to_owned(), group.to_string(), "\n".to_owned()]).collect();
+            marks.chain(state.groups.iter().map(|group| format!("+{group}\n"))).collect::<Vec<_>>().concat();
         if !state.tell(&all) {
             tracing::warn!("nobody keeps watch over programs: they would survive a crash of this process");
         }
-    }
-
-    /// A group is gone.
-    pub(super) fn ended(&self, group: i32) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.running.remove(&group);
-        state.tell(&format!("-{group}\n"));
     }
 
     fn start(&self) -> Option<(Child, ChildStdin)> {
@@ -88,15 +93,23 @@ impl State {
     }
 }
 
-/// What the keeper does: reads which groups run, and kills those that are left when nothing more comes.
+/// What the keeper does: reads what runs, and kills what is left when nothing more comes: groups, and what bears a mark, since
+/// the one who started it may have died before it could tell the group. A later try has another mark. Blocks.
 pub fn keep(input: impl BufRead) {
-    let mut running = BTreeSet::new();
+    let (mut marks, mut groups) = (BTreeSet::new(), BTreeSet::new());
     for line in input.lines().map_while(Result::ok) {
-        match (line.get(..1), line.get(1..).and_then(|group| group.parse::<i32>().ok())) {
-            (Some("+"), Some(group)) => _ = running.insert(group),
-            (Some("-"), Some(group)) => _ = running.remove(&group),
+        let rest = line.get(1..).unwrap_or_default();
+        match (line.get(..1), rest.parse::<i32>().ok()) {
+            (Some("+"), Some(group)) => _ = groups.insert(group),
+            (Some("-"), Some(group)) => _ = groups.remove(&group),
+            (Some("?"), _) => _ = marks.insert(rest.to_owned()),
+            (Some("!"), _) => _ = marks.remove(rest),
             _ => {}
         }
     }
-    running.into_iter().for_each(group::kill);
+    groups.into_iter().for_each(group::kill);
+    for mark in marks {
+        // Nobody is left to be told; a second try looks for it again.
+        let _ = earlier::end(MARK, &mark);
+    }
 }

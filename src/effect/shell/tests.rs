@@ -89,7 +89,7 @@ async fn its_environment_is_what_it_was_given() {
     let reply = run(ShellRequest { program: "env".to_owned(), env, ..ShellRequest::default() }).await.expect("runs");
     let mut names: Vec<_> = text(&reply).lines().filter_map(|line| line.split('=').next()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["GREETING", "HOME", "LANG", KEY, "PATH"]);
+    assert_eq!(names, ["GREETING", "HOME", "LANG", KEY, super::MARK, "PATH"]);
 }
 
 #[tokio::test]
@@ -264,9 +264,30 @@ fn the_keeper_kills_what_is_left_when_the_pipe_ends() {
         command.arg("600").spawn().expect("starts")
     };
     let (mut left, mut over) = (sleeping(), sleeping());
-    keep(Cursor::new(format!("+{0}\n+{1}\n-{1}\n+nothing\n", left.id(), over.id())));
+    keep(Cursor::new(format!("+{0}\n+{1}\n-{1}\n+nothing\n?nothing\n", left.id(), over.id())));
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&left.wait().expect("has ended")), Some(9));
     assert_eq!(over.try_wait().expect("can be looked at"), None);
     over.kill().expect("ends");
     over.wait().expect("has ended");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_keeper_kills_what_was_announced_and_never_told() {
+    let sleeping = |mark: &str| {
+        let mut command = std::process::Command::new("sleep");
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.arg("600").env(super::MARK, mark).spawn().expect("starts")
+    };
+    let own = std::process::id();
+    let (left, over) = (format!("left-{own}"), format!("over-{own}"));
+    let (mut killed, mut alive) = (sleeping(&left), sleeping(&over));
+    // It waits until what it has killed is gone, for which somebody has to look: this is its parent.
+    std::thread::scope(|scope| {
+        scope.spawn(|| keep(Cursor::new(format!("?{left}\n?{over}\n!{over}\n"))));
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed.wait().expect("has ended")), Some(9));
+    });
+    assert_eq!(alive.try_wait().expect("can be looked at"), None);
+    alive.kill().expect("ends");
+    alive.wait().expect("has ended");
 }
