@@ -30,6 +30,7 @@ mod log;
 mod mail;
 pub mod mailbox;
 mod notify;
+mod once;
 mod policy;
 mod progress;
 pub mod rate;
@@ -61,6 +62,7 @@ use session::{Mode, Strand};
 pub fn tables() -> Vec<&'static [Function]> {
     vec![
         step::FUNCTIONS,
+        once::FUNCTIONS,
         waiting::FUNCTIONS,
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,

@@ -14,7 +14,6 @@ pub const STDLIB: Stdlib = &[
     ("mailman", include_str!("../../stdlib/mailman.rhai")),
     ("matrix", include_str!("../../stdlib/matrix.rhai")),
     ("ntfy", include_str!("../../stdlib/ntfy.rhai")),
-    ("once", include_str!("../../stdlib/once.rhai")),
     ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
     ("slack", include_str!("../../stdlib/slack.rhai")),
