@@ -409,7 +409,8 @@ error[E0302]: unknown variable `console`
 
 #[test]
 fn a_variable_that_a_closure_cannot_capture() {
-    assert_snapshot!(found("fn lead() { 1 }\nlet lead = 7;\nlet shown = || `${lead}`;\nshown.call()"), @"");
+    let said = found("fn lead() { 1 }\nlet lead = 7;\nlet shown = || `${lead}`;\nshown.call()");
+    assert!(said.contains("error[E0310]") && said.contains("main.rhai:3:") && said.contains("hint: rename"), "{said}");
     let parameter = found(
         "fn lead() { 1 }\nfn main(order) { [1].map(|lead| lead + 1); let x = lead(); for lead in [1] { parallel([|| lead + x]); } }",
     );
@@ -420,13 +421,14 @@ fn a_variable_that_a_closure_cannot_capture() {
         "fn lead() { 1 }\nparallel([lead]);",
         "let lead = 7;\nlet shown = || lead;\nfn lead() { 1 }\nshown.call()",
     ] {
-        assert_eq!(found(fine), "", "{fine}");
+        assert!(!found(fine).contains("E0310"), "{fine}");
     }
 }
 
 #[test]
 fn what_is_done_with_nothing() {
-    assert_snapshot!(found("let x = \" a \";\nprint(x.trim().is_empty());"), @"");
+    let said = found("let x = \" a \";\nprint(x.trim().is_empty());");
+    assert!(said.contains("warning[W0415]") && said.contains("main.rhai:2:9"), "{said}");
     for bad in [
         "let y = x.sort();",
         "x = x.trim();",
@@ -446,9 +448,9 @@ fn what_is_done_with_nothing() {
         "let y = x.to_lower();",
         "let y = x.a.pop();",
     ] {
-        assert_eq!(found(&format!("let x = #{{ a: [] }};\n{fine}")), "", "{fine}");
+        assert!(!found(&format!("let x = #{{ a: [] }};\n{fine}")).contains("W0415"), "{fine}");
     }
-    assert_eq!(found("fn trim() { this + 1 }\nlet y = 1;\nprint(y.trim());"), "");
+    assert!(!found("fn trim() { this + 1 }\nlet y = 1;\nprint(y.trim());").contains("W0415"));
 }
 
 #[test]
