@@ -15,6 +15,9 @@ use crate::time::{Clock as _, SystemClock};
 /// What was found at each of some paths; no source where nothing is.
 pub(super) type Spots = BTreeMap<String, Option<Source>>;
 
+/// Only a look at all can tell.
+struct Unsure;
+
 /// The path below the folder, with `/` between, where a script may be that is read; nothing of any other path.
 pub(super) fn name_of(root: &Path, path: &Path) -> Option<String> {
     let below = path.strip_prefix(root).ok()?;
@@ -25,7 +28,7 @@ pub(super) fn name_of(root: &Path, path: &Path) -> Option<String> {
     is_read.then(|| words.join("/"))
 }
 
-fn word<'a>(component: Component<'a>) -> Option<&'a str> {
+fn word(component: Component<'_>) -> Option<&str> {
     match component {
         Component::Normal(word) => word.to_str().filter(|word| !word.contains(char::is_control)),
         _ => None,
@@ -40,32 +43,37 @@ impl Reader {
             return None;
         }
         let real_root = root.canonicalize().ok()?;
-        names.iter().map(|name| Some((name.clone(), self.spot(&real_root, name)?))).collect()
+        names.iter().map(|name| Some((name.clone(), self.spot(&real_root, name).ok()?))).collect()
     }
 
-    fn spot(&mut self, real_root: &Path, name: &str) -> Option<Option<Source>> {
+    fn spot(&mut self, real_root: &Path, name: &str) -> Result<Option<Source>, Unsure> {
         let at = real_root.join(name);
         let metadata = match fs::symlink_metadata(&at) {
             Ok(metadata) => metadata,
             // Gone by itself, not with the folder around it.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let folder = at.parent()?;
+                let folder = at.parent().ok_or(Unsure)?;
                 self.known.remove(name);
-                return (folder.canonicalize().ok()? == folder).then_some(None);
+                return if is_real(folder) { Ok(None) } else { Err(Unsure) };
             }
-            Err(_) => return None,
+            Err(_) => return Err(Unsure),
         };
-        let is_plain = metadata.is_file() && metadata.nlink() == 1 && at.canonicalize().ok()? == at;
+        let is_plain = metadata.is_file() && metadata.nlink() == 1 && is_real(&at);
         let known = self.known.remove(name);
         let (stamp, source) = match read_source(real_root, &at, false, known.filter(|_| is_plain)) {
             Ok(Ok(seen)) if is_plain => seen,
-            _ => return None,
+            _ => return Err(Unsure),
         };
         if stamp.is_old(SystemClock.now()) {
             self.known.insert(name.to_owned(), (stamp, source.clone()));
         }
-        Some(Some(source))
+        Ok(Some(source))
     }
+}
+
+/// Whether no part of the path is a link.
+fn is_real(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|real| real == path)
 }
 
 #[cfg(test)]
@@ -91,8 +99,8 @@ mod tests {
         Some(spots.into_values().map(|source| source.map_or_else(|| "-".to_owned(), text)).collect())
     }
 
-    fn all(words: &[&str]) -> Option<Vec<String>> {
-        Some(words.iter().map(|&word| word.to_owned()).collect())
+    fn all(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
     }
 
     #[test]
@@ -100,7 +108,7 @@ mod tests {
         let (folder, mut reader) = folder(&["a.rhai", "orders/b.rhai", "orders/c.rhai"]);
         fs::write(folder.path().join("a.rhai"), "2").unwrap();
         fs::remove_file(folder.path().join("orders/b.rhai")).unwrap();
-        assert_eq!(found(&folder, &mut reader, &["a.rhai", "orders/b.rhai"]), all(&["2", "-"]));
+        assert_eq!(found(&folder, &mut reader, &["a.rhai", "orders/b.rhai"]), Some(all(&["2", "-"])));
     }
 
     #[test]
@@ -115,7 +123,7 @@ mod tests {
         for name in names {
             assert_eq!(found(&folder, &mut reader, &[name]), None, "{name}");
         }
-        assert_eq!(found(&folder, &mut reader, &["a.rhai"]), all(&["1"]));
+        assert_eq!(found(&folder, &mut reader, &["a.rhai"]), Some(all(&["1"])));
         reader.read(folder.path()).unwrap();
         assert_eq!(found(&folder, &mut reader, &["a.rhai"]), None, "a link may lead to it");
     }

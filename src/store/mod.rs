@@ -499,8 +499,11 @@ impl Change {
     /// It neither reads nor writes rows of other runs than its own.
     pub fn leaves_rows_alone(&self) -> bool {
         match self {
-            Self::Start { gate: None, .. } | Self::Append { .. } | Self::Finish { .. } | Self::SetState { .. } => true,
-            Self::Compact(_) => true,
+            Self::Start { gate: None, .. }
+            | Self::Append { .. }
+            | Self::Finish { .. }
+            | Self::SetState { .. }
+            | Self::Compact(_) => true,
             Self::Audit { change, .. } => change.as_deref().is_none_or(Self::leaves_rows_alone),
             Self::Tell { change, .. } => change.leaves_rows_alone(),
             _ => false,

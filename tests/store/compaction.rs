@@ -68,8 +68,11 @@ fn marks(store: &dyn Store, n: u64) -> Vec<u64> {
     }
 }
 
+/// The part of a journal behind a mark, and all behind it with the mark of its end.
+type Behind = (Part, (Vec<Vec<u8>>, u64));
+
 /// What is behind some of the marks.
-fn behind(store: &dyn Store, n: u64, marks: &[u64]) -> Vec<(Part, (Vec<Vec<u8>>, u64))> {
+fn behind(store: &dyn Store, n: u64, marks: &[u64]) -> Vec<Behind> {
     let some = marks.iter().step_by(61).chain(marks.last());
     some.map(|mark| {
         let part = store.journal_part(id(n), *mark, 900).unwrap();
