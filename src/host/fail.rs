@@ -201,7 +201,9 @@ const OF_THE_ENGINE: &[&str] = &["http", "network", "timeout", "shell", "sql", "
 /// the script made, `retryable` says it; without that, its `status`.
 pub fn is_worth_a_retry(error: &Map) -> bool {
     let kind = error.get("kind").map(ToString::to_string).unwrap_or_default();
-    let is_own = !OF_THE_ENGINE.contains(&kind.as_str());
+    // A thrown text says nothing of retries: the map around it is ours.
+    let is_text = kind == "thrown" && error.contains_key("value");
+    let is_own = !is_text && !OF_THE_ENGINE.contains(&kind.as_str());
     match kind.as_str() {
         "denied" | "invalid" | "script" | "cancelled" | "interrupted" | "limit" => return false,
         // Nobody sets it meanwhile: a fault of the configuration, not of a service.
