@@ -40,6 +40,8 @@ pub(super) struct Walker<'a> {
     pub(super) changed: &'a Changed,
     /// What the parameters of the closure at hand are.
     pub(super) given: Vec<Tracked>,
+    /// What the closure at hand has captured.
+    captured: Vec<String>,
     depth: usize,
     pub(super) findings: Vec<Diagnostic>,
 }
@@ -52,8 +54,19 @@ impl<'a> Walker<'a> {
         changed: &'a Changed,
         level: Level,
     ) -> Self {
-        let (locals, shapes, given) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { known, source, options, level, locals, shapes, changed, given, depth: 0, findings: Vec::new() }
+        Self {
+            known,
+            source,
+            options,
+            level,
+            locals: Vec::new(),
+            shapes: BTreeMap::new(),
+            changed,
+            given: Vec::new(),
+            captured: Vec::new(),
+            depth: 0,
+            findings: Vec::new(),
+        }
     }
 
     /// Names this variable as the input.
@@ -243,7 +256,10 @@ impl<'a> Walker<'a> {
         own.iter().zip(given).for_each(|(name, tracked)| self.hold(name, tracked));
         let (level, locals) = (std::mem::replace(&mut self.level, Level::Function), self.locals.len());
         self.locals.extend(own.iter().cloned());
+        let captured = captured.iter().map(|name| (*name).to_owned()).collect();
+        let outer = std::mem::replace(&mut self.captured, captured);
         self.body(function);
+        self.captured = outer;
         self.locals.truncate(locals);
         (self.level, self.shapes) = (level, shapes);
     }
@@ -275,7 +291,8 @@ impl<'a> Walker<'a> {
 
     /// A variable around a closure that has the name of a function: in the closure that is the function, and nothing says so.
     fn is_hidden(&mut self, name: &str, pos: Position) -> bool {
-        let is_variable = self.level == Level::Function && self.locals.iter().any(|local| local == name);
+        let has = |names: &[String]| names.iter().any(|known| known == name);
+        let is_variable = self.level == Level::Function && has(&self.locals) && !has(&self.captured);
         let hidden = is_variable && self.known.functions(&self.source.path).any(|function| function.name == name);
         if hidden {
             let title = format!("`{name}` is the function here, not the variable around the closure");

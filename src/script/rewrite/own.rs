@@ -269,8 +269,9 @@ impl Settler<'_> {
     fn expression(&self, expression: &mut Expr) {
         match expression {
             Expr::Variable(parts, short, _) if parts.2.is_empty() => {
-                if short.is_none() && parts.0.is_none() && !self.own.variables.contains(&parts.1) {
-                    parts.1 = self.renamed(&parts.1).unwrap_or_else(|| parts.1.clone());
+                let is_by_name = short.is_none() && parts.0.is_none() && !self.own.variables.contains(&parts.1);
+                if let Some(renamed) = is_by_name.then(|| self.renamed(&parts.1)).flatten() {
+                    parts.1 = renamed;
                 }
             }
             Expr::Variable(parts, ..) => {
