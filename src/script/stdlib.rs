@@ -17,7 +17,6 @@ pub const STDLIB: Stdlib = &[
     ("mariadb", include_str!("../../stdlib/mariadb.rhai")),
     ("matrix", include_str!("../../stdlib/matrix.rhai")),
     ("ntfy", include_str!("../../stdlib/ntfy.rhai")),
-    ("once", include_str!("../../stdlib/once.rhai")),
     ("postgres", include_str!("../../stdlib/postgres.rhai")),
     ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
