@@ -20,6 +20,7 @@ pub const STDLIB: Stdlib = &[
     ("postgres", include_str!("../../stdlib/postgres.rhai")),
     ("prefect", include_str!("../../stdlib/prefect.rhai")),
     ("request_tracker", include_str!("../../stdlib/request_tracker.rhai")),
+    ("sftp", include_str!("../../stdlib/sftp.rhai")),
     ("slack", include_str!("../../stdlib/slack.rhai")),
     ("stripe", include_str!("../../stdlib/stripe.rhai")),
     ("teams", include_str!("../../stdlib/teams.rhai")),
