@@ -52,3 +52,19 @@ fn functions_of_modules_are_mocked_in_waits_too() {
     let mocks = "let n = 0; t.mock(\"m::create\", |x| { n += 1; n }); t.mock(\"m::sent\", |x| x * 10);";
     passes_with(mocks, workflow, "t.advance(\"1h\"); assert_eq(t.output(), 20);");
 }
+
+#[test]
+fn each_function_is_gone_through_once() {
+    let files = [
+        ("w.rhai", "import \"lib/m\" as m;\nfn tax(x) { x * 2 }\nfn main() { tax(1) + m::taxed(1) }"),
+        ("lib/m.rhai", "fn tax(x) { x }\nfn taxed(x) { tax(x) }\nfn never(x) { x }"),
+        ("w.test.rhai", "fn test_it() { let t = test::workflow(\"w\"); t.start(); assert_eq(t.output(), 3); }"),
+    ];
+    let sources: BTreeMap<_, _> = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let folder = Arc::new(Folder { sources: Box::new(sources), stdlib: &[] });
+    let report = run(&folder, &Selection { files: vec!["w.test.rhai".into()], coverage: true, ..Selection::default() });
+    assert_eq!(report.counts(), (1, 0), "{:?}", report.outcomes[0].failure);
+    let ways = report.coverage.iter().flat_map(|file| &file.branches).map(|way| (way.what.as_str(), way.taken));
+    let expected = [("fn tax", true), ("fn taxed", true), ("fn never", false), ("fn tax", true), ("fn main", true)];
+    assert_eq!(ways.collect::<Vec<_>>(), expected);
+}
