@@ -190,9 +190,9 @@ let saved = sql::query("db", "select seq as n, 'a,b' as t from seq_1_to_200000",
 }
 
 fn the_module_puts_rows_in_place(database: &Database) {
-        let module = database.module;
-        let script = format!(
-            r#"
+    let module = database.module;
+    let script = format!(
+        r#"
 import "std/{module}" as own;
 sql::execute("db", "drop table if exists panta_rows");
 sql::execute("db", "create table panta_rows (id int primary key, name varchar(50), total numeric(10,2))");
@@ -206,18 +206,18 @@ let b = own::pages("db", "select id from panta_rows where id > :after order by i
 let file = own::to_csv("db", "select id, name, total from panta_rows where id in (1, 2000) order by id", [], "two.csv");
 [a, b, seen, file.rows, file::read("two.csv")]
 "#
-        );
-        let csv = "id,name,total\n1,new,7.00\n2000,last,8.00\n";
-        assert_eq!(output(database, &script), json!([1200, 1201, 1 + 501 + 1001, 2, csv]), "{module}");
+    );
+    let csv = "id,name,total\n1,new,7.00\n2000,last,8.00\n";
+    assert_eq!(output(database, &script), json!([1200, 1201, 1 + 501 + 1001, 2, csv]), "{module}");
 }
 
 /// Two transactions that wait for each other: one is undone and done again by itself, so both happen.
 fn deadlocks_are_undone_and_done_again(database: &Database) {
-        let is_postgres = database.module == "postgres";
-        let mark = if is_postgres { ["$1", "$2"] } else { ["?", "?"] };
-        let pause = if is_postgres { "select pg_sleep(0.5)::text as s" } else { "select sleep(0.5) as s" };
-        let script = format!(
-            r#"
+    let is_postgres = database.module == "postgres";
+    let mark = if is_postgres { ["$1", "$2"] } else { ["?", "?"] };
+    let pause = if is_postgres { "select pg_sleep(0.5)::text as s" } else { "select sleep(0.5) as s" };
+    let script = format!(
+        r#"
 sql::execute("db", "drop table if exists panta_pair");
 sql::execute("db", "create table panta_pair (id int primary key, n int)");
 sql::execute("db", "insert into panta_pair values (1, 0), (2, 0)");
@@ -226,30 +226,30 @@ fn both(add, a, b) {{ sql::transaction("db", [[add, [1, a]], ["{pause}"], [add, 
 parallel([|| both(add, 1, 2), || both(add, 2, 1)]);
 sql::query("db", "select n from panta_pair order by id").map(|row| row.n)
 "#,
-            mark[0], mark[1]
-        );
-        assert_eq!(output(database, &script), json!([2, 2]));
+        mark[0], mark[1]
+    );
+    assert_eq!(output(database, &script), json!([2, 2]));
 }
 
 fn a_wrong_password_is_told_and_never_shown(database: &Database) {
-        let place = place(
-            database,
-            "let e = attempt(|| sql::query(\"db\", \"select 1 as n\")).error;\n[e.kind, e.reason, e.message]",
-        );
-        let given = run(&place, "wrong-password-7");
-        assert_eq!((&given[0], &given[1]), (&json!("sql"), &json!("auth")), "{given}");
-        assert!(!given.to_string().contains("wrong-password"), "{given}");
+    let place = place(
+        database,
+        "let e = attempt(|| sql::query(\"db\", \"select 1 as n\")).error;\n[e.kind, e.reason, e.message]",
+    );
+    let given = run(&place, "wrong-password-7");
+    assert_eq!((&given[0], &given[1]), (&json!("sql"), &json!("auth")), "{given}");
+    assert!(!given.to_string().contains("wrong-password"), "{given}");
 }
 
 fn a_server_whose_certificate_nobody_signed_is_not_talked_to(database: &Database) {
-        let mut url = database.url.clone();
-        url.set_password(None).expect("a host");
-        let config = format!(
-            "[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\ntls = true\n\n[secrets.for]\ndb = [\"database:db\"]\n"
-        );
-        let script = "workflow(#{ allow: #{ sql: [\"db\"] } });\nlet e = attempt(|| sql::query(\"db\", \"select 1 as n\", [], #{ retry: 1 })).error;\n[e.kind, e.message]";
-        let place = Place::new(&[("panta.toml", &config), ("scripts/w.rhai", script)]);
-        let given = run(&place, database.url.password().expect("a password"));
-        assert_eq!(given[0], "network", "{given}");
-        assert!(given[1].as_str().is_some_and(|message| message.to_lowercase().contains("certificate")), "{given}");
+    let mut url = database.url.clone();
+    url.set_password(None).expect("a host");
+    let config = format!(
+        "[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\ntls = true\n\n[secrets.for]\ndb = [\"database:db\"]\n"
+    );
+    let script = "workflow(#{ allow: #{ sql: [\"db\"] } });\nlet e = attempt(|| sql::query(\"db\", \"select 1 as n\", [], #{ retry: 1 })).error;\n[e.kind, e.message]";
+    let place = Place::new(&[("panta.toml", &config), ("scripts/w.rhai", script)]);
+    let given = run(&place, database.url.password().expect("a password"));
+    assert_eq!(given[0], "network", "{given}");
+    assert!(given[1].as_str().is_some_and(|message| message.to_lowercase().contains("certificate")), "{given}");
 }
