@@ -46,7 +46,7 @@ fn completes(drive: &Drive, input: &toml::Table, secrets: &[(String, String)]) {
     let file = format!("{}/tests/connectors/{}.rhai", env!("CARGO_MANIFEST_DIR"), drive.workflow);
     let input = serde_json::to_string(input).expect("JSON");
     let panta = place.command(&["--config", "panta.toml", "run", &file, "--json", "--input", &input]);
-    let came = within(panta, 600);
+    let came = within(&panta, 600);
     let (out, err) = (String::from_utf8_lossy(&came.stdout), String::from_utf8_lossy(&came.stderr));
     let ended: Value = serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_default();
     let what = format!("{} with {input}", drive.workflow);
@@ -77,7 +77,7 @@ pub(crate) fn set_secrets(place: &Place, secrets: &[(String, String)], hosts: &[
 }
 
 /// The output of a command that is ended when it takes longer.
-pub(crate) fn within(command: Command, seconds: u32) -> Output {
+pub(crate) fn within(command: &Command, seconds: u32) -> Output {
     let mut bounded = Command::new("timeout");
     bounded.args(["-k", "10", &seconds.to_string()]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
