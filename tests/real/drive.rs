@@ -1,5 +1,6 @@
 //! Drives connectors: the workflows of `tests/connectors/`, by the program as it is built.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -18,16 +19,17 @@ pub(crate) fn all(system: &System, running: &Running) {
         Some("order to cash") => order_to_cash::survives_ten_kills(running),
         Some(other) => panic!("`{other}` is no code that drives a system"),
     }
+    let folder = running.path(&system.programs[0]);
     for drive in &system.drive {
         let secrets = secrets(drive, running);
-        completes(drive, &drive.input, &secrets);
+        completes(drive, &folder, &drive.input, &secrets);
         if let Some(wrong) = &drive.wrong {
             let mut secrets = secrets;
             for (name, value) in &wrong.secrets {
                 let own = secrets.iter_mut().find(|(own, _)| own == name).expect("it is one of its secrets");
                 own.1.clone_from(value);
             }
-            completes(drive, &wrong.input, &secrets);
+            completes(drive, &folder, &wrong.input, &secrets);
         }
     }
 }
@@ -38,10 +40,11 @@ fn secrets(drive: &Drive, running: &Running) -> Vec<(String, String)> {
 }
 
 /// Runs the workflow in a new place, and takes nothing but its end as it ought to be.
-fn completes(drive: &Drive, input: &toml::Table, secrets: &[(String, String)]) {
+fn completes(drive: &Drive, folder: &Path, input: &toml::Table, secrets: &[(String, String)]) {
     let mut config = drive.config.clone();
     config.insert("config".to_owned(), drive.settings.clone().into());
-    let place = Place::new(&[("panta.toml", &toml::to_string(&config).expect("TOML"))]);
+    let config = toml::to_string(&config).expect("TOML").replace("{folder}", folder.to_str().expect("a path"));
+    let place = Place::new(&[("panta.toml", &config)]);
     set_secrets(&place, secrets, &drive.hosts);
     let file = format!("{}/tests/connectors/{}.rhai", env!("CARGO_MANIFEST_DIR"), drive.workflow);
     let input = serde_json::to_string(input).expect("JSON");

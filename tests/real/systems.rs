@@ -39,7 +39,7 @@ pub(crate) struct Drive {
     pub(crate) workflow: String,
     #[serde(default)]
     pub(crate) input: toml::Table,
-    /// `[config]` of `panta.toml`.
+    /// `[config]` of `panta.toml`; `{folder}` is that of the first program, as in `config`.
     #[serde(default)]
     pub(crate) settings: toml::Table,
     /// The rest of `panta.toml`.
