@@ -5,6 +5,7 @@
 //! else.
 
 mod hide;
+mod replies;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -31,6 +32,7 @@ const SIZE: usize = 32;
 enum Purpose {
     Task,
     Event,
+    Mail,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
         match self {
             Self::Task => b"task\0",
             Self::Event => b"event\0",
+            Self::Mail => b"mail\0",
         }
     }
 }

@@ -28,12 +28,13 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
         Choice::new("retry", "retry policy", "attempts, as for `retry`"),
         Choice::new("idempotency_key", "string", "in place of the derived one"),
     ],
-    returns: "map: id",
+    returns: "map: id, message_id",
     nature: Nature::Mutating,
     errors: &["mail", "denied", "file", "not_found", "limit"],
     capability: Some("mail"),
-    doc: "Sends a message through the mail server of the config; returns its `Message-ID` as `#{ id }`. A second try of the same send \
-          has the same one.",
+    doc: "Sends a message through the mail server of the config; returns its `Message-ID` as `#{ message_id }` (and as `id`). A second \
+          try of the same send has the same one. A reply to it, in a mailbox that is followed, is the event `mail.reply` with this key: \
+          `wait_for(\"mail.reply\", #{ key: sent.message_id })`.",
     example: "mail::send(#{ to: \"ann@example.com\", subject: \"Your invoice\", text: \"It is attached.\" })",
     call: send,
 }];
@@ -75,7 +76,8 @@ fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
 
 fn shape(reply: Reply) -> Dynamic {
     let Reply::Mail(id) = reply else { unreachable!("a message gets the reply to a message") };
-    Dynamic::from_map(Map::from_iter([("id".into(), id.into())]))
+    let id = Dynamic::from(id);
+    Dynamic::from_map(Map::from_iter([("id".into(), id.clone()), ("message_id".into(), id)]))
 }
 
 /// Mail is read by people, anywhere: no secret belongs into it.

@@ -62,9 +62,10 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
         TriggerKind::File => FilePattern::parse(subject, Path::new("/")).map(drop),
         TriggerKind::Event => Pattern::events(subject).map(drop).map_err(Error::from),
         TriggerKind::Run => Pattern::workflows(subject).map(drop).map_err(Error::from),
-        TriggerKind::Startup => Ok(()),
+        // Which mailboxes there are, the configuration says.
+        TriggerKind::Startup | TriggerKind::Mail => Ok(()),
         TriggerKind::Sql => return query(spec),
-        TriggerKind::Mail | TriggerKind::Message => return Some(unavailable(spec)),
+        TriggerKind::Message => return Some(unavailable(spec)),
     };
     checked.err().map(|error| fault(&error, subject))
 }
@@ -153,12 +154,18 @@ mod tests {
         assert_eq!(diagnosed("trigger::webhook(\"/x\");"), [(Severity::Error, 19, 2)]);
         assert_eq!(diagnosed("trigger::file(\"inbox/\");"), [(Severity::Error, 16, 6)]);
         assert_eq!(diagnosed("const E = \"a b\"; trigger::event(E);").len(), 1);
-        assert_eq!(diagnosed("trigger::mail(\"support\");")[0].0, Severity::Warning);
+        assert_eq!(diagnosed("trigger::message(\"nats://x/y\");")[0].0, Severity::Warning);
     }
 
     #[test]
     fn good_triggers_have_none() {
-        for good in ["cron(\"@daily\", #{ tz: \"Europe/Berlin\" })", "every(\"5m\")", "webhook(\"a/b\")", "startup()"] {
+        for good in [
+            "cron(\"@daily\", #{ tz: \"Europe/Berlin\" })",
+            "every(\"5m\")",
+            "webhook(\"a/b\")",
+            "mail(\"desk\")",
+            "startup()",
+        ] {
             assert_eq!(diagnosed(&format!("trigger::{good};")), []);
         }
         assert_eq!(diagnosed("trigger::file(\"in/*.csv\"); trigger::event(\"a.*\"); trigger::run(\"x/*\");"), []);

@@ -56,6 +56,7 @@ fn message() -> MailRequest {
 
 async fn send(request: MailRequest, port: u16, allow: &Allow) -> Result<String, Failure> {
     let server = MailServer {
+        ca_file: None,
         host: "127.0.0.1".to_owned(),
         port: Some(port),
         security: Security::None,
