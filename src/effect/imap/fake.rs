@@ -179,8 +179,9 @@ impl Connection {
                 return Some(command == expected);
             }
             ["SELECT" | "EXAMINE", _] => {
-                let (validity, next) = (self.state().validity, self.state().next);
-                let exists = self.state().messages.len();
+                let state = self.state();
+                let (validity, next, exists) = (state.validity, state.next, state.messages.len());
+                drop(state);
                 self.exists = exists;
                 self.say(&format!("* FLAGS (\\Seen)\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {validity}] numbers\r\n* OK [UIDNEXT {next}] next", self.exists))?;
             }
@@ -196,12 +197,12 @@ impl Connection {
                     .for_each(|message| message.is_seen = !is_read_only);
                 return Some(!is_read_only);
             }
-            ["UID", "MOVE", uid, target] => {
+            ["UID", "MOVE", uid, ..] => {
                 let uid: u32 = uid.parse().ok()?;
                 let mut state = self.state();
                 let at = state.messages.iter().position(|message| message.uid == uid)?;
                 let message = state.messages.remove(at);
-                state.moved.push((target.to_owned(), message.raw));
+                state.moved.push((words[3..].join(" "), message.raw));
                 drop(state);
                 self.exists -= 1;
                 self.say(&format!("* {} EXPUNGE", at + 1))?;

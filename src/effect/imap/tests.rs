@@ -50,7 +50,7 @@ fn a_folder_is_opened_listed_read_and_marked() {
     });
     let state = fake.state();
     assert!(state.messages[0].is_seen && state.messages.len() == 1);
-    assert_eq!(state.moved[0].0, "\"Erledigt");
+    assert_eq!(state.moved[0].0, "\"Erledigt &APw-\"");
 }
 
 #[test]
