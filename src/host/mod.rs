@@ -32,6 +32,7 @@ mod log;
 mod mail;
 pub mod mailbox;
 mod notify;
+mod once;
 mod pages;
 mod parts;
 mod policy;
@@ -67,6 +68,7 @@ use session::{Mode, Strand};
 pub fn tables() -> Vec<&'static [Function]> {
     vec![
         step::FUNCTIONS,
+        once::FUNCTIONS,
         waiting::FUNCTIONS,
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,
