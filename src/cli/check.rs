@@ -109,7 +109,15 @@ impl Check {
 /// How many workflows a folder has, and how many errors are in them.
 pub(super) fn count(path: &Path, settings: Arc<dyn Settings>) -> Result<(usize, usize), Fault> {
     let (folder, files) = files(path)?;
-    let scripts = Scripts { folder, files, above: Vec::new(), settings, channels: None, mailboxes: None, edited: BTreeMap::new() };
+    let scripts = Scripts {
+        folder,
+        files,
+        above: Vec::new(),
+        settings,
+        channels: None,
+        mailboxes: None,
+        edited: BTreeMap::new(),
+    };
     let checked = scripts.check();
     Ok((checked.scripts, checked.findings.iter().filter(|finding| finding.is_error()).count()))
 }

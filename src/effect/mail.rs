@@ -69,6 +69,8 @@ pub struct MailRequest {
     pub from: Option<String>,
     /// Where answers go.
     pub reply_to: Option<String>,
+    /// The identifier of the message that this one answers, as `<…>`.
+    pub in_reply_to: Option<String>,
     /// One line.
     pub subject: String,
     /// The plain text.
@@ -105,7 +107,7 @@ impl MailRequest {
             Contents::File(path) => json!([attached.name, "file", path]),
             Contents::Bytes(bytes) => json!([attached.name, file::digest(bytes)]),
         };
-        json!([
+        let mut arguments = json!([
             "mail",
             self.to,
             self.cc,
@@ -116,7 +118,12 @@ impl MailRequest {
             self.text,
             self.html,
             self.attach.iter().map(attached).collect::<Vec<_>>()
-        ])
+        ]);
+        // Journals of earlier releases have the arguments without it.
+        if let (Some(id), Some(list)) = (&self.in_reply_to, arguments.as_array_mut()) {
+            list.push(id.as_str().into());
+        }
+        arguments
     }
 }
 
@@ -178,6 +185,9 @@ fn message(request: &MailRequest, server: &MailServer, id: String, parts: Vec<Si
     }
     if let Some(address) = &request.reply_to {
         builder = builder.reply_to(mailbox(address)?);
+    }
+    if let Some(id) = &request.in_reply_to {
+        builder = builder.in_reply_to(id.clone()).references(id.clone());
     }
     let built = match (body(request), parts.is_empty()) {
         (Body::One(part), true) => builder.singlepart(part),

@@ -21,6 +21,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
         Choice::new("bcc", "string or list", "addresses that get a copy unseen"),
         Choice::new("from", "string", "the sender, in place of the configured one"),
         Choice::new("reply_to", "string", "where answers go"),
+        Choice::new("in_reply_to", "string", "the `message_id` of the message that this one answers"),
         Choice::new("subject", "string", "one line"),
         Choice::new("text", "string", "the plain text"),
         Choice::new("html", "string", "the formatted text"),
@@ -51,6 +52,7 @@ fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         bcc: addresses(call, &options, "bcc")?,
         from: options.text("from")?,
         reply_to: options.text("reply_to")?,
+        in_reply_to: answered(call, &options)?,
         subject,
         text: options.text("text")?,
         html: options.text("html")?,
@@ -74,6 +76,16 @@ fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     effects::run(call, &plan)
 }
 
+/// An identifier is one word in brackets: a header cannot be begun in it.
+fn answered(call: &Call<'_>, options: &Options) -> Result<Option<String>, Fail> {
+    let id = options.text("in_reply_to")?;
+    let is_word = |id: &str| id.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    match id.filter(|id| !(id.starts_with('<') && id.ends_with('>') && is_word(id))) {
+        Some(_) => Err(call.invalid("option `in_reply_to` is a `message_id` such as `<1@example.com>`")),
+        None => options.text("in_reply_to"),
+    }
+}
+
 fn shape(reply: Reply) -> Dynamic {
     let Reply::Mail(id) = reply else { unreachable!("a message gets the reply to a message") };
     let id = Dynamic::from(id);
@@ -82,7 +94,13 @@ fn shape(reply: Reply) -> Dynamic {
 
 /// Mail is read by people, anywhere: no secret belongs into it.
 fn no_secrets(call: &Call<'_>, request: &MailRequest) -> Result<(), Fail> {
-    let texts = [Some(&request.subject), request.text.as_ref(), request.html.as_ref(), request.from.as_ref()];
+    let texts = [
+        Some(&request.subject),
+        request.text.as_ref(),
+        request.html.as_ref(),
+        request.from.as_ref(),
+        request.in_reply_to.as_ref(),
+    ];
     let lists = request.to.iter().chain(&request.cc).chain(&request.bcc).chain(&request.reply_to);
     let has = |text: &String| !crate::script::secret::find_placeholders(text).is_empty();
     if texts.into_iter().flatten().chain(lists).any(has) {

@@ -122,6 +122,19 @@ fn headers_are_single_lines_and_the_first_of_a_name_counts() {
 }
 
 #[test]
+fn parts_within_parts_are_followed_so_far() {
+    for kind in ["multipart/mixed; boundary=b", "message/rfc822"] {
+        let level = if kind.starts_with("multi") {
+            format!("Content-Type: {kind}\n\n--b\n")
+        } else {
+            format!("Content-Type: {kind}\n\n")
+        };
+        let letter = read(&format!("Subject: s\n{}", level.repeat(20_000)));
+        assert_eq!(letter.fields["subject"], "s");
+    }
+}
+
+#[test]
 fn copies_have_one_identity_and_others_another() {
     let one = |id: &str, received: &str| {
         read(&format!("{received}From: a@example.com\nMessage-ID: <{id}>\nSubject: s\n\nx\n")).identity
