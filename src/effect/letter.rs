@@ -23,6 +23,9 @@ const LIST_MOST: usize = 200;
 /// Characters of a file's name: file systems take 255 bytes.
 const NAME_MOST: usize = 60;
 
+/// In place of what is no message.
+const NOTHING: &[u8] = b"Subject:\r\n\r\n";
+
 /// A message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letter {
@@ -50,7 +53,16 @@ pub struct Enclosed {
 impl Letter {
     /// Reads a message, or its headers alone. `size`: bytes on the server, more than are here where it is too large.
     pub fn read(raw: &[u8], size: usize) -> Self {
-        let message = MessageParser::default().parse(raw).unwrap_or_default();
+        // One message must not keep the others from being read, whatever it does to the parser.
+        let read = std::panic::catch_unwind(|| Self::parsed(raw, size));
+        read.ok().flatten().unwrap_or_else(|| {
+            let size = size.max(NOTHING.len() + usize::from(!raw.is_empty()));
+            Self::parsed(NOTHING, size).expect("a message without anything is one")
+        })
+    }
+
+    fn parsed(raw: &[u8], size: usize) -> Option<Self> {
+        let message = MessageParser::default().parse(raw).filter(|message| !message.parts.is_empty())?;
         let (text, html) = bodies(&message);
         let (files, all_files) = files(&message);
         let (text, whole_text) = text.map_or((Value::from(""), true), cut);
@@ -85,7 +97,7 @@ impl Letter {
         });
         let Value::Object(fields) = fields else { unreachable!("a map was written") };
         let answers = in_reply_to.into_iter().chain(references.into_iter().rev()).collect();
-        Self { fields, files, answers, identity: identity(&message) }
+        Some(Self { fields, files, answers, identity: identity(&message) })
     }
 }
 

@@ -95,7 +95,11 @@ fn what_programs_write_is_told() {
 
 #[test]
 fn what_is_missing_broken_or_too_large_is_no_error() {
-    let none = read("\nx");
+    let (none, empty) = (read("\nx"), read(""));
+    assert_eq!(
+        (&empty.fields["subject"], &empty.fields["text"], &empty.fields["complete"]),
+        (&json!(""), &json!(""), &json!(true))
+    );
     assert_eq!((&none.fields["message_id"], &none.fields["from"]["address"]), (&Value::Null, &json!("")));
     let charset =
         read("Subject: =?x-unknown?B?////?=\nContent-Type: text/plain; charset=klingon\nDate: tomorrow\n\nh\u{e9}\n");
