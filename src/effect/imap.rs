@@ -4,6 +4,7 @@
 //! workflow; what a message means is [`letter`](super::letter)'s.
 
 mod answer;
+mod fields;
 mod folder;
 mod session;
 mod wire;

@@ -21,6 +21,7 @@ use crate::id::{RunId, TaskId};
 use crate::time::Timestamp;
 use crate::vault::key_file;
 pub use hide::Hides;
+pub use replies::Sender;
 
 /// The name of the key's file in the data folder.
 const FILE: &str = "links.key";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::handle::Handle;
+use super::links::Sender;
 use crate::effect::imap::Mailboxes;
 
 impl Handle {
@@ -11,10 +12,16 @@ impl Handle {
         self.options().mailboxes.as_ref()
     }
 
-    /// The workflow whose run has sent the message with this `Message-ID`. `None`: no run of this node has. `Some(None)`: one has
-    /// that is not known any more, or whose message does not tell it.
-    pub fn sender(&self, message_id: &str) -> Option<Option<Arc<str>>> {
-        let run = self.options().links.sender(message_id)?;
-        Some(run.and_then(|run| self.run(run).ok()).map(|run| run.workflow))
+    /// Who has sent the message with this `Message-ID`; `None`: no run of this node has.
+    pub fn sender(&self, message_id: &str) -> Option<Sender> {
+        self.options().links.sender(message_id)
+    }
+
+    /// The workflow of who has sent a message, where it is known and kept.
+    pub fn sender_workflow(&self, sender: Sender) -> Option<Arc<str>> {
+        match sender {
+            Sender::Run(run) => self.run(run).ok().map(|run| run.workflow),
+            Sender::Unnamed => None,
+        }
     }
 }

@@ -179,7 +179,7 @@ mod tests {
         let deployed = compile(bundle, &settings).unwrap();
         let found = |known: &[&str]| {
             let found = unknown_mailboxes(&deployed, known, Severity::Error).pop();
-            found.map(|it| (it.place.column, it.place.width, it.hint.unwrap_or_default()))
+            found.map(|it| (it.place.column, it.place.width, it.hint.unwrap_or_default().to_string()))
         };
         assert_eq!(found(&["support"]), Some((16, 6, "did you mean `support`?".to_owned())));
         assert!(found(&["a", "b"]).is_some_and(|(_, _, hint)| hint.ends_with("known are `a`, `b`")));

@@ -16,6 +16,15 @@ const LONGEST: usize = 200;
 /// Characters of a run's id.
 const RUN: usize = 36;
 
+/// Who has sent a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// This run.
+    Run(RunId),
+    /// Some run, under a key of its own choice.
+    Unnamed,
+}
+
 impl Links {
     /// What makes identifiers.
     pub(crate) fn message_ids(self: &Arc<Self>) -> Arc<MessageIds> {
@@ -31,15 +40,14 @@ impl Links {
         Some(format!("{name}.{}", hex::encode(&signature[..SIZE])))
     }
 
-    /// The run that has sent the message with this identifier, as `<…@…>`. `None`: nobody of this node has. `Some(None)`: some run
-    /// has, under a key of its own choice.
-    pub fn sender(&self, message_id: &str) -> Option<Option<RunId>> {
+    /// Who has sent the message with this identifier, as `<…@…>`. `None`: no run of this node has.
+    pub fn sender(&self, message_id: &str) -> Option<Sender> {
         let (name, signature) = message_id.strip_prefix('<')?.split('@').next()?.rsplit_once('.')?;
         let signature = hex::decode(signature).ok().filter(|signature| signature.len() == SIZE)?;
         let own = self.key().map_err(|problem| tracing::error!("{problem}")).ok()?;
         // In constant time.
         mac(&own, Purpose::Mail, name.as_bytes()).verify_truncated_left(&signature).ok()?;
-        Some(name.get(..RUN).and_then(|run| run.parse().ok()))
+        Some(name.get(..RUN).and_then(|run| run.parse().ok()).map_or(Sender::Unnamed, Sender::Run))
     }
 }
 
@@ -72,11 +80,11 @@ mod tests {
         let run = RunId::new();
         for place in ["0", "s:1/2.3", "b x/é", &"long".repeat(100)] {
             let id = id(&format!("{run}-{place}"));
-            assert_eq!(links(1).sender(&id), Some(Some(run)), "{id}");
+            assert_eq!(links(1).sender(&id), Some(Sender::Run(run)), "{id}");
             assert_eq!(links(2).sender(&id), None, "another node's");
             assert!(id.is_ascii() && !id.contains(' ') && id.len() < 300, "{id}");
         }
-        assert_eq!(links(1).sender(&id("order-5")), Some(None));
+        assert_eq!(links(1).sender(&id("order-5")), Some(Sender::Unnamed));
         assert_eq!(id("order-5"), id("order-5"));
         for forged in [
             "<order-5@mail.example.com>",

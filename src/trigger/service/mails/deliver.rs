@@ -10,6 +10,7 @@ use super::notes::{self, KEY_KEPT, Note};
 use crate::effect::imap::{After, Error, Head, Mailbox, Session};
 use crate::effect::letter::{Enclosed, Letter};
 use crate::effect::upload::{Upload, Uploaded};
+use crate::engine::links::Sender;
 use crate::engine::{Deployed, TriggerSpec};
 use crate::payload::Payload;
 use crate::store::Event;
@@ -23,8 +24,8 @@ const REPLY: &str = "mail.reply";
 struct Arrived<'a> {
     head: &'a Head,
     letter: Letter,
-    /// The `Message-ID` of a run's mail that it answers, and the run's workflow where it is known.
-    answers: Option<(String, Option<Arc<str>>)>,
+    /// The `Message-ID` of a run's mail that it answers, and who has sent that.
+    answers: Option<(String, Sender)>,
     /// Under which its runs are started.
     key: String,
 }
@@ -56,18 +57,7 @@ impl Follower {
         let is_known = wants.iter().any(|(_, known)| *known == Known::Perhaps);
         let validity = session.validity();
         let own = key(&mailbox.place(), validity, head.uid);
-        let noted = notes::of(&self.handle, &self.name, &letter.identity).map_err(Trouble::NotNow)?;
-        let noted = match noted {
-            // Another message that says the same of itself, perhaps sent once more: it has its own number.
-            Some(noted) if !is_known && noted.key != own => None,
-            Some(noted) => Some(noted),
-            None => {
-                let at = self.handle.clock().now();
-                let noted = Note { key: own.clone(), date: head.date, at, is_done: false };
-                self.write(vec![noted.change(&self.name, &letter.identity)]).await?;
-                Some(noted)
-            }
-        };
+        let noted = self.recognised(&letter, &own, head.date, is_known).await?;
         let key = noted.as_ref().map_or(own, |noted| noted.key.clone());
         let answers = letter.answers.iter().find_map(|id| Some((id.clone(), self.handle.sender(id)?)));
         let mut arrived = Arrived { head, letter, answers, key };
@@ -77,12 +67,8 @@ impl Follower {
             let whole = self.whole(session, mailbox, head, care).await?;
             arrived.letter = whole.unwrap_or(arrived.letter);
         }
-        if arrived.letter.fields["complete"] == false && head.size > mailbox.max_bytes && has_triggers {
-            self.refuse(&format!(
-                "a message of {} MiB is larger than `max_bytes` of the mailbox `{}`: the run gets its headers alone",
-                head.size >> 20,
-                self.name
-            ));
+        if head.size > mailbox.max_bytes && has_triggers {
+            self.tell_too_large(head.size);
         }
         let was_done = is_known && noted.as_ref().is_some_and(|noted| noted.is_done);
         if self.delivered(&arrived, &wants, was_done).await? {
@@ -91,6 +77,28 @@ impl Follower {
         let done = noted.filter(|noted| !noted.is_done).map(|noted| Note { is_done: true, ..noted });
         let changes = done.map(|noted| noted.change(&self.name, &arrived.letter.identity)).into_iter().collect();
         self.done(head.uid, changes).await
+    }
+
+    /// What is noted of a message, or is noted now, before anything is started for it. `None`: that is another message, which says
+    /// the same of itself, and perhaps is the same, sent once more.
+    async fn recognised(&self, letter: &Letter, own: &str, date: i64, is_known: bool) -> Result<Option<Note>, Trouble> {
+        match notes::of(&self.handle, &self.name, &letter.identity).map_err(Trouble::NotNow)? {
+            Some(noted) if !is_known && noted.key != own => Ok(None),
+            Some(noted) => Ok(Some(noted)),
+            None => {
+                let noted = Note { key: own.to_owned(), date, at: self.handle.clock().now(), is_done: false };
+                self.write(vec![noted.change(&self.name, &letter.identity)]).await?;
+                Ok(Some(noted))
+            }
+        }
+    }
+
+    fn tell_too_large(&self, size: usize) {
+        self.refuse(&format!(
+            "a message of {} MiB is larger than `max_bytes` of the mailbox `{}`: the run gets its headers alone",
+            size >> 20,
+            self.name
+        ));
     }
 
     /// As much of it as is needed; `None`: it is gone.
@@ -134,11 +142,11 @@ impl Follower {
     /// Hands it to those who want it. Whether anybody has taken it.
     async fn delivered(&self, arrived: &Arrived<'_>, wants: &[(Who, Known)], was_done: bool) -> Result<bool, Trouble> {
         let mut is_taken = false;
-        if let Some((id, workflow)) = &arrived.answers
+        if let Some((id, sender)) = &arrived.answers
             && !was_done
             && wants.iter().any(|(who, _)| matches!(who, Who::Replies))
         {
-            self.answered(arrived, id, workflow.as_ref()).await?;
+            self.answered(arrived, id, *sender).await?;
             is_taken = true;
         }
         let mut by_workflow: BTreeMap<Arc<str>, Vec<(&Arc<Deployed>, &TriggerSpec)>> = BTreeMap::new();
@@ -197,8 +205,9 @@ impl Follower {
     }
 
     /// Tells the run that has sent what this answers.
-    async fn answered(&self, arrived: &Arrived<'_>, id: &str, workflow: Option<&Arc<str>>) -> Result<(), Trouble> {
-        let (_, shown) = self.saved(arrived, workflow).await?;
+    async fn answered(&self, arrived: &Arrived<'_>, id: &str, sender: Sender) -> Result<(), Trouble> {
+        let workflow = self.handle.sender_workflow(sender);
+        let (_, shown) = self.saved(arrived, workflow.as_ref()).await?;
         let payload = Value::Object(self.payload(arrived, &shown));
         let event = Event {
             seq: 0,
