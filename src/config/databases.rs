@@ -74,7 +74,7 @@ impl Reader<'_> {
         number
     }
 
-    fn flag(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+    pub(super) fn flag(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
             self.fault("`true` or `false` is expected here".to_owned(), value.span());

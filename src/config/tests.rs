@@ -1,5 +1,7 @@
 use super::*;
 use crate::diag::Color;
+use crate::effect::imap::After;
+use crate::effect::mail::Security;
 use crate::effect::sql::Where;
 
 /// The configuration of a folder with this file beside its scripts.
@@ -126,6 +128,34 @@ fn channels_are_of_their_kinds() {
     assert_eq!(kinds, all);
     assert_eq!((config.outlets.default.as_deref(), config.outlets.repeat), (Some("ops"), courier::REPEAT));
     assert!(config.engine(Arc::default()).channels.names.contains("chat"));
+}
+
+#[test]
+fn mailboxes_are_read_and_checked_with_their_places() {
+    let must = "host = \"imap.example.com\"\nuser = \"desk\"\nsecret = \"desk\"\n";
+    let more = "port = 10143\nsecurity = \"starttls\"\nfolder = \"In\"\nca_file = \"ca.pem\"\nevery = \"5m\"\nafter = \"move:Done\"\nreplies = true\nmax_bytes = \"1 MiB\"";
+    let text = format!(
+        "[mailboxes.a]\n{must}[mailboxes.b]\n{must}{more}\n[mail]\nhost = \"smtp.example.com\"\nca_file = \"ca.pem\""
+    );
+    let (folder, config) = load(&text, &Flags::default(), &[]).unwrap();
+    let (a, b) = (&config.mailboxes["a"], &config.mailboxes["b"]);
+    assert_eq!(
+        (a.port, a.folder.as_str(), a.max_bytes, a.replies, &a.after),
+        (993, "INBOX", 25 << 20, false, &After::Seen)
+    );
+    assert_eq!((b.port, b.folder.as_str(), b.max_bytes, b.replies), (10_143, "In", 1 << 20, true));
+    assert_eq!((&b.after, b.security), (&After::Move("Done".to_owned()), Security::StartTls));
+    let ca = folder.path().canonicalize().unwrap().join("ca.pem");
+    assert_eq!(b.ca_file.as_ref(), Some(&ca));
+    assert_eq!(config.mail.unwrap().server(|_| None).ca_file, Some(ca));
+    let fault = |text: &str| load(&format!("[mailboxes.a]\n{must}{text}"), &Flags::default(), &[]).unwrap_err();
+    assert!(fault("hots = \"x\"").contains("did you mean `host`?"));
+    assert!(
+        fault("after = \"delete\"").contains("`move:FOLDER`") && fault("after = \"move:\"").contains("`move:FOLDER`")
+    );
+    assert!(fault("every = \"10ms\"").contains("a second") && fault("max_bytes = \"1 GiB\"").contains("100 MiB"));
+    let missing = load("[mailboxes.a]\nhost = \"x\"", &Flags::default(), &[]).unwrap_err();
+    assert!(missing.contains("needs `host`, `user` and `secret`"), "{missing}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod allow;
 mod failure;
 pub mod file;
 pub mod http;
+pub mod imap;
+pub mod letter;
 pub mod mail;
 pub mod net;
 pub mod oauth;
@@ -20,6 +22,7 @@ mod scrub;
 mod secrets;
 pub mod shell;
 pub mod sql;
+mod tls;
 pub mod upload;
 
 pub use ai::{AiReply, AiRequest};

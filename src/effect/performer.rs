@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ai::Models;
 use super::http::{Breakers, Clients, Means};
+use super::mail::MessageIds;
 use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::shell::{self, Keeper, Programs};
@@ -22,6 +23,7 @@ pub struct Performer {
     limits: Limits,
     folder: Arc<Path>,
     mail: Option<Arc<MailServer>>,
+    message_ids: Option<Arc<MessageIds>>,
     programs: Programs,
     databases: Option<Arc<Databases>>,
     oauth: Option<Arc<OAuth>>,
@@ -102,6 +104,7 @@ impl Performer {
             limits,
             folder: Arc::from(Path::new("")),
             mail: None,
+            message_ids: None,
             programs: Programs::new(None),
             databases: None,
             oauth: None,
@@ -120,6 +123,12 @@ impl Performer {
     #[must_use]
     pub fn with_mail(self, mail: Option<Arc<MailServer>>) -> Self {
         Self { mail, ..self }
+    }
+
+    /// The same, with messages whose replies can be recognised.
+    #[must_use]
+    pub fn with_message_ids(self, ids: Arc<MessageIds>) -> Self {
+        Self { message_ids: Some(ids), ..self }
     }
 
     /// The same, with somebody who ends programs when this process dies.
@@ -189,7 +198,9 @@ impl Performer {
             }
             Request::Mail(request) => {
                 let server = self.mail.as_deref();
-                let sent = mail::perform(request, &attempt, server, place, self.limits.request).await;
+                let sent =
+                    mail::perform(request, &attempt, server, self.message_ids.as_deref(), place, self.limits.request)
+                        .await;
                 Scrub::new(attempt.secrets).outcome(sent.map(Reply::Mail))
             }
             Request::Shell(request) => {

@@ -35,6 +35,7 @@ pub mod links;
 mod locks;
 mod log;
 mod mailbox;
+mod mailboxes;
 pub mod metrics;
 mod notification;
 mod options;

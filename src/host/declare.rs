@@ -398,12 +398,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::mail",
         params: &["mailbox: string", "options: map?"],
         options: &[
+            Choice::new("replies", "bool", "also for replies to mail that runs have sent; `false` unless given"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each message in a configured mailbox.",
+        doc: "Starts a run for each message that arrives in a mailbox of the config (`[mailboxes.NAME]`), once, with `#{ from, to, subject, text, \
+              html, date, message_id, attachments, auto, … }`; attachments are files in the workflow's own folder.",
         example: "trigger::mail(\"support\")",
         call: |call| triggers::declare(call, TriggerKind::Mail),
         ..Function::BASE

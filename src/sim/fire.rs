@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::broken::{Broken, MISUSE};
 use super::case::{Case, Did, json};
+use crate::effect::letter::Letter;
 use crate::engine::{Decision, Deployed, Received, Start, TriggerSpec, decide};
 use crate::host::declare::TriggerKind;
 use crate::time::{Timestamp, parse_duration};
@@ -42,6 +43,7 @@ impl Case {
         let Envelope { received, info, key } = self.with_engine(|engine| match spec.kind {
             TriggerKind::Webhook => request(&spec, &envelope, engine.handle().secrets(), engine.now()),
             TriggerKind::Cron | TriggerKind::Every | TriggerKind::Startup => Ok(timed(&spec, &envelope, engine.now())),
+            TriggerKind::Mail => Ok(mail(&spec, &envelope, engine.now())),
             _ => Ok(plain(&spec, &envelope)),
         })?;
         let decided = decide(&deployed, &spec, received).map_err(|problem| Broken::told(MISUSE, &problem))?;
@@ -114,6 +116,30 @@ fn timed(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Envelope {
 /// Files, ends of runs: what was received is the payload.
 fn plain(spec: &TriggerSpec, envelope: &Value) -> Envelope {
     Envelope { received: Received::of(envelope.clone()), info: info(spec, envelope), key: None }
+}
+
+/// A message with what is given of it: the rest is that of an empty one. `from` may be an address alone.
+fn mail(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Envelope {
+    let mut message = Value::Object(Letter::read(b"", 0).fields);
+    message["mailbox"] = spec.subject.as_str().into();
+    message["received_at"] = json!(now);
+    message["attachments"] = json!([]);
+    for (key, value) in envelope.as_object().into_iter().flatten() {
+        message[key] = value.clone();
+    }
+    for field in ["from", "reply_to"] {
+        if let Some(address) = message[field].as_str() {
+            message[field] = json!({ "name": null, "address": address });
+        }
+    }
+    if envelope.get("reply_to").is_none() {
+        message["reply_to"] = message["from"].clone();
+    }
+    let seen = json!({
+        "mailbox": message["mailbox"], "message_id": message["message_id"], "from": message["from"]["address"],
+        "subject": message["subject"], "received_at": message["received_at"],
+    });
+    Envelope { received: Received::of(message), info: info(spec, &seen), key: None }
 }
 
 /// `#{ body, headers, method, query, raw }`: `raw` is the text that was signed, where it is not the body as JSON.

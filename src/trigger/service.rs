@@ -1,12 +1,13 @@
-//! Starts what the clock, arriving files, rows of databases and the daemon's own start trigger.
+//! Starts what the clock, arriving files and mail, rows of databases and the daemon's own start trigger.
 //!
-//! Three threads: one for schedules, one for files, one for databases, so that a large file or a slow query never makes a schedule late. All follow what is
-//! deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
+//! Four threads: one for schedules, one for files, one for databases, one for mail, so that a large file or a slow query never makes a
+//! schedule late. All follow what is deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
 //! [`SCOPE`]) how far they came. Events and ends of runs are the engine's own matter, requests the web's.
 
 pub mod backfill;
 mod ends;
 mod inboxes;
+mod mails;
 pub mod outlook;
 mod queries;
 mod schedules;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::inboxes::Inboxes;
+use self::mails::Mails;
 use self::queries::Queries;
 use self::schedules::Schedules;
 use crate::audit::Actor;
@@ -59,7 +61,8 @@ impl Service {
         let schedules = Schedules::new(handle.clone(), Arc::clone(&gauge));
         let inboxes = Inboxes::new(handle.clone());
         let queries = Queries::new(handle.clone());
-        let (files_stopped, queries_stopped) = (stopped.clone(), stopped.clone());
+        let mails = Mails::new(handle.clone());
+        let (files_stopped, queries_stopped, mails_stopped) = (stopped.clone(), stopped.clone(), stopped.clone());
         let threads = vec![
             spawn("triggers-time", async move {
                 start_up(&handle, &deployed).await;
@@ -67,6 +70,7 @@ impl Service {
             }),
             spawn("triggers-files", inboxes.run(files_stopped)),
             spawn("triggers-sql", queries.run(queries_stopped)),
+            spawn("triggers-mail", mails.run(mails_stopped)),
         ];
         Self { stop, threads: Mutex::new(threads), gauge }
     }
@@ -98,8 +102,8 @@ impl Drop for Service {
 }
 
 fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.expect("a runtime without input and output needs nothing of the system");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("the system gives what a runtime needs");
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || runtime.block_on(work)).expect("the system gives a thread")
 }
@@ -125,25 +129,27 @@ struct Cause<'a> {
     by: Option<Actor>,
     /// The payload.
     input: Value,
-    /// What `trigger::info()` shows beside the kind, and what the closures see.
+    /// What `trigger::info()` shows beside the kind.
     info: Value,
+    /// What the closures see; `None`: the same.
+    seen: Option<Value>,
 }
 
 impl<'a> Cause<'a> {
     /// One without a key, by nobody.
     fn of(workflow: &'a Arc<str>, spec: &'a TriggerSpec) -> Self {
         let (input, info) = (Value::Null, Value::Null);
-        Self { workflow, spec, key: None, within: None, priority: None, by: None, input, info }
+        Self { workflow, spec, key: None, within: None, priority: None, by: None, input, info, seen: None }
     }
 }
 
 async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
-    let Cause { workflow, spec, key, within, priority, by, input, info } = cause;
+    let Cause { workflow, spec, key, within, priority, by, input, info, seen } = cause;
     let refused = |reason: String| {
         handle.refuse(workflow, &spec.id, reason.as_str());
         Begun::Never(reason)
     };
-    let received = Received { seen: info.clone(), payload: input };
+    let received = Received { seen: seen.unwrap_or_else(|| info.clone()), payload: input };
     let input = match decided(handle, workflow, spec, received).await {
         Ok(input) => input,
         Err(reason) => return refused(reason),

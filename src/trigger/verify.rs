@@ -11,7 +11,7 @@ use super::cron::Cron;
 use super::files::FilePattern;
 use super::schedule::Schedule;
 use super::webhook::HookPath;
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, suggest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::pattern::Pattern;
@@ -62,9 +62,10 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
         TriggerKind::File => FilePattern::parse(subject, Path::new("/")).map(drop),
         TriggerKind::Event => Pattern::events(subject).map(drop).map_err(Error::from),
         TriggerKind::Run => Pattern::workflows(subject).map(drop).map_err(Error::from),
-        TriggerKind::Startup => Ok(()),
+        // Which mailboxes there are, the configuration says.
+        TriggerKind::Startup | TriggerKind::Mail => Ok(()),
         TriggerKind::Sql => return query(spec),
-        TriggerKind::Mail | TriggerKind::Message => return Some(unavailable(spec)),
+        TriggerKind::Message => return Some(unavailable(spec)),
     };
     checked.err().map(|error| fault(&error, subject))
 }
@@ -78,6 +79,21 @@ pub fn diagnose(deployed: &Deployed, is_whole: bool) -> Vec<Diagnostic> {
         faults(spec).or_else(|| outside(spec)).or_else(|| unlisted(spec)).map(|it| it.at(deployed, spec))
     };
     deployed.triggers.iter().filter_map(fault).collect()
+}
+
+/// The triggers of a workflow whose mailboxes are not among these, which the configuration has.
+pub fn unknown_mailboxes(deployed: &Deployed, known: &[&str], severity: Severity) -> Vec<Diagnostic> {
+    let mails = deployed.triggers.iter().filter(|spec| spec.kind == TriggerKind::Mail);
+    let unknown = mails.filter(|spec| !known.contains(&spec.subject.as_str()));
+    let fault = |spec: &TriggerSpec| {
+        let problem = format!("there is no mailbox `{}`", spec.subject);
+        let all = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
+        let hint = suggest::did_you_mean(&spec.subject, known.iter().copied()).unwrap_or_else(|| {
+            format!("add a section `[mailboxes.{}]` to `panta.toml`; known are {all}", spec.subject)
+        });
+        Fault { severity, ..Fault::error(problem, hint, &spec.subject) }.at(deployed, spec)
+    };
+    unknown.map(fault).collect()
 }
 
 fn fault(error: &Error, subject: &str) -> Fault {
@@ -153,12 +169,32 @@ mod tests {
         assert_eq!(diagnosed("trigger::webhook(\"/x\");"), [(Severity::Error, 19, 2)]);
         assert_eq!(diagnosed("trigger::file(\"inbox/\");"), [(Severity::Error, 16, 6)]);
         assert_eq!(diagnosed("const E = \"a b\"; trigger::event(E);").len(), 1);
-        assert_eq!(diagnosed("trigger::mail(\"support\");")[0].0, Severity::Warning);
+        assert_eq!(diagnosed("trigger::message(\"nats://x/y\");")[0].0, Severity::Warning);
+    }
+
+    #[test]
+    fn mailboxes_are_those_of_the_configuration() {
+        let bundle = Bundle::of_text("w.rhai", "trigger::mail(\"suport\");\nfn main(m) { 1 }").unwrap();
+        let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+        let deployed = compile(bundle, &settings).unwrap();
+        let found = |known: &[&str]| {
+            let found = unknown_mailboxes(&deployed, known, Severity::Error).pop();
+            found.map(|it| (it.place.column, it.place.width, it.hint.unwrap_or_default().to_string()))
+        };
+        assert_eq!(found(&["support"]), Some((16, 6, "did you mean `support`?".to_owned())));
+        assert!(found(&["a", "b"]).is_some_and(|(_, _, hint)| hint.ends_with("known are `a`, `b`")));
+        assert_eq!(found(&["suport"]), None);
     }
 
     #[test]
     fn good_triggers_have_none() {
-        for good in ["cron(\"@daily\", #{ tz: \"Europe/Berlin\" })", "every(\"5m\")", "webhook(\"a/b\")", "startup()"] {
+        for good in [
+            "cron(\"@daily\", #{ tz: \"Europe/Berlin\" })",
+            "every(\"5m\")",
+            "webhook(\"a/b\")",
+            "mail(\"desk\")",
+            "startup()",
+        ] {
             assert_eq!(diagnosed(&format!("trigger::{good};")), []);
         }
         assert_eq!(diagnosed("trigger::file(\"in/*.csv\"); trigger::event(\"a.*\"); trigger::run(\"x/*\");"), []);

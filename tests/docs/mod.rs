@@ -117,6 +117,32 @@ fn the_examples_of_triggers_compile() {
     assert_eq!(examples.len(), 6);
 }
 
+/// The blocks of a language that a page shows.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).filter_map(|rest| Some(rest.split("```").next()?.to_owned())).collect()
+}
+
+#[test]
+fn the_examples_of_mail_are_right_and_their_test_passes() {
+    let text = page("docs/mail.md");
+    let (scripts, settings) = (blocks(&text, "rhai"), blocks(&text, "toml"));
+    let names = ["support.rhai", "delivery.rhai", "delivery.test.rhai"];
+    assert_eq!(scripts.len(), names.len());
+    let place = crate::cli::Place::new(&[]);
+    place.write("panta.toml", &settings.concat());
+    for (name, script) in names.iter().zip(&scripts) {
+        place.write(&format!("scripts/{name}"), script);
+    }
+    for command in ["check", "test"] {
+        let came = place.panta(&[command, "scripts"]);
+        assert_eq!(came.code, 0, "{}{}", came.out, came.err);
+    }
+    place.write("scripts/other.rhai", &scripts[0].replace("\"support\"", "\"suport\""));
+    let came = place.panta(&["check", "scripts"]);
+    assert!(came.code == 1 && came.err.contains("did you mean `support`?"), "{}", came.err);
+}
+
 /// The rows of the table under this head, cell by cell, without the marks of code.
 fn table(page: &str, head: &str) -> Vec<Vec<String>> {
     let (_, below) = page.split_once(head).expect("the table is there");

@@ -99,7 +99,8 @@ pub(super) fn declare(call: &mut Call<'_>, kind: TriggerKind) -> Result<Dynamic,
             kept(call, options.text("cursor"))?;
             checked.insert("query".into(), call.text(1)?.into());
         }
-        TriggerKind::Startup | TriggerKind::Mail | TriggerKind::Message => {}
+        TriggerKind::Mail => drop(kept(call, options.flag("replies").map(Some))?),
+        TriggerKind::Startup | TriggerKind::Message => {}
     }
     if let Some(subject) = subject {
         add(Trigger { kind, subject, options: checked, line: call.line(), number: 1 });

@@ -445,6 +445,18 @@ fn triggers_are_fired_with_what_they_received() {
          t.fire(\"event\", #{ name: \"a.b\", payload: 6 }); assert_eq(t.output(), [6, \"event\"]); t.crash_everywhere();",
     );
     fails("1", "t.fire(\"cron\")", &["`w` has no trigger `cron`", "it declares none"]);
+    passes(
+        "workflow(#{ allow: #{ mail: true } }); trigger::mail(\"desk\", #{ when: |m| !m.auto }); fn main(m) {\
+         let sent = mail::send(#{ to: m.reply_to.address, subject: \"Re: \" + m.subject, text: \"?\" });\
+         let got = wait_for(\"mail.reply\", #{ key: sent.message_id, timeout: \"1d\" });\
+         [m.attachments, trigger::info().from, got.text] }",
+        "t.mock(\"mail::send\", |m| ());\
+         assert_eq(t.fire(\"mail\", #{ auto: true }), ());\
+         t.fire(\"mail\", #{ from: \"ann@example.com\", subject: \"s\" });\
+         assert_eq(t.calls(\"mail::send\")[0].args[0].to, \"ann@example.com\");\
+         t.emit(\"mail.reply\", #{ text: \"yes\" }, #{ key: \"<sent-1@panta.invalid>\" });\
+         assert_eq(t.output(), [[], \"ann@example.com\", \"yes\"]); t.crash_everywhere();",
+    );
 }
 
 #[test]
