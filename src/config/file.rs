@@ -18,6 +18,7 @@ use super::secrets::Secrets;
 use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::effect::ai::Model;
+use crate::effect::message::Broker;
 use crate::effect::oauth::Client;
 use crate::effect::sql::Database;
 use crate::engine::people::Directory;
@@ -33,6 +34,7 @@ pub(super) struct Read {
     pub(super) limits: Limits,
     pub(super) mail: Option<Mail>,
     pub(super) databases: BTreeMap<String, Database>,
+    pub(super) brokers: BTreeMap<String, Broker>,
     pub(super) url: Option<String>,
     pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
@@ -45,7 +47,7 @@ pub(super) struct Read {
     pub(super) ai: BTreeMap<String, Model>,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "data",
     "listen",
     "url",
@@ -55,6 +57,7 @@ const KEYS: [&str; 17] = [
     "people",
     "mail",
     "databases",
+    "brokers",
     "calendars",
     "secrets",
     "channels",
@@ -107,6 +110,7 @@ impl Reader<'_> {
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
                 "databases" => read.databases = self.databases(value),
+                "brokers" => read.brokers = self.brokers(value),
                 "secrets" => read.secrets = self.secrets(value),
                 "channels" => {
                     let table = value.get_ref().as_table();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ai::Models;
 use super::http::{Breakers, Clients, Means};
+use super::message::{self, Brokers};
 use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::shell::{self, Keeper, Programs};
@@ -24,6 +25,7 @@ pub struct Performer {
     mail: Option<Arc<MailServer>>,
     programs: Programs,
     databases: Option<Arc<Databases>>,
+    brokers: Option<Arc<Brokers>>,
     oauth: Option<Arc<OAuth>>,
     breakers: Arc<Breakers>,
     models: Option<Arc<Models>>,
@@ -104,6 +106,7 @@ impl Performer {
             mail: None,
             programs: Programs::new(None),
             databases: None,
+            brokers: None,
             oauth: None,
             breakers: Arc::default(),
             models: None,
@@ -132,6 +135,12 @@ impl Performer {
     #[must_use]
     pub fn with_databases(self, databases: Option<Arc<Databases>>) -> Self {
         Self { databases, ..self }
+    }
+
+    /// The same, with these brokers.
+    #[must_use]
+    pub fn with_brokers(self, brokers: Option<Arc<Brokers>>) -> Self {
+        Self { brokers, ..self }
     }
 
     /// The same, with tokens of these clients.
@@ -170,6 +179,7 @@ impl Performer {
             Request::Shell(request) => shell::admit(request, allow),
             Request::Sql(request) => sql::admit(request, allow),
             Request::Ai(request) => ai::admit(&request.name, allow),
+            Request::Message(request) => message::admit(request, allow),
         }
     }
 
@@ -199,6 +209,10 @@ impl Performer {
             Request::Sql(request) => {
                 let answer = sql::perform(request, &attempt, place, &self.limits, self.databases.as_ref()).await;
                 Scrub::new(attempt.secrets).outcome(answer.map(Reply::Sql))
+            }
+            Request::Message(request) => {
+                let taken = message::perform(request, &attempt, &self.limits, self.brokers.as_ref()).await;
+                Scrub::new(attempt.secrets).outcome(taken.map(Reply::Message))
             }
         }
     }
