@@ -3,6 +3,7 @@
 //! A variable of the environment says where each system is (`PANTA_REAL_POSTGRES=postgres://user:password@host:port/database`);
 //! a test whose system is not named says so, and does nothing.
 
+mod brokers;
 mod databases;
 
 use url::Url;
