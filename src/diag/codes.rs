@@ -253,6 +253,12 @@ pub const CODES: &[Code] = &[
         "workflow(#{ title: \"Invoice\", deadline: \"60d\" });\ntrigger::cron(\"0 8 * * MON-FRI\", #{ tz: \"Europe/Berlin\" });",
     ),
     row(
+        "E0310",
+        "variable with the name of a function",
+        "A closure captures the variables around it, but not one that has the name of a function of the file: within the closure the name is the function, so that `` `${lead}` `` gives `Fn(lead)`. Give the variable or the function another name.",
+        "fn lead(name) { name }\nlet first = lead(\"Ann\");\nlet shown = || `${first}`;\nshown.call()",
+    ),
+    row(
         "E0501",
         "uncaught error",
         "The script or a function that it called threw an error that nothing caught. `kind` says what sort it is; `retry`, `attempt` and `try` handle it.",
@@ -450,6 +456,12 @@ pub const CODES: &[Code] = &[
         "channel is not in the config",
         "`on_failure` or `sla` names a channel that the config does not have, and that is no person or group of it: what it is to tell goes to the default channel, or to the log where there is none. Add `[channels.NAME]` to `panta.toml`, or mend the name.",
         "workflow(#{ on_failure: \"ops\" });",
+    ),
+    row(
+        "W0415",
+        "value of what returns nothing",
+        "Methods such as `trim`, `push` and `sort` change the value before the dot, and return `()`. What is done with that `()` fails when it runs, or does nothing.",
+        "let name = \" Ann \";\nname.trim();\nname.is_empty()",
     ),
 ];
 

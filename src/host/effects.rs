@@ -182,7 +182,7 @@ impl Performance<'_> {
         again: bool,
     ) -> Result<(Outcome, Option<Dynamic>), Failure> {
         let request = Rc::clone(&self.plan.request);
-        let called = called(self.call, self.session, Some(entry));
+        let called = called(self.call, self.session, &self.plan.request, Some(entry));
         let position = Some(entry.position.clone());
         let what = What::Effect { request, attempt: entry.attempt, position, key: key.to_owned(), undo, again, called };
         match self.session.wait(self.strand, self.call.line(), what) {
@@ -271,7 +271,7 @@ fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan:
         key: String::new(),
         undo: None,
         again: false,
-        called: called(call, session, None),
+        called: called(call, session, &plan.request, None),
     };
     match session.wait(strand, call.line(), what) {
         Answer::Effect(Ok(reply)) => Ok((plan.shape)(reply)),
@@ -282,8 +282,14 @@ fn unrecorded(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan:
 }
 
 /// The call as the script made it, where the surroundings want to know.
-fn called(call: &Call<'_>, session: &Session, entry: Option<&Entry>) -> Option<Rc<Called>> {
-    session.world.watches_calls().then(|| told(&call.context, call.function.name, call.line(), entry, &call.args))
+fn called(call: &Call<'_>, session: &Session, request: &Request, entry: Option<&Entry>) -> Option<Rc<Called>> {
+    let is_reading = request.kind() == Effect::Reading;
+    session.world.watches_calls().then(|| {
+        // They leave the run: whoever watches frees them.
+        memory::uncounted(|| {
+            Rc::new(Called { is_reading, ..told(&call.context, call.function.name, call.line(), entry, &call.args) })
+        })
+    })
 }
 
 fn told(
@@ -292,18 +298,16 @@ fn told(
     line: u32,
     entry: Option<&Entry>,
     arguments: &[Dynamic],
-) -> Rc<Called> {
-    // They leave the run: whoever watches frees them.
-    memory::uncounted(|| {
-        Rc::new(Called {
-            function: function.into(),
-            file: context.call_source().unwrap_or_default().into(),
-            line,
-            position: entry.map(|entry| entry.position.clone()),
-            attempt: entry.map_or(1, |entry| entry.attempt),
-            arguments: arguments.to_vec(),
-        })
-    })
+) -> Called {
+    Called {
+        function: function.into(),
+        file: context.call_source().unwrap_or_default().into(),
+        line,
+        position: entry.map(|entry| entry.position.clone()),
+        attempt: entry.map_or(1, |entry| entry.attempt),
+        arguments: arguments.to_vec(),
+        is_reading: false,
+    }
 }
 
 /// What stands in place of a function of a module, or of a step's body: an effect of that name, answered by the
@@ -322,7 +326,7 @@ pub fn stand_in(context: &NativeCallContext<'_>, name: &str, arguments: &[Dynami
         session.replay.borrow_mut().append(entry.clone());
         entry
     });
-    let called = told(context, name, line, Some(&entry), arguments);
+    let called = memory::uncounted(|| Rc::new(told(context, name, line, Some(&entry), arguments)));
     match session.wait(&strand, line, What::Stand { called }) {
         Answer::Given(outcome) => session.close(entry, outcome),
         _ => unreachable!("what stands for a function gives a value"),

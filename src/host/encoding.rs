@@ -14,14 +14,26 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "base64::encode",
         params: &["data: string or blob", "options: map?"],
-        options: &[Choice::new("url", "bool", "in the letters for URLs, without padding")],
+        options: &[
+            Choice::new("url", "bool", "in the letters for URLs, without padding"),
+            Choice::new("padding", "bool", "with `=` at the end; `true` unless `url` is"),
+        ],
         returns: "string",
         nature: Nature::Pure,
-        doc: "Bytes, or the UTF-8 of a text, as base64; with `url: true` in the letters for URLs, without padding.",
+        doc: "Bytes, or the UTF-8 of a text, as base64; with `url: true` in the letters for URLs, without padding \
+              unless `padding: true`.",
         example: "base64::encode(\"hello\")",
         call: |call| {
             super::declare::refuse(call)?;
-            let engine = if call.options(1)?.flag("url")? { URL_SAFE_NO_PAD } else { STANDARD };
+            let options = call.options(1)?;
+            let url = options.flag("url")?;
+            let padding = options.flag("padding")? || !url && options.get("padding").is_none();
+            let engine = match (url, padding) {
+                (true, true) => URL_SAFE,
+                (true, false) => URL_SAFE_NO_PAD,
+                (false, true) => STANDARD,
+                (false, false) => STANDARD_NO_PAD,
+            };
             with_bytes(call, 0, |bytes| {
                 check_length(call, bytes.len().div_ceil(3) * 4)?;
                 Ok(engine.encode(bytes).into())
@@ -92,6 +104,8 @@ mod tests {
     fn base64_comes_and_goes() {
         assert_eq!(shown("base64::encode(\"hi?>\")"), "aGk/Pg==");
         assert_eq!(shown("base64::encode(\"hi?>\", #{ url: true })"), "aGk_Pg");
+        assert_eq!(shown("base64::encode(\"hi?>\", #{ url: true, padding: true })"), "aGk_Pg==");
+        assert_eq!(shown("base64::encode(\"hi?>\", #{ padding: false })"), "aGk/Pg");
         for text in ["aGk/Pg==", "aGk_Pg", "aGk/Pg", "aGk_Pg=="] {
             assert_eq!(shown(&format!("base64::decode(\"{text}\").as_string()")), "hi?>");
         }

@@ -194,17 +194,25 @@ fn inner_without_position(error: &EvalAltResult) -> String {
     }
 }
 
-/// Whether an error is worth a try when the script has asked for retries: everything but what stays wrong.
+/// Kinds that host functions throw: what they say of `retryable` is what is safe without a policy, which a policy overrules.
+const OF_THE_ENGINE: &[&str] = &["http", "network", "timeout", "shell", "sql", "mail", "file", "not_found", "workflow"];
+
+/// Whether an error is worth a try when the script has asked for retries: everything but what stays wrong. Of an error that
+/// the script made, `retryable` says it; without that, its `status`.
 pub fn is_worth_a_retry(error: &Map) -> bool {
     let kind = error.get("kind").map(ToString::to_string).unwrap_or_default();
+    // A thrown text says nothing of retries: the map around it is ours.
+    let is_text = kind == "thrown" && error.contains_key("value");
+    let is_own = !is_text && !OF_THE_ENGINE.contains(&kind.as_str());
     match kind.as_str() {
-        "denied" | "invalid" | "script" | "cancelled" | "interrupted" | "limit" => false,
+        "denied" | "invalid" | "script" | "cancelled" | "interrupted" | "limit" => return false,
         // Nobody sets it meanwhile: a fault of the configuration, not of a service.
-        "not_found" => !error.contains_key("secret"),
-        "http" => match error.get("status").and_then(|s| s.as_int().ok()) {
-            Some(status) => !(400..500).contains(&status) || matches!(status, 408 | 425 | 429),
-            None => true,
-        },
-        _ => true,
+        "not_found" if error.contains_key("secret") => return false,
+        _ => {}
     }
+    if let Some(retryable) = error.get("retryable").and_then(|v| v.as_bool().ok()).filter(|_| is_own) {
+        return retryable;
+    }
+    let status = error.get("status").and_then(|s| s.as_int().ok()).filter(|_| is_own || kind == "http");
+    status.is_none_or(|status| !(400..500).contains(&status) || matches!(status, 408 | 425 | 429))
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rhai::{Dynamic, Map};
+use rhai::{Dynamic, ImmutableString, Map};
 
 use super::auth;
 use super::effects::{self, Plan};
@@ -22,7 +22,8 @@ macro_rules! http_options {
             Choice::new("auth", "map", "what `bearer`, `basic`, `oauth2`, `aws` or `azure_shared_key` returns"),
             Choice::new("timeout", "duration", "of the whole request"),
             Choice::new("retry", "retry policy", "attempts, as for `retry`"),
-            Choice::new("accept", "list of int", "statuses of 400 and up that do not throw"),
+            Choice::new("accept", "list of int or string", "statuses of 400 and up that do not throw: `[404, \"5xx\"]`"),
+            Choice::new("decimals", "bool", "numbers with a fraction in a JSON answer as exact decimals, not floats"),
             Choice::new("max_bytes", "int", "a longer answer is an error"),
             Choice::new("save_to", "string", "a path: the answer goes into this file, and `body` has the facts of it"),
             Choice::new("rate", "string", "`5/s`: calls of this host with a rate, over all runs, keep to it"),
@@ -157,8 +158,13 @@ pub(super) fn request(
         .transpose()?;
     request.save_to = options.text("save_to")?;
     request.auth = options.map("auth")?.map(|map| auth::read(call, &map)).transpose()?;
-    request.accept =
-        options.list("accept")?.unwrap_or_default().iter().map(|v| status(call, v)).collect::<Result<_, _>>()?;
+    request.accept = options
+        .list("accept")?
+        .unwrap_or_default()
+        .iter()
+        .map(|v| statuses(call, v))
+        .collect::<Result<Vec<_>, _>>()?
+        .concat();
     request.body = body_of(call, body, options)?;
     Ok(request)
 }
@@ -168,7 +174,7 @@ pub(super) fn plan(call: &Call<'_>, request: HttpRequest, options: &Options) -> 
     Ok(Plan {
         request: Rc::new(Request::Http(request)),
         policy: options.get("retry").map(|value| Policy::parse(call, value)).transpose()?,
-        shape,
+        shape: if options.flag("decimals")? { shape_exactly } else { shape },
         key: options.text("idempotency_key")?,
     })
 }
@@ -180,9 +186,22 @@ pub(super) fn wait_for_rate(call: &Call<'_>, url: &str, options: &Options) -> Re
     super::rate::limit(call, &format!("http:{host}:{port}"), &rate)
 }
 
-fn status(call: &Call<'_>, value: &Dynamic) -> Result<u16, Fail> {
-    let wrong = || call.invalid(format!("option `accept` lists statuses between 100 and 599, not {value}"));
-    value.as_int().ok().and_then(|n| u16::try_from(n).ok()).filter(|n| (100..600).contains(n)).ok_or_else(wrong)
+/// A status, or all of a class: `"4xx"`.
+fn statuses(call: &Call<'_>, value: &Dynamic) -> Result<Vec<u16>, Fail> {
+    let wrong = || {
+        call.invalid(format!(
+            "option `accept` lists statuses between 100 and 599, and classes such as \"4xx\", not {value}"
+        ))
+    };
+    if let Some(class) = value.read_lock::<ImmutableString>() {
+        let first = class.strip_suffix("xx").and_then(|first| first.parse().ok());
+        return first
+            .filter(|first| (1..6).contains(first))
+            .map(|n: u16| (n * 100..n * 100 + 100).collect())
+            .ok_or_else(wrong);
+    }
+    let status = value.as_int().ok().and_then(|n| u16::try_from(n).ok()).filter(|n| (100..600).contains(n));
+    status.map(|status| vec![status]).ok_or_else(wrong)
 }
 
 /// A text as it goes into a header, a query or a form: numbers and booleans as they are written.
@@ -238,6 +257,14 @@ fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<
 }
 
 fn shape(reply: Reply) -> Dynamic {
+    shape_with(reply, value::from_json_text)
+}
+
+fn shape_exactly(reply: Reply) -> Dynamic {
+    shape_with(reply, value::from_json_text_exactly)
+}
+
+fn shape_with(reply: Reply, parse: fn(&str) -> Result<Dynamic, value::BadJson>) -> Dynamic {
     let Reply::Http(reply) = reply else { unreachable!("an HTTP request gets an HTTP reply") };
     let mut map = Map::new();
     map.insert("status".into(), i64::from(reply.status).into());
@@ -246,7 +273,7 @@ fn shape(reply: Reply) -> Dynamic {
     map.insert("headers".into(), Dynamic::from_map(headers));
     map.insert("url".into(), reply.url.into());
     let body = match reply.body {
-        HttpBody::Json(text) => value::from_json_text(&text).unwrap_or_else(|_| text.into()),
+        HttpBody::Json(text) => parse(&text).unwrap_or_else(|_| text.into()),
         HttpBody::Text(text) => text.into(),
         HttpBody::Bytes(bytes) => Dynamic::from_blob(bytes),
         HttpBody::Empty => Dynamic::UNIT,
@@ -273,9 +300,12 @@ mod tests {
             HttpBody::Empty,
         ] {
             let headers = vec![("$x".to_owned(), "1, 2".to_owned()), ("a".to_owned(), String::new())];
-            let value = shape(Reply::Http(HttpReply { status: 404, headers, body, url: "http://a/".to_owned() }));
-            let read = value::decode(&value::encode(&value).expect("is data"));
-            assert_eq!(format!("{read:?}"), format!("{value:?}"));
+            for shape in [shape, shape_exactly] {
+                let (headers, body) = (headers.clone(), body.clone());
+                let value = shape(Reply::Http(HttpReply { status: 404, headers, body, url: "http://a/".to_owned() }));
+                let read = value::decode(&value::encode(&value).expect("is data"));
+                assert_eq!(format!("{read:?}"), format!("{value:?}"));
+            }
         }
     }
 }

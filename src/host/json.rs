@@ -12,10 +12,12 @@ use crate::script::value;
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "json::parse",
-        params: &["text: string"],
+        params: &["text: string", "options: map?"],
+        options: &[Choice::new("decimals", "bool", "numbers with a fraction as exact decimals, not floats")],
         returns: "any",
         nature: Nature::Pure,
-        doc: "Reads JSON: objects become maps, `null` becomes `()`, integers that do not fit 64 bits become floats.",
+        doc: "Reads JSON: objects become maps, `null` becomes `()`, integers that do not fit 64 bits become floats. With `decimals: true` numbers \
+              with a fraction or an exponent become decimals, as exact as they are written; one with more than 28 digits stays a float.",
         example: "json::parse(\"[1, 2]\").len()",
         call: parse,
         ..Function::BASE
@@ -36,7 +38,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
 fn parse(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     super::declare::refuse(call)?;
     let text = call.text(0)?;
-    let parsed = value::from_json_text(&text);
+    let exactly = call.options(1)?.flag("decimals")?;
+    let parsed = if exactly { value::from_json_text_exactly(&text) } else { value::from_json_text(&text) };
     guard::raise()?;
     parsed.map_err(|bad| {
         let path = format!("line {}, column {}", bad.line, bad.column);
@@ -85,6 +88,18 @@ mod tests {
             "{\n  \"a\": [],\n  \"d\": \"1.50\"\n}"
         );
         assert_eq!(shown("json::encode(`${json::parse(\"1\")}`)"), "\"1\"");
+    }
+
+    #[test]
+    fn fractions_are_exact_where_they_are_asked_for() {
+        let script = "json::parse(`{\"a\":[0.10,1E-8,7,1e400,12345678901234567890]}`, #{ decimals: true }).a";
+        assert!(shown(script).contains("is too large"));
+        let kinds = format!("({}).map(|n| `${{type_of(n)}} ${{n}}`)", script.replace("1e400", "1e-40"));
+        assert_eq!(
+            shown(&kinds),
+            r#"["decimal 0.10", "decimal 0.00000001", "i64 7", "f64 1e-40", "decimal 12345678901234567890"]"#
+        );
+        assert_eq!(shown("type_of(json::parse(\"0.10\"))"), "f64");
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod mail;
 pub mod mailbox;
 mod message;
 mod notify;
+mod once;
 mod pages;
 mod parts;
 mod policy;
@@ -68,6 +69,7 @@ use session::{Mode, Strand};
 pub fn tables() -> Vec<&'static [Function]> {
     vec![
         step::FUNCTIONS,
+        once::FUNCTIONS,
         waiting::FUNCTIONS,
         branches::FUNCTIONS,
         cleanup::FUNCTIONS,

@@ -19,6 +19,7 @@ use super::function::{Call, Choice, Function, Nature};
 use crate::payload::Payload;
 use crate::script::check::Shape;
 use crate::script::value;
+pub(super) use crate::script::value::read_decimal;
 
 /// The types of the shorthand.
 pub const TYPES: [&str; 11] =
@@ -217,14 +218,6 @@ impl Node {
     fn item(&self) -> &Self {
         self.items.as_ref().map_or(self, |item| item.item())
     }
-}
-
-/// A decimal as it is written: digits, perhaps with a sign and a point. Not rounded: what does not fit 28 digits is `None`.
-pub(super) fn read_decimal(text: &str) -> Option<rust_decimal::Decimal> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    (all_digits(whole) && all_digits(fraction)).then(|| rust_decimal::Decimal::from_str_exact(text).ok())?
 }
 
 fn validate(call: &mut Call<'_>) -> Result<Dynamic, Fail> {

@@ -11,7 +11,7 @@ use super::function::{Call, Choice, Function, Nature, Options};
 use super::policy::{self, Policy, retry_after};
 use super::session::{self, Mode, Session, Strand, encode, encode_error};
 use super::waiting::Begun;
-use super::{branches, waiting};
+use super::{branches, once, waiting};
 use crate::diag::Diagnostic;
 use crate::journal::{Kind, Outcome, Position};
 use crate::replay::{Command, Entered, Label, ScopeId};
@@ -49,7 +49,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         options: policy::KEYS,
         returns: "any",
         nature: Nature::Control,
-        doc: "Tries its body until it succeeds; steps that completed in an earlier attempt are not performed again.",
+        doc: "Tries its body until it succeeds; steps that completed in an earlier attempt are not performed again. Not tried again are \
+              `denied`, `invalid`, `script`, `cancelled`, `interrupted`, `limit` and statuses of 400 to 499 other than 408, 425 and 429. In a map \
+              with a `kind` of your own that the script throws, `retryable: false` ends it, `retryable: true` has it tried again \
+              whatever its `status`, and without `retryable` its `status` counts as one of HTTP.",
         example: "retry(#{ attempts: 3, delay: \"2s\" }, || step(\"ask\", || 1))",
         call: retry,
         ..Function::BASE
@@ -89,6 +92,10 @@ pub(super) struct Plan {
     pub(super) at_most_once: bool,
     /// In place of the derived idempotency key.
     pub(super) key: Option<Rc<str>>,
+    /// Of `once`: looks for what the body makes.
+    pub(super) find: Option<FnPtr>,
+    /// Steps inside of it that completed in an earlier attempt are performed again.
+    pub(super) anew: bool,
 }
 
 impl Plan {
@@ -105,6 +112,8 @@ impl Plan {
             on_error: None,
             at_most_once: false,
             key: None,
+            find: None,
+            anew: false,
         }
     }
 }
@@ -118,14 +127,19 @@ fn step(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         plan.read(call, &options)?;
     }
     let (session, strand) = call.session()?;
-    if plan.policy.is_none() {
-        plan.policy.clone_from(&session.facts.rules.retry);
-    }
+    plan.or_policy_of(&session);
     run(call, &session, &strand, &plan)
 }
 
 impl Plan {
-    fn read(&mut self, call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+    /// Without a policy of its own, that of the workflow counts.
+    pub(super) fn or_policy_of(&mut self, session: &Session) {
+        if self.policy.is_none() {
+            self.policy.clone_from(&session.facts.rules.retry);
+        }
+    }
+
+    pub(super) fn read(&mut self, call: &Call<'_>, options: &Options) -> Result<(), Fail> {
         self.policy = options.get("retry").map(|value| Policy::parse(call, value)).transpose()?;
         self.timeout = options.duration("timeout")?;
         self.undo = options.closure("undo")?;
@@ -254,6 +268,9 @@ fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome,
     let mut attempt = 1;
     loop {
         let inner = open(place, attempt, policy.repeats() || plan.on_error.is_some());
+        if plan.anew {
+            place.session.replay.borrow_mut().scopes.anew(inner);
+        }
         let result =
             inside(place.strand, inner, plan, attempt, || call_body(call, plan).and_then(|v| encode(&plan.name, &v)));
         if guard::stopped().is_some() {
@@ -268,7 +285,9 @@ fn attempts(call: &Call<'_>, place: &Place<'_>, plan: &Plan) -> Result<(Outcome,
         };
         let found = meaning(place, plan, &error);
         let mut error = with_step(error.into_map(), &plan.name, attempt);
-        let due = if policy.takes(call, &error)? {
+        // Other releases may have taken more errors for worth a retry: what was recorded goes on as it did.
+        let went_on = place.session.replay.borrow().known_of_next(inner).is_some();
+        let due = if policy.takes(call, &error)? || went_on {
             let random =
                 place.session.jitter(&crate::journal::Position { scope: Vec::new(), ordinal: place.ordinal }, attempt);
             policy.next(attempt, first, place.session.now.get(), retry_after(&error), random)
@@ -312,7 +331,8 @@ fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: im
     let step = strand.step.replace(name);
     let number = strand.attempt.replace(attempt);
     let retried = strand.retried.replace(strand.retried.get() || plan.policy.is_some());
-    let once = strand.at_most_once.replace(strand.at_most_once.get() || plan.at_most_once);
+    // A look may be repeated as often as it takes.
+    let once = strand.at_most_once.replace(!plan.anew && (strand.at_most_once.get() || plan.at_most_once));
     let key = plan.key.as_ref().map(|key| strand.key.replace(Some((Rc::clone(key), scope))));
     let result = strand.within(scope, act);
     if let Some(key) = key {
@@ -328,6 +348,9 @@ fn inside<R>(strand: &Strand, scope: ScopeId, plan: &Plan, attempt: u32, act: im
 fn call_body(call: &Call<'_>, plan: &Plan) -> Result<Dynamic, Fail> {
     if plan.kind == Kind::Step && session::current().is_some_and(|(s, _)| s.world.stands_for_step(&plan.name)) {
         return super::effects::stand_in(&call.context, &plan.name, &[]);
+    }
+    if let Some(find) = &plan.find {
+        return once::body(call, &plan.name, find, &plan.body);
     }
     match plan.timeout {
         Some(duration) => branches::timeout(call, duration, &plan.body, plan.args.clone()),
@@ -368,13 +391,18 @@ fn retry(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if strand.mode.get() != Mode::Recorded {
         return call_body(call, &plan);
     }
+    bare(call, &session, &strand, &plan)
+}
+
+/// Evaluates a scope that has no entry of its own: what is recorded is what happens inside.
+pub(super) fn bare(call: &Call<'_>, session: &Rc<Session>, strand: &Rc<Strand>, plan: &Plan) -> Result<Dynamic, Fail> {
     let scope = strand.scope.get();
     let (label, position) = {
         let mut replay = session.replay.borrow_mut();
         (replay.scopes.label(scope, &plan.name), replay.scopes.advance(scope))
     };
-    let place = Place { session: &session, strand: &strand, scope, ordinal: position.ordinal, label: &label };
-    let outcome = attempts(call, &place, &plan)?.0;
+    let place = Place { session, strand, scope, ordinal: position.ordinal, label: &label };
+    let outcome = attempts(call, &place, plan)?.0;
     session.replay.borrow_mut().scopes.forget(&label);
     session::outcome_value(&outcome)
 }

@@ -155,6 +155,11 @@ impl Listing {
     }
 }
 
+/// Whether a link leads to a folder outside of `root`.
+fn leads_out(root: &Path, link: &Path) -> bool {
+    link.canonicalize().is_ok_and(|to| to.is_dir() && !to.starts_with(root))
+}
+
 impl Reading<'_> {
     fn read_folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> io::Result<()> {
         let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
@@ -173,6 +178,9 @@ impl Reading<'_> {
                 self.enter(&at, &path, depth);
             } else if is_script(name) {
                 self.read_file(&at, path, kind.is_symlink());
+            } else if kind.is_symlink() && leads_out(self.root, &at) {
+                let reason = "it is a link to a folder outside: copy the folder here, for what is in it is not seen";
+                self.listing.skip(format!("{path}/"), reason, "E0105");
             }
         }
         Ok(())
@@ -291,11 +299,12 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), at("outside.rhai")).unwrap();
         std::os::unix::fs::symlink("loop.rhai", at("loop.rhai")).unwrap();
         std::os::unix::fs::symlink(".", at("circle")).unwrap();
+        std::os::unix::fs::symlink(std::env::temp_dir(), at("std")).unwrap();
         fs::File::create(at("large.rhai")).unwrap().set_len(SOURCE_MAX + 1).unwrap();
         let (files, skipped) = listed(folder.path());
         assert_eq!(files, ["a.rhai", "inside.rhai"]);
         let names: Vec<_> = skipped.iter().filter_map(|line| line.split(':').next()).collect();
-        assert_eq!(names, ["fifo.rhai", "folder.rhai", "large.rhai", "loop.rhai", "outside.rhai"]);
+        assert_eq!(names, ["fifo.rhai", "folder.rhai", "large.rhai", "loop.rhai", "outside.rhai", "std/"]);
     }
 
     /// Gives a file the times of long ago, as far as one may.

@@ -131,6 +131,12 @@ impl Scopes {
         id
     }
 
+    /// Nothing inside of this scope is taken from an earlier attempt, or kept for a later one.
+    pub fn anew(&mut self, id: ScopeId) {
+        let scope = self.scope_mut(id);
+        (scope.again, scope.repeatable) = (false, false);
+    }
+
     fn push(&mut self, parent: ScopeId, segment: Segment, label: Label) -> ScopeId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.all.push(Scope::default());

@@ -345,8 +345,10 @@ impl<'a> Loader<'a> {
             return self.sources.read(path);
         };
         // A file of the user's own takes the place of a built-in module, for all that import that.
-        if let Ok(own) = self.sources.read(&format!("lib/{path}")) {
-            return Source::from_text(path, &own.text);
+        match self.sources.read(&format!("lib/{path}")) {
+            Ok(own) => return Source::from_text(path, &own.text),
+            Err(fault) if fault.code != "E0107" => return Err(fault),
+            Err(_) => {}
         }
         match self.stdlib.iter().find(|(known, _)| *known == name) {
             Some((_, text)) => Source::from_text(path, text),
@@ -507,5 +509,18 @@ mod tests {
         let folder = Folder::new(dir.path());
         assert_eq!(folder.list(), ["lib/a.rhai", "main.rhai"]);
         assert_eq!(Bundle::load("main.rhai", &folder, &[]).unwrap().sources.len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_module_of_ones_own_behind_a_link_out_of_the_folder_is_told() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.path().join("lib")).unwrap();
+        std::fs::write(outside.path().join("slack.rhai"), "fn post() { 1 }").unwrap();
+        std::fs::write(folder.path().join("w.rhai"), "import \"std/slack\" as slack; 1").unwrap();
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("lib/std")).unwrap();
+        let faults = Bundle::load("w.rhai", &Folder::new(folder.path()), STD).unwrap_err();
+        assert_eq!(faults[0].code, "E0105");
+        assert!(faults[0].title.contains("`lib/std/slack.rhai` points outside"), "{}", faults[0].title);
     }
 }

@@ -10,6 +10,7 @@ mod effects;
 mod known;
 mod literals;
 mod locate;
+mod nothing;
 mod shape;
 pub mod starts;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 
+use super::stopwatch::Stopwatch;
 use super::{fiber, memory};
 
 /// The result of a native function.
@@ -87,9 +88,8 @@ pub struct Guard {
     pub live: Cell<bool>,
     limits: Limits,
     stop: RefCell<Option<Stop>>,
-    cpu: Cell<Duration>,
+    watch: Stopwatch,
     memory: Cell<isize>,
-    since: Cell<Duration>,
     /// Operations of the strand that runs, or ran last, since its last host call.
     ticks: Cell<u64>,
     /// The error by which the run stops, while a host function that it passes says so by other means.
@@ -168,7 +168,7 @@ impl Guard {
     #[must_use]
     pub fn enter(self: &Rc<Self>) -> Entered {
         let (now, used) = (crate::time::elapsed(), memory::used());
-        self.since.set(now);
+        self.watch.go(now);
         // What goes on inside of another guard is not that one's.
         if let Some((outer, ..)) = active() {
             outer.account(now);
@@ -219,17 +219,16 @@ impl Guard {
 
     /// A host call begins or has ended: the script's CPU is counted from here.
     pub fn host_call(&self) {
-        self.cpu.set(Duration::ZERO);
-        self.since.set(crate::time::elapsed());
+        self.watch.reset(crate::time::elapsed());
         FAST.with(|fast| {
             fast.count();
             fast.ticks.set(0);
         });
     }
 
-    /// CPU since the last host call.
+    /// How long the script has computed since the last host call.
     pub fn cpu(&self) -> Duration {
-        self.cpu.get()
+        self.watch.wall()
     }
 
     /// Bytes that the run held at the end of its last turn.
@@ -256,7 +255,7 @@ impl Guard {
     }
 
     fn account(&self, now: Duration) {
-        self.cpu.set(self.cpu.get() + now.saturating_sub(self.since.replace(now)));
+        self.watch.count(now, self.limits.cpu, crate::time::thread_busy);
     }
 
     fn check_limits(&self, active_memory: isize, now: Duration) {
@@ -270,7 +269,7 @@ impl Guard {
         } else if memory::largest() > LARGEST_BLOCK {
             let limit = LARGEST_BLOCK >> 20;
             self.stop(Stop::Limit(format!("one value takes more than {limit} MiB (memory limit)")));
-        } else if self.live.get() && self.cpu.get() > self.limits.cpu {
+        } else if self.live.get() && self.watch.is_over(self.limits.cpu) {
             let limit = self.limits.cpu.as_secs_f64();
             self.stop(Stop::Limit(format!(
                 "the script computed for more than {limit} s without calling a host function (CPU limit)"
@@ -290,7 +289,7 @@ impl Drop for Entered {
                 active.guard.ticks.set(fast.ticks.replace(self.outer_ticks));
             });
             if let Some((outer, ..)) = self::active() {
-                outer.since.set(crate::time::elapsed());
+                outer.watch.go(crate::time::elapsed());
             }
         }
         FAST.with(|fast| {

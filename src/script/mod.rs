@@ -18,5 +18,6 @@ pub mod secret;
 pub mod source;
 pub mod stand;
 pub mod stdlib;
+mod stopwatch;
 pub mod unwind;
 pub mod value;

@@ -9,7 +9,7 @@
 
 mod without;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
@@ -21,6 +21,7 @@ use rhai::{
 use super::bundle::{Bundle, resolve_import};
 use super::catalog::{Catalog, is_declarative, is_trigger};
 use super::errors::{self, Context};
+use super::rewrite::own;
 use super::source::Source;
 use super::stand::{StandIn, Stands};
 use crate::diag::Diagnostic;
@@ -117,6 +118,11 @@ impl Program {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let natives = OnceCell::new();
+        own::settle(engine, &mut asts, &|name, count| {
+            let natives = natives.get_or_init(|| errors::natives(engine));
+            natives.get(name).is_some_and(|counts| counts.contains(&count))
+        });
         let main = &asts[bundle.main()];
         let main_params = main_function(main).map(|(_, params)| params);
         let prefix = if main_params.is_some() { main.statements().len() } else { prefix(main.statements()) };

@@ -14,12 +14,14 @@
 //! - **Marks** are put in front of each branch where it is to be told which were taken ([`marks`]).
 //! - **Values in interpolated strings, literals of containers, captures and nested assignments** pass through nodes that check
 //!   nesting and pass errors on.
+//! - **Calls** are settled once for all ([`own`]): they mean the file's own function, or one of the engine.
 //! - **Bodies of functions** become nodes that note the way of an error which ends the run ([`super::unwind`]).
 
 mod chain;
 mod frames;
 mod loops;
 pub mod marks;
+pub(super) mod own;
 mod places;
 pub(crate) mod trace;
 
@@ -41,7 +43,8 @@ fn rewrite_bare(ast: AST) -> AST {
 
 #[expect(clippy::needless_pass_by_value, reason = "the original must not be run by mistake")]
 fn rewritten(ast: AST, enclose: fn(&mut StmtBlock, &str)) -> AST {
-    let rewriter = Rewriter { own_methods: ast.iter_functions().map(|function| function.name.to_owned()).collect() };
+    let own = ast.iter_fn_def().filter(|function| own::is_of_a_value(function));
+    let rewriter = Rewriter { own_methods: own.map(|function| function.name.to_string()).collect() };
     let mut statements = ast.statements().to_vec();
     rewriter.statements(&mut statements);
     let mut lib = ast.shared_lib().as_ref().clone();
@@ -75,7 +78,7 @@ fn body_of(function: &mut ScriptFuncDef) -> &mut StmtBlock {
 }
 
 struct Rewriter {
-    /// Functions of the script: a method of that name is its own, and may change its receiver.
+    /// Functions of the script that use `this`: a method of that name is its own, and may change its receiver.
     own_methods: Vec<String>,
 }
 

@@ -97,7 +97,8 @@ fn resolve(root: &Path, path: &str) -> Result<PathBuf, Diagnostic> {
         return Ok(full);
     }
     let title = format!("`{path}` points outside of the scripts folder");
-    Err(Diagnostic::new("E0105", title, Place::file(path)).hint("copy the file into the scripts folder"))
+    Err(Diagnostic::new("E0105", title, Place::file(path))
+        .hint("it is a link, or lies below one: copy the file into the scripts folder"))
 }
 
 fn normalise(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! order, numbers are written in one way). What is not data (functions, ranges, points in time of the script engine) is refused with
 //! the path to it. Neither form goes through a tree of another library. Owns no state; knows nothing of runs.
 
+mod decimal;
 mod read;
 mod write;
 
@@ -11,6 +12,7 @@ use std::fmt;
 
 use rhai::Dynamic;
 
+pub use self::decimal::read_decimal;
 use crate::payload::Payload;
 
 /// Values may be nested this deep: more than any data has, and little enough that native code can recurse over them.
@@ -75,6 +77,11 @@ pub fn try_decode(payload: &Payload) -> Result<Dynamic, BadJson> {
 /// JSON from outside: no tag means anything. Integers that do not fit 64 bits become floats.
 pub fn from_json_text(text: &str) -> Result<Dynamic, BadJson> {
     read::value(text, read::Form::Plain)
+}
+
+/// The same, with fractions as exact decimals, and whole numbers that do not fit 64 bits; what no decimal can hold is a float.
+pub fn from_json_text_exactly(text: &str) -> Result<Dynamic, BadJson> {
+    read::value(text, read::Form::Exact)
 }
 
 /// JSON for the outside: decimals, characters and blobs (base64) as strings, secrets as their placeholders.

@@ -95,6 +95,6 @@ fn file(deployed: &Deployed, program: &Program, path: &str, gone: &Gone) -> File
 /// Steps whose names are literals: name, line and column.
 fn steps_of(source: &Source) -> Vec<(String, usize, usize)> {
     let tokens = lex::code(&source.text);
-    let calls = tokens.windows(3).filter(|part| part[0].text == "step" && part[1].text == "(");
+    let calls = tokens.windows(3).filter(|part| matches!(part[0].text, "step" | "once") && part[1].text == "(");
     calls.filter_map(|part| Some((part[2].string()?.to_owned(), part[0].line, part[0].column))).collect()
 }

@@ -15,8 +15,10 @@ use crate::store::memory::Fault;
 struct Outcome {
     /// Workflow, status, output and error of each run, in the order of their starts.
     runs: Vec<[String; 4]>,
-    /// Calls of the outside, and how many of each.
-    calls: BTreeMap<String, usize>,
+    /// Calls that change the outside, and how many of each.
+    changes: BTreeMap<String, usize>,
+    /// Calls that only look: there may be more of them after a crash.
+    looks: BTreeMap<String, usize>,
 }
 
 impl Outcome {
@@ -27,13 +29,14 @@ impl Outcome {
         let runs = runs
             .map(|run| [run.workflow.to_string(), run.status.name().to_owned(), text(&run.output), text(&run.error)]);
         let runs = runs.collect();
-        let mut calls = BTreeMap::new();
+        let (mut changes, mut looks) = (BTreeMap::new(), BTreeMap::new());
         // Polls are not recorded: how many there are is not promised.
         for answered in case.book.calls().iter().filter(|answered| answered.called.position.is_some()) {
             let call = format!("{} {}", answered.called.function, book::arguments(&answered.called));
+            let calls = if answered.called.is_reading { &mut looks } else { &mut changes };
             *calls.entry(call).or_default() += 1;
         }
-        Ok(Self { runs, calls })
+        Ok(Self { runs, changes, looks })
     }
 
     /// The first thing that is another, in words.
@@ -48,11 +51,15 @@ impl Outcome {
                 return Some((what, mine[at].clone(), theirs[at].clone()));
             }
         }
-        let all = self.calls.keys().chain(other.calls.keys());
-        let count = |outcome: &Self, call: &str| outcome.calls.get(call).copied().unwrap_or(0);
-        let call = all.into_iter().find(|call| count(self, call) != count(other, call))?;
-        let times = |n: usize| format!("{n} × {call}");
-        Some(("what was called".into(), times(count(self, call)), times(count(other, call))))
+        let count = |calls: &BTreeMap<String, usize>, call: &String| calls.get(call).copied().unwrap_or(0);
+        let counts = |mine, theirs, call: &String| (call.clone(), count(mine, call), count(theirs, call));
+        let changed = self.changes.keys().chain(other.changes.keys());
+        let mut changed = changed.map(|call| counts(&self.changes, &other.changes, call));
+        let mut looked = self.looks.keys().map(|call| counts(&self.looks, &other.looks, call));
+        let (call, mine, theirs) = changed
+            .find(|(_, mine, theirs)| mine != theirs)
+            .or_else(|| looked.find(|(_, mine, theirs)| theirs < mine))?;
+        Some(("what was called".into(), format!("{mine} × {call}"), format!("{theirs} × {call}")))
     }
 }
 

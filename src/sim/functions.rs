@@ -13,7 +13,7 @@ use super::case::Case;
 use super::crash;
 use super::people;
 use super::raised::{self, Raised};
-use super::same::{same, shown};
+use super::same::{kinds, same, shown};
 use super::stage::Slot;
 use crate::payload::Payload;
 use crate::script::value;
@@ -210,7 +210,10 @@ fn assert_eq_to(actual: &Dynamic, expected: &Dynamic, message: &str) -> Res<()> 
         return Ok(());
     }
     let title = if message.is_empty() { "the values are not equal" } else { message };
-    let text = format!("  actual: {}\nexpected: {}", shown(actual), shown(expected));
+    let (mine, wanted) = (shown(actual), shown(expected));
+    let kinds = if mine == wanted { kinds(actual, expected, "") } else { None };
+    let text =
+        format!("  actual: {mine}\nexpected: {wanted}{}", kinds.map_or_else(String::new, |kinds| format!("\n{kinds}")));
     Err(Broken::new(ASSERTION, title).text(text).into())
 }
 

@@ -55,7 +55,7 @@ impl Names {
         let constants = texts(&tokens);
         for at in 0..tokens.len().saturating_sub(3) {
             let is_own = at == 0 || !matches!(tokens[at - 1].text, "." | "?." | "::" | "fn");
-            if tokens[at].text != "step" || tokens[at + 1].text != "(" || !is_own {
+            if !matches!(tokens[at].text, "step" | "once") || tokens[at + 1].text != "(" || !is_own {
                 continue;
             }
             let name = &tokens[at + 2];

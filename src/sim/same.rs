@@ -2,6 +2,7 @@
 
 use rhai::{Array, Dynamic, Map};
 
+use crate::host::function::type_of;
 use crate::script::value;
 
 /// Longest text of a value that is shown.
@@ -33,6 +34,22 @@ fn number(value: &Dynamic) -> Option<String> {
         return Some(float.to_string());
     }
     value.as_decimal().ok().map(|decimal| decimal.normalize().to_string())
+}
+
+/// Where two values have different kinds that look alike, such as a decimal and a text, and which.
+pub(super) fn kinds(a: &Dynamic, b: &Dynamic, path: &str) -> Option<String> {
+    if same(a, b) {
+        return None;
+    }
+    if let (Some(a), Some(b)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
+        return a.iter().zip(b.iter()).enumerate().find_map(|(n, (a, b))| kinds(a, b, &format!("{path}[{n}]")));
+    }
+    if let (Some(a), Some(b)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
+        return a.iter().find_map(|(key, a)| kinds(a, b.get(key)?, &format!("{path}.{key}")));
+    }
+    let (a, b) = (type_of(a), type_of(b));
+    let at = if path.is_empty() { String::new() } else { format!(" at `{}`", path.trim_start_matches('.')) };
+    (a != b).then(|| format!("one is {a}, the other {b}{at}"))
 }
 
 /// The value as scripts would write it, cut where it is long.

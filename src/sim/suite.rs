@@ -217,4 +217,6 @@ fn panicked(test: &Found) -> Diagnostic {
 }
 
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod tests;

@@ -124,6 +124,19 @@ pub fn monotonic() -> Duration {
     }
 }
 
+/// What the calling thread has used of a core since it began, where the system tells; elsewhere what has passed.
+pub fn thread_busy() -> Duration {
+    #[cfg(target_os = "linux")]
+    {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        elapsed()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

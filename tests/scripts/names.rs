@@ -12,6 +12,8 @@ const CALLS: &[(&str, &[&str])] = &[
         &[
             r#"step("pack", || 1)"#,
             r#"step("pack", #{ retry: 5, timeout: "1m", undo: |v| v, on_error: |e| 0, at_most_once: true, idempotency_key: "k" }, || 1)"#,
+            r#"once("make", || (), || 1)"#,
+            r#"once("make", #{ retry: 5, undo: |v| v, on_error: |e| 0 }, || (), || 1)"#,
             "retry(3, || 1)",
             r#"retry(#{ attempts: 5, delay: "1s", factor: 2.0, max_delay: "5m", jitter: true, within: "1h", when: |e| e.status != 400 }, || 1)"#,
             r#"timeout("1s", || 1)"#,

@@ -24,7 +24,11 @@ fn a_run_that_kills_when_it_is_tried_is_quarantined_and_the_others_go_on() {
         fn large() { let all = []; for i in 0..110 { all.push(blob(15000000, 1)); } all.len() }
         large(); wait_for("go")"#;
     let place = Place::new(&[("poison", poison), ("w", "wait_for(\"go\"); 21")]);
-    std::fs::write(place.folder.path().join("panta.toml"), "[limits]\nscript_memory = \"900 GB\"\n").expect("a file");
+    std::fs::write(
+        place.folder.path().join("panta.toml"),
+        "[limits]\nscript_memory = \"900 GB\"\nscript_cpu = \"10m\"\n",
+    )
+    .expect("a file");
     let daemon = place.start();
     let limit = daemon.engine_size() + 1_200_000_000;
     let bad = start(daemon.address(), "poison", "bad");

@@ -23,6 +23,7 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ("E0307", "sleep(\"1 hour and a half\");"),
     ("E0308", "http::get(\"https://example.com\", #{ timout: \"5s\" })"),
     ("E0309", "workflow(#{ title: \"Invoice\", priority: \"high\" });"),
+    ("E0310", "fn lead(name) { name }\nlet lead = \"Ann\";\nlet shown = || `${lead}`;\nshown.call()"),
     ("E0501", "throw \"there is no stock\";"),
     ("E0502", "let total = \"5\" * 2;"),
     ("E0503", "let double = |x| x * 2;\ndouble.call(1, 2)"),
@@ -49,4 +50,5 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ),
     ("W0412", "trigger::event(\"order.*\");\nfn main(order) { event::emit(\"order.placed\", order) }"),
     ("W0413", "workflow::start(\"invoic\", #{ id: 1 });"),
+    ("W0415", "let name = \" Ann \";\nname.trim().is_empty()"),
 ];

@@ -222,7 +222,7 @@ fn of_text(kind: Kind, text: &str) -> Option<Fitted> {
         },
         Kind::Bool if text.eq_ignore_ascii_case("true") => true.into(),
         Kind::Bool if text.eq_ignore_ascii_case("false") => false.into(),
-        Kind::Decimal => return read_decimal(text).map(Fitted::Decimal),
+        Kind::Decimal => return decimal_of_text(text).map(Fitted::Decimal),
         _ => return None,
     };
     Some(Fitted::Json(value))
@@ -238,9 +238,14 @@ fn integer(value: &Value) -> Option<i64> {
     })
 }
 
+/// Texts of an input have no exponent: what people write has none, and what is no amount is found so.
+fn decimal_of_text(text: &str) -> Option<rust_decimal::Decimal> {
+    read_decimal(text).filter(|_| !text.contains(['e', 'E']))
+}
+
 fn decimal(value: &Value) -> Option<rust_decimal::Decimal> {
     match value {
-        Value::String(text) => read_decimal(text),
+        Value::String(text) => decimal_of_text(text),
         Value::Number(number) => {
             let text = number.to_string();
             read_decimal(&text).or_else(|| rust_decimal::Decimal::from_scientific(&text).ok())

@@ -113,6 +113,8 @@ pub struct Called {
     pub attempt: u32,
     /// What it was given.
     pub arguments: Vec<Dynamic>,
+    /// Whether it only looks: then it does no harm to do it once more.
+    pub is_reading: bool,
 }
 
 /// A request of a strand to the engine.

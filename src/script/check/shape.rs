@@ -199,6 +199,9 @@ impl Walker<'_> {
         // Of something that is not there, no method can be known: `JSON.parse(text)`.
         let is_unknown = self.findings.get(told).is_some_and(|finding| finding.code == "E0302");
         for (n, link) in links.iter().enumerate() {
+            if let (Link::Method(call, pos), Some(_)) = (link, links.get(n + 1)) {
+                self.method_used(call, *pos);
+            }
             match link {
                 Link::Property(name, pos) => self.property(&at, name, *pos, (n == 0).then_some(root_name)),
                 Link::Index(Expr::StringConstant(name, pos)) => {

@@ -406,3 +406,57 @@ error[E0302]: unknown variable `console`
   = hint: write `log::info(message)` or `print(text)`
 ");
 }
+
+#[test]
+fn a_variable_that_a_closure_cannot_capture() {
+    let said = found("fn lead() { 1 }\nlet lead = 7;\nlet shown = || `${lead}`;\nshown.call()");
+    assert!(said.contains("error[E0310]") && said.contains("main.rhai:3:") && said.contains("hint: rename"), "{said}");
+    let parameter = found(
+        "fn lead() { 1 }\nfn main(order) { [1].map(|lead| lead + 1); let x = lead(); for lead in [1] { parallel([|| lead + x]); } }",
+    );
+    assert_eq!(parameter.matches("E0310").count(), 1, "{parameter}");
+    for fine in [
+        "fn lead() { 1 }\nlet lead = 7;\nprint(`${lead}`);",
+        "fn lead() { 1 }\nlet call = || lead();\ncall.call()",
+        "fn lead() { 1 }\nparallel([lead]);",
+        "let lead = 7;\nlet shown = || lead;\nfn lead() { 1 }\nshown.call()",
+    ] {
+        assert!(!found(fine).contains("E0310"), "{fine}");
+    }
+}
+
+#[test]
+fn what_is_done_with_nothing() {
+    let said = found("let x = \" a \";\nprint(x.trim().is_empty());");
+    assert!(said.contains("warning[W0415]") && said.contains("main.rhai:2:9"), "{said}");
+    for bad in [
+        "let y = x.sort();",
+        "x = x.trim();",
+        "print(x.push(1));",
+        "print(`${x.trim()}`);",
+        "if x.a.trim() == \"\" { }",
+        "x.b[0].reverse().len();",
+    ] {
+        let said = found(&format!("let x = input;\n{bad}"));
+        assert_eq!(said.matches("W0415").count(), 1, "{bad}\n{said}");
+    }
+    for fine in [
+        "x.trim();",
+        "x.push(1)",
+        "let f = || x.sort();",
+        "let y = x.trim;",
+        "let y = x.to_lower();",
+        "let y = x.a.pop();",
+    ] {
+        assert!(!found(&format!("let x = #{{ a: [] }};\n{fine}")).contains("W0415"), "{fine}");
+    }
+    assert!(!found("fn trim() { this + 1 }\nlet y = 1;\nprint(y.trim());").contains("W0415"));
+}
+
+#[test]
+fn a_backtick_is_not_escaped_by_a_backslash() {
+    for bad in ["let a = `use \\`x\\` here`;", "let a = `all \\``;\nprint(a);"] {
+        let said = found(bad);
+        assert!(said.contains("a backslash does not escape a backtick"), "{bad}\n{said}");
+    }
+}

@@ -40,6 +40,8 @@ pub(super) struct Walker<'a> {
     pub(super) changed: &'a Changed,
     /// What the parameters of the closure at hand are.
     pub(super) given: Vec<Tracked>,
+    /// What the closure at hand has captured.
+    captured: Vec<String>,
     depth: usize,
     pub(super) findings: Vec<Diagnostic>,
 }
@@ -52,8 +54,19 @@ impl<'a> Walker<'a> {
         changed: &'a Changed,
         level: Level,
     ) -> Self {
-        let (locals, shapes, given) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { known, source, options, level, locals, shapes, changed, given, depth: 0, findings: Vec::new() }
+        Self {
+            known,
+            source,
+            options,
+            level,
+            locals: Vec::new(),
+            shapes: BTreeMap::new(),
+            changed,
+            given: Vec::new(),
+            captured: Vec::new(),
+            depth: 0,
+            findings: Vec::new(),
+        }
     }
 
     /// Names this variable as the input.
@@ -105,6 +118,7 @@ impl<'a> Walker<'a> {
             Stmt::Var(parts, ..) => self.variable_defined(&parts.0.name, &parts.1),
             Stmt::Assignment(parts) => {
                 self.expr(&parts.1.rhs);
+                self.value_used(&parts.1.rhs);
                 self.expr(&parts.1.lhs);
             }
             Stmt::Return(value, ..) | Stmt::BreakLoop(value, ..) => {
@@ -163,6 +177,7 @@ impl<'a> Walker<'a> {
 
     fn variable_defined(&mut self, name: &str, value: &Expr) {
         self.expr(value);
+        self.value_used(value);
         let tracked = self.tracked(value);
         self.locals.push(name.to_owned());
         self.hold(name, tracked);
@@ -189,7 +204,10 @@ impl<'a> Walker<'a> {
             Expr::Dot(..) | Expr::Index(..) => self.chain(expr),
             Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
             Expr::Map(parts, _) => parts.0.iter().for_each(|(_, value)| self.expr(value)),
-            Expr::InterpolatedString(parts, _) => parts.iter().for_each(|part| self.expr(part)),
+            Expr::InterpolatedString(parts, _) => parts.iter().for_each(|part| {
+                self.expr(part);
+                self.value_used(part);
+            }),
             Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
                 parts.iter().for_each(|part| self.expr(part));
             }
@@ -238,7 +256,10 @@ impl<'a> Walker<'a> {
         own.iter().zip(given).for_each(|(name, tracked)| self.hold(name, tracked));
         let (level, locals) = (std::mem::replace(&mut self.level, Level::Function), self.locals.len());
         self.locals.extend(own.iter().cloned());
+        let captured = captured.iter().map(|name| (*name).to_owned()).collect();
+        let outer = std::mem::replace(&mut self.captured, captured);
         self.body(function);
+        self.captured = outer;
         self.locals.truncate(locals);
         (self.level, self.shapes) = (level, shapes);
     }
@@ -263,9 +284,24 @@ impl<'a> Walker<'a> {
             let verdict = self.known.constant(&self.source.path, &path, name);
             let full = format!("{}::{name}", path.join("::"));
             self.report(verdict, "E0302", &format!("unknown constant `{full}`"), &path.join("::"), space.position());
-        } else if !short && index.is_none() {
+        } else if !short && index.is_none() && !self.is_hidden(name, pos) {
             self.unresolved(name, pos);
         }
+    }
+
+    /// A variable around a closure that has the name of a function: in the closure that is the function, and nothing says so.
+    fn is_hidden(&mut self, name: &str, pos: Position) -> bool {
+        let has = |names: &[String]| names.iter().any(|known| known == name);
+        let is_variable = self.level == Level::Function && has(&self.locals) && !has(&self.captured);
+        let hidden = is_variable && self.known.functions(&self.source.path).any(|function| function.name == name);
+        if hidden {
+            let title = format!("`{name}` is the function here, not the variable around the closure");
+            let hint = format!(
+                "rename the variable, or the function: a closure does not capture a variable with the name of `fn {name}`"
+            );
+            self.find("E0310", title, pos, Some(hint));
+        }
+        hidden
     }
 
     fn unresolved(&mut self, name: &str, pos: Position) {
@@ -307,7 +343,10 @@ impl<'a> Walker<'a> {
         }
         let list = call.args.first().map(|first| self.tracked(first)).unwrap_or_default();
         let given = list.items_for(&call.name);
-        call.args.iter().for_each(|arg| self.argument(arg, &given));
+        call.args.iter().for_each(|arg| {
+            self.argument(arg, &given);
+            self.value_used(arg);
+        });
     }
 
     fn called(&mut self, call: &FnCallExpr, pos: Position) {
@@ -345,7 +384,10 @@ impl<'a> Walker<'a> {
         let verdict = self.known.method(&self.source.path, &call.name, call.args.len());
         self.report(verdict, "E0301", &format!("unknown method `{}`", call.name), "", pos);
         let given = of.items_for(&call.name);
-        call.args.iter().for_each(|arg| self.argument(arg, &given));
+        call.args.iter().for_each(|arg| {
+            self.argument(arg, &given);
+            self.value_used(arg);
+        });
     }
 }
 

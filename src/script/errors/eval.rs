@@ -7,6 +7,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, Position};
 use super::super::catalog::Catalog;
 use super::super::lex;
 use super::super::program::Program;
+use super::super::rewrite::own;
 use super::super::source::Source;
 use super::super::unwind;
 use super::parse::lower;
@@ -66,7 +67,7 @@ impl Chain<'_> {
         loop {
             match error {
                 EvalAltResult::ErrorInFunctionCall(name, source, inner, pos) => {
-                    let function = if name.starts_with("anon$") { "closure" } else { name };
+                    let function = if name.starts_with("anon$") { "closure" } else { own::shown(name) };
                     self.frames.push(Frame {
                         function: function.to_owned(),
                         file: self.file.clone(),
@@ -250,7 +251,7 @@ impl Told<'_> {
             return BTreeMap::new();
         };
         let mut functions = BTreeMap::new();
-        for function in ast.iter_functions() {
+        for function in ast.iter_functions().filter(|function| !own::is_given(function.name)) {
             let params = function.params.len();
             let range = functions.entry(function.name.to_owned()).or_insert((params, params));
             *range = (range.0.min(params), range.1.max(params));

@@ -120,7 +120,22 @@ impl<'a> Around<'a> {
 
     /// The habit behind a fault at this place, whatever the parser calls it.
     pub(super) fn habit(&self) -> Option<Habit> {
-        self.keyword_before().or_else(|| self.operator()).or_else(|| self.word()).or_else(|| self.shape())
+        self.escaped_backtick()
+            .or_else(|| self.keyword_before())
+            .or_else(|| self.operator())
+            .or_else(|| self.word())
+            .or_else(|| self.shape())
+    }
+
+    /// `` `a \` b` ``: the text ends at the second backtick, for a backslash is a character like any other.
+    fn escaped_backtick(&self) -> Option<Habit> {
+        let is_template = |offset| self.kind(offset) == Some(Kind::Template);
+        let same_line = self.token(-1).map(|token| token.end().0) == self.token(0).map(|token| token.line);
+        let ended = is_template(-1) && self.text(-1).ends_with("\\`") && same_line && self.kind(0) == Some(Kind::Word);
+        let open = is_template(0) && self.text(0).contains("\\``");
+        let title = "in backticks a backslash does not escape a backtick";
+        let at = if ended { -1 } else { 0 };
+        (ended || open).then(|| self.say(at, title, "write the backtick twice: ``` `a `` b` ```"))?
     }
 
     /// The fault is at the token after a word of another language.

@@ -69,6 +69,7 @@ impl<'a> Builder<'a> {
     fn control_call(&mut self, name: &str, args: &'a [Expr], pos: Position, out: &mut Out) -> bool {
         let (kind, what) = match name {
             "step" => (Kind::Step, "step"),
+            "once" => (Kind::Step, "once"),
             "retry" => (Kind::Retry, "try again on error"),
             "timeout" => (Kind::Timeout, "at most"),
             "attempt" => (Kind::Try, "attempt"),
@@ -86,7 +87,9 @@ impl<'a> Builder<'a> {
             _ => return false,
         };
         let Some((body, given)) = args.split_last() else { return false };
-        given.iter().for_each(|arg| self.argument(arg, out));
+        // What `once` looks with comes before what it makes.
+        let (before, given_values): (Vec<_>, Vec<_>) = given.iter().partition(|arg| self.closure_at(arg).is_some());
+        given_values.into_iter().for_each(|arg| self.argument(arg, out));
         let label = given.first().map(|first| self.shown(first)).unwrap_or_default();
         let mut node = self.node(kind, what, &label, pos);
         if kind == Kind::Retry {
@@ -95,7 +98,8 @@ impl<'a> Builder<'a> {
             node.detail = self.details(name, given);
         }
         node.entry = entry(name, args);
-        let blocks = self.closure_body(body);
+        let mut blocks: Out = before.into_iter().flat_map(|arg| self.closure_body(arg)).collect();
+        blocks.extend(self.closure_body(body));
         let mut block = Block::inside(node, blocks);
         block.undo = self.undo(given);
         out.push(block);
@@ -322,11 +326,11 @@ impl<'a> Builder<'a> {
 /// What the journal calls it.
 fn entry(name: &str, args: &[Expr]) -> String {
     match (name, args.first()) {
-        ("step" | "wait_for" | "workflow::run" | "workflow::start", Some(Expr::StringConstant(text, _))) => {
+        ("step" | "once" | "wait_for" | "workflow::run" | "workflow::start", Some(Expr::StringConstant(text, _))) => {
             text.to_string()
         }
         // The journal names a task by its title and a lock by its name, which may be made when it runs.
-        ("step" | "wait_for" | "workflow::run" | "workflow::start" | "task::ask" | "lock", _) => String::new(),
+        ("step" | "once" | "wait_for" | "workflow::run" | "workflow::start" | "task::ask" | "lock", _) => String::new(),
         _ => name.to_owned(),
     }
 }

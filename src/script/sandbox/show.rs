@@ -7,6 +7,7 @@ use rhai::{Array, Dynamic, Engine, EvalContext, FloatWrapper, FnPtr, ImmutableSt
 
 use super::guard::{self, Outcome};
 use super::{check_string, nesting, register_changing};
+use crate::script::rewrite::own;
 use crate::script::value::MOST_NESTED;
 
 /// What `rewrite` wraps around the values of an interpolated string. Rhai itself would swallow an error there.
@@ -88,7 +89,11 @@ fn register_joins(engine: &mut Engine) {
 }
 
 fn function_text(function: &FnPtr) -> ImmutableString {
-    if function.is_anonymous() { "Fn(closure)".into() } else { format!("Fn({})", function.fn_name()).into() }
+    if function.is_anonymous() {
+        "Fn(closure)".into()
+    } else {
+        format!("Fn({})", own::shown(function.fn_name())).into()
+    }
 }
 
 fn text(context: &mut EvalContext, mut value: Dynamic) -> Outcome<Dynamic> {

@@ -8,7 +8,7 @@ use rhai::{Array, Dynamic, ImmutableString, Map};
 
 use rust_decimal::Decimal;
 
-use super::{BadJson, MOST_NESTED};
+use super::{BadJson, MOST_NESTED, read_decimal};
 use crate::script::secret::SecretRef;
 
 /// What a text may say.
@@ -18,6 +18,8 @@ pub(super) enum Form {
     Typed,
     /// JSON and nothing else.
     Plain,
+    /// The same, with decimals where there would be floats.
+    Exact,
 }
 
 pub(super) fn value(text: &str, form: Form) -> Result<Dynamic, BadJson> {
@@ -164,9 +166,11 @@ impl Reader<'_> {
             return Err(format!("`{text}` is not a number"));
         }
         let integer = if text == "-0" { None } else { text.parse::<i64>().ok() };
-        let value = match integer {
-            Some(number) => Dynamic::from_int(number),
-            None => Dynamic::from_float(text.parse().map_err(|_| format!("`{text}` is not a number"))?),
+        let decimal = if self.form == Form::Exact { read_decimal(text) } else { None };
+        let value = match (integer, decimal) {
+            (Some(number), _) => Dynamic::from_int(number),
+            (None, Some(number)) => Dynamic::from_decimal(number),
+            (None, None) => Dynamic::from_float(text.parse().map_err(|_| format!("`{text}` is not a number"))?),
         };
         if value.as_float().is_ok_and(f64::is_infinite) {
             return Err(format!("`{text}` is too large"));

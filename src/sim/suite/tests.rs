@@ -174,6 +174,111 @@ fn a_step_is_replaced() {
     );
 }
 
+/// A shop without idempotency keys: `made` is what is in it; an order that it has got and cannot say so is made all the same.
+const SHOP: &str = "let made = []; \
+    t.mock(\"http::get\", || if made.is_empty() { test::response(200) } else { test::response(200, made[0]) }); \
+    t.mock(\"http::post\", |url, body| { made.push(body); ";
+
+const ORDER: &str = "let order = |n| once(\"order\", || http::get(\"https://a.example/\").body, || http::post(\"https://a.example/\", n).body); ";
+
+fn shop(workflow: &str, answer: &str, then: &str) {
+    passes(&format!("{ORDER}{workflow}"), &format!("{SHOP}{answer} }}); t.start(); t.advance(\"1m\"); {then}"));
+}
+
+#[test]
+fn once_makes_one_wherever_the_process_dies() {
+    let one = "assert_eq(t.output(), \"A1\"); assert_eq(t.calls(\"http::post\").len(), 1); ";
+    shop("order.call(\"A1\")", "test::response(200, body)", &format!("{one} t.crash_everywhere();"));
+    shop("order.call(\"A1\")", "test::error(\"network\")", &format!("{one} t.crash_everywhere();"));
+    shop("order.call(\"A1\")", "test::response(503)", &format!("{one} t.crash_everywhere();"));
+    shop("order.call(\"A1\")", "test::response(200)", &format!("{one} t.crash_everywhere();"));
+    shop(
+        "order.call(\"A1\"); order.call(\"A2\")",
+        "test::response(200, body)",
+        &format!("{one} t.crash_everywhere();"),
+    );
+}
+
+#[test]
+fn once_throws_what_was_refused_and_its_retries_look_first() {
+    let refused = "assert_eq(t.error().status, 403); assert_eq(t.error().step, \"order\"); assert_eq(t.calls(\"http::post\").len(), 1);";
+    shop("order.call(1)", "made.pop(); test::response(403)", refused);
+    let retried = ORDER.replace("\"order\", ||", "\"order\", #{ retry: 3 }, ||");
+    let looks = "step(\"look\", || http::get(\"https://a.example/\").body)";
+    let retried = retried.replace("http::get(\"https://a.example/\").body", looks);
+    // The second request was carried out; nothing that an earlier look found keeps that from being seen.
+    passes(
+        &format!("{retried} order.call(7)"),
+        "let posts = 0; let made = []; \
+         t.mock(\"http::get\", || if made.is_empty() { test::response(200) } else { test::response(200, made[0]) }); \
+         t.mock(\"http::post\", |url, body| { posts += 1; if posts > 1 { made.push(body); } test::error(\"timeout\") }); \
+         t.start(); t.advance(\"5m\"); assert_eq(t.output(), 7); assert_eq(posts, 2); assert_eq(t.calls(\"http::get\").len(), 4);",
+    );
+}
+
+#[test]
+fn once_can_be_replaced_and_undone() {
+    passes(
+        &format!("{ORDER} order.call(1) + 1"),
+        "t.mock_step(\"order\", 41); t.start(); assert_eq(t.output(), 42); t.crash_everywhere();",
+    );
+    passes(
+        "once(\"order\", #{ undo: |made| log::info(`undone ${made}`) }, || (), || 5); throw \"no\"",
+        "t.start(); assert_eq(t.logs()[0].message, \"undone 5\");",
+    );
+    passes(
+        "once(\"order\", #{ on_error: |e| e.kind }, || (), || throw #{ kind: \"mine\" })",
+        "t.start(); assert_eq(t.output(), \"mine\");",
+    );
+}
+
+#[test]
+fn an_error_of_the_script_says_whether_to_try_again() {
+    let tried = |error: &str, times: i32| {
+        let workflow = format!("let n = 0; attempt(|| retry(3, || {{ n += 1; throw #{{ {error} }}; }})); n");
+        passes(&workflow, &format!("t.start(); t.advance(\"1h\"); assert_eq(t.output(), {times});"));
+    };
+    tried("kind: \"shop\", retryable: false", 1);
+    tried("message: \"no\", retryable: false", 1);
+    tried("kind: \"shop\", status: 404", 1);
+    tried("kind: \"shop\", status: 409, retryable: true", 3);
+    tried("kind: \"shop\", status: 429", 3);
+    tried("kind: \"shop\"", 3);
+}
+
+#[test]
+fn a_change_that_is_not_made_is_another_run() {
+    fails(
+        "attempt(|| step(\"s\", #{ at_most_once: true }, || http::post(\"https://a.example/\"))); 1",
+        "t.mock(\"http::post\", test::response(200)); t.start(); t.crash_everywhere();",
+        &["what was called is another"],
+    );
+}
+
+#[test]
+fn values_that_look_alike_are_told_with_their_kinds() {
+    fails("1", "assert_eq(decimal(\"1.50\"), \"1.50\")", &["one is a decimal, the other a text"]);
+    fails(
+        "1",
+        "assert_eq(#{ a: [1, decimal(\"2.5\")] }, #{ a: [1, \"2.5\"] })",
+        &["one is a decimal, the other a text at `a[1]`"],
+    );
+}
+
+#[test]
+fn answers_have_exact_numbers_where_they_are_asked_for_and_whole_classes_are_accepted() {
+    passes(
+        "let all = [404, 451, 503].map(|n| http::get(\"https://a.example/\", #{ query: #{ n: n }, accept: [\"4xx\", 503] }).status); all",
+        "t.mock(\"http::get\", |url, options| test::response(options.query.n)); t.start(); assert_eq(t.output(), [404, 451, 503]);",
+    );
+    for bad in ["\"6xx\"", "\"4x\"", "\"x\"", "99"] {
+        passes(
+            &format!("attempt(|| http::get(\"https://a.example/\", #{{ accept: [{bad}] }})).error.kind"),
+            "t.mock(\"http::get\", test::response(200)); t.start(); assert_eq(t.output(), \"invalid\");",
+        );
+    }
+}
+
 #[test]
 fn what_hangs_never_ends() {
     passes(
