@@ -82,7 +82,6 @@ pub struct MessageReply {
 
 /// A message as it goes over the line.
 #[derive(Clone, PartialEq, Debug)]
-#[cfg_attr(not(feature = "amqp"), expect(dead_code, reason = "`exchange` is for AMQP"))]
 struct Outgoing {
     id: String,
     subject: String,
