@@ -65,7 +65,7 @@ impl Reader<'_> {
         })
     }
 
-    fn count(&mut self, value: &Spanned<DeValue<'_>>, most: u64) -> Option<u64> {
+    pub(super) fn count(&mut self, value: &Spanned<DeValue<'_>>, most: u64) -> Option<u64> {
         let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
         let number = number.filter(|number| (1..=most).contains(number));
         if number.is_none() {

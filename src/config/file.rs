@@ -19,6 +19,7 @@ use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::effect::ai::Model;
 use crate::effect::imap::Mailbox;
+use crate::effect::message::Broker;
 use crate::effect::oauth::Client;
 use crate::effect::sql::Database;
 use crate::engine::people::Directory;
@@ -35,6 +36,7 @@ pub(super) struct Read {
     pub(super) mail: Option<Mail>,
     pub(super) databases: BTreeMap<String, Database>,
     pub(super) mailboxes: BTreeMap<String, Mailbox>,
+    pub(super) brokers: BTreeMap<String, Broker>,
     pub(super) url: Option<String>,
     pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
@@ -47,7 +49,7 @@ pub(super) struct Read {
     pub(super) ai: BTreeMap<String, Model>,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "data",
     "listen",
     "url",
@@ -58,6 +60,7 @@ const KEYS: [&str; 18] = [
     "mail",
     "databases",
     "mailboxes",
+    "brokers",
     "calendars",
     "secrets",
     "channels",
@@ -111,6 +114,7 @@ impl Reader<'_> {
                 "mail" => read.mail = self.mail(value),
                 "databases" => read.databases = self.databases(value),
                 "mailboxes" => read.mailboxes = self.mailboxes(value),
+                "brokers" => read.brokers = self.brokers(value),
                 "secrets" => read.secrets = self.secrets(value),
                 "channels" => {
                     let table = value.get_ref().as_table();

@@ -193,6 +193,28 @@ fn databases_are_read_and_checked_with_their_places() {
 }
 
 #[test]
+fn brokers_are_read_and_checked_with_their_places() {
+    let text = "[brokers.a]\nurl = \"nats://b.example.com\"\nuser = \"app\"\nsecret = \"s\"\npool = 2\n\
+                [brokers.b]\nurl = \"amqps://10.0.0.1:5673\"\nvhost = \"shop\"\nca_file = \"ca.pem\"";
+    let (folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    let (a, b) = (&config.brokers["a"], &config.brokers["b"]);
+    assert_eq!((a.address.port, a.user.as_deref(), a.secret.as_deref(), a.pool), (4222, Some("app"), Some("s"), 2));
+    let ca_file = Some(folder.path().canonicalize().unwrap().join("ca.pem"));
+    assert_eq!(
+        (b.address.to_string().as_str(), b.vhost.as_str(), &b.ca_file),
+        ("amqps://10.0.0.1:5673", "shop", &ca_file)
+    );
+    let fault = |text: &str| load(&format!("[brokers.a]\n{text}"), &Flags::default(), &[]).unwrap_err();
+    assert!(fault("pool = 1").contains("needs `url`"));
+    assert!(fault("url = \"nats://b\"\nusr = \"x\"").contains("did you mean `user`?"));
+    let found = fault("url = \"nats://app:hunter22@b\"");
+    assert!(found.contains("names a user; hint") && !found.contains("`nats://app:hunter22"), "{found}");
+    assert!(fault("url = \"nats://b/orders\"").contains("hint: write `nats://b`"));
+    assert!(fault("url = \"mqtt://b\"\nvhost = \"x\"").contains("for AMQP alone"));
+    assert!(fault("url = \"mqtt://b\"\n[brokers.b]\nurl = \"mqtt://B:1883\"").contains("is at `mqtt://b`, too"));
+}
+
+#[test]
 fn channels_are_checked_with_their_places() {
     let fault = |text: &str| load(text, &Flags::default(), &[]).unwrap_err();
     let found = fault("[channels.ops]\nkind = \"mial\"");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ai::Models;
 use super::http::{Breakers, Clients, Means};
 use super::mail::MessageIds;
+use super::message::{self, Brokers};
 use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::shell::{self, Keeper, Programs};
@@ -26,6 +27,7 @@ pub struct Performer {
     message_ids: Option<Arc<MessageIds>>,
     programs: Programs,
     databases: Option<Arc<Databases>>,
+    brokers: Option<Arc<Brokers>>,
     oauth: Option<Arc<OAuth>>,
     breakers: Arc<Breakers>,
     models: Option<Arc<Models>>,
@@ -107,6 +109,7 @@ impl Performer {
             message_ids: None,
             programs: Programs::new(None),
             databases: None,
+            brokers: None,
             oauth: None,
             breakers: Arc::default(),
             models: None,
@@ -141,6 +144,12 @@ impl Performer {
     #[must_use]
     pub fn with_databases(self, databases: Option<Arc<Databases>>) -> Self {
         Self { databases, ..self }
+    }
+
+    /// The same, with these brokers.
+    #[must_use]
+    pub fn with_brokers(self, brokers: Option<Arc<Brokers>>) -> Self {
+        Self { brokers, ..self }
     }
 
     /// The same, with tokens of these clients.
@@ -179,6 +188,7 @@ impl Performer {
             Request::Shell(request) => shell::admit(request, allow),
             Request::Sql(request) => sql::admit(request, allow),
             Request::Ai(request) => ai::admit(&request.name, allow),
+            Request::Message(request) => message::admit(request, allow),
         }
     }
 
@@ -210,6 +220,10 @@ impl Performer {
             Request::Sql(request) => {
                 let answer = sql::perform(request, &attempt, place, &self.limits, self.databases.as_ref()).await;
                 Scrub::new(attempt.secrets).outcome(answer.map(Reply::Sql))
+            }
+            Request::Message(request) => {
+                let taken = message::perform(request, &attempt, &self.limits, self.brokers.as_ref()).await;
+                Scrub::new(attempt.secrets).outcome(taken.map(Reply::Message))
             }
         }
     }

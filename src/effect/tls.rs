@@ -1,4 +1,4 @@
-//! TLS towards servers that the operator names: whom they are trusted by.
+//! Whom connections by TLS trust, for all that is not HTTP: rustls, as for everything else.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,17 +7,25 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Trusts the certificates of a PEM file, or, without one, those that browsers trust. The error is told to people.
-pub(super) fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Bad {
+    /// The certificates in the file cannot be read.
+    #[error("{0}; hint: `ca_file` names a PEM file")]
+    Certificates(String),
+    /// The library cannot do it.
+    #[error("no TLS: {0}")]
+    Library(String),
+}
+
+/// Trusts the certificates of this PEM file, or the usual ones.
+pub(super) fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Bad> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(file) => {
             let bad = |why: &dyn std::fmt::Display| {
-                format!(
-                    "the certificates in `{}` cannot be read: {why}; hint: `ca_file` names a PEM file",
-                    file.display()
-                )
+                Bad::Certificates(format!("the certificates in `{}` cannot be read: {why}", file.display()))
             };
             for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
                 roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
@@ -27,7 +35,7 @@ pub(super) fn trusting(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Stri
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("no TLS: {error}"))?
+        .map_err(|error| Bad::Library(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))

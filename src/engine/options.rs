@@ -71,6 +71,8 @@ pub struct Options {
     pub databases: Option<Arc<effect::sql::Databases>>,
     /// The mailboxes that are followed.
     pub mailboxes: Option<Arc<effect::imap::Mailboxes>>,
+    /// The brokers that messages go to and come from.
+    pub brokers: Option<Arc<effect::message::Brokers>>,
     /// The clients whose tokens requests may use.
     pub oauth: Option<Arc<effect::oauth::OAuth>>,
     /// The models that may be asked.
@@ -134,6 +136,7 @@ impl Options {
             keeper: None,
             databases: None,
             mailboxes: None,
+            brokers: None,
             oauth: None,
             breakers: Arc::default(),
             models: None,

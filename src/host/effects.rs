@@ -219,7 +219,9 @@ impl Performance<'_> {
         let safe = if self.plan.request.is_repeatable() {
             failure.retryable
         } else {
-            matches!(failure.kind, "network" | "mail" | "sql") && failure.retryable && failure.sent == Sent::No
+            matches!(failure.kind, "network" | "mail" | "message" | "sql")
+                && failure.retryable
+                && failure.sent == Sent::No
         };
         if self.strand.retried.get() || !safe {
             return Ok(None);

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use super::broken::{Broken, MISUSE};
 use super::case::{Case, Did, json};
 use crate::effect::letter::Letter;
+use crate::effect::message::Address;
 use crate::engine::{Decision, Deployed, Received, Start, TriggerSpec, decide};
 use crate::host::declare::TriggerKind;
 use crate::time::{Timestamp, parse_duration};
+use crate::trigger::message as trigger_message;
 use crate::trigger::receive::verified;
 use crate::trigger::webhook;
 use crate::vault::Vault;
@@ -42,6 +44,7 @@ impl Case {
         }
         let Envelope { received, info, key } = self.with_engine(|engine| match spec.kind {
             TriggerKind::Webhook => request(&spec, &envelope, engine.handle().secrets(), engine.now()),
+            TriggerKind::Message => Ok(message(&spec, &envelope)),
             TriggerKind::Cron | TriggerKind::Every | TriggerKind::Startup => Ok(timed(&spec, &envelope, engine.now())),
             TriggerKind::Mail => Ok(mail(&spec, &envelope, engine.now())),
             _ => Ok(plain(&spec, &envelope)),
@@ -111,6 +114,21 @@ fn timed(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Envelope {
     let seen = json!({ name: envelope.get(name).cloned().unwrap_or(json!(now)) });
     let payload = spec.options.get("input").cloned().unwrap_or(Value::Null);
     Envelope { info: info(spec, &seen), received: Received { seen, payload }, key: None }
+}
+
+/// `#{ payload, subject, headers, id, … }`, or the payload alone.
+fn message(spec: &TriggerSpec, envelope: &Value) -> Envelope {
+    let (payload, beside) = match envelope.get("payload") {
+        Some(payload) => (payload.clone(), envelope),
+        None => (envelope.clone(), &Value::Null),
+    };
+    let text = |key: &str| beside[key].as_str();
+    let filter = Address::parse(&spec.subject).ok().and_then(|(_, filter)| filter).unwrap_or_default();
+    let subject = text("subject").unwrap_or(&filter);
+    let again = beside["redelivered"] == true;
+    let facts = trigger_message::facts(subject, &headers(beside), text("id"), text("content_type"), again);
+    let (seen, key) = (trigger_message::envelope(&payload, &facts), text("id").map(str::to_owned));
+    Envelope { info: info(spec, &Value::Object(facts)), received: Received { seen, payload }, key }
 }
 
 /// Files, ends of runs: what was received is the payload.

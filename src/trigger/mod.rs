@@ -10,6 +10,7 @@ pub mod cycles;
 mod error;
 pub mod files;
 pub mod mail;
+pub mod message;
 pub mod receive;
 pub mod schedule;
 pub mod service;

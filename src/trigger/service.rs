@@ -1,13 +1,14 @@
-//! Starts what the clock, arriving files and mail, rows of databases and the daemon's own start trigger.
+//! Starts what the clock, arriving files and mail, rows of databases, messages of brokers and the daemon's own start trigger.
 //!
-//! Four threads: one for schedules, one for files, one for databases, one for mail, so that a large file or a slow query never makes a
-//! schedule late. All follow what is deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
+//! Five threads: for schedules, files, databases, mail and brokers, so that a large file or a slow query never makes a schedule
+//! late. All follow what is deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
 //! [`SCOPE`]) how far they came. Events and ends of runs are the engine's own matter, requests the web's.
 
 pub mod backfill;
 mod ends;
 mod inboxes;
 mod mails;
+mod messages;
 pub mod outlook;
 mod queries;
 mod schedules;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 use self::inboxes::Inboxes;
 use self::mails::Mails;
+use self::messages::Consumers;
 use self::queries::Queries;
 use self::schedules::Schedules;
 use crate::audit::Actor;
@@ -62,7 +64,9 @@ impl Service {
         let inboxes = Inboxes::new(handle.clone());
         let queries = Queries::new(handle.clone());
         let mails = Mails::new(handle.clone());
-        let (files_stopped, queries_stopped, mails_stopped) = (stopped.clone(), stopped.clone(), stopped.clone());
+        let consumers = Consumers::new(handle.clone());
+        let (files_stopped, queries_stopped) = (stopped.clone(), stopped.clone());
+        let (mails_stopped, messages_stopped) = (stopped.clone(), stopped.clone());
         let threads = vec![
             spawn("triggers-time", async move {
                 start_up(&handle, &deployed).await;
@@ -71,6 +75,7 @@ impl Service {
             spawn("triggers-files", inboxes.run(files_stopped)),
             spawn("triggers-sql", queries.run(queries_stopped)),
             spawn("triggers-mail", mails.run(mails_stopped)),
+            spawn("triggers-messages", consumers.run(messages_stopped)),
         ];
         Self { stop, threads: Mutex::new(threads), gauge }
     }
@@ -131,7 +136,7 @@ struct Cause<'a> {
     input: Value,
     /// What `trigger::info()` shows beside the kind.
     info: Value,
-    /// What the closures see; `None`: the same.
+    /// What the closures see, where that is not `info`.
     seen: Option<Value>,
 }
 
@@ -150,8 +155,8 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
         Begun::Never(reason)
     };
     let received = Received { seen: seen.unwrap_or_else(|| info.clone()), payload: input };
-    let input = match decided(handle, workflow, spec, received).await {
-        Ok(input) => input,
+    let (input, key) = match decided(handle, workflow, spec, received).await {
+        Ok((input, own)) => (input, own.or(key)),
         Err(reason) => return refused(reason),
     };
     let mut trigger = json!({ "kind": spec.kind.name(), "trigger": spec.id });
@@ -178,19 +183,19 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
     }
 }
 
-/// What the closures make of it, or why no run is to start.
+/// What the closures make of it and the key that they give, or why no run is to start.
 async fn decided(
     handle: &Handle,
     workflow: &Arc<str>,
     spec: &TriggerSpec,
     received: Received,
-) -> Result<Value, String> {
+) -> Result<(Value, Option<String>), String> {
     if spec.closures.is_empty() {
-        return Ok(received.payload);
+        return Ok((received.payload, None));
     }
     let deployed = handle.workflow(workflow).map_err(|error| error.to_string())?;
     match handle.decide(&deployed, spec, received).await {
-        Ok(Decision::Start { input, .. }) => Ok(input),
+        Ok(Decision::Start { input, key }) => Ok((input, key)),
         Ok(Decision::Skip) => Err(SAID_NO.to_owned()),
         Err(problem) => {
             let (file, line) = (deployed.bundle.main(), spec.line);

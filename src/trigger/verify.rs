@@ -12,6 +12,7 @@ use super::files::FilePattern;
 use super::schedule::Schedule;
 use super::webhook::HookPath;
 use crate::diag::{Diagnostic, Severity, suggest};
+use crate::effect::message::Address;
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::pattern::Pattern;
@@ -65,7 +66,7 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
         // Which mailboxes there are, the configuration says.
         TriggerKind::Startup | TriggerKind::Mail => Ok(()),
         TriggerKind::Sql => return query(spec),
-        TriggerKind::Message => return Some(unavailable(spec)),
+        TriggerKind::Message => return unbuilt(spec),
     };
     checked.err().map(|error| fault(&error, subject))
 }
@@ -104,10 +105,15 @@ fn fault(error: &Error, subject: &str) -> Fault {
     }
 }
 
-fn unavailable(spec: &TriggerSpec) -> Fault {
-    let problem = format!("`trigger::{}` is not available yet: it starts nothing", spec.kind.name());
-    let hint = "start the workflow by a webhook, an event or a schedule".to_owned();
-    Fault { severity: Severity::Warning, ..Fault::error(problem, hint, &spec.subject) }
+/// A broker that this build cannot talk to.
+fn unbuilt(spec: &TriggerSpec) -> Option<Fault> {
+    let (address, _) = Address::parse(&spec.subject).ok()?;
+    if address.protocol.is_built() {
+        return None;
+    }
+    let problem = format!("this build cannot talk to `{address}`: it starts nothing");
+    let hint = format!("build `panta` with the feature `{}`", address.protocol.name().to_lowercase());
+    Some(Fault { severity: Severity::Warning, ..Fault::error(problem, hint, &spec.subject) })
 }
 
 /// A query that has `:cursor` needs the column, and the other way round.
@@ -123,8 +129,23 @@ fn query(spec: &TriggerSpec) -> Option<Fault> {
     Some(Fault::error(problem.to_owned(), hint.to_owned(), &spec.subject))
 }
 
+/// A broker needs the same leave as for publishing.
+fn untold(deployed: &Deployed, spec: &TriggerSpec) -> Option<Fault> {
+    if spec.kind != TriggerKind::Message {
+        return None;
+    }
+    let (address, _) = Address::parse(&spec.subject).ok()?;
+    let may = &deployed.allow.message;
+    let problem = format!("no messages may come from `{address}`: it is not among the brokers of this workflow");
+    let fault = || Fault::error(problem, format!("add `{}`", may.line(&address)), &spec.subject);
+    (!may.covers(&address, None)).then(fault)
+}
+
 /// A database that is asked needs the same leave as `sql::query`.
 fn unlisted(deployed: &Deployed, spec: &TriggerSpec) -> Option<Fault> {
+    if spec.kind == TriggerKind::Message {
+        return untold(deployed, spec);
+    }
     if spec.kind != TriggerKind::Sql || deployed.allow.sql.contains(&spec.subject) {
         return None;
     }
@@ -231,6 +252,23 @@ mod tests {
         assert_eq!(found("", "select id from t"), 0);
         assert_eq!((found("", "select :cursor"), found(", #{ cursor: \"id\" }", "select id from t")), (1, 1));
         assert_eq!(diagnosed("trigger::sql(\"crm\", \"select 1\");").len(), 1);
+    }
+
+    #[test]
+    fn brokers_need_leave() {
+        let trigger = "trigger::message(\"nats://b.example.com/orders\");";
+        assert_eq!(diagnosed(trigger).len(), 1);
+        for allow in ["true", "[\"b.example.com\"]", "[\"events\"]", "[\"nats://b.example.com\"]"] {
+            assert_eq!(
+                diagnosed(&format!("workflow(#{{ allow: #{{ message: {allow} }} }}); {trigger}")),
+                [],
+                "{allow}"
+            );
+        }
+        assert_eq!(
+            diagnosed(&format!("workflow(#{{ allow: #{{ message: [\"mqtt://b.example.com\"] }} }}); {trigger}")).len(),
+            1
+        );
     }
 
     #[test]

@@ -103,8 +103,13 @@ fn the_readme_shows_the_script_that_is_shipped() {
 }
 
 #[test]
-fn the_examples_of_triggers_compile() {
-    let text = page("docs/triggers.md");
+fn the_examples_of_triggers_and_messages_compile() {
+    assert_eq!((compiling("docs/triggers.md"), compiling("docs/messages.md")), (6, 2));
+}
+
+/// How many examples a page has; each compiles without a fault.
+fn compiling(path: &str) -> usize {
+    let text = page(path);
     let settings: std::sync::Arc<dyn panta::engine::Settings> = std::sync::Arc::new(panta::engine::NoSettings);
     let examples: Vec<_> = text.split("```rhai\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     for example in &examples {
@@ -114,7 +119,7 @@ fn the_examples_of_triggers_compile() {
             panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")), true);
         assert!(found.is_empty() && faults.is_empty(), "{example}: {found:?} {faults:?}");
     }
-    assert_eq!(examples.len(), 6);
+    examples.len()
 }
 
 /// The blocks of a language that a page shows.
@@ -212,7 +217,14 @@ fn verbs(command: &[String]) -> Vec<&str> {
 fn commands_that_the_pages_show_are_there_with_their_options() {
     let place = crate::cli::Place::new(&[]);
     let mut helps = std::collections::BTreeMap::new();
-    let pages = ["README.md", "docs/operating.md", "docs/access.md", "docs/triggers.md", "docs/notifications.md"];
+    let pages = [
+        "README.md",
+        "docs/operating.md",
+        "docs/access.md",
+        "docs/messages.md",
+        "docs/triggers.md",
+        "docs/notifications.md",
+    ];
     for command in pages.iter().flat_map(|path| commands(&page(path))) {
         let mut words = verbs(&command);
         // Only these have verbs below them.

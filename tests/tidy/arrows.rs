@@ -81,7 +81,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
-    ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
+    ("trigger/verify", &["pattern", "diag", "effect", "engine", "host", "script", "time"]),
     ("trigger/receive", &["script", "time", "vault"]),
     ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
     // Mailboxes are followed by effects of its own, and files of messages saved.

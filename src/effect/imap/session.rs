@@ -393,7 +393,7 @@ async fn secured(
     mailbox: &Mailbox,
     stream: Box<dyn super::wire::Stream>,
 ) -> Result<Box<dyn super::wire::Stream>, Error> {
-    let config = tls::trusting(mailbox.ca_file.as_deref()).map_err(Error::Settings)?;
+    let config = tls::trusting(mailbox.ca_file.as_deref()).map_err(|bad| Error::Settings(bad.to_string()))?;
     let name = ServerName::try_from(mailbox.host.clone())
         .map_err(|_| Error::Settings(format!("`{}` is no name of a server", mailbox.host)))?;
     let connecting = tokio_rustls::TlsConnector::from(Arc::clone(&config)).connect(name, stream);

@@ -11,8 +11,9 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 
+use crate::effect::Failure;
 use crate::effect::sql::Server;
-use crate::effect::{Failure, tls};
+use crate::effect::tls::{self, Bad};
 
 /// Makes connections by TLS.
 #[derive(Clone)]
@@ -21,8 +22,10 @@ pub(super) struct Tls(Arc<ClientConfig>);
 impl Tls {
     /// Trusts what the server's settings say.
     pub(super) fn new(server: &Server, name: &str) -> Result<Self, Failure> {
-        let config = tls::trusting(server.ca_file.as_deref());
-        config.map(Self).map_err(|why| Failure::new("not_found", format!("database `{name}`: {why}")))
+        tls::trusting(server.ca_file.as_deref()).map(Self).map_err(|bad| {
+            let kind = if matches!(bad, Bad::Certificates(_)) { "not_found" } else { "network" };
+            Failure::new(kind, format!("database `{name}`: {bad}"))
+        })
     }
 }
 
