@@ -298,7 +298,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new(
                 "verify",
                 "map",
-                "what `hmac`, `bearer` or `basic` returns, or `#{ header, algorithm, encoding, secret }`",
+                "what `hmac`, `bearer`, `basic` or `token` returns, or `#{ header, algorithm, encoding, secret }`",
             ),
             Choice::new("respond", "string", "`\"accepted\"` (the run id at once) or `\"output\"`"),
             Choice::new(
@@ -456,6 +456,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
               `#{ header, algorithm, encoding, prefix }`.",
         example: "hmac(\"github\", secret(\"hook\"))",
         call: describe::hmac,
+        ..Function::BASE
+    },
+    Function {
+        name: "token",
+        params: &["header: string", "secret: secret"],
+        returns: "map",
+        nature: Nature::Declarative,
+        doc: "How a webhook is checked whose sender puts a token that both sides know into a header, as it is: GitLab in `X-Gitlab-Token`, \
+              Telegram in `X-Telegram-Bot-Api-Secret-Token`. It is compared in constant time. It says nothing of the body: a signature (`hmac`) is \
+              better where the sender can make one.",
+        example: "token(\"X-Gitlab-Token\", secret(\"gitlab_hook\"))",
+        call: describe::token,
         ..Function::BASE
     },
     Function {

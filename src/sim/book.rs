@@ -130,7 +130,7 @@ impl Book {
     fn made(&self, run: RunId, called: &Rc<Called>, request: Option<&Request>) -> Mocked {
         let place = match &called.position {
             Some(position) => position.to_string(),
-            None => format!("{}:{} {}", called.file, called.line, self.now.get()),
+            None => poll(called, self.now.get()),
         };
         let spot = (run, place, called.attempt);
         if self.recorded.borrow().contains(&spot) {
@@ -268,6 +268,13 @@ impl Mocks for Book {
     fn has_stopped(&self) -> bool {
         self.fault.borrow().is_some()
     }
+}
+
+/// Where a call of a poll stands. Polls have no places in the journal: what tells their calls apart is where they are written, what
+/// they ask for, and the moment.
+fn poll(called: &Called, now: Timestamp) -> String {
+    let Called { file, line, column, function, .. } = called;
+    format!("{file}:{line}:{column} {function} {} {now}", arguments(called))
 }
 
 /// An argument as a mock gets it: secrets as their placeholders, functions of the workflow as `()`.
