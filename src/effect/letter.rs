@@ -207,7 +207,7 @@ fn files(message: &Message<'_>) -> (Vec<Enclosed>, bool) {
         let given = part.attachment_name().map(str::to_owned);
         let given =
             given.or_else(|| part.message().map(|inner| format!("{}.eml", inner.subject().unwrap_or("message"))));
-        let name = unlike(safe(given.as_deref().unwrap_or_default()), &mut names);
+        let name = unlike(&safe(given.as_deref().unwrap_or_default()), &mut names);
         Enclosed { name, content_type, bytes: part.contents().to_vec() }
     };
     let files: Vec<_> = message.attachments().take(FILES_MOST).map(one).collect();
@@ -234,10 +234,10 @@ fn parts(name: &str) -> (&str, &str) {
 }
 
 /// Numbered where there is one of this name, whatever its capitals.
-fn unlike(name: String, names: &mut BTreeSet<String>) -> String {
-    let (stem, ending) = parts(&name);
+fn unlike(name: &str, names: &mut BTreeSet<String>) -> String {
+    let (stem, ending) = parts(name);
     let numbered = (2..).map(|number| format!("{stem}-{number}{ending}"));
-    let name = std::iter::once(name.clone()).chain(numbered).find(|name| names.insert(name.to_lowercase()));
+    let name = std::iter::once(name.to_owned()).chain(numbered).find(|name| names.insert(name.to_lowercase()));
     name.expect("there are more numbers than files")
 }
 
