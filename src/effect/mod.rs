@@ -1,4 +1,4 @@
-//! Performing commands of the outside world: HTTP requests, files, mail, programs, databases.
+//! Performing commands of the outside world: HTTP requests, files, mail, programs, databases, messages.
 //!
 //! A [`Request`] is plain data, an [`Outcome`] is plain data. In between, a [`Performer`] checks what the workflow may
 //! touch ([`Allow`]), replaces placeholders by secrets at the last moment ([`Secrets`]), and performs.
@@ -9,10 +9,22 @@
 
 pub mod ai;
 mod allow;
+#[cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "amqp", feature = "mqtt", feature = "nats")),
+    expect(unused, reason = "it is there for servers")
+)]
+mod aside;
 mod failure;
 pub mod file;
 pub mod http;
+pub mod imap;
+pub mod letter;
 pub mod mail;
+#[cfg_attr(
+    not(all(feature = "amqp", feature = "mqtt", feature = "nats")),
+    allow(unused, reason = "each broker needs a part of it")
+)]
+pub mod message;
 pub mod net;
 pub mod oauth;
 mod performer;
@@ -20,6 +32,7 @@ mod scrub;
 mod secrets;
 pub mod shell;
 pub mod sql;
+mod tls;
 pub mod upload;
 
 pub use ai::{AiReply, AiRequest};
@@ -28,6 +41,7 @@ pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};
 pub use mail::{MailRequest, MailServer};
+pub use message::{MessageReply, MessageRequest};
 pub use performer::{Attempt, Limits, Performer, TraceHeaders};
 pub use secrets::{NoSecrets, Secrets, Target};
 pub use shell::{ShellReply, ShellRequest};
@@ -48,6 +62,8 @@ pub enum Request {
     Sql(Box<SqlRequest>),
     /// A question to a model.
     Ai(Box<AiRequest>),
+    /// A message for a broker.
+    Message(Box<MessageRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -65,6 +81,8 @@ pub enum Reply {
     Sql(SqlReply),
     /// What a model answered.
     Ai(AiReply),
+    /// What a broker said of a message that it has.
+    Message(MessageReply),
 }
 
 /// How performing a [`Request`] ended.
@@ -87,7 +105,7 @@ impl Request {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
             Self::Sql(request) => request.kind(),
-            Self::Mail(_) | Self::Shell(_) | Self::Ai(_) => Kind::Mutating,
+            Self::Mail(_) | Self::Shell(_) | Self::Ai(_) | Self::Message(_) => Kind::Mutating,
         }
     }
 
@@ -97,6 +115,7 @@ impl Request {
         match self {
             Self::Http(request) => request.has_safe_method(),
             Self::Sql(request) => request.is_repeatable(),
+            Self::Message(request) => request.is_repeatable(),
             // A question that is asked twice costs twice, and changes nothing.
             Self::File(_) | Self::Ai(_) => true,
             Self::Mail(_) | Self::Shell(_) => false,
@@ -113,6 +132,7 @@ impl Request {
             Self::Shell(request) => request.arguments().to_string(),
             Self::Sql(request) => request.arguments().to_string(),
             Self::Ai(request) => request.arguments().to_string(),
+            Self::Message(request) => request.arguments().to_string(),
         }
     }
 }

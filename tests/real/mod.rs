@@ -3,6 +3,7 @@
 //! `systems.toml` says which there are, and what each needs; README.md, how they are found. One test drives them all, one after the
 //! other: two at a time are more than a small machine holds. It tells on stderr, also where tests are captured, what became of each.
 
+mod brokers;
 mod databases;
 mod drive;
 mod kills;
