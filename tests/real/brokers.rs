@@ -7,7 +7,7 @@ use std::time::Duration;
 use panta::time::elapsed;
 use serde_json::{Value, json};
 
-use super::System;
+use super::named::System;
 use crate::cli::Place;
 use crate::support::daemon::Daemon;
 
