@@ -266,6 +266,8 @@ fn a_webhook_without_its_secret_names_it_to_the_operator_alone() {
     assert!(!sent.text.contains("absent"), "{}", sent.text);
     let refusal = bench.get("/api/v1/workflows/w").json()["triggers"][0]["last_refusal"]["reason"].clone();
     assert!(refusal.as_str().is_some_and(|reason| reason.contains("absent")), "{refusal}");
+    let refused = bench.get("/api/v1/workflows").json()["workflows"][0]["refused"][0].clone();
+    assert_eq!((&refused["trigger"], &refused["count"]), (&json!("webhook:in"), &json!(1)), "{refused}");
     let deployed = bench.engine.handle().workflow("w").expect("is there");
     let why =
         crate::trigger::receive::unusable(bench.engine.handle().secrets(), &deployed.triggers[0].options["verify"]);
