@@ -189,7 +189,7 @@ async fn an_api_key_of_ibm_is_exchanged() {
 async fn a_password_is_exchanged_as_a_form_or_as_json_and_the_token_kept_and_got_anew() {
     for (coding, sent) in [
         (Coding::Form, "grant_type=password&username=ann&password=value+of+airflow"),
-        (Coding::Json, r#"{"password":"value of airflow","username":"ann"}"#),
+        (Coding::Json, r#"{"username":"ann","password":"value of airflow"}"#),
     ] {
         let bench = Bench::new(vec![token("t1", ""), token("t2", "")], vec![unauthorized(), fine()], |client| {
             (client.grant, client.body) = (Grant::Password, coding);

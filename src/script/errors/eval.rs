@@ -229,7 +229,7 @@ impl Told<'_> {
             return say("E0303", wrong_count(name, *range, args.len()));
         }
         let given = if args.is_empty() { "no arguments".to_owned() } else { args.join(", ") };
-        if args.first().is_some_and(|first| first == "range") && natives_of_arrays(name) {
+        if args.first().is_some_and(|first| first.starts_with("range")) && natives_of_arrays(name) {
             let hint = "a range is for `for`; a list of it: `let list = []; for i in 0..n { list.push(i); }`";
             return say("E0503", format!("`{name}` is not for a range")).hint(hint);
         }
