@@ -11,14 +11,14 @@ use clap::Args;
 
 use super::Common;
 use super::output::{Exit, Fault, diagnostic, json, line, note};
-use crate::diag::{Diagnostic, codes, suggest};
+use crate::diag::{Diagnostic, Severity, codes, suggest};
 use crate::engine::channels::Channels;
 use crate::engine::people::Directory;
 use crate::engine::{self, Deployed, Settings};
 use crate::reload::{self, STDLIB};
 use crate::script::bundle::{Bundle, Folder, Kind, Sources, classify};
 use crate::script::source::Source;
-use crate::trigger::cycles;
+use crate::trigger::{cycles, verify};
 
 /// Finds mistakes in scripts without running them
 #[derive(Args, Debug)]
@@ -57,7 +57,8 @@ impl Check {
             let above =
                 if path.is_file() && path.starts_with(&default) { names(&Folder::new(&default)) } else { Vec::new() };
             let told = channels.clone();
-            let mut scripts = Scripts { folder, files, above, settings, channels, edited: BTreeMap::new() };
+            let mailboxes = config.file.is_some().then(|| config.mailboxes.keys().cloned().collect());
+            let mut scripts = Scripts { folder, files, above, settings, channels, mailboxes, edited: BTreeMap::new() };
             if self.fix {
                 mend::mend(&mut scripts, common.json)?;
             }
@@ -108,7 +109,15 @@ impl Check {
 /// How many workflows a folder has, and how many errors are in them.
 pub(super) fn count(path: &Path, settings: Arc<dyn Settings>) -> Result<(usize, usize), Fault> {
     let (folder, files) = files(path)?;
-    let scripts = Scripts { folder, files, above: Vec::new(), settings, channels: None, edited: BTreeMap::new() };
+    let scripts = Scripts {
+        folder,
+        files,
+        above: Vec::new(),
+        settings,
+        channels: None,
+        mailboxes: None,
+        edited: BTreeMap::new(),
+    };
     let checked = scripts.check();
     Ok((checked.scripts, checked.findings.iter().filter(|finding| finding.is_error()).count()))
 }
@@ -163,6 +172,8 @@ struct Scripts {
     settings: Arc<dyn Settings>,
     /// Whom workflows may tell, where a config says it.
     channels: Option<(Channels, Arc<Directory>)>,
+    /// Mailboxes that triggers may follow, where a config says it.
+    mailboxes: Option<Vec<String>>,
     /// Texts that take the place of those on disk, by path.
     edited: BTreeMap<String, String>,
 }
@@ -205,6 +216,10 @@ impl Scripts {
                 let (deployed, mut findings) = reload::surveyed(bundle, &self.settings);
                 if let (Some((channels, people)), Some(deployed)) = (&self.channels, &deployed) {
                     findings.extend(channels.diagnose(deployed, people));
+                }
+                if let (Some(mailboxes), Some(deployed)) = (&self.mailboxes, &deployed) {
+                    let known: Vec<_> = mailboxes.iter().map(String::as_str).collect();
+                    findings.extend(verify::unknown_mailboxes(deployed, &known, Severity::Error));
                 }
                 let is_fine = !findings.iter().any(Diagnostic::is_error);
                 checked.workflows.extend(deployed.filter(|_| is_fine).map(|deployed| Workflow { deployed, touches }));

@@ -32,7 +32,8 @@ impl Input {
         self.over(Value::Null)
     }
 
-    /// The same, by the schema of what is asked for: a decimal is taken as it is written, digit for digit.
+    /// The same, by the schema of what is asked for: a decimal is taken as it is written, digit for digit, and so is what is a
+    /// text there.
     pub(super) fn read_as(&self, schema: &Value) -> Result<Value, Fault> {
         let mut read = self.read()?;
         self.are_known(schema)?;
@@ -40,6 +41,10 @@ impl Input {
             let is_decimal = schema["properties"][key]["format"] == "decimal";
             if is_decimal && read.get(key).is_some_and(Value::is_number) {
                 read[key] = value.trim().into();
+            }
+            let is_plain = read.get(key).is_some_and(|read| read.is_number() || read.is_boolean());
+            if is_plain && takes_text_alone(&schema["properties"][key]) {
+                read[key] = value.into();
             }
         }
         Ok(read)
@@ -87,6 +92,15 @@ impl Input {
     }
 }
 
+/// Whether a schema takes a text, and neither numbers nor booleans.
+fn takes_text_alone(schema: &Value) -> bool {
+    let types = match &schema["type"] {
+        Value::Array(types) => types.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    types.iter().any(|known| known == "string") && types.iter().all(|known| known == "string" || known == "null")
+}
+
 /// JSON from an option: text, `@file` or `-`.
 pub(super) fn json(option: &str, given: &str) -> Result<Value, Fault> {
     let text = text(given).map_err(|error| Fault::usage(format!("`{option}`: {error:#}")))?;
@@ -105,4 +119,24 @@ fn text(given: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("stdin cannot be read")?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_a_text_is_taken_as_it_is_written() {
+        let schema = json!({ "properties": {
+            "id": { "type": "string" }, "note": { "type": ["string", "null"] }, "total": { "type": ["string", "number"], "format": "decimal" },
+            "n": { "type": "integer" }, "any": {},
+        } });
+        let fields = ["id=1", "note=true", "total=1.50", "n=2", "any=3"].map(str::to_owned).to_vec();
+        let read = Input { fields, input: None }.read_as(&schema).expect("fits");
+        assert_eq!(read, json!({ "id": "1", "note": "true", "total": "1.50", "n": 2, "any": 3 }));
+        let quoted = Input { fields: vec!["id=\"a\"".to_owned(), "note=null".to_owned()], input: None };
+        assert_eq!(quoted.read_as(&schema).expect("fits"), json!({ "id": "a", "note": null }));
+    }
 }

@@ -148,7 +148,7 @@ fn show(report: &TestReport, took: std::time::Duration, as_json: bool) -> Exit {
             let word = Paint::of_status(status).on(Stream::Out, word);
             line(&format!("{word} {} {} ({})", outcome.file, outcome.test, lasted(outcome.took)));
         }
-        report.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).for_each(diagnostic);
+        report.outcomes.iter().for_each(show_failure);
         if !report.coverage.is_empty() {
             show_coverage(&report.coverage);
         }
@@ -168,6 +168,13 @@ fn show(report: &TestReport, took: std::time::Duration, as_json: bool) -> Exit {
     }
 }
 
+fn show_failure(outcome: &TestOutcome) {
+    outcome.failure.iter().for_each(diagnostic);
+    if !outcome.printed.is_empty() {
+        note(&format!("printed in `{}`:\n  {}\n", outcome.test, outcome.printed.join("\n").replace('\n', "\n  ")));
+    }
+}
+
 fn show_coverage(files: &[FileCoverage]) {
     let share = |ways: &[Way]| format!("{}/{}", ways.iter().filter(|way| way.taken).count(), ways.len());
     let missing = |file: &FileCoverage| {
@@ -182,6 +189,6 @@ fn show_coverage(files: &[FileCoverage]) {
 fn test_json(outcome: &TestOutcome) -> serde_json::Value {
     json!({
         "file": outcome.file, "test": outcome.test, "line": outcome.line, "ok": outcome.failure.is_none(),
-        "ms": outcome.took.as_secs_f64() * 1000.0, "failure": outcome.failure,
+        "ms": outcome.took.as_secs_f64() * 1000.0, "failure": outcome.failure, "printed": outcome.printed,
     })
 }

@@ -65,7 +65,7 @@ impl Reader<'_> {
         })
     }
 
-    fn count(&mut self, value: &Spanned<DeValue<'_>>, most: u64) -> Option<u64> {
+    pub(super) fn count(&mut self, value: &Spanned<DeValue<'_>>, most: u64) -> Option<u64> {
         let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
         let number = number.filter(|number| (1..=most).contains(number));
         if number.is_none() {
@@ -74,7 +74,7 @@ impl Reader<'_> {
         number
     }
 
-    fn flag(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+    pub(super) fn flag(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
             self.fault("`true` or `false` is expected here".to_owned(), value.span());

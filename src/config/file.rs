@@ -18,6 +18,8 @@ use super::secrets::Secrets;
 use crate::courier::Channel;
 use crate::diag::{Diagnostic, Place, suggest};
 use crate::effect::ai::Model;
+use crate::effect::imap::Mailbox;
+use crate::effect::message::Broker;
 use crate::effect::oauth::Client;
 use crate::effect::sql::Database;
 use crate::engine::people::Directory;
@@ -33,6 +35,8 @@ pub(super) struct Read {
     pub(super) limits: Limits,
     pub(super) mail: Option<Mail>,
     pub(super) databases: BTreeMap<String, Database>,
+    pub(super) mailboxes: BTreeMap<String, Mailbox>,
+    pub(super) brokers: BTreeMap<String, Broker>,
     pub(super) url: Option<String>,
     pub(super) hosts: Vec<String>,
     pub(super) people: Directory,
@@ -45,7 +49,7 @@ pub(super) struct Read {
     pub(super) ai: BTreeMap<String, Model>,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "data",
     "listen",
     "url",
@@ -55,6 +59,8 @@ const KEYS: [&str; 17] = [
     "people",
     "mail",
     "databases",
+    "mailboxes",
+    "brokers",
     "calendars",
     "secrets",
     "channels",
@@ -107,6 +113,8 @@ impl Reader<'_> {
                 "limits" => read.limits = self.limits(value),
                 "mail" => read.mail = self.mail(value),
                 "databases" => read.databases = self.databases(value),
+                "mailboxes" => read.mailboxes = self.mailboxes(value),
+                "brokers" => read.brokers = self.brokers(value),
                 "secrets" => read.secrets = self.secrets(value),
                 "channels" => {
                     let table = value.get_ref().as_table();
@@ -185,7 +193,7 @@ impl Reader<'_> {
         count(&text).map_err(|why| self.fault(why, value.span())).ok()
     }
 
-    fn bytes(&mut self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
+    pub(super) fn bytes(&mut self, value: &Spanned<DeValue<'_>>) -> Option<usize> {
         let text = match value.get_ref() {
             DeValue::Integer(number) => number.to_string(),
             _ => self.text(value)?,

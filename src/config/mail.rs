@@ -1,5 +1,7 @@
 //! `[mail]`: the server that takes mail.
 
+use std::path::{Path, PathBuf};
+
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -7,7 +9,7 @@ use super::file::Reader;
 use crate::effect::MailServer;
 use crate::effect::mail::Security;
 
-const KEYS: [&str; 6] = ["host", "port", "security", "user", "secret", "from"];
+const KEYS: [&str; 7] = ["host", "port", "security", "user", "secret", "from", "ca_file"];
 
 /// The server as it is written: the password is a secret, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,12 @@ impl Mail {
         });
         MailServer { login: self.user.clone().zip(password), ..self.server.clone() }
     }
+
+    /// The same with paths that begin at the folder of the configuration.
+    pub(super) fn based(mut self, base: &Path) -> Self {
+        self.server.ca_file = self.server.ca_file.map(|file| base.join(file));
+        self
+    }
 }
 
 impl Reader<'_> {
@@ -37,7 +45,7 @@ impl Reader<'_> {
     pub(super) fn mail(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Mail> {
         let table = self.table(value)?;
         let (mut host, mut port, mut security) = (None, None, Security::default());
-        let (mut user, mut secret, mut from) = (None, None, None);
+        let (mut user, mut secret, mut from, mut ca_file) = (None, None, None, None);
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "host" => host = self.text(value),
@@ -46,13 +54,14 @@ impl Reader<'_> {
                 "user" => user = self.text(value),
                 "secret" => secret = self.text(value),
                 "from" => from = self.text(value),
+                "ca_file" => ca_file = self.text(value).map(PathBuf::from),
                 other => self.unknown(other, key.span(), &KEYS),
             }
         }
         if host.is_none() {
             self.fault("`[mail]` needs `host`, the name of the server".to_owned(), value.span());
         }
-        let server = MailServer { host: host?, port, security, login: None, from };
+        let server = MailServer { host: host?, port, security, login: None, from, ca_file };
         Some(Mail { server, user, secret })
     }
 
@@ -64,7 +73,7 @@ impl Reader<'_> {
         port
     }
 
-    fn security(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Security> {
+    pub(super) fn security(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Security> {
         let text = self.text(value)?;
         let found = match text.as_str() {
             "starttls" => Some(Security::StartTls),

@@ -5,12 +5,14 @@
 //! tests give their own.
 
 mod ai;
+mod brokers;
 mod calendars;
 mod channels;
 mod databases;
 mod file;
 mod log;
 mod mail;
+mod mailboxes;
 mod oauth2;
 mod otlp;
 mod people;
@@ -26,6 +28,8 @@ use crate::diag::{Diagnostic, Place};
 use crate::effect::MailServer;
 use crate::effect::Target;
 use crate::effect::ai::{Model, Models};
+use crate::effect::imap::{Mailbox, Mailboxes};
+use crate::effect::message::{Broker, Brokers};
 use crate::effect::oauth::{Client, OAuth};
 use crate::effect::shell::Keeper;
 use crate::effect::sql::{Database, Databases};
@@ -98,6 +102,10 @@ pub struct Config {
     pub mail: Option<mail::Mail>,
     /// The databases that scripts may ask.
     pub databases: BTreeMap<String, Database>,
+    /// The mailboxes that are followed.
+    pub mailboxes: BTreeMap<String, Mailbox>,
+    /// The brokers that messages go to and come from.
+    pub brokers: BTreeMap<String, Broker>,
     /// How people are reached.
     pub outlets: Outlets,
     /// Where the key of the secrets is, and what secrets of the environment are for.
@@ -150,8 +158,10 @@ impl Config {
             people,
             settings,
             limits,
-            mail: read.mail,
+            mail: read.mail.map(|mail| mail.based(base)),
             databases: read.databases.into_iter().map(|(name, one)| (name, databases::based(one, base))).collect(),
+            mailboxes: read.mailboxes.into_iter().map(|(name, one)| (name, mailboxes::based(one, base))).collect(),
+            brokers: read.brokers.into_iter().map(|(name, one)| (name, brokers::based(one, base))).collect(),
             outlets,
             secrets: read.secrets,
             log,
@@ -204,6 +214,30 @@ impl Config {
         Arc::new(Databases::new(self.databases.clone(), Box::new(password)))
     }
 
+    /// The mailboxes, with passwords that are for their servers.
+    pub fn mailboxes(&self, secrets: &Arc<Vault>) -> Arc<Mailboxes> {
+        let secrets = Arc::clone(secrets);
+        let password = move |secret: &str, host: &str, port: u16| {
+            let value = secrets.value_for(secret, Target::Host { name: &host.to_lowercase(), port });
+            value.map(|value| value.to_string()).map_err(|refusal| match refusal {
+                vault::Refusal::Unknown(why) | vault::Refusal::NotFor(why) => why,
+            })
+        };
+        Arc::new(Mailboxes::new(self.mailboxes.clone(), Box::new(password)))
+    }
+
+    /// The brokers, with passwords that may go there.
+    pub fn brokers(&self, secrets: &Arc<Vault>) -> Arc<Brokers> {
+        let secrets = Arc::clone(secrets);
+        let password = move |secret: &str, target: Target<'_>| {
+            let value = secrets.value_for(secret, target);
+            value.map(|value| value.to_string()).map_err(|refusal| match refusal {
+                vault::Refusal::Unknown(why) | vault::Refusal::NotFor(why) => why,
+            })
+        };
+        Arc::new(Brokers::new(self.brokers.clone(), Box::new(password)))
+    }
+
     /// What gets tokens.
     pub fn oauth(&self, secrets: &Arc<Vault>) -> Arc<OAuth> {
         Arc::new(OAuth::new(self.oauth2.clone(), Arc::clone(secrets) as _))
@@ -226,6 +260,8 @@ impl Config {
             mail: self.mail_server(&secrets),
             keeper: keeper(),
             databases: Some(self.databases(&secrets)),
+            mailboxes: Some(self.mailboxes(&secrets)),
+            brokers: Some(self.brokers(&secrets)),
             oauth: Some(self.oauth(&secrets)),
             models: Some(Arc::new(Models::new(self.ai.clone(), Arc::clone(&secrets) as _, self.data.join(SPENT)))),
             secrets,

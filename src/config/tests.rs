@@ -1,5 +1,7 @@
 use super::*;
 use crate::diag::Color;
+use crate::effect::imap::After;
+use crate::effect::mail::Security;
 use crate::effect::sql::Where;
 
 /// The configuration of a folder with this file beside its scripts.
@@ -129,6 +131,34 @@ fn channels_are_of_their_kinds() {
 }
 
 #[test]
+fn mailboxes_are_read_and_checked_with_their_places() {
+    let must = "host = \"imap.example.com\"\nuser = \"desk\"\nsecret = \"desk\"\n";
+    let more = "port = 10143\nsecurity = \"starttls\"\nfolder = \"In\"\nca_file = \"ca.pem\"\nevery = \"5m\"\nafter = \"move:Done\"\nreplies = true\nmax_bytes = \"1 MiB\"";
+    let text = format!(
+        "[mailboxes.a]\n{must}[mailboxes.b]\n{must}{more}\n[mail]\nhost = \"smtp.example.com\"\nca_file = \"ca.pem\""
+    );
+    let (folder, config) = load(&text, &Flags::default(), &[]).unwrap();
+    let (a, b) = (&config.mailboxes["a"], &config.mailboxes["b"]);
+    assert_eq!(
+        (a.port, a.folder.as_str(), a.max_bytes, a.replies, &a.after),
+        (993, "INBOX", 25 << 20, false, &After::Seen)
+    );
+    assert_eq!((b.port, b.folder.as_str(), b.max_bytes, b.replies), (10_143, "In", 1 << 20, true));
+    assert_eq!((&b.after, b.security), (&After::Move("Done".to_owned()), Security::StartTls));
+    let ca = folder.path().canonicalize().unwrap().join("ca.pem");
+    assert_eq!(b.ca_file.as_ref(), Some(&ca));
+    assert_eq!(config.mail.unwrap().server(|_| None).ca_file, Some(ca));
+    let fault = |text: &str| load(&format!("[mailboxes.a]\n{must}{text}"), &Flags::default(), &[]).unwrap_err();
+    assert!(fault("hots = \"x\"").contains("did you mean `host`?"));
+    assert!(
+        fault("after = \"delete\"").contains("`move:FOLDER`") && fault("after = \"move:\"").contains("`move:FOLDER`")
+    );
+    assert!(fault("every = \"10ms\"").contains("a second") && fault("max_bytes = \"1 GiB\"").contains("100 MiB"));
+    let missing = load("[mailboxes.a]\nhost = \"x\"", &Flags::default(), &[]).unwrap_err();
+    assert!(missing.contains("needs `host`, `user` and `secret`"), "{missing}");
+}
+
+#[test]
 fn databases_are_read_and_checked_with_their_places() {
     let text = "[databases.a]\nurl = \"sqlite:a.db\"\n[databases.b]\nurl = \"postgres://app@10.0.0.1/x\"\nsecret = \"s\"\nmax_rows = 5\n\
                 [databases.c]\nurl = \"mariadb://app@localhost:13306/x\"\npool = 2\n[databases.d]\nurl = \"mysql://app@[::1]/x\"\nca_file = \"ca.pem\"";
@@ -160,6 +190,28 @@ fn databases_are_read_and_checked_with_their_places() {
             && fault("url = \"sqlite:\"").contains("names no file")
     );
     assert!(fault("url = \"mysql://a@h/x?ssl=1\"").contains("the keys here are"));
+}
+
+#[test]
+fn brokers_are_read_and_checked_with_their_places() {
+    let text = "[brokers.a]\nurl = \"nats://b.example.com\"\nuser = \"app\"\nsecret = \"s\"\npool = 2\n\
+                [brokers.b]\nurl = \"amqps://10.0.0.1:5673\"\nvhost = \"shop\"\nca_file = \"ca.pem\"";
+    let (folder, config) = load(text, &Flags::default(), &[]).unwrap();
+    let (a, b) = (&config.brokers["a"], &config.brokers["b"]);
+    assert_eq!((a.address.port, a.user.as_deref(), a.secret.as_deref(), a.pool), (4222, Some("app"), Some("s"), 2));
+    let ca_file = Some(folder.path().canonicalize().unwrap().join("ca.pem"));
+    assert_eq!(
+        (b.address.to_string().as_str(), b.vhost.as_str(), &b.ca_file),
+        ("amqps://10.0.0.1:5673", "shop", &ca_file)
+    );
+    let fault = |text: &str| load(&format!("[brokers.a]\n{text}"), &Flags::default(), &[]).unwrap_err();
+    assert!(fault("pool = 1").contains("needs `url`"));
+    assert!(fault("url = \"nats://b\"\nusr = \"x\"").contains("did you mean `user`?"));
+    let found = fault("url = \"nats://app:hunter22@b\"");
+    assert!(found.contains("names a user; hint") && !found.contains("`nats://app:hunter22"), "{found}");
+    assert!(fault("url = \"nats://b/orders\"").contains("hint: write `nats://b`"));
+    assert!(fault("url = \"mqtt://b\"\nvhost = \"x\"").contains("for AMQP alone"));
+    assert!(fault("url = \"mqtt://b\"\n[brokers.b]\nurl = \"mqtt://B:1883\"").contains("is at `mqtt://b`, too"));
 }
 
 #[test]

@@ -463,6 +463,12 @@ pub const CODES: &[Code] = &[
         "Methods such as `trim`, `push` and `sort` change the value before the dot, and return `()`. What is done with that `()` fails when it runs, or does nothing.",
         "let name = \" Ann \";\nname.trim();\nname.is_empty()",
     ),
+    row(
+        "W0416",
+        "value of `catch` is lost",
+        "`try` is a statement: where its body throws, it has no value, whatever stands at the end of `catch`. Write `return` there, set a variable, or use `attempt`, which is an expression.",
+        "fn stock() { http::get(\"https://example.com/stock\").body }\nlet stock = attempt(|| stock());\nif stock.ok { stock.value } else { 0 }",
+    ),
 ];
 
 #[cfg(test)]

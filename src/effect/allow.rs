@@ -18,6 +18,8 @@ pub struct Allow {
     pub shell: Vec<String>,
     /// Databases that may be asked, by their names in the configuration.
     pub sql: Vec<String>,
+    /// Brokers that may be talked to.
+    pub message: super::message::MayTalk,
     /// Models that may be asked.
     pub ai: super::ai::MayAsk,
     /// Names of secrets that may be used.

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// One of `http`, `network`, `timeout`, `file`, `mail`, `shell`, `sql`, `denied`, `invalid`, `limit`, `not_found`.
+    /// One of `http`, `network`, `timeout`, `file`, `mail`, `message`, `shell`, `sql`, `denied`, `invalid`, `limit`, `not_found`.
     pub kind: &'static str,
     /// What failed, where and why, and after `hint:` what to do.
     pub message: String,

@@ -3,12 +3,13 @@
 //! A message gets its `Message-ID` from the idempotency key, so that a second try of the same send can be recognised by
 //! whoever receives both.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use serde_json::{Value, json};
 
@@ -33,6 +34,8 @@ pub struct MailServer {
     pub login: Option<(String, String)>,
     /// The sender where a script names none.
     pub from: Option<String>,
+    /// The certificates that are trusted, in place of the usual ones: a PEM file.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for MailServer {
@@ -66,6 +69,8 @@ pub struct MailRequest {
     pub from: Option<String>,
     /// Where answers go.
     pub reply_to: Option<String>,
+    /// The identifier of the message that this one answers, as `<…>`.
+    pub in_reply_to: Option<String>,
     /// One line.
     pub subject: String,
     /// The plain text.
@@ -102,7 +107,7 @@ impl MailRequest {
             Contents::File(path) => json!([attached.name, "file", path]),
             Contents::Bytes(bytes) => json!([attached.name, file::digest(bytes)]),
         };
-        json!([
+        let mut arguments = json!([
             "mail",
             self.to,
             self.cc,
@@ -113,9 +118,17 @@ impl MailRequest {
             self.text,
             self.html,
             self.attach.iter().map(attached).collect::<Vec<_>>()
-        ])
+        ]);
+        // Journals of earlier releases have the arguments without it.
+        if let (Some(id), Some(list)) = (&self.in_reply_to, arguments.as_array_mut()) {
+            list.push(id.as_str().into());
+        }
+        arguments
     }
 }
+
+/// Makes what stands before the `@` of a `Message-ID` of the idempotency key, so that replies can be recognised.
+pub type MessageIds = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// Whether a workflow may send mail.
 pub(super) fn admit(allow: &Allow) -> Result<(), Failure> {
@@ -130,6 +143,7 @@ pub(super) async fn perform(
     request: &MailRequest,
     attempt: &Attempt<'_>,
     server: Option<&MailServer>,
+    ids: Option<&MessageIds>,
     place: Place,
     time: Duration,
 ) -> Result<String, Failure> {
@@ -140,9 +154,12 @@ pub(super) async fn perform(
     let attached = request.attach.clone();
     let parts =
         file::off_thread(move || attached.iter().map(|one| part(one, &place)).collect::<Result<_, _>>()).await?;
-    let id = format!("<{}@{}>", attempt.idempotency_key, server.host);
+    let own = ids.and_then(|ids| ids(attempt.idempotency_key));
+    let id = format!("<{}@{}>", own.as_deref().unwrap_or(attempt.idempotency_key), server.host);
     let message = message(request, server, id.clone(), parts)?;
-    let sending = transport(server, time)?.send(message).await;
+    let ca_file = server.ca_file.clone();
+    let pem = file::off_thread(move || Ok(ca_file.map(std::fs::read))).await?;
+    let sending = transport(server, pem, time)?.send(message).await;
     sending.map(|_| id).map_err(|error| failure(&error, server))
 }
 
@@ -168,6 +185,9 @@ fn message(request: &MailRequest, server: &MailServer, id: String, parts: Vec<Si
     }
     if let Some(address) = &request.reply_to {
         builder = builder.reply_to(mailbox(address)?);
+    }
+    if let Some(id) = &request.in_reply_to {
+        builder = builder.in_reply_to(id.clone()).references(id.clone());
     }
     let built = match (body(request), parts.is_empty()) {
         (Body::One(part), true) => builder.singlepart(part),
@@ -218,10 +238,28 @@ fn mailbox(text: &str) -> Result<Mailbox, Failure> {
     })
 }
 
-fn transport(server: &MailServer, time: Duration) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
+fn transport(
+    server: &MailServer,
+    pem: Option<std::io::Result<Vec<u8>>>,
+    time: Duration,
+) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
     let tls = || {
-        TlsParameters::new(server.host.clone())
-            .map_err(|error| Failure::new("mail", format!("`{}` cannot be called by TLS: {error}", server.host)))
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new("mail", format!("`{}` cannot be called by TLS: {error}", server.host))
+        };
+        let mut parameters = TlsParameters::builder(server.host.clone());
+        if let (Some(file), Some(pem)) = (&server.ca_file, &pem) {
+            let unread = |error: &dyn std::fmt::Display| {
+                let file = file.display();
+                failed(&format!(
+                    "the certificates in `{file}` cannot be read: {error}; hint: `ca_file` names a PEM file"
+                ))
+            };
+            let pem = pem.as_ref().map_err(|error| unread(error))?;
+            parameters = parameters.add_root_certificate(Certificate::from_pem(pem).map_err(|error| unread(&error))?);
+            parameters = parameters.certificate_store(CertificateStore::None);
+        }
+        parameters.build().map_err(|error| failed(&error))
     };
     let (tls, usual) = match server.security {
         Security::StartTls => (Tls::Required(tls()?), 587),

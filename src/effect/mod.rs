@@ -1,4 +1,4 @@
-//! Performing commands of the outside world: HTTP requests, files, mail, programs, databases.
+//! Performing commands of the outside world: HTTP requests, files, mail, programs, databases, messages.
 //!
 //! A [`Request`] is plain data, an [`Outcome`] is plain data. In between, a [`Performer`] checks what the workflow may
 //! touch ([`Allow`]), replaces placeholders by secrets at the last moment ([`Secrets`]), and performs.
@@ -11,10 +11,22 @@ use std::borrow::Cow;
 
 pub mod ai;
 mod allow;
+#[cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "amqp", feature = "mqtt", feature = "nats")),
+    expect(unused, reason = "it is there for servers")
+)]
+mod aside;
 mod failure;
 pub mod file;
 pub mod http;
+pub mod imap;
+pub mod letter;
 pub mod mail;
+#[cfg_attr(
+    not(all(feature = "amqp", feature = "mqtt", feature = "nats")),
+    allow(unused, reason = "each broker needs a part of it")
+)]
+pub mod message;
 pub mod net;
 pub mod oauth;
 mod performer;
@@ -22,6 +34,7 @@ mod scrub;
 mod secrets;
 pub mod shell;
 pub mod sql;
+mod tls;
 pub mod upload;
 
 pub use ai::{AiReply, AiRequest};
@@ -30,6 +43,7 @@ pub use failure::{Failure, Field, Sent};
 pub use file::{FileReply, FileRequest};
 pub use http::{HttpReply, HttpRequest};
 pub use mail::{MailRequest, MailServer};
+pub use message::{MessageReply, MessageRequest};
 pub use performer::{Attempt, Limits, Performer, TraceHeaders};
 pub use secrets::{NoSecrets, Secrets, Target};
 pub use shell::{ShellReply, ShellRequest};
@@ -50,6 +64,8 @@ pub enum Request {
     Sql(Box<SqlRequest>),
     /// A question to a model.
     Ai(Box<AiRequest>),
+    /// A message for a broker.
+    Message(Box<MessageRequest>),
 }
 
 /// What a performed [`Request`] gave.
@@ -67,6 +83,8 @@ pub enum Reply {
     Sql(SqlReply),
     /// What a model answered.
     Ai(AiReply),
+    /// What a broker said of a message that it has.
+    Message(MessageReply),
 }
 
 /// How performing a [`Request`] ended.
@@ -89,7 +107,7 @@ impl Request {
             Self::Http(request) => request.kind(),
             Self::File(request) => request.kind(),
             Self::Sql(request) => request.kind(),
-            Self::Mail(_) | Self::Shell(_) | Self::Ai(_) => Kind::Mutating,
+            Self::Mail(_) | Self::Shell(_) | Self::Ai(_) | Self::Message(_) => Kind::Mutating,
         }
     }
 
@@ -99,6 +117,7 @@ impl Request {
         match self {
             Self::Http(request) => request.has_safe_method(),
             Self::Sql(request) => request.is_repeatable(),
+            Self::Message(request) => request.is_repeatable(),
             // A question that is asked twice costs twice, and changes nothing.
             Self::File(_) | Self::Ai(_) => true,
             Self::Mail(_) | Self::Shell(_) => false,
@@ -114,6 +133,7 @@ impl Request {
             Self::Shell(request) => format!("program {}", request.program),
             Self::Sql(request) => format!("database {}", request.database),
             Self::Ai(request) => format!("model {}", request.name),
+            Self::Message(request) => format!("message {} to {}", request.subject, request.address),
         }
     }
 
@@ -141,6 +161,7 @@ impl Request {
             Self::Shell(request) => request.arguments().to_string(),
             Self::Sql(request) => request.arguments().to_string(),
             Self::Ai(request) => request.arguments().to_string(),
+            Self::Message(request) => request.arguments().to_string(),
         }
     }
 }

@@ -99,6 +99,12 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     port.parse().ok().filter(|port| *port > 0).map(|port| (host, Some(port)))
 }
 
+/// The host of `host`, `host:port`, `[::1]:port` as URLs spell it, and the port where there is one. `None`: it is none.
+pub(super) fn split_host(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = split_port(text)?;
+    Some((canonical_host(host)?, port))
+}
+
 /// A host as URLs spell it: lower case, punycode, addresses in their usual form; without brackets and final dot.
 fn canonical_host(text: &str) -> Option<String> {
     let text = if text.parse::<Ipv6Addr>().is_ok() { format!("[{text}]") } else { text.to_owned() };

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::ai::Models;
 use super::http::{Breakers, Clients, Means};
+use super::mail::MessageIds;
+use super::message::{self, Brokers};
 use super::oauth::OAuth;
 use super::scrub::Scrub;
 use super::shell::{self, Keeper, Programs};
@@ -22,8 +24,10 @@ pub struct Performer {
     limits: Limits,
     folder: Arc<Path>,
     mail: Option<Arc<MailServer>>,
+    message_ids: Option<Arc<MessageIds>>,
     programs: Programs,
     databases: Option<Arc<Databases>>,
+    brokers: Option<Arc<Brokers>>,
     oauth: Option<Arc<OAuth>>,
     breakers: Arc<Breakers>,
     models: Option<Arc<Models>>,
@@ -102,8 +106,10 @@ impl Performer {
             limits,
             folder: Arc::from(Path::new("")),
             mail: None,
+            message_ids: None,
             programs: Programs::new(None),
             databases: None,
+            brokers: None,
             oauth: None,
             breakers: Arc::default(),
             models: None,
@@ -122,6 +128,12 @@ impl Performer {
         Self { mail, ..self }
     }
 
+    /// The same, with messages whose replies can be recognised.
+    #[must_use]
+    pub fn with_message_ids(self, ids: Arc<MessageIds>) -> Self {
+        Self { message_ids: Some(ids), ..self }
+    }
+
     /// The same, with somebody who ends programs when this process dies.
     #[must_use]
     pub fn with_keeper(self, keeper: Option<Arc<Keeper>>) -> Self {
@@ -132,6 +144,12 @@ impl Performer {
     #[must_use]
     pub fn with_databases(self, databases: Option<Arc<Databases>>) -> Self {
         Self { databases, ..self }
+    }
+
+    /// The same, with these brokers.
+    #[must_use]
+    pub fn with_brokers(self, brokers: Option<Arc<Brokers>>) -> Self {
+        Self { brokers, ..self }
     }
 
     /// The same, with tokens of these clients.
@@ -174,6 +192,7 @@ impl Performer {
             Request::Shell(request) => shell::admit(request, allow),
             Request::Sql(request) => sql::admit(request, allow),
             Request::Ai(request) => ai::admit(&request.name, allow),
+            Request::Message(request) => message::admit(request, allow),
         }
     }
 
@@ -193,7 +212,9 @@ impl Performer {
             }
             Request::Mail(request) => {
                 let server = self.mail.as_deref();
-                let sent = mail::perform(request, &attempt, server, place, self.limits.request).await;
+                let sent =
+                    mail::perform(request, &attempt, server, self.message_ids.as_deref(), place, self.limits.request)
+                        .await;
                 Scrub::new(attempt.secrets).outcome(sent.map(Reply::Mail))
             }
             Request::Shell(request) => {
@@ -203,6 +224,10 @@ impl Performer {
             Request::Sql(request) => {
                 let answer = sql::perform(request, &attempt, place, &self.limits, self.databases.as_ref()).await;
                 Scrub::new(attempt.secrets).outcome(answer.map(Reply::Sql))
+            }
+            Request::Message(request) => {
+                let taken = message::perform(request, &attempt, &self.limits, self.brokers.as_ref()).await;
+                Scrub::new(attempt.secrets).outcome(taken.map(Reply::Message))
             }
         }
     }

@@ -42,6 +42,8 @@ impl<'a> Scrub<'a> {
             Reply::Mail(id) => Reply::Mail(self.text(id)),
             // A question's answer was an HTTP reply, which was cleaned.
             Reply::Ai(answer) => Reply::Ai(answer),
+            // The id is our own, the rest says where the message is.
+            Reply::Message(reply) => Reply::Message(reply),
             Reply::File(other) => Reply::File(other),
         }
     }

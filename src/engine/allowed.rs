@@ -1,5 +1,6 @@
 //! Which line of `allow` a literal argument needs and a declaration has not, as `check` asks.
 
+use crate::effect::message::Address;
 use crate::effect::missing_host;
 use crate::host::declare::Declaration;
 use crate::script::check::Missing;
@@ -15,6 +16,7 @@ pub(super) fn missing(declared: &Declaration, function: &str, index: usize, text
             let (entry, why) = missing_host(text, &declared.allow)?;
             Some(Missing { title: format!("`{entry}` may not be called: {why}"), capability: "http", entry })
         }
+        ("message::publish" | "trigger::message", 0) => broker(declared, text),
         (name, 0) if name.starts_with("ai::") => model(declared, text),
         (name, _) if name.starts_with("file::") && text.starts_with('/') => {
             let title = format!("`{text}` is outside of the workflow's own folder");
@@ -29,6 +31,14 @@ fn secret(declared: &Declaration, name: &str) -> Option<Missing> {
     let listed = declared.secrets.iter().flatten().any(|listed| listed == name);
     let title = format!("the secret `{name}` is not declared");
     (!listed).then(|| Missing { title, capability: "secrets", entry: name.to_owned() })
+}
+
+/// What is no address is told by the function itself.
+fn broker(declared: &Declaration, url: &str) -> Option<Missing> {
+    let (address, _) = Address::parse(url).ok()?;
+    let title = format!("no messages may go to `{address}` or come from there");
+    let covered = declared.allow.message.covers(&address, None);
+    (!covered).then(|| Missing { title, capability: "message", entry: address.to_string() })
 }
 
 /// `ai: true` is for every model.

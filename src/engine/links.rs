@@ -5,6 +5,7 @@
 //! else.
 
 mod hide;
+mod replies;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -20,6 +21,7 @@ use crate::id::{RunId, TaskId};
 use crate::time::Timestamp;
 use crate::vault::key_file;
 pub use hide::Hides;
+pub use replies::Sender;
 
 /// The name of the key's file in the data folder.
 const FILE: &str = "links.key";
@@ -31,6 +33,7 @@ const SIZE: usize = 32;
 enum Purpose {
     Task,
     Event,
+    Mail,
 }
 
 impl Purpose {
@@ -38,6 +41,7 @@ impl Purpose {
         match self {
             Self::Task => b"task\0",
             Self::Event => b"event\0",
+            Self::Mail => b"mail\0",
         }
     }
 }

@@ -128,7 +128,7 @@ const LAG_US: &[u64] =
     &[1_000, 5_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000, 60_000_000];
 
 /// What kinds of effects are told apart: the modules whose functions touch the outside.
-const EFFECTS: [&str; 7] = ["http", "file", "mail", "shell", "sql", "ai", "other"];
+const EFFECTS: [&str; 8] = ["http", "file", "mail", "message", "shell", "sql", "ai", "other"];
 
 /// All that is counted since the engine started.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What imported modules of the standard library say that they need (`const ALLOW`), and the workflow that imports them does
 //! not allow.
 //!
-//! `allow: #{ std: true }` takes over their hosts, secrets and mail. Programs, databases, models and files it does not: what a
+//! `allow: #{ std: true }` takes over their hosts, brokers, secrets and mail. Programs, databases, models and files it does not: what a
 //! module may do on this machine, the workflow says itself.
 
 use rhai::{Array, Dynamic, Map};
@@ -15,7 +15,7 @@ use crate::script::program::Constants;
 use crate::script::source::Source;
 
 /// What `std: true` takes over.
-const TAKEN_OVER: [&str; 3] = ["http", "secrets", "mail"];
+const TAKEN_OVER: [&str; 4] = ["http", "message", "secrets", "mail"];
 /// What the workflow has to say itself.
 const NAMED: [&str; 4] = ["shell", "sql", "ai", "files"];
 
@@ -102,7 +102,8 @@ impl Module<'_> {
             for entry in self.texts(key).iter().filter(|entry| !any && !own.contains(entry)) {
                 let main = self.bundle.main();
                 let title = format!("`{}` needs `{key}: [{entry:?}]`, which `{main}` does not allow", self.name);
-                let hint = format!("add it to `allow` in `{main}`: `std: true` is for hosts, secrets and mail alone");
+                let hint =
+                    format!("add it to `allow` in `{main}`: `std: true` is for hosts, brokers, secrets and mail alone");
                 found.push(Diagnostic::new("W0410", title, self.key(key)).hint(hint));
             }
         }

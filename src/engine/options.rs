@@ -69,6 +69,10 @@ pub struct Options {
     pub keeper: Option<Arc<effect::shell::Keeper>>,
     /// The databases that scripts may ask.
     pub databases: Option<Arc<effect::sql::Databases>>,
+    /// The mailboxes that are followed.
+    pub mailboxes: Option<Arc<effect::imap::Mailboxes>>,
+    /// The brokers that messages go to and come from.
+    pub brokers: Option<Arc<effect::message::Brokers>>,
     /// The clients whose tokens requests may use.
     pub oauth: Option<Arc<effect::oauth::OAuth>>,
     /// The models that may be asked.
@@ -131,6 +135,8 @@ impl Options {
             mail: None,
             keeper: None,
             databases: None,
+            mailboxes: None,
+            brokers: None,
             oauth: None,
             breakers: Arc::default(),
             models: None,

@@ -133,7 +133,8 @@ pub(super) fn run(
     let options = &shared.options;
     let performer = Performer::new(options.limits).with_mail(options.mail.clone()).with_oauth(options.oauth.clone());
     let performer = performer.with_keeper(options.keeper.clone()).with_databases(options.databases.clone());
-    let performer = performer.with_models(options.models.clone());
+    let performer = performer.with_brokers(options.brokers.clone());
+    let performer = performer.with_models(options.models.clone()).with_message_ids(shared.options.links.message_ids());
     let hands = Hands::real(performer.with_breakers(Arc::clone(&options.breakers)));
     let tools = Tools::over(shared.options.semantics.engine());
     let mut worker = Worker::new(number, Arc::clone(shared), inbox, hands, tools);

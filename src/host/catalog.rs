@@ -79,6 +79,9 @@ pub fn literal_fault(function: &str, index: usize, text: &str) -> Option<String>
                 "`{text}` is a time, and a duration is needed here; hint: write how long, such as `\"2h\"` or `\"60d\"`"
             ));
         }
+        Literal::DurationOrTime if crate::time::start_of_date(text).is_some() => {
+            crate::time::start_of_date(text).and_then(Result::err)
+        }
         Literal::DurationOrTime if is_time => crate::time::parse_time(text).err(),
         Literal::Duration | Literal::DurationOrTime => crate::time::parse_duration(text).err(),
         Literal::Time => crate::time::parse_time(text).err(),
@@ -114,6 +117,8 @@ mod tests {
         assert!(literal_fault("sleep", 0, "90").is_some());
         assert!(literal_fault("sleep", 0, "90s").is_none());
         assert!(literal_fault("sleep_until", 0, "2026-12-24T08:00[Europe/Berlin]").is_none());
+        assert!(literal_fault("sleep_until", 0, "2026-12-24").is_none());
+        assert!(literal_fault("sleep_until", 0, "2026-13-24").is_some());
         assert!(literal_fault("wait_for.timeout", 1, "soon").is_some());
         assert!(literal_fault("wait_for.key", 1, "soon").is_none());
         assert!(literal_fault("step", 0, "anything").is_none());

@@ -24,6 +24,7 @@ use super::fail::Fail;
 use super::function::{Call, Choice, Function, Nature};
 use super::schema::Schema;
 use crate::effect::Allow;
+use crate::effect::message::MayTalk;
 use crate::payload::Payload;
 use crate::script::value;
 
@@ -84,7 +85,7 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Takes over what a module of the standard library says that it needs: `#{ http: [hosts], secrets: [names], mail }`.
+    /// Takes over what a module of the standard library says that it needs: `#{ http: [hosts], message: [brokers], secrets: [names], mail }`.
     pub fn inherit(&mut self, needs: &Map, setting: &dyn Fn(&str) -> Option<Payload>) -> Result<(), String> {
         let texts = |key: &str| -> Vec<String> {
             let list = needs.get(key).and_then(|list| list.read_lock::<rhai::Array>().map(|list| list.to_vec()));
@@ -104,6 +105,17 @@ impl Declaration {
         }
         self.secrets.get_or_insert_default().extend(texts("secrets"));
         self.allow.secrets.extend(texts("secrets"));
+        let mut brokers = Vec::new();
+        for entry in texts("message") {
+            brokers.extend(hosts::brokers(&entry, |name| {
+                let found = setting(name)?;
+                self.settings.insert(name.to_owned(), found.clone());
+                Some(value::decode(&found))
+            })?);
+        }
+        if !brokers.is_empty() {
+            self.allow.message.join(MayTalk::parse(&brokers)?);
+        }
         self.allow.mail |= needs.get("mail").is_some_and(|mail| mail.as_bool() == Ok(true));
         Ok(())
     }
@@ -220,7 +232,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new("allow.sql", "list of string", "databases"),
             Choice::new("allow.secrets", "list of string", "names of secrets"),
             Choice::new("allow.mail", "bool", "sending mail"),
-            Choice::new("allow.message", "bool or list of string", "publishing messages"),
+            Choice::new(
+                "allow.message",
+                "bool or list of string",
+                "brokers that messages go to and come from: `nats://host`, `host`, the name of one of the config, `config:NAME`; \
+                 `true`: all of the config",
+            ),
             Choice::new("allow.ai", "bool or list of string", "asking models"),
             Choice::new("allow.std", "bool", "what imported modules of `std` need"),
             Choice::new("retry", "retry policy", "the default of steps that have none"),
@@ -298,7 +315,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Choice::new(
                 "verify",
                 "map",
-                "what `hmac`, `bearer` or `basic` returns, or `#{ header, algorithm, encoding, secret }`",
+                "what `hmac`, `bearer`, `basic` or `token` returns, or `#{ header, algorithm, encoding, secret }`",
             ),
             Choice::new("respond", "string", "`\"accepted\"` (the run id at once) or `\"output\"`"),
             Choice::new(
@@ -398,12 +415,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::mail",
         params: &["mailbox: string", "options: map?"],
         options: &[
+            Choice::new("replies", "bool", "also for replies to mail that runs have sent; `false` unless given"),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each message in a configured mailbox.",
+        doc: "Starts a run for each message that arrives in a mailbox of the config (`[mailboxes.NAME]`), once, with `#{ from, to, subject, text, \
+              html, date, message_id, attachments, auto, … }`; attachments are files in the workflow's own folder.",
         example: "trigger::mail(\"support\")",
         call: |call| triggers::declare(call, TriggerKind::Mail),
         ..Function::BASE
@@ -412,12 +431,30 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "trigger::message",
         params: &["url: string", "options: map?"],
         options: &[
+            Choice::new(
+                "dedupe",
+                "closure",
+                "pure: the key of a message, in place of what its broker or sender says; a repeat starts no run",
+            ),
+            Choice::new("within", "duration", "how long repeats are known; 30 days unless given"),
+            Choice::new(
+                "from",
+                "string",
+                "NATS: which messages of the stream count when the trigger is new: `\"new\"` (those that come from then on) or `\"all\"`",
+            ),
+            Choice::new(
+                "consumer",
+                "string",
+                "the name by which the broker knows the trigger, in place of one from the workflow's name and the address",
+            ),
             Choice::new("input", "closure", "pure: what it received to the input of the run"),
             Choice::new("when", "closure", "pure: `false` starts no run"),
         ],
         returns: "()",
         nature: Nature::Declarative,
-        doc: "Starts a run for each message of a broker: `nats://`, `mqtt://`, `amqp://`.",
+        doc: "Starts a run for each message of a broker: of a JetStream subject (`nats://`), a queue (`amqp://`), a topic (`mqtt://`); with TLS \
+              `nats+tls://`, `amqps://`, `mqtts://`. It is acknowledged when the run is durable. The payload is JSON where it is some, else \
+              text, else base64; closures get `#{ payload, subject, headers, id, content_type, redelivered }`.",
         example: "trigger::message(\"nats://broker.example.com/orders\")",
         call: |call| triggers::declare(call, TriggerKind::Message),
         ..Function::BASE
@@ -454,6 +491,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
               `#{ header, algorithm, encoding, prefix }`.",
         example: "hmac(\"github\", secret(\"hook\"))",
         call: describe::hmac,
+        ..Function::BASE
+    },
+    Function {
+        name: "token",
+        params: &["header: string", "secret: secret"],
+        returns: "map",
+        nature: Nature::Declarative,
+        doc: "How a webhook is checked whose sender puts a token that both sides know into a header, as it is: GitLab in `X-Gitlab-Token`, \
+              Telegram in `X-Telegram-Bot-Api-Secret-Token`. It is compared in constant time. It says nothing of the body: a signature (`hmac`) is \
+              better where the sender can make one.",
+        example: "token(\"X-Gitlab-Token\", secret(\"gitlab_hook\"))",
+        call: describe::token,
         ..Function::BASE
     },
     Function {

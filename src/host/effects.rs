@@ -219,7 +219,9 @@ impl Performance<'_> {
         let safe = if self.plan.request.is_repeatable() {
             failure.retryable
         } else {
-            matches!(failure.kind, "network" | "mail" | "sql") && failure.retryable && failure.sent == Sent::No
+            matches!(failure.kind, "network" | "mail" | "message" | "sql")
+                && failure.retryable
+                && failure.sent == Sent::No
         };
         if self.strand.retried.get() || !safe {
             return Ok(None);
@@ -301,6 +303,7 @@ fn told(
         function: function.into(),
         file: context.call_source().unwrap_or_default().into(),
         line,
+        column: context.call_position().position().map_or(0, |column| u32::try_from(column).unwrap_or(0)),
         position: entry.map(|entry| entry.position.clone()),
         attempt: entry.map_or(1, |entry| entry.attempt),
         arguments: arguments.to_vec(),
@@ -314,6 +317,13 @@ pub fn stand_in(context: &NativeCallContext<'_>, name: &str, arguments: &[Dynami
     let (session, strand) =
         session::current().ok_or_else(|| Fail::error("invalid", format!("`{name}` cannot be called here")))?;
     let line = context.call_position().line().map_or(0, |line| u32::try_from(line).unwrap_or(0));
+    if strand.mode.get() == Mode::Polling {
+        let called = memory::uncounted(|| Rc::new(told(context, name, line, None, arguments)));
+        return match session.wait(&strand, line, What::Stand { called }) {
+            Answer::Given(outcome) => session::outcome_value(&outcome),
+            _ => unreachable!("what stands for a function gives a value"),
+        };
+    }
     let command = session::command(Kind::Effect, name, line);
     let (position, opened) = match issue(&session, &strand, &command)? {
         Begun::Closed(entry) => return recorded_value(&entry),

@@ -320,7 +320,9 @@ fn due(function: &str, value: &Dynamic, now: Timestamp) -> Result<Timestamp, Fai
     }
     let text = value.to_string();
     let as_time = text.contains(':') && text.len() >= 16;
-    let parsed = if as_time {
+    let parsed = if let Some(begins) = crate::time::start_of_date(&text) {
+        begins
+    } else if as_time {
         crate::time::parse_time(&text)
     } else {
         crate::time::parse_duration(&text).map(|duration| now.plus(duration))

@@ -117,7 +117,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         nature: Nature::Mutating,
         errors: ERRORS,
         capability: Some("http"),
-        doc: "Any method: `#{ method, url, body, … }` with the options of the other functions.",
+        doc: "Any method: `#{ method, url, body, … }` with the options of the other functions. `GET`, `HEAD` and `OPTIONS` count as reading, as \
+              `http::get` does.",
         example: "http::request(#{ method: \"GET\", url: \"https://example.com/\" })",
         call: |call| {
             let options = call.options(0)?;
@@ -220,10 +221,22 @@ fn pairs(call: &Call<'_>, options: &Options, key: &str) -> Result<Vec<(String, S
     for (name, value) in options.map(key)?.unwrap_or_default() {
         let values = value.clone().try_cast::<rhai::Array>().unwrap_or_else(|| vec![value]);
         for value in values {
+            if value.is_map() || value.is_array() {
+                return Err(nested(call, key, &name, &value));
+            }
             pairs.push((name.to_string(), plain(call, &name, &value)?));
         }
     }
     Ok(pairs)
+}
+
+/// Services write what is nested in as many ways as there are.
+fn nested(call: &Call<'_>, option: &str, name: &str, value: &Dynamic) -> Fail {
+    call.invalid(format!(
+        "`{name}` of the option `{option}` must be a text, a number or a list of them, not {}; hint: write each part by itself, as the \
+         service names it: `\"{name}[part]\": value`; or send the whole as text: `json::encode(value)`",
+        type_of(value)
+    ))
 }
 
 fn body_of(call: &Call<'_>, body: Option<Dynamic>, options: &Options) -> Result<Body, Fail> {

@@ -21,6 +21,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
         Choice::new("bcc", "string or list", "addresses that get a copy unseen"),
         Choice::new("from", "string", "the sender, in place of the configured one"),
         Choice::new("reply_to", "string", "where answers go"),
+        Choice::new("in_reply_to", "string", "the `message_id` of the message that this one answers"),
         Choice::new("subject", "string", "one line"),
         Choice::new("text", "string", "the plain text"),
         Choice::new("html", "string", "the formatted text"),
@@ -28,12 +29,13 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
         Choice::new("retry", "retry policy", "attempts, as for `retry`"),
         Choice::new("idempotency_key", "string", "in place of the derived one"),
     ],
-    returns: "map: id",
+    returns: "map: id, message_id",
     nature: Nature::Mutating,
     errors: &["mail", "denied", "file", "not_found", "limit"],
     capability: Some("mail"),
-    doc: "Sends a message through the mail server of the config; returns its `Message-ID` as `#{ id }`. A second try of the same send \
-          has the same one.",
+    doc: "Sends a message through the mail server of the config; returns its `Message-ID` as `#{ message_id }` (and as `id`). A second \
+          try of the same send has the same one. A reply to it, in a mailbox that is followed, is the event `mail.reply` with this key: \
+          `wait_for(\"mail.reply\", #{ key: sent.message_id })`.",
     example: "mail::send(#{ to: \"ann@example.com\", subject: \"Your invoice\", text: \"It is attached.\" })",
     call: send,
 }];
@@ -50,6 +52,7 @@ fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
         bcc: addresses(call, &options, "bcc")?,
         from: options.text("from")?,
         reply_to: options.text("reply_to")?,
+        in_reply_to: answered(call, &options)?,
         subject,
         text: options.text("text")?,
         html: options.text("html")?,
@@ -73,14 +76,31 @@ fn send(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     effects::run(call, &plan)
 }
 
+/// An identifier is one word in brackets: a header cannot be begun in it.
+fn answered(call: &Call<'_>, options: &Options) -> Result<Option<String>, Fail> {
+    let id = options.text("in_reply_to")?;
+    let is_word = |id: &str| id.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    match id.filter(|id| !(id.starts_with('<') && id.ends_with('>') && is_word(id))) {
+        Some(_) => Err(call.invalid("option `in_reply_to` is a `message_id` such as `<1@example.com>`")),
+        None => options.text("in_reply_to"),
+    }
+}
+
 fn shape(reply: Reply) -> Dynamic {
     let Reply::Mail(id) = reply else { unreachable!("a message gets the reply to a message") };
-    Dynamic::from_map(Map::from_iter([("id".into(), id.into())]))
+    let id = Dynamic::from(id);
+    Dynamic::from_map(Map::from_iter([("id".into(), id.clone()), ("message_id".into(), id)]))
 }
 
 /// Mail is read by people, anywhere: no secret belongs into it.
 fn no_secrets(call: &Call<'_>, request: &MailRequest) -> Result<(), Fail> {
-    let texts = [Some(&request.subject), request.text.as_ref(), request.html.as_ref(), request.from.as_ref()];
+    let texts = [
+        Some(&request.subject),
+        request.text.as_ref(),
+        request.html.as_ref(),
+        request.from.as_ref(),
+        request.in_reply_to.as_ref(),
+    ];
     let lists = request.to.iter().chain(&request.cc).chain(&request.bcc).chain(&request.reply_to);
     let has = |text: &String| !crate::script::secret::find_placeholders(text).is_empty();
     if texts.into_iter().flatten().chain(lists).any(has) {

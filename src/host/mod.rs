@@ -31,6 +31,7 @@ pub(crate) mod lock;
 mod log;
 mod mail;
 pub mod mailbox;
+mod message;
 mod notify;
 mod once;
 mod pages;
@@ -85,6 +86,7 @@ pub fn tables() -> Vec<&'static [Function]> {
         pages::FUNCTIONS,
         file::FUNCTIONS,
         mail::FUNCTIONS,
+        message::FUNCTIONS,
         shell::FUNCTIONS,
         sql::FUNCTIONS,
         ai::FUNCTIONS,

@@ -32,7 +32,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         params: &["time: duration or time"],
         returns: "()",
         nature: Nature::Internal,
-        doc: "Waits until a time, durably; returns at once when it is past.",
+        doc: "Waits until a time, durably; returns at once when it is past. A plain date, such as an input of the type `date`, is its first moment in UTC; \
+              for another zone write `` `${day}T00:00[Europe/Berlin]` ``.",
         example: "sleep_until(\"2026-12-24T08:00[Europe/Berlin]\")",
         call: sleep,
         ..Function::BASE

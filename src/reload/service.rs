@@ -23,13 +23,14 @@ use super::snapshot::Change;
 use super::watch::{Caller, Options};
 use super::workflows::{Outcome, Workflows};
 use super::{Error, folder};
-use crate::diag::{Diagnostic, Place};
+use crate::diag::{Diagnostic, Place, Severity};
 use crate::engine::gate::{Report, State};
 use crate::engine::{Deployed, Handle};
 use crate::id::Version;
 use crate::payload::Payload;
 use crate::script::bundle::{Bundle, Kind, classify};
 use crate::store;
+use crate::trigger::verify;
 
 /// Records that are kept: a long day of saving.
 const RECORDS_MAX: usize = 1_000;
@@ -268,6 +269,10 @@ impl Follower {
         let load = |path: &str| {
             let mut loaded = load(path, live, handle.settings())?;
             loaded.warnings.extend(handle.channels().diagnose(&loaded.deployed, handle.people()));
+            let mailboxes: Vec<_> =
+                handle.mailboxes().into_iter().flat_map(|all| all.iter()).map(|(name, _)| name).collect();
+            // The workflow can be started in other ways.
+            loaded.warnings.extend(verify::unknown_mailboxes(&loaded.deployed, &mailboxes, Severity::Warning));
             Ok(loaded)
         };
         let recall = |workflow: &str| recall(&handle, workflow);

@@ -13,6 +13,7 @@ pub const DECLARATIVE: &[&str] = &[
     "hmac",
     "bearer",
     "basic",
+    "token",
     "oauth2",
     "aws",
     "azure_shared_key",

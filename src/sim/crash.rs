@@ -67,7 +67,7 @@ impl Outcome {
 /// memory whenever it waits. Returns how many times the test was run; in such a run, ends it.
 pub(super) fn everywhere(slot: &Slot, stage: &Rc<Stage>, case: &Rc<Case>) -> Res<i64> {
     let take = {
-        let mut take = stage.take.borrow_mut();
+        let mut take = stage.taking.borrow_mut();
         take.crashes += 1;
         take.clone()
     };

@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 
 use super::broken::{Broken, MISUSE};
 use super::case::{Case, Did, json};
+use crate::effect::letter::Letter;
+use crate::effect::message::Address;
 use crate::engine::{Decision, Deployed, Received, Start, TriggerSpec, decide};
 use crate::host::declare::TriggerKind;
 use crate::time::{Timestamp, parse_duration};
+use crate::trigger::message as trigger_message;
 use crate::trigger::receive::verified;
 use crate::trigger::webhook;
 use crate::vault::Vault;
@@ -41,7 +44,9 @@ impl Case {
         }
         let Envelope { received, info, key } = self.with_engine(|engine| match spec.kind {
             TriggerKind::Webhook => request(&spec, &envelope, engine.handle().secrets(), engine.now()),
+            TriggerKind::Message => Ok(message(&spec, &envelope)),
             TriggerKind::Cron | TriggerKind::Every | TriggerKind::Startup => Ok(timed(&spec, &envelope, engine.now())),
+            TriggerKind::Mail => Ok(mail(&spec, &envelope, engine.now())),
             _ => Ok(plain(&spec, &envelope)),
         })?;
         let decided = decide(&deployed, &spec, received).map_err(|problem| Broken::told(MISUSE, &problem))?;
@@ -111,9 +116,48 @@ fn timed(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Envelope {
     Envelope { info: info(spec, &seen), received: Received { seen, payload }, key: None }
 }
 
+/// `#{ payload, subject, headers, id, … }`, or the payload alone.
+fn message(spec: &TriggerSpec, envelope: &Value) -> Envelope {
+    let (payload, beside) = match envelope.get("payload") {
+        Some(payload) => (payload.clone(), envelope),
+        None => (envelope.clone(), &Value::Null),
+    };
+    let text = |key: &str| beside[key].as_str();
+    let filter = Address::parse(&spec.subject).ok().and_then(|(_, filter)| filter).unwrap_or_default();
+    let subject = text("subject").unwrap_or(&filter);
+    let again = beside["redelivered"] == true;
+    let facts = trigger_message::facts(subject, &headers(beside), text("id"), text("content_type"), again);
+    let (seen, key) = (trigger_message::envelope(&payload, &facts), text("id").map(str::to_owned));
+    Envelope { info: info(spec, &Value::Object(facts)), received: Received { seen, payload }, key }
+}
+
 /// Files, ends of runs: what was received is the payload.
 fn plain(spec: &TriggerSpec, envelope: &Value) -> Envelope {
     Envelope { received: Received::of(envelope.clone()), info: info(spec, envelope), key: None }
+}
+
+/// A message with what is given of it: the rest is that of an empty one. `from` may be an address alone.
+fn mail(spec: &TriggerSpec, envelope: &Value, now: Timestamp) -> Envelope {
+    let mut message = Value::Object(Letter::read(b"", 0).fields);
+    message["mailbox"] = spec.subject.as_str().into();
+    message["received_at"] = json!(now);
+    message["attachments"] = json!([]);
+    for (key, value) in envelope.as_object().into_iter().flatten() {
+        message[key] = value.clone();
+    }
+    for field in ["from", "reply_to"] {
+        if let Some(address) = message[field].as_str() {
+            message[field] = json!({ "name": null, "address": address });
+        }
+    }
+    if envelope.get("reply_to").is_none() {
+        message["reply_to"] = message["from"].clone();
+    }
+    let seen = json!({
+        "mailbox": message["mailbox"], "message_id": message["message_id"], "from": message["from"]["address"],
+        "subject": message["subject"], "received_at": message["received_at"],
+    });
+    Envelope { received: Received::of(message), info: info(spec, &seen), key: None }
 }
 
 /// `#{ body, headers, method, query, raw }`: `raw` is the text that was signed, where it is not the body as JSON.

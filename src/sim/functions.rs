@@ -24,6 +24,12 @@ struct Test(Rc<Case>);
 
 /// Makes them known to a script engine; `slot` holds the test that runs.
 pub(super) fn register(engine: &mut Engine, slot: &Rc<Slot>) {
+    let printing = Rc::clone(slot);
+    engine.on_print(move |text| {
+        if let Ok(stage) = printing.stage() {
+            stage.print(text);
+        }
+    });
     engine.register_type_with_name::<Test>("test object");
     engine.register_type_with_name::<Raised>("error of a mock");
     engine.register_type_with_name::<Hung>("answer that never comes");

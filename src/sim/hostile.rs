@@ -163,7 +163,7 @@ fn canned(request: &Request, _: u32) -> Outcome {
         Request::File(FileRequest::Stat { .. } | FileRequest::Open { .. }) => Reply::File(FileReply::Stat(stat())),
         Request::File(FileRequest::Temp { .. }) => Reply::File(FileReply::Path("t".into())),
         Request::File(_) => Reply::File(FileReply::Done),
-        Request::Mail(_) | Request::Shell(_) | Request::Sql(_) | Request::Ai(_) => {
+        Request::Mail(_) | Request::Shell(_) | Request::Sql(_) | Request::Ai(_) | Request::Message(_) => {
             return Err(Failure::new("network", "nothing is there"));
         }
     })
@@ -229,7 +229,7 @@ fn all_of(wanted: impl Fn(&str) -> bool) {
     found.into_iter().for_each(no_call_panics);
 }
 
-const SERVICES: [&str; 5] = ["http::", "file::", "shell::", "sql::", "trigger::"];
+const SERVICES: [&str; 6] = ["http::", "file::", "message::", "shell::", "sql::", "trigger::"];
 const DATA: [&str; 14] = [
     "json::",
     "csv::",

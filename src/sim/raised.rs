@@ -15,8 +15,20 @@ use crate::script::value;
 pub(super) struct Raised(pub(super) Map);
 
 /// Kinds that functions throw by themselves, and that their retries look at.
-const KINDS: &[&str] =
-    &["http", "network", "timeout", "shell", "sql", "mail", "file", "denied", "invalid", "limit", "not_found"];
+const KINDS: &[&str] = &[
+    "http",
+    "network",
+    "timeout",
+    "shell",
+    "sql",
+    "mail",
+    "message",
+    "file",
+    "denied",
+    "invalid",
+    "limit",
+    "not_found",
+];
 
 /// `test::error(kind, fields)`.
 pub(super) fn error(kind: &str, fields: Map) -> Raised {

@@ -30,6 +30,9 @@ impl Slot {
     }
 }
 
+/// Lines that are kept of what a test prints: as many as somebody may read.
+const MOST_PRINTED: usize = 200;
+
 /// Where the evaluation of a test stands.
 #[derive(Clone, Default)]
 pub(super) struct Take {
@@ -43,6 +46,8 @@ pub(super) struct Take {
     pub(super) cases: Vec<Rc<Case>>,
     /// Calls of `crash_everywhere` so far.
     pub(super) crashes: usize,
+    /// What the test's own file has printed, its mocks included.
+    pub(super) printed: Vec<String>,
 }
 
 pub(super) struct Stage {
@@ -52,7 +57,7 @@ pub(super) struct Stage {
     prepared: Prepared,
     catalog: Rc<Catalog>,
     limits: Limits,
-    pub(super) take: RefCell<Take>,
+    pub(super) taking: RefCell<Take>,
     /// The evaluation came to where it was to end.
     pub(super) reached: Cell<bool>,
 }
@@ -75,35 +80,44 @@ impl Stage {
             prepared,
             catalog,
             limits,
-            take: RefCell::default(),
+            taking: RefCell::default(),
             reached: Cell::new(false),
         }))
     }
 
-    /// Evaluates a test; `take` says which, and what goes wrong meanwhile.
-    pub(super) fn evaluate(self: &Rc<Self>, slot: &Slot, take: Take) -> Result<Dynamic, Box<EvalAltResult>> {
-        self.evaluate_with_cases(slot, take).0
-    }
-
-    /// The same; also the workflows that the test made.
+    /// Evaluates a test; `take` says which, and what goes wrong meanwhile. Also the workflows that the test made.
     pub(super) fn evaluate_with_cases(
         self: &Rc<Self>,
         slot: &Slot,
         take: Take,
     ) -> (Result<Dynamic, Box<EvalAltResult>>, Vec<Rc<Case>>) {
+        let (result, taken) = self.take(slot, take);
+        (result, taken.cases)
+    }
+
+    /// The same; with all that it came to.
+    pub(super) fn take(self: &Rc<Self>, slot: &Slot, take: Take) -> (Result<Dynamic, Box<EvalAltResult>>, Take) {
         let test = match FnPtr::new(take.test.as_str()) {
             Ok(test) => test,
-            Err(error) => return (Err(error), Vec::new()),
+            Err(error) => return (Err(error), Take::default()),
         };
         let before = slot.0.replace(Some(Rc::clone(self)));
-        let outer = self.take.replace(take);
+        let outer = self.taking.replace(take);
         let result = self.bounded(&test);
-        let inner = self.take.replace(outer);
+        let inner = self.taking.replace(outer);
         slot.0.replace(before);
         for case in &inner.cases {
             self.site.begun.borrow_mut().append(&mut case.book.begun.borrow_mut());
         }
-        (result, inner.cases)
+        (result, inner)
+    }
+
+    /// The test's file prints a line. An evaluation in which something goes wrong on purpose is a repeat: it prints nothing.
+    pub(super) fn print(&self, text: &str) {
+        let mut take = self.taking.borrow_mut();
+        if take.plan.is_none() && take.printed.len() < MOST_PRINTED {
+            take.printed.push(text.to_owned());
+        }
     }
 
     /// Calls a test within the limits that a workflow has, too.
@@ -140,8 +154,8 @@ impl Stage {
 
     /// `test::workflow`: a workflow of the folder, with nothing that has happened.
     pub(super) fn workflow(self: &Rc<Self>, name: &str) -> Rc<Case> {
-        let number = self.take.borrow().cases.len();
-        let plan = self.take.borrow().plan.filter(|(which, _)| *which == number).map(|(_, plan)| plan);
+        let number = self.taking.borrow().cases.len();
+        let plan = self.taking.borrow().plan.filter(|(which, _)| *which == number).map(|(_, plan)| plan);
         let (calling, showing) = (Rc::downgrade(self), Rc::downgrade(self));
         let caller: Caller = Rc::new(move |closure, arguments| match calling.upgrade() {
             Some(stage) => stage.call_fitting(closure, arguments),
@@ -153,7 +167,7 @@ impl Stage {
         });
         let book = Rc::new(Book::new(caller, lines));
         let case = Rc::new(Case::new(name, Rc::clone(&self.site), book, plan.unwrap_or_default()));
-        self.take.borrow_mut().cases.push(Rc::clone(&case));
+        self.taking.borrow_mut().cases.push(Rc::clone(&case));
         case
     }
 

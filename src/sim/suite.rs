@@ -25,6 +25,9 @@ use crate::script::source::Source;
 /// Stack of a thread that evaluates tests. A test calls workflows that call mocks: 64 MiB of address space, used when touched.
 pub(super) const STACK: usize = 64 << 20;
 
+/// Lines that are shown of the logs of a failed test's runs.
+const MOST_LOGGED: usize = 200;
+
 /// Which tests, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
@@ -53,6 +56,8 @@ pub struct Outcome {
     pub took: Duration,
     /// Why it failed.
     pub failure: Option<Diagnostic>,
+    /// Where it failed: what its file printed, then the lines of the logs of its runs, `print` among them.
+    pub printed: Vec<String>,
 }
 
 /// How all of them went.
@@ -191,11 +196,11 @@ impl Desk {
         let stage = stage.as_ref().map_err(Clone::clone)?;
         let began = crate::time::elapsed();
         let take = Take { test: test.test.clone(), ..Take::default() };
-        let evaluated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.evaluate(&self.slot, take)));
-        let failure = match evaluated {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(stage.diagnose(&error)),
-            Err(_) => Some(panicked(test)),
+        let evaluated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.take(&self.slot, take)));
+        let (failure, printed) = match evaluated {
+            Ok((Ok(_), _)) => (None, Vec::new()),
+            Ok((Err(error), taken)) => (Some(stage.diagnose(&error)), printed(taken)),
+            Err(_) => (Some(panicked(test)), Vec::new()),
         };
         // An empty loop has no place of its own.
         let failure = failure.map(|mut failure| {
@@ -205,8 +210,16 @@ impl Desk {
             failure
         });
         let took = crate::time::elapsed().saturating_sub(began);
-        Ok(Outcome { file: test.file.clone(), test: test.test.clone(), line: test.line, took, failure })
+        Ok(Outcome { file: test.file.clone(), test: test.test.clone(), line: test.line, took, failure, printed })
     }
+}
+
+/// What a test printed, and what its runs logged.
+fn printed(taken: Take) -> Vec<String> {
+    let logged = taken.cases.iter().flat_map(|case| case.logs().unwrap_or_default());
+    let text = |line: &rhai::Map, key: &str| line.get(key).map(ToString::to_string).unwrap_or_default();
+    let logged = logged.map(|line| format!("{}: {}", text(&line, "level"), text(&line, "message")));
+    taken.printed.into_iter().chain(logged.take(MOST_LOGGED)).collect()
 }
 
 fn panicked(test: &Found) -> Diagnostic {

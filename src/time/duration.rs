@@ -28,8 +28,11 @@ const CALENDAR: [(&[&str], &str, &str); 2] = [
     (&["y", "yr", "yrs", "year", "years"], "year", "365d"),
 ];
 
-/// Digits of one number; more cannot be in range, nor matter behind the point.
+/// Digits of one number behind the point; more do not matter.
 const MAX_DIGITS: usize = 12;
+
+/// Digits of one number before the point: the longest duration has fourteen in milliseconds.
+const MAX_WHOLE: usize = 15;
 
 /// Reads a duration: `90s`, `1h 30m`, `3d`, `2 weeks`, `500ms`, `1.5h`, or ISO 8601 (`PT5M`, `P2W`).
 ///
@@ -144,7 +147,7 @@ fn digits(text: &str, column: usize, number: &str) -> Result<(u128, u128), Error
         return Err(fault(text, column, format!("`{number}` is not a number"), "write `1.5h` or `90m`"));
     }
     let whole = whole.trim_start_matches('0');
-    if whole.len() > MAX_DIGITS {
+    if whole.len() > MAX_WHOLE {
         return Err(fault(text, column, "it is longer than 1,000 years", "write at most `365250d`"));
     }
     let fraction = &fraction[..fraction.len().min(MAX_DIGITS)];
@@ -223,6 +226,7 @@ mod tests {
             ("0h 5m", 300_000),
             ("365250d", 365_250 * 86_400_000),
             ("0.1d", 8_640_000),
+            ("1795851111364ms", 1_795_851_111_364),
             ("1 day 2 hours", 93_600_000),
         ]);
     }

@@ -21,7 +21,7 @@ pub use calendar::{Calendar, CalendarText};
 pub use duration::{MAX_DURATION, format_duration, parse_duration};
 pub use error::Error;
 pub use moment::{Moment, UNITS, names_a_zone, parse_written};
-pub use parse::{parse_time, zone};
+pub use parse::{parse_time, start_of_date, zone};
 pub use rate::Rate;
 pub use spoken::{clock_time, dated, spoken};
 pub use zones::zone_changes;

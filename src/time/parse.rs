@@ -50,6 +50,18 @@ pub fn parse_time(text: &str) -> Result<Timestamp, Error> {
     parsed.map(rounded_up).map_err(|error| fault(text, reason(&error), hint))
 }
 
+/// The start of a day in UTC, where the text is a plain date (`2026-12-24`), as inputs of the type `date` are; `None` where it has
+/// another form.
+pub fn start_of_date(text: &str) -> Option<Result<Timestamp, Error>> {
+    let text = text.trim();
+    let is_date = text.len() == 10
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
+    is_date.then(|| parse_time(&format!("{text}T00:00Z")))
+}
+
 fn rounded_up(time: jiff::Timestamp) -> Timestamp {
     let nanos = time.as_nanosecond();
     let ms = nanos.div_euclid(1_000_000) + i128::from(nanos.rem_euclid(1_000_000) != 0);
@@ -150,6 +162,11 @@ mod tests {
 
     #[test]
     fn a_date_alone_and_a_time_without_zone_are_refused_with_a_way_out() {
+        let begins =
+            |text| start_of_date(text).map(|begins| begins.map(|time| time.to_string()).map_err(|e| e.to_string()));
+        assert_eq!(begins(" 2026-12-24 "), Some(Ok("2026-12-24T00:00:00.000Z".to_owned())));
+        assert!(begins("2026-13-24").is_some_and(|begins| begins.is_err()));
+        assert_eq!((begins("20261224"), begins("2026-12-24T08:00Z"), begins("90s")), (None, None, None));
         assert_eq!(refused("2026-12-24").1, "write `2026-12-24T00:00Z` or `2026-12-24T08:00[Europe/Berlin]`");
         assert_eq!(
             refused("2026-12-24T08:00").1,

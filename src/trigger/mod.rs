@@ -9,6 +9,8 @@ pub mod cron;
 pub mod cycles;
 mod error;
 pub mod files;
+pub mod mail;
+pub mod message;
 pub mod receive;
 pub mod schedule;
 pub mod service;

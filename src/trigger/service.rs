@@ -1,12 +1,14 @@
-//! Starts what the clock, arriving files, rows of databases and the daemon's own start trigger.
+//! Starts what the clock, arriving files and mail, rows of databases, messages of brokers and the daemon's own start trigger.
 //!
-//! Three threads: one for schedules, one for files, one for databases, so that a large file or a slow query never makes a schedule late. All follow what is
-//! deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
+//! Five threads: for schedules, files, databases, mail and brokers, so that a large file or a slow query never makes a schedule
+//! late. All follow what is deployed, start runs through the engine's handle with keys that make a repeat harmless, and note in the store (scope
 //! [`SCOPE`]) how far they came. Events and ends of runs are the engine's own matter, requests the web's.
 
 pub mod backfill;
 mod ends;
 mod inboxes;
+mod mails;
+mod messages;
 pub mod outlook;
 mod queries;
 mod schedules;
@@ -20,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::inboxes::Inboxes;
+use self::mails::Mails;
+use self::messages::Consumers;
 use self::queries::Queries;
 use self::schedules::Schedules;
 use crate::audit::Actor;
@@ -59,7 +63,10 @@ impl Service {
         let schedules = Schedules::new(handle.clone(), Arc::clone(&gauge));
         let inboxes = Inboxes::new(handle.clone());
         let queries = Queries::new(handle.clone());
+        let mails = Mails::new(handle.clone());
+        let consumers = Consumers::new(handle.clone());
         let (files_stopped, queries_stopped) = (stopped.clone(), stopped.clone());
+        let (mails_stopped, messages_stopped) = (stopped.clone(), stopped.clone());
         let threads = vec![
             spawn("triggers-time", async move {
                 start_up(&handle, &deployed).await;
@@ -67,6 +74,8 @@ impl Service {
             }),
             spawn("triggers-files", inboxes.run(files_stopped)),
             spawn("triggers-sql", queries.run(queries_stopped)),
+            spawn("triggers-mail", mails.run(mails_stopped)),
+            spawn("triggers-messages", consumers.run(messages_stopped)),
         ];
         Self { stop, threads: Mutex::new(threads), gauge }
     }
@@ -98,8 +107,8 @@ impl Drop for Service {
 }
 
 fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.expect("a runtime without input and output needs nothing of the system");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("the system gives what a runtime needs");
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || runtime.block_on(work)).expect("the system gives a thread")
 }
@@ -125,27 +134,29 @@ struct Cause<'a> {
     by: Option<Actor>,
     /// The payload.
     input: Value,
-    /// What `trigger::info()` shows beside the kind, and what the closures see.
+    /// What `trigger::info()` shows beside the kind.
     info: Value,
+    /// What the closures see, where that is not `info`.
+    seen: Option<Value>,
 }
 
 impl<'a> Cause<'a> {
     /// One without a key, by nobody.
     fn of(workflow: &'a Arc<str>, spec: &'a TriggerSpec) -> Self {
         let (input, info) = (Value::Null, Value::Null);
-        Self { workflow, spec, key: None, within: None, priority: None, by: None, input, info }
+        Self { workflow, spec, key: None, within: None, priority: None, by: None, input, info, seen: None }
     }
 }
 
 async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
-    let Cause { workflow, spec, key, within, priority, by, input, info } = cause;
+    let Cause { workflow, spec, key, within, priority, by, input, info, seen } = cause;
     let refused = |reason: String| {
         handle.refuse(workflow, &spec.id, reason.as_str());
         Begun::Never(reason)
     };
-    let received = Received { seen: info.clone(), payload: input };
-    let input = match decided(handle, workflow, spec, received).await {
-        Ok(input) => input,
+    let received = Received { seen: seen.unwrap_or_else(|| info.clone()), payload: input };
+    let (input, key) = match decided(handle, workflow, spec, received).await {
+        Ok((input, own)) => (input, own.or(key)),
         Err(reason) => return refused(reason),
     };
     let mut trigger = json!({ "kind": spec.kind.name(), "trigger": spec.id });
@@ -172,19 +183,19 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
     }
 }
 
-/// What the closures make of it, or why no run is to start.
+/// What the closures make of it and the key that they give, or why no run is to start.
 async fn decided(
     handle: &Handle,
     workflow: &Arc<str>,
     spec: &TriggerSpec,
     received: Received,
-) -> Result<Value, String> {
+) -> Result<(Value, Option<String>), String> {
     if spec.closures.is_empty() {
-        return Ok(received.payload);
+        return Ok((received.payload, None));
     }
     let deployed = handle.workflow(workflow).map_err(|error| error.to_string())?;
     match handle.decide(&deployed, spec, received).await {
-        Ok(Decision::Start { input, .. }) => Ok(input),
+        Ok(Decision::Start { input, key }) => Ok((input, key)),
         Ok(Decision::Skip) => Err(SAID_NO.to_owned()),
         Err(problem) => {
             let (file, line) = (deployed.bundle.main(), spec.line);

@@ -11,7 +11,8 @@ use super::cron::Cron;
 use super::files::FilePattern;
 use super::schedule::Schedule;
 use super::webhook::HookPath;
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, suggest};
+use crate::effect::message::Address;
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::pattern::Pattern;
@@ -62,9 +63,10 @@ pub fn faults(spec: &TriggerSpec) -> Option<Fault> {
         TriggerKind::File => FilePattern::parse(subject, Path::new("/")).map(drop),
         TriggerKind::Event => Pattern::events(subject).map(drop).map_err(Error::from),
         TriggerKind::Run => Pattern::workflows(subject).map(drop).map_err(Error::from),
-        TriggerKind::Startup => Ok(()),
+        // Which mailboxes there are, the configuration says.
+        TriggerKind::Startup | TriggerKind::Mail => Ok(()),
         TriggerKind::Sql => return query(spec),
-        TriggerKind::Mail | TriggerKind::Message => return Some(unavailable(spec)),
+        TriggerKind::Message => return unbuilt(spec),
     };
     checked.err().map(|error| fault(&error, subject))
 }
@@ -80,6 +82,21 @@ pub fn diagnose(deployed: &Deployed, is_whole: bool) -> Vec<Diagnostic> {
     deployed.triggers.iter().filter_map(fault).collect()
 }
 
+/// The triggers of a workflow whose mailboxes are not among these, which the configuration has.
+pub fn unknown_mailboxes(deployed: &Deployed, known: &[&str], severity: Severity) -> Vec<Diagnostic> {
+    let mails = deployed.triggers.iter().filter(|spec| spec.kind == TriggerKind::Mail);
+    let unknown = mails.filter(|spec| !known.contains(&spec.subject.as_str()));
+    let fault = |spec: &TriggerSpec| {
+        let problem = format!("there is no mailbox `{}`", spec.subject);
+        let all = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
+        let hint = suggest::did_you_mean(&spec.subject, known.iter().copied()).unwrap_or_else(|| {
+            format!("add a section `[mailboxes.{}]` to `panta.toml`; known are {all}", spec.subject)
+        });
+        Fault { severity, ..Fault::error(problem, hint, &spec.subject) }.at(deployed, spec)
+    };
+    unknown.map(fault).collect()
+}
+
 fn fault(error: &Error, subject: &str) -> Fault {
     let whole = Fault::error(error.to_string(), error.hint().to_owned(), subject);
     match error {
@@ -88,10 +105,15 @@ fn fault(error: &Error, subject: &str) -> Fault {
     }
 }
 
-fn unavailable(spec: &TriggerSpec) -> Fault {
-    let problem = format!("`trigger::{}` is not available yet: it starts nothing", spec.kind.name());
-    let hint = "start the workflow by a webhook, an event or a schedule".to_owned();
-    Fault { severity: Severity::Warning, ..Fault::error(problem, hint, &spec.subject) }
+/// A broker that this build cannot talk to.
+fn unbuilt(spec: &TriggerSpec) -> Option<Fault> {
+    let (address, _) = Address::parse(&spec.subject).ok()?;
+    if address.protocol.is_built() {
+        return None;
+    }
+    let problem = format!("this build cannot talk to `{address}`: it starts nothing");
+    let hint = format!("build `panta` with the feature `{}`", address.protocol.name().to_lowercase());
+    Some(Fault { severity: Severity::Warning, ..Fault::error(problem, hint, &spec.subject) })
 }
 
 /// A query that has `:cursor` needs the column, and the other way round.
@@ -107,8 +129,23 @@ fn query(spec: &TriggerSpec) -> Option<Fault> {
     Some(Fault::error(problem.to_owned(), hint.to_owned(), &spec.subject))
 }
 
+/// A broker needs the same leave as for publishing.
+fn untold(deployed: &Deployed, spec: &TriggerSpec) -> Option<Fault> {
+    if spec.kind != TriggerKind::Message {
+        return None;
+    }
+    let (address, _) = Address::parse(&spec.subject).ok()?;
+    let may = &deployed.allow.message;
+    let problem = format!("no messages may come from `{address}`: it is not among the brokers of this workflow");
+    let fault = || Fault::error(problem, format!("add `{}`", may.line(&address)), &spec.subject);
+    (!may.covers(&address, None)).then(fault)
+}
+
 /// A database that is asked needs the same leave as `sql::query`.
 fn unlisted(deployed: &Deployed, spec: &TriggerSpec) -> Option<Fault> {
+    if spec.kind == TriggerKind::Message {
+        return untold(deployed, spec);
+    }
     if spec.kind != TriggerKind::Sql || deployed.allow.sql.contains(&spec.subject) {
         return None;
     }
@@ -153,12 +190,32 @@ mod tests {
         assert_eq!(diagnosed("trigger::webhook(\"/x\");"), [(Severity::Error, 19, 2)]);
         assert_eq!(diagnosed("trigger::file(\"inbox/\");"), [(Severity::Error, 16, 6)]);
         assert_eq!(diagnosed("const E = \"a b\"; trigger::event(E);").len(), 1);
-        assert_eq!(diagnosed("trigger::mail(\"support\");")[0].0, Severity::Warning);
+        assert_eq!(diagnosed("trigger::message(\"nats://x/y\");")[0].0, Severity::Warning);
+    }
+
+    #[test]
+    fn mailboxes_are_those_of_the_configuration() {
+        let bundle = Bundle::of_text("w.rhai", "trigger::mail(\"suport\");\nfn main(m) { 1 }").unwrap();
+        let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+        let deployed = compile(bundle, &settings).unwrap();
+        let found = |known: &[&str]| {
+            let found = unknown_mailboxes(&deployed, known, Severity::Error).pop();
+            found.map(|it| (it.place.column, it.place.width, it.hint.unwrap_or_default().to_string()))
+        };
+        assert_eq!(found(&["support"]), Some((16, 6, "did you mean `support`?".to_owned())));
+        assert!(found(&["a", "b"]).is_some_and(|(_, _, hint)| hint.ends_with("known are `a`, `b`")));
+        assert_eq!(found(&["suport"]), None);
     }
 
     #[test]
     fn good_triggers_have_none() {
-        for good in ["cron(\"@daily\", #{ tz: \"Europe/Berlin\" })", "every(\"5m\")", "webhook(\"a/b\")", "startup()"] {
+        for good in [
+            "cron(\"@daily\", #{ tz: \"Europe/Berlin\" })",
+            "every(\"5m\")",
+            "webhook(\"a/b\")",
+            "mail(\"desk\")",
+            "startup()",
+        ] {
             assert_eq!(diagnosed(&format!("trigger::{good};")), []);
         }
         assert_eq!(diagnosed("trigger::file(\"in/*.csv\"); trigger::event(\"a.*\"); trigger::run(\"x/*\");"), []);
@@ -195,6 +252,23 @@ mod tests {
         assert_eq!(found("", "select id from t"), 0);
         assert_eq!((found("", "select :cursor"), found(", #{ cursor: \"id\" }", "select id from t")), (1, 1));
         assert_eq!(diagnosed("trigger::sql(\"crm\", \"select 1\");").len(), 1);
+    }
+
+    #[test]
+    fn brokers_need_leave() {
+        let trigger = "trigger::message(\"nats://b.example.com/orders\");";
+        assert_eq!(diagnosed(trigger).len(), 1);
+        for allow in ["true", "[\"b.example.com\"]", "[\"events\"]", "[\"nats://b.example.com\"]"] {
+            assert_eq!(
+                diagnosed(&format!("workflow(#{{ allow: #{{ message: {allow} }} }}); {trigger}")),
+                [],
+                "{allow}"
+            );
+        }
+        assert_eq!(
+            diagnosed(&format!("workflow(#{{ allow: #{{ message: [\"mqtt://b.example.com\"] }} }}); {trigger}")).len(),
+            1
+        );
     }
 
     #[test]

@@ -126,12 +126,16 @@ fn find(handle: &Handle, path: &str, method: &Method) -> Result<Hook, Turned> {
 impl Hook {
     async fn answered(&self, shared: &Shared, parts: &Parts, body: &mut Option<Body>) -> Result<Response, Turned> {
         let handle = &shared.app.handle;
-        let headers = plain(&parts.headers);
+        let mut headers = plain(&parts.headers);
         let checking = if let Some(verify) = self.option("verify") {
             let checking = checking(handle, verify, &headers)?;
             if verify["scheme"] == "basic" {
                 // Browsers send a password by themselves, once they know it.
                 Asked::of_parts(parts).is_no_link()?;
+            }
+            if verify["scheme"] == "token" {
+                // What proves who sent it is for nobody else.
+                headers.retain(|(name, _)| !verify["header"].as_str().is_some_and(|it| name.eq_ignore_ascii_case(it)));
             }
             Some(checking)
         } else {

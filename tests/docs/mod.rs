@@ -103,8 +103,13 @@ fn the_readme_shows_the_script_that_is_shipped() {
 }
 
 #[test]
-fn the_examples_of_triggers_compile() {
-    let text = page("docs/triggers.md");
+fn the_examples_of_triggers_and_messages_compile() {
+    assert_eq!((compiling("docs/triggers.md"), compiling("docs/messages.md")), (6, 2));
+}
+
+/// How many examples a page has; each compiles without a fault.
+fn compiling(path: &str) -> usize {
+    let text = page(path);
     let settings: std::sync::Arc<dyn panta::engine::Settings> = std::sync::Arc::new(panta::engine::NoSettings);
     let examples: Vec<_> = text.split("```rhai\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     for example in &examples {
@@ -114,7 +119,33 @@ fn the_examples_of_triggers_compile() {
             panta::trigger::verify::diagnose(&deployed.unwrap_or_else(|| panic!("{example}: {found:?}")), true);
         assert!(found.is_empty() && faults.is_empty(), "{example}: {found:?} {faults:?}");
     }
-    assert_eq!(examples.len(), 6);
+    examples.len()
+}
+
+/// The blocks of a language that a page shows.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).filter_map(|rest| Some(rest.split("```").next()?.to_owned())).collect()
+}
+
+#[test]
+fn the_examples_of_mail_are_right_and_their_test_passes() {
+    let text = page("docs/mail.md");
+    let (scripts, settings) = (blocks(&text, "rhai"), blocks(&text, "toml"));
+    let names = ["support.rhai", "delivery.rhai", "delivery.test.rhai"];
+    assert_eq!(scripts.len(), names.len());
+    let place = crate::cli::Place::new(&[]);
+    place.write("panta.toml", &settings.concat());
+    for (name, script) in names.iter().zip(&scripts) {
+        place.write(&format!("scripts/{name}"), script);
+    }
+    for command in ["check", "test"] {
+        let came = place.panta(&[command, "scripts"]);
+        assert_eq!(came.code, 0, "{}{}", came.out, came.err);
+    }
+    place.write("scripts/other.rhai", &scripts[0].replace("\"support\"", "\"suport\""));
+    let came = place.panta(&["check", "scripts"]);
+    assert!(came.code == 1 && came.err.contains("did you mean `support`?"), "{}", came.err);
 }
 
 /// The rows of the table under this head, cell by cell, without the marks of code.
@@ -186,7 +217,14 @@ fn verbs(command: &[String]) -> Vec<&str> {
 fn commands_that_the_pages_show_are_there_with_their_options() {
     let place = crate::cli::Place::new(&[]);
     let mut helps = std::collections::BTreeMap::new();
-    let pages = ["README.md", "docs/operating.md", "docs/access.md", "docs/triggers.md", "docs/notifications.md"];
+    let pages = [
+        "README.md",
+        "docs/operating.md",
+        "docs/access.md",
+        "docs/messages.md",
+        "docs/triggers.md",
+        "docs/notifications.md",
+    ];
     for command in pages.iter().flat_map(|path| commands(&page(path))) {
         let mut words = verbs(&command);
         // Only these have verbs below them.

@@ -1,15 +1,55 @@
 //! `sql::…` against PostgreSQL and MariaDB (or MySQL).
 
 use serde_json::{Value, json};
+use url::Url;
 
-use super::System;
+use super::program::Running;
 use crate::cli::Place;
 
-/// A folder with a configuration for this system, called `db`, and its password as a secret.
-fn place(system: &System, script: &str) -> Place {
-    let mut url = system.url.clone();
+/// A database, the certificates to trust, and the module for it.
+struct Database {
+    url: Url,
+    ca_file: String,
+    module: &'static str,
+}
+
+impl Database {
+    /// The one that listens with the password in this file.
+    fn new(running: &Running, module: &'static str, scheme: &str, password: &str, place: &str) -> Self {
+        let password = running.ask(&format!("cat data/{password}")).expect("its password");
+        let url = format!("{scheme}://app:{password}@{place}").parse().expect("an address");
+        Self { url, ca_file: running.ask("realpath data/ca.crt").expect("its certificate"), module }
+    }
+}
+
+/// All that is to hold of PostgreSQL.
+pub(crate) fn postgres(running: &Running) {
+    let database = Database::new(running, "postgres", "postgres", "secret.pg", "127.0.0.1:15432/postgres");
+    postgres_gives_and_takes_every_type(&database);
+    postgres_writes_refuses_and_remembers(&database);
+    both(&database);
+}
+
+/// All that is to hold of MariaDB.
+pub(crate) fn mariadb(running: &Running) {
+    let database = Database::new(running, "mariadb", "mysql", "secret.app", "127.0.0.1:13306/app");
+    mariadb_gives_and_takes_every_type(&database);
+    mariadb_writes_refuses_and_remembers(&database);
+    both(&database);
+}
+
+fn both(database: &Database) {
+    the_module_puts_rows_in_place(database);
+    deadlocks_are_undone_and_done_again(database);
+    a_wrong_password_is_told_and_never_shown(database);
+    a_server_whose_certificate_nobody_signed_is_not_talked_to(database);
+}
+
+/// A folder with a configuration for this database, called `db`, and its password as a secret.
+fn place(database: &Database, script: &str) -> Place {
+    let mut url = database.url.clone();
     url.set_password(None).expect("a host");
-    let ca_file = system.ca_file.as_ref().map(|file| format!("ca_file = {file:?}\n")).unwrap_or_default();
+    let ca_file = format!("ca_file = {:?}\n", database.ca_file);
     let config =
         format!("[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\n{ca_file}\n[secrets.for]\ndb = [\"database:db\"]\n");
     let head = "workflow(#{ allow: #{ sql: [\"db\"], secrets: [\"db\"] } });\nfn fails(f) { let e = attempt(f).error; [e.kind, e.reason] }\n";
@@ -26,18 +66,13 @@ fn run(place: &Place, password: &str) -> Value {
     ended["output"].clone()
 }
 
-fn output(system: &System, script: &str) -> Value {
-    run(&place(system, script), system.url.password().expect("a password"))
+fn output(database: &Database, script: &str) -> Value {
+    run(&place(database, script), database.url.password().expect("a password"))
 }
 
-const POSTGRES: &str = "PANTA_REAL_POSTGRES";
-const MARIADB: &str = "PANTA_REAL_MARIADB";
-
-#[test]
-fn postgres_gives_and_takes_every_type() {
-    let Some(system) = System::find(POSTGRES) else { return };
+fn postgres_gives_and_takes_every_type(database: &Database) {
     let given = output(
-        &system,
+        database,
         r#"
 let one = |text, params| sql::query("db", text, params)[0];
 let a = one.call(`select true as b, 2::int2 as s, 3::int4 as i, 4::int8 as l, 1.5::float4 as f, 0.1::float8 as d,
@@ -64,11 +99,9 @@ let c = one.call("select :n::int + :n as twice, '12:30'::time as t", #{ n: 21 })
     assert_eq!(given, json!([row, back, { "twice": 42, "t": "12:30:00" }, "decimal", "blob"]));
 }
 
-#[test]
-fn postgres_writes_refuses_and_remembers() {
-    let Some(system) = System::find(POSTGRES) else { return };
+fn postgres_writes_refuses_and_remembers(database: &Database) {
     let given = output(
-        &system,
+        database,
         r#"
 sql::execute("db", "drop table if exists panta_orders");
 sql::execute("db", "create table panta_orders (id serial primary key, who text unique not null, total numeric(10,2))");
@@ -100,11 +133,9 @@ let saved = sql::query("db", "select g as n, 'a,b' as t from generate_series(1, 
     );
 }
 
-#[test]
-fn mariadb_gives_and_takes_every_type() {
-    let Some(system) = System::find(MARIADB) else { return };
+fn mariadb_gives_and_takes_every_type(database: &Database) {
     let given = output(
-        &system,
+        database,
         r#"
 sql::execute("db", "drop table if exists panta_types");
 sql::execute("db", `create table panta_types (i int, l bigint unsigned, n decimal(20,3), f float, d double, t varchar(50), y blob, day date, dt datetime(3),
@@ -124,11 +155,9 @@ a.j = json::parse(a.j.to_string());
     assert_eq!(given, json!([row, "decimal", "blob", { "z": null, "p": 1 }]));
 }
 
-#[test]
-fn mariadb_writes_refuses_and_remembers() {
-    let Some(system) = System::find(MARIADB) else { return };
+fn mariadb_writes_refuses_and_remembers(database: &Database) {
     let given = output(
-        &system,
+        database,
         r#"
 sql::execute("db", "drop table if exists panta_orders");
 sql::execute("db", "create table panta_orders (id int auto_increment primary key, who varchar(50) not null unique, total decimal(10,2)) engine=innodb");
@@ -160,12 +189,10 @@ let saved = sql::query("db", "select seq as n, 'a,b' as t from seq_1_to_200000",
     );
 }
 
-#[test]
-fn the_modules_put_rows_in_place() {
-    for (variable, module) in [(POSTGRES, "postgres"), (MARIADB, "mariadb")] {
-        let Some(system) = System::find(variable) else { continue };
-        let script = format!(
-            r#"
+fn the_module_puts_rows_in_place(database: &Database) {
+    let module = database.module;
+    let script = format!(
+        r#"
 import "std/{module}" as own;
 sql::execute("db", "drop table if exists panta_rows");
 sql::execute("db", "create table panta_rows (id int primary key, name varchar(50), total numeric(10,2))");
@@ -179,20 +206,18 @@ let b = own::pages("db", "select id from panta_rows where id > :after order by i
 let file = own::to_csv("db", "select id, name, total from panta_rows where id in (1, 2000) order by id", [], "two.csv");
 [a, b, seen, file.rows, file::read("two.csv")]
 "#
-        );
-        let csv = "id,name,total\n1,new,7.00\n2000,last,8.00\n";
-        assert_eq!(output(&system, &script), json!([1200, 1201, 1 + 501 + 1001, 2, csv]), "{module}");
-    }
+    );
+    let csv = "id,name,total\n1,new,7.00\n2000,last,8.00\n";
+    assert_eq!(output(database, &script), json!([1200, 1201, 1 + 501 + 1001, 2, csv]), "{module}");
 }
 
 /// Two transactions that wait for each other: one is undone and done again by itself, so both happen.
-#[test]
-fn deadlocks_are_undone_and_done_again() {
-    for (variable, mark) in [(POSTGRES, ["$1", "$2"]), (MARIADB, ["?", "?"])] {
-        let Some(system) = System::find(variable) else { continue };
-        let pause = if variable == POSTGRES { "select pg_sleep(0.5)::text as s" } else { "select sleep(0.5) as s" };
-        let script = format!(
-            r#"
+fn deadlocks_are_undone_and_done_again(database: &Database) {
+    let is_postgres = database.module == "postgres";
+    let mark = if is_postgres { ["$1", "$2"] } else { ["?", "?"] };
+    let pause = if is_postgres { "select pg_sleep(0.5)::text as s" } else { "select sleep(0.5) as s" };
+    let script = format!(
+        r#"
 sql::execute("db", "drop table if exists panta_pair");
 sql::execute("db", "create table panta_pair (id int primary key, n int)");
 sql::execute("db", "insert into panta_pair values (1, 0), (2, 0)");
@@ -201,39 +226,30 @@ fn both(add, a, b) {{ sql::transaction("db", [[add, [1, a]], ["{pause}"], [add, 
 parallel([|| both(add, 1, 2), || both(add, 2, 1)]);
 sql::query("db", "select n from panta_pair order by id").map(|row| row.n)
 "#,
-            mark[0], mark[1]
-        );
-        assert_eq!(output(&system, &script), json!([2, 2]), "{variable}");
-    }
+        mark[0], mark[1]
+    );
+    assert_eq!(output(database, &script), json!([2, 2]));
 }
 
-#[test]
-fn a_wrong_password_is_told_and_never_shown() {
-    for variable in [POSTGRES, MARIADB] {
-        let Some(system) = System::find(variable) else { continue };
-        let place = place(
-            &system,
-            "let e = attempt(|| sql::query(\"db\", \"select 1 as n\")).error;\n[e.kind, e.reason, e.message]",
-        );
-        let given = run(&place, "wrong-password-7");
-        assert_eq!((&given[0], &given[1]), (&json!("sql"), &json!("auth")), "{given}");
-        assert!(!given.to_string().contains("wrong-password"), "{given}");
-    }
+fn a_wrong_password_is_told_and_never_shown(database: &Database) {
+    let place = place(
+        database,
+        "let e = attempt(|| sql::query(\"db\", \"select 1 as n\")).error;\n[e.kind, e.reason, e.message]",
+    );
+    let given = run(&place, "wrong-password-7");
+    assert_eq!((&given[0], &given[1]), (&json!("sql"), &json!("auth")), "{given}");
+    assert!(!given.to_string().contains("wrong-password"), "{given}");
 }
 
-#[test]
-fn a_server_whose_certificate_nobody_signed_is_not_talked_to() {
-    for variable in [POSTGRES, MARIADB] {
-        let Some(system) = System::find(variable).filter(|system| system.ca_file.is_some()) else { continue };
-        let mut url = system.url.clone();
-        url.set_password(None).expect("a host");
-        let config = format!(
-            "[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\ntls = true\n\n[secrets.for]\ndb = [\"database:db\"]\n"
-        );
-        let script = "workflow(#{ allow: #{ sql: [\"db\"] } });\nlet e = attempt(|| sql::query(\"db\", \"select 1 as n\", [], #{ retry: 1 })).error;\n[e.kind, e.message]";
-        let place = Place::new(&[("panta.toml", &config), ("scripts/w.rhai", script)]);
-        let given = run(&place, system.url.password().expect("a password"));
-        assert_eq!(given[0], "network", "{given}");
-        assert!(given[1].as_str().is_some_and(|message| message.to_lowercase().contains("certificate")), "{given}");
-    }
+fn a_server_whose_certificate_nobody_signed_is_not_talked_to(database: &Database) {
+    let mut url = database.url.clone();
+    url.set_password(None).expect("a host");
+    let config = format!(
+        "[databases.db]\nurl = \"{url}\"\nsecret = \"db\"\ntls = true\n\n[secrets.for]\ndb = [\"database:db\"]\n"
+    );
+    let script = "workflow(#{ allow: #{ sql: [\"db\"] } });\nlet e = attempt(|| sql::query(\"db\", \"select 1 as n\", [], #{ retry: 1 })).error;\n[e.kind, e.message]";
+    let place = Place::new(&[("panta.toml", &config), ("scripts/w.rhai", script)]);
+    let given = run(&place, database.url.password().expect("a password"));
+    assert_eq!(given[0], "network", "{given}");
+    assert!(given[1].as_str().is_some_and(|message| message.to_lowercase().contains("certificate")), "{given}");
 }

@@ -21,7 +21,12 @@ fn runnable(function: &Function) -> Option<String> {
     let example = function.example;
     match function.name {
         // They call the outside.
-        name if ["http::", "mail::", "shell::", "sql::", "ai::"].iter().any(|topic| name.starts_with(topic)) => None,
+        name if ["http::", "mail::", "message::", "shell::", "sql::", "ai::"]
+            .iter()
+            .any(|topic| name.starts_with(topic)) =>
+        {
+            None
+        }
         // They wait: begun, and cancelled.
         "sleep" | "sleep_until" | "wait_for" | "task::ask" => Some(format!("race([|| {{ {example} }}, || 1])")),
         // It ends this run in favour of the next.

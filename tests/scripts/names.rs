@@ -85,6 +85,7 @@ const CALLS: &[(&str, &[&str])] = &[
             r#"workflow(#{ title: "T", tags: ["a"], input: #{ a: "string?", b: list("int"), c: one_of("x", "y") }, output: "any", allow: #{ http: ["*.example.com"], shell: ["git"], files: ["/srv/*"], sql: ["db"], secrets: ["s"], mail: true, message: true, ai: true, std: true }, retry: 3, timeout: "1h", deadline: "60d", sla: #{ after: "4h", notify: "ops" }, concurrency: #{ key: |input| input.a, limit: 1, on_conflict: "queue" }, priority: 1, rate: "10/s", on_failure: #{ workflow: "w" }, upgrade: "pinned", keep: "90d" })"#,
             r#"hmac(#{ header: "X-Sign", algorithm: "sha256", encoding: "hex" }, secret("x"))"#,
             r#"bearer(secret("x"))"#,
+            r#"token("X-Gitlab-Token", secret("x"))"#,
             r#"basic("ann", secret("x"))"#,
             r#"oauth2("crm")"#,
             r#"aws(#{ service: "s3", region: "eu-central-1" })"#,

@@ -146,7 +146,14 @@ fn signal(pid: u32, name: &str) -> bool {
     done.expect("kill runs").success()
 }
 
-fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<(u16, Value)> {
+/// A request to whatever listens there; `None` when the connection broke.
+pub(crate) fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut text = format!(

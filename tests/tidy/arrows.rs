@@ -81,10 +81,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // Where what is decided below becomes a start, through the engine's handle.
-    ("trigger/verify", &["pattern", "diag", "engine", "host", "script", "time"]),
+    ("trigger/verify", &["pattern", "diag", "effect", "engine", "host", "script", "time"]),
     ("trigger/receive", &["script", "time", "vault"]),
     ("trigger/cycles", &["pattern", "diag", "engine", "host"]),
-    ("trigger/service", &["audit", "diag", "engine", "host", "id", "payload", "script", "store", "time", "trigger"]),
+    // Mailboxes are followed by effects of its own, and files of messages saved.
+    (
+        "trigger/service",
+        &["audit", "diag", "effect", "engine", "host", "id", "payload", "script", "store", "time", "trigger"],
+    ),
     // What is there and what has settled: without the engine. The rest of `reload` makes versions of it.
     // Files are opened in the one way that never blocks.
     ("reload/folder", &["script", "time"]),

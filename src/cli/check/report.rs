@@ -16,7 +16,7 @@ const FIRES: usize = 5;
 const LABEL: usize = 11;
 
 /// The kinds of what is touched, each with its label for people.
-fn lists(touches: &Touches) -> [(&'static str, &'static str, Vec<String>); 11] {
+fn lists(touches: &Touches) -> [(&'static str, &'static str, Vec<String>); 12] {
     let names = |named: &crate::engine::Named| named.keys().cloned().collect::<Vec<_>>();
     [
         ("reads", "reads", names(&touches.reads)),
@@ -27,6 +27,7 @@ fn lists(touches: &Touches) -> [(&'static str, &'static str, Vec<String>); 11] {
         ("programs", "programs", names(&touches.programs)),
         ("files", "files", names(&touches.files)),
         ("databases", "databases", names(&touches.databases)),
+        ("brokers", "brokers", names(&touches.brokers)),
         ("starts", "runs", names(&touches.starts)),
         ("emits", "emits", names(&touches.emits)),
         ("awaits", "waits for", names(&touches.awaits)),

@@ -58,14 +58,22 @@ fn suite(out: &mut String, file: &str, outcomes: &[&TestOutcome]) {
             None => writeln!(out, "{head}/>"),
             Some(failure) => writeln!(
                 out,
-                "{head}><failure type=\"{}\" message=\"{}\">{}</failure></testcase>",
+                "{head}><failure type=\"{}\" message=\"{}\">{}</failure>{}</testcase>",
                 failure.code,
                 escaped(&failure.title),
-                escaped(&failure.render(Color::Plain))
+                escaped(&failure.render(Color::Plain)),
+                printed(outcome)
             ),
         };
     }
     out.push_str("  </testsuite>\n");
+}
+
+fn printed(outcome: &TestOutcome) -> String {
+    if outcome.printed.is_empty() {
+        return String::new();
+    }
+    format!("<system-out>{}</system-out>", escaped(&outcome.printed.join("\n")))
 }
 
 fn seconds(outcomes: &[&TestOutcome]) -> f64 {
@@ -99,6 +107,7 @@ mod tests {
             file: "a.test.rhai".into(),
             test: test.into(),
             line: 3,
+            printed: failure.iter().map(|_| "a < b".to_owned()).collect(),
             took: std::time::Duration::from_millis(2),
             failure: failure.map(|title| Diagnostic::new("E0701", title, Place::file("a.test.rhai"))),
         };
@@ -116,6 +125,7 @@ mod tests {
             "{xml}"
         );
         assert!(xml.contains("<failure type=\"E0701\" message=\"1 &lt; 2 &amp; &quot;x&quot;\">"), "{xml}");
+        assert!(xml.contains("</failure><system-out>a &lt; b</system-out></testcase>"), "{xml}");
         assert!(xml.contains("<error message=\"b.test.rhai: bad\"/>"), "{xml}");
     }
 }

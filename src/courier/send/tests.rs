@@ -145,8 +145,14 @@ async fn a_person_gets_mail_with_the_id_of_the_message() {
         said
     });
     let from = Some("panta@example.com".to_owned());
-    let mail =
-        MailServer { host: "127.0.0.1".to_owned(), port: Some(port), security: Security::None, login: None, from };
+    let mail = MailServer {
+        host: "127.0.0.1".to_owned(),
+        port: Some(port),
+        security: Security::None,
+        login: None,
+        from,
+        ca_file: None,
+    };
     let all = sender(Channel::Mail { to: vec!["ops@example.com".to_owned()] }, &[]);
     let sender = Sender { performer: Performer::new(effect::Limits::default()).with_mail(Some(Arc::new(mail))), ..all };
     assert_eq!((sender.kind("ann"), sender.kind("bob"), sender.kind("nobody")), (Some("mail"), None, None));

@@ -51,4 +51,5 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ("W0412", "trigger::event(\"order.*\");\nfn main(order) { event::emit(\"order.placed\", order) }"),
     ("W0413", "workflow::start(\"invoic\", #{ id: 1 });"),
     ("W0415", "let name = \" Ann \";\nname.trim().is_empty()"),
+    ("W0416", "try { http::get(\"https://example.com/stock\").body } catch { 0 }"),
 ];

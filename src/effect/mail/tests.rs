@@ -56,6 +56,7 @@ fn message() -> MailRequest {
 
 async fn send(request: MailRequest, port: u16, allow: &Allow) -> Result<String, Failure> {
     let server = MailServer {
+        ca_file: None,
         host: "127.0.0.1".to_owned(),
         port: Some(port),
         security: Security::None,
@@ -95,13 +96,16 @@ async fn a_message_with_attachments_arrives() {
         },
         Attached { name: "b.txt".to_owned(), content_type: None, contents: Contents::Bytes(b"bytes".to_vec()) },
     ];
-    let id = send(MailRequest { attach, ..message() }, port, &allowed()).await.expect("is taken");
+    let in_reply_to = Some("<q@example.com>".to_owned());
+    let id = send(MailRequest { attach, in_reply_to, ..message() }, port, &allowed()).await.expect("is taken");
     assert_eq!(id, "<run-3@127.0.0.1>");
     let said = said.lock().expect("a lock").clone();
     for part in [
         "RCPT TO:<ann@example.com>",
         "RCPT TO:<audit@example.com>",
         "Message-ID: <run-3@127.0.0.1>",
+        "In-Reply-To: <q@example.com>",
+        "References: <q@example.com>",
         "a.pdf",
         "b.txt",
         "bold",

@@ -1,21 +1,17 @@
 //! The databases that the configuration names, and the connections to servers, which all workers share.
 //!
-//! A connection is driven by the runtime on which it was opened, so servers are talked to on one thread of their own; it is there
-//! once the first one is asked.
+//! Servers are talked to on one thread of their own ([`Aside`]); it is there once the first one is asked.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use std::sync::Arc;
 
 use super::collect::Collect;
 use super::named::Style;
 use super::session::Work;
 use super::{SqlReply, fault};
 use crate::effect::Failure;
+use crate::effect::aside::{self, Aside, Ended};
 
 /// Rows that a query returns, at most, unless it is said: each is a value of the script and part of its journal.
 pub const MAX_ROWS: u64 = 10_000;
@@ -79,7 +75,7 @@ pub type Password = dyn Fn(&str, &str) -> Result<String, String> + Send + Sync;
 pub struct Databases {
     all: BTreeMap<String, Known>,
     password: Box<Password>,
-    thread: OnceLock<Option<Thread>>,
+    aside: Aside,
 }
 
 /// A database, and the connections to it.
@@ -89,12 +85,6 @@ struct Known {
     postgres: Arc<super::postgres::Pool>,
     #[cfg(feature = "mysql")]
     mysql: Arc<super::mysql::Pool>,
-}
-
-/// The thread that talks to servers; it ends when this is dropped.
-struct Thread {
-    runtime: Handle,
-    _stop: oneshot::Sender<()>,
 }
 
 impl Databases {
@@ -110,7 +100,7 @@ impl Databases {
         Self {
             all: all.into_iter().map(|(name, database)| (name, known(database))).collect(),
             password,
-            thread: OnceLock::new(),
+            aside: Aside::new("databases"),
         }
     }
 
@@ -139,7 +129,7 @@ impl Databases {
             _ => None,
         };
         let runtime = all
-            .and_then(|all| all.runtime())
+            .and_then(|all| all.aside.runtime())
             .ok_or_else(|| Failure::new("network", "the system gives no thread to talk to databases").retryable())?;
         let (database, time) = (work.database.clone(), work.time);
         let talk = match &known.database.place {
@@ -161,47 +151,18 @@ impl Databases {
                 ));
             }
         };
-        let mut talk = Talk(talk);
-        match tokio::time::timeout(time, &mut talk.0).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Ok(Err(_)) => Err(Failure::new("sql", "the daemon is going down; hint: it is redone by itself")
+        match aside::within(time, talk).await {
+            Ended::Done(outcome) => outcome,
+            Ended::Stopped => Err(Failure::new("sql", "the daemon is going down; hint: it is redone by itself")
                 .retryable()
                 .maybe_sent()),
-            Err(_) => Err(fault::timed_out(&database, time)),
+            Ended::TimedOut => Err(fault::timed_out(&database, time)),
         }
-    }
-
-    fn runtime(&self) -> Option<&Handle> {
-        self.thread.get_or_init(Thread::start).as_ref().map(|thread| &thread.runtime)
     }
 }
 
 impl std::fmt::Debug for Databases {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.all.keys()).finish()
-    }
-}
-
-impl Thread {
-    fn start() -> Option<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let handle = runtime.handle().clone();
-        let work = move || {
-            // What is sent never comes: it ends when nobody can send any more.
-            let _ = runtime.block_on(stopped);
-        };
-        std::thread::Builder::new().name("databases".to_owned()).spawn(work).ok()?;
-        Some(Self { runtime: handle, _stop: stop })
-    }
-}
-
-/// Ends what is under way when nobody waits for it any more.
-struct Talk<T>(JoinHandle<T>);
-
-impl<T> Drop for Talk<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -38,6 +38,23 @@ pub(super) fn hmac(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     }
 }
 
+/// `token(header, secret)` → `#{ scheme, header, secret }`.
+pub(super) fn token(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
+    let header = call.text(0)?;
+    if header.is_empty() || !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        return Err(call
+            .invalid(format!("`{header}` is not the name of a header; hint: write a name such as `X-Gitlab-Token`")));
+    }
+    let secret = call.args[1].clone();
+    if !secret.is::<SecretRef>() {
+        let found = type_of(&secret);
+        return Err(call.invalid(format!("takes a secret, not {found}; hint: write `secret(\"name\")`")));
+    }
+    let mut described = scheme("token");
+    described.extend([("header".into(), header.into()), ("secret".into(), secret)]);
+    Ok(Dynamic::from_map(described))
+}
+
 fn scheme(name: &str) -> Map {
     [("scheme".into(), name.into())].into_iter().collect()
 }
@@ -73,7 +90,7 @@ fn custom(call: &Call<'_>, map: Map) -> Result<Map, Fail> {
     Ok(described)
 }
 
-/// The option `verify` of a webhook in one form: `#{ scheme: "github"|…|"hmac"|"bearer"|"basic", secret, … }`.
+/// The option `verify` of a webhook in one form: `#{ scheme: "github"|…|"hmac"|"bearer"|"basic"|"token", secret, … }`.
 pub(super) fn verification(call: &Call<'_>, map: Map) -> Result<Map, Fail> {
     let secret = |key: &str| map.get(key).filter(|value| value.is::<SecretRef>()).cloned();
     if map.contains_key("scheme") {
@@ -94,8 +111,8 @@ pub(super) fn verification(call: &Call<'_>, map: Map) -> Result<Map, Fail> {
         return custom(call, map);
     }
     Err(call.invalid(
-        "option `verify` takes `hmac(\"github\", secret(\"x\"))`, `bearer(secret(\"x\"))`, `basic(\"user\", secret(\"x\"))` \
-         or `#{ header, algorithm, encoding, secret }` with `secret: secret(\"x\")`",
+        "option `verify` takes `hmac(\"github\", secret(\"x\"))`, `bearer(secret(\"x\"))`, `basic(\"user\", secret(\"x\"))`, \
+         `token(\"X-Token\", secret(\"x\"))` or `#{ header, algorithm, encoding, secret }` with `secret: secret(\"x\")`",
     ))
 }
 

@@ -89,7 +89,7 @@ fn stand_in(function: &str) -> Option<Dynamic> {
         "one_of" => "any".into(),
         "decimal" => Dynamic::from_decimal(rust_decimal::Decimal::ZERO),
         "secret" => nobody(),
-        "hmac" | "bearer" | "basic" => {
+        "hmac" | "bearer" | "basic" | "token" => {
             Dynamic::from_map([("scheme".into(), "bearer".into()), ("secret".into(), nobody())].into())
         }
         _ => return None,

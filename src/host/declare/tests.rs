@@ -54,7 +54,8 @@ fn triggers_keep_their_identity() {
 #[test]
 fn options_have_one_form_however_they_are_written() {
     let script = "trigger::webhook(\"a\", #{ methods: [\"post\"], verify: #{ header: \"X-Sig\", secret: secret(\"s\") } }); \
-                  trigger::webhook(\"b\", #{ verify: basic(\"ann\", secret(\"s\")) }); trigger::run(\"x/*\", #{ on: \"failed\" });";
+                  trigger::webhook(\"b\", #{ verify: basic(\"ann\", secret(\"s\")) }); \
+                  trigger::webhook(\"c\", #{ verify: token(\"X-Gitlab-Token\", secret(\"s\")) }); trigger::run(\"x/*\", #{ on: \"failed\" });";
     let found = declared(script).expect("declares").to_json();
     let options = |n: usize| &found["triggers"][n]["options"];
     let hmac = json!({"scheme": "hmac", "header": "X-Sig", "algorithm": "sha256", "encoding": "hex", "prefix": "", "secret": "***"});
@@ -62,7 +63,9 @@ fn options_have_one_form_however_they_are_written() {
     assert_eq!(options(0)["verify"].as_object().map(serde_json::Map::len), hmac.as_object().map(serde_json::Map::len));
     assert!(hmac.as_object().unwrap().iter().all(|(key, value)| options(0)["verify"][key] == *value));
     assert_eq!(options(1)["verify"]["scheme"], "basic");
-    assert_eq!(options(2)["on"], json!(["failed"]));
+    assert_eq!(options(2)["verify"]["header"], "X-Gitlab-Token");
+    assert_eq!(options(2)["verify"]["scheme"], "token");
+    assert_eq!(options(3)["on"], json!(["failed"]));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use rhai::{Dynamic, Map};
 use super::describe::{choice, verification};
 use super::faults::{self, kept, passed};
 use super::{change, only_at_top};
+use crate::effect::message::Address;
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Options};
 
@@ -99,7 +100,9 @@ pub(super) fn declare(call: &mut Call<'_>, kind: TriggerKind) -> Result<Dynamic,
             kept(call, options.text("cursor"))?;
             checked.insert("query".into(), call.text(1)?.into());
         }
-        TriggerKind::Startup | TriggerKind::Mail | TriggerKind::Message => {}
+        TriggerKind::Mail => drop(kept(call, options.flag("replies").map(Some))?),
+        TriggerKind::Message => message(call, &options)?,
+        TriggerKind::Startup => {}
     }
     if let Some(subject) = subject {
         add(Trigger { kind, subject, options: checked, line: call.line(), number: 1 });
@@ -126,10 +129,34 @@ fn subject(call: &Call<'_>, kind: TriggerKind) -> Result<String, Fail> {
     if kind == TriggerKind::Every {
         crate::time::parse_duration(&subject).map_err(|e| call.invalid(format!("{e}; hint: {}", e.hint())))?;
     }
-    if kind == TriggerKind::Message && !["nats://", "mqtt://", "amqp://"].iter().any(|s| subject.starts_with(s)) {
-        return Err(call.invalid(format!("`{subject}` is no address of a broker; hint: nats://, mqtt:// or amqp://")));
+    if kind == TriggerKind::Message {
+        consumed(&subject).map_err(|why| call.invalid(why))?;
     }
     Ok(subject)
+}
+
+/// What a trigger consumes there.
+fn consumed(url: &str) -> Result<(), String> {
+    let (address, filter) = Address::parse(url)?;
+    address.protocol.check_filter(filter.as_deref().unwrap_or_default())
+}
+
+fn message(call: &Call<'_>, options: &Options) -> Result<(), Fail> {
+    kept(call, options.closure("dedupe"))?;
+    kept(call, options.duration("within"))?;
+    kept(call, choice(call, options, "from", &["new", "all"]))?;
+    let name = kept(call, options.text("consumer"))?;
+    let is_name = |name: &String| !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain);
+    if name.is_some_and(|name| !is_name(&name)) {
+        let problem = "option `consumer` has 1 to 64 letters, digits, `-` and `_`";
+        passed(call, Err(call.invalid(problem)))?;
+    }
+    Ok(())
+}
+
+/// What is in no broker's way.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 fn common(call: &Call<'_>, kind: TriggerKind, options: &Options) -> Result<(), Fail> {

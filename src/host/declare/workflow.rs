@@ -7,6 +7,7 @@ use super::faults::{self, kept, passed};
 use super::{COLLECTOR, Declaration, Upgrade, change, only_at_top};
 use crate::effect::Allow;
 use crate::effect::ai::MayAsk;
+use crate::effect::message::MayTalk;
 use crate::host::fail::Fail;
 use crate::host::function::{Call, Options, type_of};
 use crate::host::policy::Policy;
@@ -83,11 +84,11 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     let sql = list("sql")?.unwrap_or_default();
     let flag = |key: &str| kept(call, allow.flag(key).map(Some)).map(Option::unwrap_or_default);
     let (mail, std) = (flag("mail")?, flag("std")?);
-    if allow.get("message").is_some_and(Dynamic::is_array) {
-        list("message").map(drop)?;
-    } else {
-        flag("message").map(drop)?;
-    }
+    let message = match allow.get("message") {
+        Some(entries) if entries.is_array() => brokers(call, &list("message")?.unwrap_or_default())?,
+        _ if flag("message")? => MayTalk::Configured,
+        _ => MayTalk::None,
+    };
     let ai = match allow.get("ai") {
         Some(names) if names.is_array() => MayAsk::These(list("ai")?.unwrap_or_default()),
         _ if flag("ai")? => MayAsk::Any,
@@ -95,11 +96,22 @@ fn allow(call: &Call<'_>, options: &Options, declaration: &mut Declaration) -> R
     };
     declaration.allow = patterns(call, http, files)?;
     (declaration.allow.shell, declaration.allow.sql) = (shell, sql);
-    (declaration.allow.mail, declaration.allow.ai) = (mail, ai);
+    (declaration.allow.mail, declaration.allow.ai, declaration.allow.message) = (mail, ai, message);
     declaration.allow.secrets = secrets.clone().unwrap_or_default();
     (declaration.secrets, declaration.std) = (secrets, std);
     declaration.allow_raw = Some(super::show::plain(&Dynamic::from_map(allow.map)));
     Ok(())
+}
+
+/// Brokers that are allowed; each entry that is none is a fault of its own.
+fn brokers(call: &Call<'_>, entries: &[String]) -> Result<MayTalk, Fail> {
+    let mut may = MayTalk::These(Vec::new());
+    for entry in entries {
+        let named = super::hosts::brokers(entry, super::setting).and_then(|texts| MayTalk::parse(&texts));
+        let named = named.map_err(|e| call.invalid(format!("option `allow.message`: {e}")));
+        may.join(kept(call, named.map(Some))?.unwrap_or_default());
+    }
+    Ok(may)
 }
 
 /// Hosts and files that are allowed; each that is no pattern is a fault of its own.

@@ -107,6 +107,8 @@ pub struct Called {
     pub file: Arc<str>,
     /// Its line.
     pub line: u32,
+    /// Its column, from 1; 0 where that is not known.
+    pub column: u32,
     /// The place of its entry; none inside of `wait_until`, which records no calls.
     pub position: Option<crate::journal::Position>,
     /// From 1.

@@ -2,7 +2,7 @@
 //!
 //! `name.trim().is_empty()` fails when it runs, and `let sorted = list.sort();` has nothing in it.
 
-use rhai::{Expr, FnCallExpr, Position};
+use rhai::{ASTNode, Expr, FnCallExpr, Position, Stmt, StmtBlock};
 
 use super::walk::Walker;
 
@@ -44,7 +44,33 @@ fn instead(name: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether evaluating it does anything.
+fn calls(value: &Expr) -> bool {
+    let mut found = false;
+    value.walk(&mut Vec::new(), &mut |nodes| {
+        found |= match nodes.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))) => call.op_token.is_none(),
+            Some(ASTNode::Stmt(Stmt::Expr(_))) => false,
+            Some(ASTNode::Stmt(_)) => true,
+            _ => false,
+        };
+        !found
+    });
+    found
+}
+
 impl Walker<'_> {
+    /// `try { f() } catch { 0 }`: the value of `try` is there, that of `catch` is not. What ends a `catch` and calls nothing is only
+    /// good for a value.
+    pub(super) fn value_of_catch(&mut self, branch: &StmtBlock) {
+        let Some(Stmt::Expr(value)) = branch.statements().last() else { return };
+        if matches!(**value, Expr::Unit(_)) || calls(value) {
+            return;
+        }
+        let hint = "write `return ...;` where it is what the function returns; as a value: `let r = attempt(|| ...); if r.ok { r.value } else { ... }`";
+        self.find("W0416", "this value of `catch` is lost", value.start_position(), Some(hint.to_owned()));
+    }
+
     /// Something is done with what a method returns.
     pub(super) fn method_used(&mut self, call: &FnCallExpr, pos: Position) {
         let name = call.name.as_str();

@@ -472,6 +472,28 @@ fn what_is_done_with_nothing() {
 }
 
 #[test]
+fn what_ends_a_catch_is_lost() {
+    for bad in [
+        "try { f(); } catch { 0 }",
+        "let g = || { try { f() } catch (e) { e.message } };",
+        "try { f() } catch (e) { #{ ok: false, error: e } }",
+    ] {
+        let said = found(&format!("fn f() {{ 1 }}\n{bad}"));
+        assert_eq!(said.matches("W0416").count(), 1, "{bad}\n{said}");
+    }
+    for fine in [
+        "try { f(); } catch { f(); }",
+        "try { f() } catch { () }",
+        "try { f() } catch (e) { throw e; }",
+        "try { f() } catch (e) { let x = e; }",
+        "fn g() { try { f() } catch { return 0; } }",
+    ] {
+        let said = found(&format!("fn f() {{ 1 }}\n{fine}"));
+        assert!(!said.contains("W0416"), "{fine}\n{said}");
+    }
+}
+
+#[test]
 fn a_backtick_is_not_escaped_by_a_backslash() {
     for bad in ["let a = `use \\`x\\` here`;", "let a = `all \\``;\nprint(a);"] {
         let said = found(bad);

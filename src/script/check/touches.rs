@@ -1,5 +1,5 @@
 //! What a workflow touches, read from its source: functions by what they do, and the hosts, secrets, programs, files,
-//! databases, workflows and events that it names in plain text.
+//! databases, brokers, workflows and events that it names in plain text.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub struct Touches {
     pub files: Named,
     /// Databases.
     pub databases: Named,
+    /// Brokers, by their addresses.
+    pub brokers: Named,
     /// Workflows that it starts.
     pub starts: Named,
     /// Events that it emits.
@@ -98,6 +100,7 @@ impl Touches {
             Some((text, place)) => {
                 let text = match what {
                     "hosts" => host(&text),
+                    "brokers" => broker(&text),
                     // A client's tokens are in the list of secrets under this name.
                     _ if name == "oauth2" => Some(format!("oauth2:{text}")),
                     _ => Some(text),
@@ -123,6 +126,7 @@ impl Touches {
             name if name.starts_with("http::") => ("hosts", &mut self.hosts),
             name if name.starts_with("file::") => ("files", &mut self.files),
             name if name.starts_with("sql::") => ("databases", &mut self.databases),
+            name if name.starts_with("message::") => ("brokers", &mut self.brokers),
             _ => return None,
         })
     }
@@ -152,6 +156,12 @@ pub(super) fn text_of(known: &Known, path: &str, arg: &Expr) -> Option<String> {
         },
         _ => None,
     }
+}
+
+/// The address of a broker, without what is behind it.
+fn broker(url: &str) -> Option<String> {
+    let (scheme, _) = url.split_once("://")?;
+    Some(format!("{scheme}://{}", host(url)?))
 }
 
 /// Host and port of an address.

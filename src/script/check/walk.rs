@@ -155,6 +155,7 @@ impl<'a> Walker<'a> {
                 }
                 self.nested(&flow.branch);
                 self.locals.truncate(locals);
+                self.value_of_catch(&flow.branch);
             }
             Stmt::For(parts, _) => {
                 let (variable, counter, flow) = &**parts;

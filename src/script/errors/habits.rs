@@ -238,6 +238,12 @@ impl<'a> Around<'a> {
         }
         if matches!(self.text(-1), "." | "?.") {
             let title = format!("`{word}` is a reserved word");
+            if self.text(1) == "(" {
+                let hint = format!(
+                    "no method has that name; a function that a map holds is called by `[\"{word}\"].call(...)`"
+                );
+                return self.say(0, &title, hint);
+            }
             return self.say(0, &title, format!("write `[\"{word}\"]` instead of `.{word}`"));
         }
         if matches!(self.text(-1), "#{" | ",") && self.text(1) == ":" {

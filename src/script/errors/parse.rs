@@ -160,7 +160,14 @@ impl Fault<'_> {
 
     fn reserved(&self, word: &str) -> Diagnostic {
         if word.chars().all(|c| c.is_alphanumeric() || c == '_') {
-            let hint = format!("choose another name; `[\"{word}\"]` works as a key");
+            let next = self.tokens.get(self.at + 1).map_or("", |token| token.text);
+            let hint = if next == "(" {
+                format!("no function has that name: choose another, such as `{word}_it`")
+            } else {
+                format!(
+                    "choose another name, such as `{word}_`; as a key of a map it goes in quotes: `map[\"{word}\"]`"
+                )
+            };
             return self.say("E0203", format!("`{word}` is a reserved word")).hint(hint);
         }
         self.say("E0205", format!("`{word}` has no meaning here"))

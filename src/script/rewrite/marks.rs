@@ -5,7 +5,7 @@
 
 use rhai::{AST, Expr, FlowControl, Position, ScriptFuncDef, Stmt, StmtBlock};
 
-use super::{body_of, node};
+use super::{body_of, node, own};
 use crate::script::sandbox::seen::{SEEN, pack};
 
 /// A branch.
@@ -26,7 +26,9 @@ pub fn mark(ast: AST) -> (AST, Vec<Mark>) {
     let mut statements = ast.statements().to_vec();
     marker.statements(&mut statements);
     let mut lib = ast.shared_lib().as_ref().clone();
-    for (_, _, name, _, function) in ast.shared_lib().iter_script_fn_info() {
+    // A function under its file's own name is the same once more.
+    let functions = ast.shared_lib().iter_script_fn_info().filter(|(_, _, name, ..)| !own::is_given(name));
+    for (_, _, name, _, function) in functions {
         let mut function = ScriptFuncDef::clone(function);
         let what = if name.starts_with("anon$") { "closure".to_owned() } else { format!("fn {name}") };
         marker.block(body_of(&mut function), &what);

@@ -5,12 +5,27 @@ use sha2::{Digest, Sha256};
 
 use crate::effect::file::FileStat;
 use crate::effect::http::HttpBody;
+use crate::effect::message::Protocol;
 use crate::effect::shell::Written;
 use crate::effect::sql::{Act, Done, Rows};
-use crate::effect::{AiReply, AiRequest, HttpReply, HttpRequest, ShellReply, ShellRequest, SqlReply, SqlRequest};
+use crate::effect::{
+    AiReply, AiRequest, HttpReply, HttpRequest, MessageReply, MessageRequest, ShellReply, ShellRequest,
+};
+use crate::effect::{SqlReply, SqlRequest};
 use crate::engine::{Deployed, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::Timestamp;
+
+/// A broker took it: the n-th made-up answer.
+pub(super) fn taken(request: &MessageRequest, number: usize) -> MessageReply {
+    let id = format!("made-up-{number}");
+    match request.address.protocol {
+        Protocol::Nats => {
+            MessageReply { id, stream: Some("MADE_UP".to_owned()), sequence: Some(number as u64), duplicate: false }
+        }
+        Protocol::Amqp | Protocol::Mqtt => MessageReply { id, ..MessageReply::default() },
+    }
+}
 
 /// A value that fits a JSON Schema, as far as that can be made: required parts only, each the plainest of its kind. A text
 /// is the `name` of its field, so that one sees where it ends up.

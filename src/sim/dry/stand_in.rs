@@ -77,6 +77,10 @@ impl StandIn {
                 let reply = made_up::answered(request, self.count.get(), self.now());
                 (Mocked::Answer(Answer::Effect(Ok(Reply::Sql(reply)))), By::MadeUp)
             }
+            Some(Request::Message(request)) => {
+                let reply = made_up::taken(request, self.count.get());
+                (Mocked::Answer(Answer::Effect(Ok(Reply::Message(reply)))), By::MadeUp)
+            }
             Some(Request::Ai(request)) => {
                 let reply = made_up::answer(request, self.count.get(), self.now());
                 (Mocked::Answer(Answer::Effect(Ok(Reply::Ai(reply)))), By::MadeUp)

@@ -445,6 +445,18 @@ fn triggers_are_fired_with_what_they_received() {
          t.fire(\"event\", #{ name: \"a.b\", payload: 6 }); assert_eq(t.output(), [6, \"event\"]); t.crash_everywhere();",
     );
     fails("1", "t.fire(\"cron\")", &["`w` has no trigger `cron`", "it declares none"]);
+    passes(
+        "workflow(#{ allow: #{ mail: true } }); trigger::mail(\"desk\", #{ when: |m| !m.auto }); fn main(m) {\
+         let sent = mail::send(#{ to: m.reply_to.address, subject: \"Re: \" + m.subject, text: \"?\" });\
+         let got = wait_for(\"mail.reply\", #{ key: sent.message_id, timeout: \"1d\" });\
+         [m.attachments, trigger::info().from, got.text] }",
+        "t.mock(\"mail::send\", |m| ());\
+         assert_eq(t.fire(\"mail\", #{ auto: true }), ());\
+         t.fire(\"mail\", #{ from: \"ann@example.com\", subject: \"s\" });\
+         assert_eq(t.calls(\"mail::send\")[0].args[0].to, \"ann@example.com\");\
+         t.emit(\"mail.reply\", #{ text: \"yes\" }, #{ key: \"<sent-1@panta.invalid>\" });\
+         assert_eq(t.output(), [[], \"ann@example.com\", \"yes\"]); t.crash_everywhere();",
+    );
 }
 
 #[test]
@@ -600,4 +612,66 @@ fn a_mock_of_a_file_function_answers_beside_files_of_the_test() {
         "file::move(\"gone\", \"b\"); file::append(\"a\", \"2\"); file::read(\"a\")",
         "t.file(\"a\", \"1\"); t.mock(\"file::move\", ()); t.start(); assert_eq(t.output(), \"12\");",
     );
+}
+
+#[test]
+fn calls_of_a_wait_that_stand_on_one_line_have_each_their_answer() {
+    let workflow = "wait_until(#{ every: \"1m\", timeout: \"1h\" }, || { \
+        let a = http::get(\"https://a.example/\").body; let b = http::get(\"https://b.example/\").body; \
+        let c = http::request(#{ method: \"GET\", url: \"https://c.example/\" }).body; \
+        let d = http::request(#{ method: \"head\", url: \"https://c.example/\" }).status; [a, b, c, d] })";
+    let mocks = "t.mock(\"http::get\", |url| test::response(200, url.sub_string(8, 1))); \
+        t.mock(\"http::request\", |r| test::response(200, r.url.sub_string(8, 1)));";
+    passes(
+        workflow,
+        &format!("{mocks} t.start(); assert_eq(t.output(), [\"a\", \"b\", \"c\", 200]); t.crash_everywhere();"),
+    );
+}
+
+#[test]
+fn a_request_by_its_method_reads_as_get_does() {
+    passes(
+        "http::request(#{ method: \"GET\", url: \"https://a.example/\" }).body + once(\"one\", || http::request(#{ method: \"GET\", url: \"https://a.example/\" }).body, || 1)",
+        "t.mock(\"http::request\", |r| test::response(200, 4)); t.start(); assert_eq(t.output(), 8); t.crash_everywhere();",
+    );
+}
+
+#[test]
+fn a_date_of_the_input_can_be_waited_for() {
+    passes(
+        "workflow(#{ input: #{ day: \"date\" } }); fn main(input) { sleep_until(input.day); now() }",
+        "t.start(#{ day: \"2023-11-20\" }); t.advance(\"30d\"); assert_eq(t.output(), \"2023-11-20T00:00:00.000Z\");",
+    );
+    passes("now()", "t.start(); assert_eq(t.output(), \"2023-11-14T22:13:20.000Z\");");
+}
+
+#[test]
+fn what_a_form_cannot_hold_says_how_to_write_it() {
+    let workflow =
+        "attempt(|| http::post(\"https://a.example/\", (), #{ form: #{ a: [1, 2], b: #{ c: 1 } } })).error.message";
+    passes(
+        workflow,
+        "t.mock(\"http::post\", test::response(200)); t.start(); assert(t.output().contains(\"`\\\"b[part]\\\": value`\"), t.output());",
+    );
+}
+
+#[test]
+fn what_was_printed_is_told_where_a_test_fails() {
+    let printed = |test: &str| {
+        let test = format!(
+            "fn test_it() {{ let t = test::workflow(\"w\"); t.mock(\"http::get\", |url| {{ print(`asked ${{url}}`); test::response(200) }}); {test} }}"
+        );
+        report(&[
+            ("w.rhai", "print(\"hello\"); log::warn(\"careful\"); http::get(\"https://a.example/\"); 1"),
+            ("w.test.rhai", &test),
+        ])
+        .outcomes[0]
+            .printed
+            .clone()
+    };
+    assert_eq!(
+        printed("t.start(); print(\"so far\"); t.crash_everywhere(); assert_eq(t.output(), 2);"),
+        ["asked https://a.example/", "so far", "info: hello", "warn: careful"]
+    );
+    assert!(printed("t.start(); assert_eq(t.output(), 1);").is_empty());
 }

@@ -231,6 +231,7 @@ impl Query {
             key: Some(format!("{}-{digest}", self.known.number)),
             within: Some(KEY_KEPT),
             info: json!({ "database": self.spec.subject, "rows": rows.len() }),
+            seen: Some(rows.clone().into()),
             input: rows.into(),
             ..Cause::of(&self.deployed.name, &self.spec)
         }

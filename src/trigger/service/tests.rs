@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicI64;
 
 use super::*;
+use crate::effect::message::Brokers;
 use crate::effect::sql::{Database, Databases, Where};
 use crate::engine::{Engine, NoSettings, Options, Settings, compile};
 use crate::id::RunId;
@@ -58,7 +59,9 @@ impl Bench {
     fn start(&mut self) {
         let databases = databases(&self.data.path().join("crm.db"));
         let clock = Arc::clone(&self.clock) as _;
-        let options = Options { clock, workers: 1, databases: Some(databases), ..Options::new(self.data.path()) };
+        let brokers = Some(Arc::new(Brokers::new([].into(), Box::new(|_, _| Err("none".to_owned())))));
+        let options =
+            Options { clock, workers: 1, databases: Some(databases), brokers, ..Options::new(self.data.path()) };
         let engine = Engine::start(Arc::clone(&self.store), options);
         let settings: Arc<dyn Settings> = Arc::new(NoSettings);
         let bundle = Bundle::of_text("w.rhai", self.script).unwrap();
@@ -243,7 +246,7 @@ fn a_crash_between_find_and_note_starts_no_row_twice() {
 #[test]
 fn without_a_cursor_other_rows_are_new() {
     let script = "workflow(#{ allow: #{ sql: [\"crm\"] } });\n\
-        trigger::sql(\"crm\", \"select id from orders order by id\", #{ every: \"20ms\" });\nfn main(rows) { rows.len() }";
+        trigger::sql(\"crm\", \"select id from orders order by id\", #{ every: \"20ms\", when: |rows| rows[0].id > 0 });\nfn main(rows) { rows.len() }";
     let mut bench = Bench::with_orders(script, &[1]);
     bench.start();
     Bench::until(|| bench.taken() == [1]);
@@ -253,6 +256,17 @@ fn without_a_cursor_other_rows_are_new() {
     Bench::until(|| bench.state()["seen"].is_null());
     bench.order(2);
     Bench::until(|| bench.taken() == [1, 1, 2, 2]);
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached_is_told_with_the_trigger() {
+    let mut bench = Bench::stopped(
+        "workflow(#{ allow: #{ message: [\"127.0.0.1\"] } });\ntrigger::message(\"nats://127.0.0.1:1/orders\");\nfn main(m) { m }",
+    );
+    bench.start();
+    let handle = bench.running.as_ref().expect("it runs").1.handle();
+    let refused = || handle.refusal("w", "message:nats://127.0.0.1:1/orders").map(|refusal| refusal.reason);
+    Bench::until(|| refused().is_some_and(|reason| reason.contains("cannot be reached") && reason.contains("hint: ")));
 }
 
 #[test]

@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 
 use crate::effect::Failure;
 use crate::effect::sql::Server;
+use crate::effect::tls::{self, Bad};
 
 /// Makes connections by TLS.
 #[derive(Clone)]
@@ -22,27 +22,10 @@ pub(super) struct Tls(Arc<ClientConfig>);
 impl Tls {
     /// Trusts what the server's settings say.
     pub(super) fn new(server: &Server, name: &str) -> Result<Self, Failure> {
-        let mut roots = RootCertStore::empty();
-        match &server.ca_file {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(file) => {
-                let bad = |why: &dyn std::fmt::Display| {
-                    let message =
-                        format!("database `{name}`: the certificates in `{}` cannot be read: {why}", file.display());
-                    Failure::new("not_found", format!("{message}; hint: `ca_file` names a PEM file"))
-                };
-                for certificate in CertificateDer::pem_file_iter(file).map_err(|error| bad(&error))? {
-                    roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
-                }
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new("network", format!("database `{name}`: no TLS: {error}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        tls::trusting(server.ca_file.as_deref()).map(Self).map_err(|bad| {
+            let kind = if matches!(bad, Bad::Certificates(_)) { "not_found" } else { "network" };
+            Failure::new(kind, format!("database `{name}`: {bad}"))
+        })
     }
 }
 

@@ -141,6 +141,20 @@ fn parse_reserved_name() {
       |
     1 | let shared = 1;
       |     ^^^^^^
-      = hint: choose another name; `["shared"]` works as a key
+      = hint: choose another name, such as `shared_`; as a key of a map it goes in quotes: `map["shared"]`
     "#);
+}
+
+#[test]
+fn a_reserved_word_that_is_called_is_no_key() {
+    for (text, hint) in [
+        (
+            "let a = repo.new(1);",
+            "no method has that name; a function that a map holds is called by `[\"new\"].call(...)`",
+        ),
+        ("let a = spawn(1);", "no function has that name: choose another, such as `spawn_it`"),
+    ] {
+        let said = parse(text);
+        assert!(said.contains("E0203") && said.contains(hint), "{said}");
+    }
 }

@@ -190,6 +190,18 @@ fn bearer_and_basic_compare_the_secret() {
 }
 
 #[test]
+fn a_token_in_a_header_is_the_secret() {
+    let verify = Verify::Token { header: "X-Gitlab-Token".into() };
+    let sent = Sent::new(verify, "t0ken", "{}", &[("x-gitlab-token", "t0ken")]);
+    assert_eq!(sent.check(), Ok(None));
+    for wrong in ["t0ke", "t0kenn", "T0ken", ""] {
+        assert_eq!(sent.clone().with("x-gitlab-token", wrong).check(), Err(Refused::Wrong), "{wrong}");
+    }
+    let none = Sent::new(Verify::Token { header: "X-Other".into() }, "t0ken", "{}", &[("x-gitlab-token", "t0ken")]);
+    assert_eq!(none.check(), Err(Refused::Missing("X-Other".into())));
+}
+
+#[test]
 fn a_scheme_is_read_from_its_name_or_from_data() {
     assert_eq!(Verify::named("slack"), Ok(Verify::Slack));
     assert!(Verify::named("gitlab").unwrap_err().hint().contains("`github`, `stripe`"));

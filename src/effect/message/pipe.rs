@@ -1,0 +1,117 @@
+//! A connection to a broker: bytes that came and are not taken yet, and what is sent.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::address::Address;
+use super::fault::{Fault, Reason};
+use crate::effect::tls;
+
+/// Until a connection stands: three lost SYN packets are 7 s.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Until what is sent is on its way: a broker that takes nothing for so long is as good as gone.
+const SEND: Duration = Duration::from_secs(30);
+/// Read at a time.
+const PIECE: usize = 16 * 1024;
+/// What came at once, at most: larger messages are none for workflows, and a length that is made up must not fill the memory.
+pub(super) const MOST: usize = 64 << 20;
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connection.
+pub(super) struct Pipe {
+    stream: Box<dyn Stream>,
+    input: Vec<u8>,
+    /// How much of the input was taken.
+    taken: usize,
+}
+
+impl Pipe {
+    /// Connects, without TLS.
+    pub(super) async fn open(address: &Address) -> Result<Self, Fault> {
+        let unreachable = |why: String| Fault::new(Reason::Unreachable, why);
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        let stream = match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(stream) => stream.map_err(|error| unreachable(error.to_string()))?,
+            Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT.as_secs()))),
+        };
+        // Small frames go at once.
+        stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+        Ok(Self { stream: Box::new(stream), input: Vec::new(), taken: 0 })
+    }
+
+    /// Goes on by TLS; what came before is no part of it.
+    pub(super) async fn secure(self, host: &str, ca_file: Option<&Path>) -> Result<Self, Fault> {
+        let unreachable = |why: String| Fault::new(Reason::Unreachable, why);
+        let config = tls::trusting(ca_file).map_err(|bad| unreachable(bad.to_string()))?;
+        if self.taken < self.input.len() {
+            return Err(Fault::new(Reason::Protocol, "it speaks before TLS begins"));
+        }
+        let server = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(error.to_string()))?;
+        let connecting = tokio_rustls::TlsConnector::from(config).connect(server, self.stream);
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(Ok(stream)) => Ok(Self { stream: Box::new(stream), input: Vec::new(), taken: 0 }),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("no TLS within {} s", CONNECT.as_secs()))),
+        }
+    }
+
+    /// What came and is not taken.
+    pub(super) fn input(&self) -> &[u8] {
+        &self.input[self.taken..]
+    }
+
+    /// Takes so many bytes of the input, which are there.
+    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+        let bytes = self.input[self.taken..self.taken + count].to_vec();
+        self.taken += count;
+        if self.taken == self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+        } else if self.taken > MOST / 64 {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+        }
+        bytes
+    }
+
+    /// Waits for more input. May be given up in between: nothing is lost.
+    pub(super) async fn more(&mut self) -> Result<(), Fault> {
+        if self.input().len() > MOST {
+            return Err(Fault::new(Reason::Protocol, "a message of more than 64 MiB comes"));
+        }
+        self.input.reserve(PIECE);
+        match self.stream.read_buf(&mut self.input).await {
+            Ok(0) => Err(Fault::new(Reason::Lost, "the broker closed the connection")),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::new(Reason::Lost, error.to_string())),
+        }
+    }
+
+    /// Sends all of it. Given up in between, the connection is of no use any more.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let sending = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(SEND, sending).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Fault::new(Reason::Lost, error.to_string())),
+            Err(_) => Err(Fault::new(Reason::Lost, "the broker takes nothing any more")),
+        }
+    }
+
+    /// Whether it stands, as far as can be seen at once: what has come meanwhile is taken in.
+    pub(super) async fn is_open(&mut self) -> bool {
+        match tokio::time::timeout(Duration::ZERO, self.more()).await {
+            Ok(read) => read.is_ok(),
+            Err(_) => true,
+        }
+    }
+}
