@@ -84,7 +84,9 @@ impl Connect {
                 Ok(sign_in.exchange(code, &redirect).await)
             }
             Grant::DeviceCode => Ok(by_device(&sign_in).await),
-            Grant::ClientCredentials | Grant::RefreshToken | Grant::IbmApikey => Ok(sign_in.renew().await),
+            Grant::ClientCredentials | Grant::RefreshToken | Grant::IbmApikey | Grant::Password => {
+                Ok(sign_in.renew().await)
+            }
         }
     }
 

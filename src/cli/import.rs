@@ -138,7 +138,8 @@ fn tell(common: &Common, module: &Module, path: &Path) {
         let import = format!("import \"lib/{0}\" as {0};", module.name);
         json(&serde_json::json!({
             "module": module.name, "file": path, "operations": module.operations, "left_out": module.remarks,
-            "import": import, "allow": module.allow, "setup": module.setup,
+            "import": import, "allow": module.allow,
+            "settings": module.settings, "setup": module.setup,
         }));
         return;
     }
@@ -148,8 +149,12 @@ fn tell(common: &Common, module: &Module, path: &Path) {
         "next, in a workflow:\n\n  import \"lib/{0}\" as {0};\n  workflow(#{{ {1} }});",
         module.name, module.allow
     ));
+    if !module.settings.is_empty() {
+        note("\nand in `panta.toml`:\n");
+        module.settings.lines().for_each(|line| note(format!("  {line}").trim_end()));
+    }
     if !module.setup.is_empty() {
         note("\nand, on the server:\n");
-        module.setup.iter().flat_map(|part| part.lines()).for_each(|line| note(&format!("  {line}")));
+        module.setup.iter().for_each(|line| note(&format!("  {line}")));
     }
 }

@@ -35,7 +35,8 @@ impl Why {
         if text(&row, "status") == "waiting" {
             self.waiting(access, &row, &mut reasons, &mut commands).await?;
         } else {
-            self.other(&row, &mut commands);
+            reasons.extend(row["under_way"].as_array().into_iter().flatten().map(under_way));
+            self.other(&row, matches!(access, Access::Daemon(_)), &mut commands);
         }
         if matches!(text(&row, "status"), "waiting" | "queued") {
             let (places, holders) = access.places(self.run).await?;
@@ -73,7 +74,7 @@ impl Why {
         }
     }
 
-    fn other(&self, row: &Value, commands: &mut Vec<String>) {
+    fn other(&self, row: &Value, has_daemon: bool, commands: &mut Vec<String>) {
         match text(row, "status") {
             status @ ("failed" | "diverged" | "quarantined" | "timed_out" | "cancelled") => {
                 let step = text(&row["error"], "step");
@@ -88,6 +89,10 @@ impl Why {
                 if text(row, "status") == "diverged" {
                     commands.push(format!("{} upgrade {} --dry-run", program(), self.run));
                 }
+            }
+            "queued" | "running" if has_daemon => {
+                commands.push(format!("{} show {}", program(), self.run));
+                commands.push(format!("{} cancel {}", program(), self.run));
             }
             "queued" | "running" => {
                 commands.push(format!("{} run --resume {}   (where no daemon runs)", program(), self.run));
@@ -163,6 +168,12 @@ impl Why {
         });
         Ok(())
     }
+}
+
+/// What it does outside.
+fn under_way(doing: &Value) -> String {
+    let since = ago(text(doing, "since")).map(|ago| format!(", since {ago}")).unwrap_or_default();
+    format!("under way: {}{since}", text(doing, "what"))
 }
 
 /// Entries that began and have not ended.

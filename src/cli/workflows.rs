@@ -50,6 +50,7 @@ impl Workflows {
         }
         table(&["WORKFLOW", "TRIGGERS", ""], &workflows.iter().map(row).collect::<Vec<_>>());
         workflows.iter().for_each(stopped);
+        workflows.iter().for_each(refused);
         for workflow in &workflows {
             let diverging = workflow["gate"]["open"]["diverging"].as_u64().unwrap_or(0);
             if diverging > 0 {
@@ -76,6 +77,16 @@ fn stopped(workflow: &Value) {
         note(&format!(
             "{name}: `{option}`{of} is paused, and starts nothing: {why}; hint: change it, and save the file"
         ));
+    }
+}
+
+/// What its triggers could not start.
+fn refused(workflow: &Value) {
+    for refused in workflow["refused"].as_array().into_iter().flatten() {
+        let (name, trigger, at) = (text(workflow, "name"), text(refused, "trigger"), text(refused, "at"));
+        let often = refused["count"].as_u64().filter(|count| *count > 1);
+        let often = often.map(|count| format!(", and {} times before", count - 1)).unwrap_or_default();
+        note(&format!("{name}: {trigger} started nothing at {at}{often}: {}", text(refused, "reason")));
     }
 }
 

@@ -9,10 +9,10 @@ use toml::de::{DeTable, DeValue};
 use super::file::Reader;
 use crate::diag::{Diagnostic, suggest};
 use crate::effect::net::HostPattern;
-use crate::effect::oauth::{Client, Grant, Login};
+use crate::effect::oauth::{Client, Coding, Grant, Login};
 
 const PRESETS: &str = include_str!("oauth2_presets.toml");
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 18] = [
     "preset",
     "grant",
     "token_url",
@@ -20,6 +20,9 @@ const KEYS: [&str; 15] = [
     "device_url",
     "client_id",
     "client_secret",
+    "username",
+    "secret",
+    "body",
     "refresh_token",
     "scopes",
     "audience",
@@ -82,6 +85,12 @@ impl Reader<'_> {
                 "device_url" => client.device_url = self.address(value),
                 "client_id" => client.client_id = self.text(value),
                 "client_secret" => client.client_secret = self.text(value),
+                "username" => client.username = self.text(value),
+                "secret" => client.secret = self.text(value),
+                "body" => {
+                    let known = [("form", Coding::Form), ("json", Coding::Json)];
+                    client.body = self.one_of(value, &known).unwrap_or_default();
+                }
                 "refresh_token" => client.refresh_token = self.text(value),
                 "scopes" => client.scopes = self.list(value, "scopes, such as `[\"read\"]`"),
                 "audience" => client.audience = self.text(value),
@@ -116,7 +125,15 @@ impl Reader<'_> {
         if client.grant == Grant::ClientCredentials && client.client_secret.is_none() {
             missing("`client_secret`, the name of a secret");
         }
-        if client.grant != Grant::IbmApikey && client.client_id.is_none() {
+        if client.grant == Grant::Password {
+            if client.username.is_none() {
+                missing("`username`, whose password is given");
+            }
+            if client.secret.is_none() {
+                missing("`secret`, the name of the secret that is the password");
+            }
+        }
+        if !matches!(client.grant, Grant::IbmApikey | Grant::Password) && client.client_id.is_none() {
             missing("`client_id`");
         }
         if client.grant == Grant::AuthorizationCode && client.auth_url.is_none() {
@@ -202,6 +219,17 @@ mod tests {
         let client = &read.oauth2["mail"];
         assert_eq!(client.token_url, "https://login.microsoftonline.com/acme/oauth2/v2.0/token");
         assert_eq!((client.grant, client.hosts.len()), (Grant::AuthorizationCode, 1));
+    }
+
+    #[test]
+    fn a_password_is_a_secret_by_name() {
+        let start = "[oauth2.x]\ngrant = \"password\"\ntoken_url = \"https://a.example/t\"\nhosts = [\"a.example\"]\n";
+        let read = parse("panta.toml", &format!("{start}username = \"ann\"\nsecret = \"pw\"\nbody = \"json\""))
+            .expect("no faults");
+        let client = &read.oauth2["x"];
+        assert_eq!((client.username.as_deref(), client.secret.as_deref()), (Some("ann"), Some("pw")));
+        let missing = faults(start).join("; ");
+        assert!(missing.contains("needs `username`") && missing.contains("needs `secret`"), "{missing}");
     }
 
     #[test]

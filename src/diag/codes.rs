@@ -231,7 +231,7 @@ pub const CODES: &[Code] = &[
     row(
         "E0306",
         "effect at top level",
-        "The top level of a file with `fn main` only declares: it is evaluated when the file is loaded, not when it runs. Move the call into `main`.",
+        "The top level of a file with `fn main` only declares: it is evaluated when the file is loaded, not when it runs. Move the call into `main`. The same holds for the closures of a declaration, such as `input` of a trigger: they are asked before there is a run.",
         "workflow(#{ title: \"Invoice\" });\nfn main(order) { http::get(order.url) }",
     ),
     row(

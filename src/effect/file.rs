@@ -28,6 +28,7 @@ use crate::time::Timestamp;
 
 pub(super) use inflow::Inflow;
 pub(super) use place::{Place, Spot, check_allowed_glob};
+pub use reading::knows_encoding;
 pub(super) use staged::Staged;
 pub use sweep::sweep;
 
@@ -37,10 +38,12 @@ pub type Contents = Arc<[u8]>;
 /// An act on files. Paths are relative to the workflow's folder, or absolute where `allow.files` covers them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FileRequest {
-    /// The text of a file, which must be UTF-8.
+    /// The text of a file, which must be UTF-8 where nothing else is said.
     Read {
         /// Which file.
         path: String,
+        /// What its text is written in, by a label that [`knows_encoding`]; `None`: UTF-8.
+        encoding: Option<String>,
         /// The largest size; `None`: [`Limits::file_bytes`](super::Limits::file_bytes).
         max_bytes: Option<u64>,
     },
@@ -167,9 +170,28 @@ impl FileRequest {
         }
     }
 
+    /// What scripts call it, behind `file::`.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::ReadBlob { .. } => "read_blob",
+            Self::Write { .. } => "write",
+            Self::Append { .. } => "append",
+            Self::Copy { .. } => "copy",
+            Self::Move { .. } => "move",
+            Self::Remove { .. } => "remove",
+            Self::List { .. } => "list",
+            Self::Exists { .. } => "exists",
+            Self::Stat { .. } => "stat",
+            Self::Open { .. } => "open",
+            Self::Temp { .. } => "temp",
+        }
+    }
+
     pub(super) fn arguments(&self) -> Value {
         match self {
-            Self::Read { path, max_bytes } => json!(["read", path, max_bytes]),
+            Self::Read { path, max_bytes, encoding: None } => json!(["read", path, max_bytes]),
+            Self::Read { path, max_bytes, encoding } => json!(["read", path, max_bytes, encoding]),
             Self::ReadBlob { path, max_bytes } => json!(["read_blob", path, max_bytes]),
             Self::Write { path, contents } => json!(["write", path, digest(contents)]),
             Self::Append { path, contents } => json!(["append", path, digest(contents)]),
@@ -260,8 +282,9 @@ struct Earlier {
 fn act(request: &FileRequest, earlier: &Earlier, place: &Place) -> Result<FileReply, Failure> {
     let limit = |max_bytes: &Option<u64>| max_bytes.unwrap_or(place.limits().file_bytes);
     match request {
-        FileRequest::Read { path, max_bytes } => {
-            reading::text(&place.target(path)?, limit(max_bytes)).map(FileReply::Text)
+        FileRequest::Read { path, max_bytes, encoding } => {
+            let spot = place.target(path)?;
+            reading::text(&spot, limit(max_bytes), encoding.as_deref()).map(FileReply::Text)
         }
         FileRequest::ReadBlob { path, max_bytes } => {
             reading::bytes(&place.target(path)?, limit(max_bytes)).map(FileReply::Blob)

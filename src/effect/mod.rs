@@ -7,6 +7,8 @@
 //! It must not know: the scripting language, the journal, the store, retries and their schedule. It says whether a
 //! failure may be retried and whether anything reached the peer ([`Sent`]); the engine decides.
 
+use std::borrow::Cow;
+
 pub mod ai;
 mod allow;
 #[cfg_attr(
@@ -120,6 +122,33 @@ impl Request {
             Self::File(_) | Self::Ai(_) => true,
             Self::Mail(_) | Self::Shell(_) => false,
         }
+    }
+
+    /// What it asks for, in a line. A secret in it is a placeholder.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Http(request) => format!("{} {}", request.method, request.url),
+            Self::File(request) => format!("file::{}", request.verb()),
+            Self::Mail(request) => format!("mail to {}", request.to.join(", ")),
+            Self::Shell(request) => format!("program {}", request.program),
+            Self::Sql(request) => format!("database {}", request.database),
+            Self::Ai(request) => format!("model {}", request.name),
+            Self::Message(request) => format!("message {} to {}", request.subject, request.address),
+        }
+    }
+
+    /// All texts in which placeholders of secrets may stand: those of the arguments, and what these only have a digest of.
+    pub fn texts(&self) -> Vec<Cow<'_, str>> {
+        let mut texts = vec![Cow::Owned(self.arguments())];
+        if let Self::Http(request) = self {
+            match &request.body {
+                http::Body::Json(text) | http::Body::Text(text) => texts.push(Cow::Borrowed(text.as_str())),
+                http::Body::Bytes(bytes) => texts.push(String::from_utf8_lossy(bytes)),
+                // These are among the arguments, and the contents of files hold no placeholders.
+                http::Body::None | http::Body::Form(_) | http::Body::File(_) | http::Body::Multipart(_) => {}
+            }
+        }
+        texts
     }
 
     /// All arguments as canonical text, for an argument hash: the same request gives the same text on every machine.

@@ -43,6 +43,12 @@ pub struct Client {
     pub client_id: Option<String>,
     /// The name of the secret that is its password, or the API key.
     pub client_secret: Option<String>,
+    /// Whose password is given, where that is how tokens are got.
+    pub username: Option<String>,
+    /// The name of the secret that is this password.
+    pub secret: Option<String>,
+    /// How a request for a token is written.
+    pub body: Coding,
     /// The name of the secret that is a refresh token to begin with.
     pub refresh_token: Option<String>,
     /// What may be done with a token.
@@ -73,16 +79,19 @@ pub enum Grant {
     RefreshToken,
     /// IBM Cloud: an API key is exchanged.
     IbmApikey,
+    /// The name and password of a user are exchanged: for services that have nothing better.
+    Password,
 }
 
 impl Grant {
     /// As the configuration writes them.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("client_credentials", Self::ClientCredentials),
         ("authorization_code", Self::AuthorizationCode),
         ("device", Self::DeviceCode),
         ("refresh_token", Self::RefreshToken),
         ("ibm_apikey", Self::IbmApikey),
+        ("password", Self::Password),
     ];
 
     /// Its name in the configuration.
@@ -106,10 +115,20 @@ pub enum Login {
     Basic,
 }
 
+/// How a request for a token is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Coding {
+    /// As a form: what the standard says.
+    #[default]
+    Form,
+    /// As a JSON map, without `grant_type`.
+    Json,
+}
+
 impl Client {
     /// What its tokens were got for: with another, they do not count any more.
     fn fingerprint(&self) -> String {
-        let about = serde_json::json!([
+        let mut about = serde_json::json!([
             self.grant.name(),
             self.token_url,
             self.client_id,
@@ -118,6 +137,10 @@ impl Client {
             self.audience,
             self.extra
         ]);
+        // Those that were kept before there were users stay what they are.
+        if let Some(list) = about.as_array_mut().filter(|_| self.grant == Grant::Password) {
+            list.extend([serde_json::json!(self.username), serde_json::json!(self.secret)]);
+        }
         hex::encode(&Sha256::digest(about.to_string())[..8])
     }
 }
@@ -250,16 +273,28 @@ impl OAuth {
     async fn renew(&self, name: &str, http: &reqwest::Client) -> Result<Tokens, Failure> {
         let client = self.client(name)?;
         let refresh = match client.grant {
-            Grant::ClientCredentials | Grant::IbmApikey => None,
+            Grant::ClientCredentials | Grant::IbmApikey | Grant::Password => None,
             Grant::AuthorizationCode | Grant::DeviceCode | Grant::RefreshToken => Some(self.refresh_token(name)?),
         };
         let form = match (client.grant, &refresh) {
             (Grant::IbmApikey, _) => vec![("grant_type", "urn:ibm:params:oauth:grant-type:apikey".to_owned())],
+            (Grant::Password, _) => self.with_password(client)?,
             (_, Some(token)) => vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token.clone())],
             (_, None) => vec![("grant_type", "client_credentials".to_owned())],
         };
         let tokens = self.ask(name, http, form).await?;
         self.keep(name, Tokens { refresh_token: tokens.refresh_token.clone().or(refresh), ..tokens }).await
+    }
+
+    /// The user's name and password, for the server that hands out tokens alone.
+    fn with_password(&self, client: &Client) -> Result<Vec<(&'static str, String)>, Failure> {
+        let target = address(&client.token_url)?;
+        let mut form = vec![("grant_type", "password".to_owned())];
+        form.extend(client.username.clone().map(|name| ("username", name)));
+        if let Some(secret) = &client.secret {
+            form.push(("password", self.keeper.secret(secret, target_of(&target))?));
+        }
+        Ok(form)
     }
 
     fn refresh_token(&self, name: &str) -> Result<String, Failure> {

@@ -182,7 +182,11 @@ impl Performer {
     /// Whether a workflow may do this, as far as can be said without looking outside.
     pub fn admit(request: &Request, allow: &Allow) -> Result<(), Failure> {
         match request {
-            Request::Http(request) => http::admit(&request.url, allow),
+            Request::Http(request) => {
+                http::admit(&request.url, allow)?;
+                let Some(http::Auth::OAuth2(client)) = &request.auth else { return Ok(()) };
+                allow.admit_secret(&format!("oauth2:{client}"))
+            }
             Request::File(_) => Ok(()),
             Request::Mail(_) => mail::admit(allow),
             Request::Shell(request) => shell::admit(request, allow),

@@ -53,3 +53,31 @@ fn listed(declared: &Declaration, capability: &'static str, what: &str, name: &s
     let title = format!("the {what} `{name}` is not declared");
     (!listed).then(|| Missing { title, capability, entry: name.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::super::{NoSettings, Settings, survey};
+    use crate::script::bundle::Bundle;
+
+    #[test]
+    fn what_a_module_lacks_is_told_with_the_workflow_that_can_mend_it() {
+        let main = "import \"lib/m\" as m;\nworkflow(#{ allow: #{ http: [\"a.example\"] } });\nfn main() { m::f() }";
+        let module = "fn f() { http::get(\"https://b.example/x\") }";
+        let files: BTreeMap<_, _> =
+            [("w.rhai", main), ("lib/m.rhai", module)].map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+        let bundle = Bundle::load("w.rhai", &files, &[]).expect("loads");
+        let settings: Arc<dyn Settings> = Arc::new(NoSettings);
+        let found = survey(bundle, &settings).found;
+        let [finding] = found.as_slice() else { panic!("one finding, not {found:?}") };
+        assert!(
+            finding.place.file == "lib/m.rhai" && finding.title.ends_with("`allow`, in `w.rhai`"),
+            "{}",
+            finding.title
+        );
+        assert_eq!(finding.hint.as_deref(), Some("in `w.rhai`: add \"b.example\" to `http` in `allow`"));
+        assert!(finding.fix.is_none(), "another file mends it");
+    }
+}

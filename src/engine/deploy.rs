@@ -290,8 +290,11 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
             Ok(program) => (Some(program), Vec::new()),
             Err(faults) => (None, faults),
         };
+        let mut needed = Vec::new();
         let declared = program.map(|program| {
-            let (_, declaration, found) = evaluated(engine, &program, settings, DECLARING);
+            let (constants, declaration, found) = evaluated(engine, &program, settings, DECLARING);
+            needed =
+                constants.map(|constants| super::needs::missing(&bundle, &constants, &declaration)).unwrap_or_default();
             faults = found;
             (program, declaration)
         });
@@ -306,6 +309,9 @@ pub fn survey(bundle: Bundle, settings: &Arc<dyn Settings>) -> Survey {
         }
         if let Some((program, declaration)) = &declared {
             found.extend(arities(program, declaration));
+        }
+        if is_whole {
+            found.append(&mut needed);
         }
         crate::diag::sort(&mut found);
         let deployed = declared.map(|(program, declaration)| deployed(bundle, &program, &declaration));
@@ -327,7 +333,13 @@ fn checked(
         declared.filter(|_| is_whole).and_then(|declared| super::allowed::missing(declared, function, index, text))
     };
     let literal = &crate::host::catalog::literal_fault;
-    let options = check::Options { input: input.as_ref(), literal, allowed: &allowed, natives: Some(natives) };
+    let options = check::Options {
+        input: input.as_ref(),
+        literal,
+        allowed: &allowed,
+        natives: Some(natives),
+        ..check::Options::default()
+    };
     check::check(engine, bundle, &crate::host::catalog::catalog(), options)
 }
 

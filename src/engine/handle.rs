@@ -645,6 +645,11 @@ impl Handle {
         self.shared.refusals.note(workflow, trigger, self.shared.now(), reason);
     }
 
+    /// What a run does outside at this moment, the earliest first: `[#{ what, since }]`.
+    pub fn under_way(&self, run: RunId) -> Value {
+        self.shared.under_way.of(run)
+    }
+
     /// Why a trigger last started nothing since the engine's start.
     pub fn refusal(&self, workflow: &str, trigger: &str) -> Option<super::Refusal> {
         self.shared.refusals.last(workflow, trigger)

@@ -91,13 +91,22 @@ impl Hands {
                 return Pending::Effect(None, counts);
             }
             let task = tokio::task::spawn_local(async move {
+                let _noted = match &ask.what {
+                    What::Effect { request, .. } => {
+                        Some(world.shared.under_way.note(run, wait, request, world.shared.now()))
+                    }
+                    _ => None,
+                };
                 let outcome = carry_out(run, ask, &world).await;
                 let _ = inbox.send(Message::Answer(run, wait, Answer::Effect(outcome)));
             });
             return Pending::Effect(Some(task.abort_handle()), counts);
         };
         let refused = match &ask.what {
-            What::Effect { request, .. } => Performer::admit(request, &world.allow).err(),
+            What::Effect { request, .. } => {
+                let admitted = Performer::admit(request, &world.allow);
+                admitted.and_then(|()| secrets(run, &world).admit(request)).err()
+            }
             _ => None,
         };
         let answer = match refused.map_or_else(|| mocks.answer(run, &ask), |it| Mocked::Answer(Answer::Effect(Err(it))))
@@ -132,13 +141,16 @@ fn instead(ask: &Ask, world: &RunWorld) -> Option<Outcome> {
     Performer::admit(request, &world.allow).map_or_else(|refused| Some(Err(refused)), |()| answers(request))
 }
 
+fn secrets(run: RunId, world: &RunWorld) -> RunSecrets<'_> {
+    RunSecrets { vault: &world.shared.options.secrets, run, workflow: &world.workflow, allow: &world.allow }
+}
+
 async fn carry_out(run: RunId, ask: Ask, world: &RunWorld) -> Outcome {
     let What::Effect { request, attempt, position, key, undo, again, .. } = ask.what else {
         unreachable!("only effects are performed")
     };
     let trace = world.trace_headers(position.as_ref(), attempt);
-    let secrets =
-        RunSecrets { vault: &world.shared.options.secrets, run, workflow: &world.workflow, allow: &world.allow };
+    let secrets = secrets(run, world);
     let attempt = Attempt {
         number: attempt,
         idempotency_key: &key,

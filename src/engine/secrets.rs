@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::effect::{Allow, Failure, Field, Secrets, Target};
+use crate::effect::{Allow, Failure, Field, Request, Secrets, Target};
 use crate::host::session::origin;
 use crate::id::RunId;
 use crate::payload::Payload;
@@ -43,6 +43,15 @@ impl RunSecrets<'_> {
         let Some(kind) = MarkKind::of(mark) else { return false };
         mark == self.vault.mark(kind, &self.run.to_string(), name)
             || kind == MarkKind::Declared && mark == self.vault.mark(kind, self.workflow, name)
+    }
+
+    /// Whether this run may use each secret that stands in a request, before it is known whether there is such a secret.
+    pub(super) fn admit(&self, request: &Request) -> Result<(), Failure> {
+        for text in request.texts() {
+            let own = find_placeholders(&text).into_iter().filter(|found| self.is_own(found.name, found.mark));
+            own.map(|found| self.allow.admit_secret(found.name)).collect::<Result<(), _>>()?;
+        }
+        Ok(())
     }
 
     fn value(&self, name: &str, mark: &str, target: Target<'_>) -> Result<Zeroizing<String>, Failure> {

@@ -21,6 +21,7 @@ use super::refusals::Refusals;
 use super::reminders::Reminders;
 use super::renewal::Renewals;
 use super::semantics::Settling;
+use super::under_way::UnderWay;
 use super::witness::{Places, Suspicion};
 use super::worker::Message;
 use crate::id::{RunId, TaskId, Version};
@@ -102,6 +103,8 @@ pub(super) struct Shared {
     pub(super) asking: tokio::sync::Semaphore,
     pub(super) reminders: Reminders,
     pub(super) refusals: Refusals,
+    /// What runs do outside.
+    pub(super) under_way: UnderWay,
     /// The last commit found no space; it is tried again.
     pub(super) full: AtomicBool,
     pub(super) renewals: Renewals,
@@ -162,6 +165,7 @@ impl Shared {
             asking: tokio::sync::Semaphore::new(ASKING_MOST),
             reminders: Reminders::default(),
             refusals: Refusals::default(),
+            under_way: UnderWay::default(),
             full: AtomicBool::new(false),
             renewals: Renewals::default(),
             holds: Holds::default(),

@@ -34,7 +34,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ],
         returns: "list",
         nature: Nature::Pure,
-        doc: "Reads a table into a list of maps by the names in its first line. All fields are texts. A broken row throws `invalid` with its line.",
+        doc: "Reads a table into a list of maps by the names in its first line. All fields are texts. A broken row throws `invalid` with its line. \
+              A file that is not UTF-8 is read by `file::read(path, #{ encoding: \"windows-1252\" })`.",
         example: "csv::parse(\"sku,qty\\nA1,3\")[0].qty",
         call: parse,
         ..Function::BASE

@@ -130,6 +130,12 @@ pub fn error_map(error: &EvalAltResult) -> Map {
 
 /// Says of an error of the script's own code what it means and what to do, where that is known.
 pub fn explain(map: &mut Map, found: &Diagnostic) {
+    // What calls a closure is not always of the file in which the closure was written.
+    let is_at =
+        |key: &str, number: usize| map.get(key).and_then(|known| known.as_int().ok()) == i64::try_from(number).ok();
+    if map.contains_key("file") && is_at("line", found.place.line) && is_at("column", found.place.column) {
+        map.insert("file".into(), found.place.file.clone().into());
+    }
     let kind = map.get("kind").map(ToString::to_string).unwrap_or_default();
     if kind == "script" || kind == "limit" {
         map.insert("message".into(), found.title.clone().into());

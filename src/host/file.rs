@@ -6,7 +6,7 @@ use rhai::{Dynamic, Map};
 
 use super::effects::{self, Plan};
 use super::fail::Fail;
-use super::function::{Call, Function, Nature, type_of};
+use super::function::{Call, Choice, Function, Nature, type_of};
 use crate::effect::file::{Contents, FileStat};
 use crate::effect::{FileReply, FileRequest, Reply, Request};
 
@@ -33,15 +33,27 @@ macro_rules! function {
 
 /// The functions of this topic.
 pub(super) static FUNCTIONS: &[Function] = &[
-    function!(
-        "read",
-        ["path: string"],
-        Reading,
-        "string",
-        "The text of a file (UTF-8).",
-        "file::read(\"inbox/orders.csv\")",
-        |call| Ok(FileRequest::Read { path: call.text(0)?, max_bytes: None })
-    ),
+    Function {
+        name: "file::read",
+        params: &["path: string", "options: map?"],
+        options: &[Choice::new(
+            "encoding",
+            "string",
+            "what the text is written in, such as `windows-1252`, `iso-8859-15` or `utf-16le`; else UTF-8",
+        )],
+        returns: "string",
+        nature: Nature::Reading,
+        errors: &["file", "not_found", "denied"],
+        capability: Some("files"),
+        doc: "The text of a file.",
+        example: "file::read(\"inbox/orders.csv\")",
+        call: |call| {
+            let (path, encoding) = (call.text(0)?, encoding(call)?);
+            let request = Rc::new(Request::File(FileRequest::Read { path, max_bytes: None, encoding }));
+            effects::run(call, &Plan { request, policy: None, shape, key: None })
+        },
+        ..Function::BASE
+    },
     function!(
         "read_blob",
         ["path: string"],
@@ -138,6 +150,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(FileRequest::Temp { run: session.facts.run.to_string() })
     }),
 ];
+
+fn encoding(call: &Call<'_>) -> Result<Option<String>, Fail> {
+    let label = call.options(1)?.text("encoding")?;
+    if let Some(label) = label.as_deref().filter(|label| !crate::effect::file::knows_encoding(label)) {
+        let hint = "such as `windows-1252`, `iso-8859-15` or `utf-16le`";
+        return Err(call.invalid(format!("option `encoding`: `{label}` is no known encoding; hint: {hint}")));
+    }
+    Ok(label)
+}
 
 fn contents(call: &Call<'_>) -> Result<Contents, Fail> {
     match call.arg(1) {

@@ -20,11 +20,13 @@ impl Document {
         } else {
             let options = serde_saphyr::options! {
                 budget: serde_saphyr::budget! { max_nodes: 5_000_000, max_depth: 200 },
+                // A parameter may be called `on`, and a country `no`.
+                strict_booleans: true,
             };
             serde_saphyr::from_str_with_options(text, options)
                 .map_err(|e| format!("the description is no valid YAML: {e}"))?
         };
-        let version = ["openapi", "swagger"].iter().find_map(|key| root[*key].as_str().map(str::to_owned));
+        let version = ["openapi", "swagger"].iter().find_map(|key| text_of(&root[*key]));
         match version.as_deref() {
             Some(v) if v == "2.0" || v.starts_with("3.0") || v.starts_with("3.1") => Ok(Self { root }),
             Some(v) => Err(format!("the description is of version {v}; 2.0, 3.0 and 3.1 can be read")),
@@ -82,6 +84,15 @@ impl Document {
     pub(super) fn schemes(&self) -> impl Iterator<Item = (&String, &Value)> {
         let modern = self.root["components"]["securitySchemes"].as_object();
         modern.or_else(|| self.root["securityDefinitions"].as_object()).into_iter().flatten()
+    }
+}
+
+/// A text, also one that YAML takes for a number: `version: 1.0`.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! It must not know: scripts' bundles, requests, files.
 
+mod client;
 mod document;
 mod names;
 mod operation;
@@ -44,7 +45,9 @@ pub struct Module {
     pub remarks: Vec<String>,
     /// What a workflow that imports it says: `allow: #{ … }`.
     pub allow: String,
-    /// What is to be done before it can be called: commands and lines of `panta.toml`.
+    /// What `panta.toml` needs for it, as TOML; may be empty.
+    pub settings: String,
+    /// Commands that are to be given before it can be called.
     pub setup: Vec<String>,
 }
 
@@ -65,12 +68,12 @@ pub fn module(text: &str, wish: &Wish<'_>, taken: &dyn Fn(&str) -> bool) -> Resu
         return Err(nothing(&document, wish.only, &remarks));
     }
     let server = server(&document, wish.source);
-    let signing = security::Signing::read(&document, &name, &operations, &mut remarks);
+    let signing = security::Signing::read(&document, &name, server.as_deref(), &operations, &mut remarks);
     let surroundings =
         render::Surroundings { document: &document, name: &name, source: wish.source, server, signing: &signing };
     let text = render::module(&surroundings, &operations);
-    let (allow, setup) = (surroundings.allow(), surroundings.setup());
-    Ok(Module { name, text, operations: operations.len(), remarks, allow, setup })
+    let (allow, settings, setup) = (surroundings.allow(), surroundings.settings(), surroundings.setup());
+    Ok(Module { name, text, operations: operations.len(), remarks, allow, settings, setup })
 }
 
 fn nothing(document: &Document, only: &[String], remarks: &[String]) -> String {

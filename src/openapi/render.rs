@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::document::Document;
+use super::document::{Document, text_of};
 use super::operation::{Body, Coding, Operation, Param, Place, first_line, placeholders};
 use super::paging::Paging;
-use super::security::Signing;
+use super::security::{Signing, UNKNOWN_HOST};
 use super::shape::{key, shape};
 
 /// Lines of documentation are broken here.
@@ -31,27 +31,37 @@ impl Surroundings<'_> {
         crate::effect::host_entry(self.server.as_deref()?)
     }
 
-    fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.signing.all().filter_map(|scheme| scheme.secret.as_deref())
-    }
-
     /// What a workflow that imports the module says.
     pub(super) fn allow(&self) -> String {
         let host = self.host().unwrap_or_else(|| format!("config:{}", self.setting()));
-        let secrets: Vec<_> = self.secrets().map(|name| format!("{name:?}")).collect();
+        let secrets: Vec<_> = self.signing.all().map(|scheme| format!("{:?}", scheme.allowed)).collect();
         let secrets = if secrets.is_empty() { String::new() } else { format!(", secrets: [{}]", secrets.join(", ")) };
         format!("allow: #{{ http: [{host:?}]{secrets} }}")
     }
 
-    /// What is to be done before it can be called.
-    pub(super) fn setup(&self) -> Vec<String> {
-        let mut found = Vec::new();
+    /// What `panta.toml` needs, each table once.
+    pub(super) fn settings(&self) -> String {
+        let mut config: Vec<_> = self.signing.all().filter_map(|scheme| scheme.setting.clone()).collect();
         if self.server.is_none() {
-            found.push(format!("[config]\n{} = \"https://…\"", self.setting()));
+            config.insert(0, format!("{} = \"https://…\"", self.setting()));
         }
-        found.extend(self.signing.all().flat_map(|scheme| scheme.settings.clone()));
+        config.dedup();
+        let config = (!config.is_empty()).then(|| format!("[config]\n{}", config.join("\n")));
+        let host = self.host().unwrap_or_else(|| UNKNOWN_HOST.to_owned());
+        let clients = self.signing.all().filter_map(|scheme| Some(scheme.client.as_ref()?.table(&host)));
+        config.into_iter().chain(clients).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Commands that are to be given before it can be called.
+    pub(super) fn setup(&self) -> Vec<String> {
         let host = self.host().unwrap_or_else(|| "HOST".to_owned());
-        found.extend(self.secrets().map(|secret| format!("panta secret set {secret} --for {host}")));
+        let mut found = Vec::new();
+        for scheme in self.signing.all() {
+            match &scheme.client {
+                None => found.push(format!("panta secret set {} --for {host}", scheme.allowed)),
+                Some(client) => found.extend(client.commands()),
+            }
+        }
         found
     }
 }
@@ -138,7 +148,7 @@ private fn flat(form) {
 
 fn head(surroundings: &Surroundings<'_>) -> String {
     let info = surroundings.document.at("info");
-    let version = info["version"].as_str().unwrap_or_default();
+    let version = text_of(&info["version"]).unwrap_or_default();
     let title = format!("{} {version}", surroundings.document.title());
     let about = first_line(info["description"].as_str().unwrap_or_default());
     let mut out = String::new();
@@ -153,10 +163,16 @@ fn head(surroundings: &Surroundings<'_>) -> String {
         ),
     );
     let _ = writeln!(out, "//!\n//!     workflow(#{{ {} }});", surroundings.allow());
-    let setup = surroundings.setup();
+    let (settings, setup) = (surroundings.settings(), surroundings.setup());
+    let begins = |out: &mut String, text: &str| {
+        let _ = write!(out, "//!\n//! {text}\n//!\n");
+    };
+    if !settings.is_empty() {
+        begins(&mut out, "It needs in `panta.toml`");
+        lines(&mut out, "//!     ", &settings.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
     if !setup.is_empty() {
-        out.push_str("//!\n//! It needs\n//!\n");
-        let setup: Vec<_> = setup.iter().flat_map(|part| part.lines()).map(str::to_owned).collect();
+        begins(&mut out, if settings.is_empty() { "It needs" } else { "and" });
         lines(&mut out, "//!     ", &setup);
     }
     let setting = surroundings.setting();
@@ -170,7 +186,7 @@ fn head(surroundings: &Surroundings<'_>) -> String {
 
 fn lines(out: &mut String, mark: &str, all: &[String]) {
     for line in all {
-        let _ = writeln!(out, "{mark}{line}");
+        let _ = writeln!(out, "{}", format!("{mark}{line}").trim_end());
     }
 }
 

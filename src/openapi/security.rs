@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::client::Client;
 use super::document::Document;
 use super::names::snake;
 use super::operation::Operation;
+
+pub(super) use super::client::UNKNOWN_HOST;
 
 /// A scheme that a script can follow.
 #[derive(Clone, Debug)]
@@ -15,10 +18,12 @@ pub(super) struct Scheme {
     pub(super) function: String,
     /// Its statements.
     pub(super) statements: Vec<String>,
-    /// The secret that it needs.
-    pub(super) secret: Option<String>,
-    /// What is to be written into `panta.toml`.
-    pub(super) settings: Vec<String>,
+    /// What a workflow lists among its secrets: one, or a client of OAuth2.
+    pub(super) allowed: String,
+    /// What is to be written into `[config]` of `panta.toml`.
+    pub(super) setting: Option<String>,
+    /// The client of OAuth2 that it needs.
+    pub(super) client: Option<Client>,
 }
 
 /// The schemes that operations use.
@@ -32,6 +37,7 @@ impl Signing {
     pub(super) fn read(
         document: &Document,
         module: &str,
+        server: Option<&str>,
         operations: &[Operation<'_>],
         remarks: &mut Vec<String>,
     ) -> Self {
@@ -43,14 +49,14 @@ impl Signing {
         for name in used {
             let stated = known.get(&name).copied().ok_or_else(|| "it is not described".to_owned());
             let alone = known.len() == 1;
-            let made =
-                stated.and_then(|scheme| document.follow(scheme)).and_then(|scheme| make(module, &name, scheme, alone));
+            let stated = stated.and_then(|scheme| document.follow(scheme));
+            let made = stated.and_then(|scheme| make(module, &name, scheme, alone, server));
             match made {
                 Ok(scheme) => drop(schemes.insert(name, scheme)),
                 Err(why) => drop(unknown.insert(name, why)),
             }
         }
-        let signing = Self { schemes };
+        let mut signing = Self { schemes };
         let unsigned = |operation: &Operation<'_>| {
             let choices = alternatives(operation.security);
             !choices.is_empty() && signing.chosen(operation).is_none()
@@ -63,6 +69,10 @@ impl Signing {
                 why.join(", ")
             ));
         }
+        // Of several ways one is taken: the others need nothing.
+        let chosen = operations.iter().filter_map(|operation| signing.chosen(operation)).flatten();
+        let taken: std::collections::BTreeSet<_> = chosen.map(|scheme| scheme.function.clone()).collect();
+        signing.schemes.retain(|_, scheme| taken.contains(&scheme.function));
         signing
     }
 
@@ -91,15 +101,16 @@ fn alternatives(security: &Value) -> Vec<Vec<String>> {
     security.as_array().into_iter().flatten().map(one).collect()
 }
 
-fn make(module: &str, name: &str, scheme: &Value, is_alone: bool) -> Result<Scheme, String> {
+fn make(module: &str, name: &str, scheme: &Value, is_alone: bool, server: Option<&str>) -> Result<Scheme, String> {
     let own = if is_alone { module.to_owned() } else { format!("{module}_{}", snake(name)) };
     let secret = format!("secret({own:?})");
     let text = format!("`${{{secret}}}`");
     let mut made = Scheme {
         function: format!("with_{}", snake(name)),
         statements: Vec::new(),
-        secret: Some(own.clone()),
-        settings: Vec::new(),
+        allowed: own.clone(),
+        setting: None,
+        client: None,
     };
     let field = scheme["name"].as_str().unwrap_or_default();
     let statement = match (scheme["type"].as_str(), scheme["in"].as_str()) {
@@ -114,8 +125,8 @@ fn make(module: &str, name: &str, scheme: &Value, is_alone: bool) -> Result<Sche
         (Some("apiKey"), Some("query")) => format!("request.query[{field:?}] = {text};"),
         (Some("apiKey"), Some("cookie")) => format!("request.headers[\"Cookie\"] = `{field}=${{{secret}}}`;"),
         (Some("oauth2"), _) => {
-            made.secret = None;
-            made.settings = oauth(&own, scheme);
+            made.allowed = format!("oauth2:{own}");
+            made.client = Some(Client::read(&own, scheme, server));
             format!("request.auth = oauth2({own:?});")
         }
         (kind, _) => return Err(format!("its kind `{}` is not known", kind.unwrap_or(""))),
@@ -125,30 +136,6 @@ fn make(module: &str, name: &str, scheme: &Value, is_alone: bool) -> Result<Sche
 }
 
 fn basic(made: &mut Scheme, module: &str, secret: &str) -> String {
-    made.settings.push(format!("[config]\n{module}_user = \"…\""));
+    made.setting = Some(format!("{module}_user = \"…\""));
     format!("request.auth = basic(config(\"{module}_user\"), {secret});")
-}
-
-/// The section of `panta.toml` for an OAuth2 client.
-fn oauth(name: &str, scheme: &Value) -> Vec<String> {
-    let flows = scheme["flows"].as_object();
-    let order = ["clientCredentials", "authorizationCode", "implicit", "password"];
-    let modern = order.iter().find_map(|flow| flows?.get(*flow).map(|found| (*flow, found)));
-    let flow = modern.unwrap_or_else(|| (scheme["flow"].as_str().unwrap_or("application"), scheme));
-    let grant =
-        if matches!(flow.0, "clientCredentials" | "application") { "client_credentials" } else { "authorization_code" };
-    let mut lines = vec![format!("[oauth2.{name}]"), format!("grant = \"{grant}\"")];
-    for (key, ours) in [("tokenUrl", "token_url"), ("authorizationUrl", "auth_url")] {
-        if let Some(url) = flow.1[key].as_str() {
-            lines.push(format!("{ours} = {url:?}"));
-        }
-    }
-    lines.push("client_id = \"…\"".to_owned());
-    lines.push(format!("client_secret = \"{name}_client\" # the name of a secret"));
-    let scopes: Vec<_> =
-        flow.1["scopes"].as_object().into_iter().flatten().map(|(scope, _)| format!("{scope:?}")).collect();
-    if !scopes.is_empty() {
-        lines.push(format!("scopes = [{}] # those that you need", scopes.join(", ")));
-    }
-    vec![lines.join("\n")]
 }

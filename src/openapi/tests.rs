@@ -120,7 +120,7 @@ fn every_way_to_sign_is_what_a_script_writes() {
         &["request = with_key(request);\n    request = with_q(request);", "request.auth = oauth2(\"shop_oauth\");"],
     );
     holds(
-        &found.setup.join("\n"),
+        &found.settings,
         &["[oauth2.shop_oauth]\ngrant = \"client_credentials\"\ntoken_url = \"https://id.example.com/token\""],
     );
     assert!(!found.text.contains("with_unused"), "what no operation uses is not there");
@@ -214,5 +214,56 @@ fn a_service_without_an_address_of_its_own_is_where_the_description_was_or_a_set
         .expect("a module");
     holds(&found.text, &["const URL = config(\"shop_url\");"]);
     assert_eq!(found.allow, "allow: #{ http: [\"config:shop_url\"], secrets: [\"shop\"] }");
-    assert_eq!(found.setup[0], "[config]\nshop_url = \"https://…\"");
+    assert_eq!(found.settings, "[config]\nshop_url = \"https://…\"");
+}
+
+/// A description whose one operation is signed by this scheme.
+fn signed(scheme: &serde_json::Value) -> Module {
+    let mut description = with(&json!({"/a": {"get": {"operationId": "a", "responses": {}}}}));
+    description["components"]["securitySchemes"] = json!({ "key": scheme });
+    made(&description)
+}
+
+#[test]
+fn a_client_of_oauth2_is_whole_and_the_workflow_may_use_it() {
+    let found = signed(
+        &json!({"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "/token", "scopes": {"read": ""}}}}),
+    );
+    assert_eq!(found.allow, "allow: #{ http: [\"eu.example.com\"], secrets: [\"oauth2:shop\"] }");
+    holds(&found.settings, &["token_url = \"https://eu.example.com/token\"", "hosts = [\"eu.example.com\"]"]);
+    assert_eq!(found.setup, ["panta secret set shop_client --for eu.example.com"]);
+    let found = signed(&json!({"type": "oauth2", "flows": {"password": {"tokenUrl": "auth", "scopes": {}}}}));
+    holds(
+        &found.settings,
+        &["grant = \"password\"\ntoken_url = \"https://eu.example.com/auth\"", "secret = \"shop_password\""],
+    );
+    let found = signed(
+        &json!({"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "http://id.example.com/a", "scopes": {}}}}),
+    );
+    holds(
+        &found.settings,
+        &["the flow `implicit`, which is not known here", "auth_url = \"https://id.example.com/to-be-filled-in\""],
+    );
+    assert!(found.setup.contains(&"panta connect shop".to_owned()));
+}
+
+#[test]
+fn of_several_ways_the_one_that_is_taken_needs_something() {
+    let mut description = with(&json!({"/a": {"get": {"operationId": "a", "responses": {}}}}));
+    description["security"] = json!([{"b": []}, {"c": []}, {"key": []}]);
+    description["components"]["securitySchemes"]["b"] = json!({"type": "http", "scheme": "basic"});
+    description["components"]["securitySchemes"]["c"] = json!({"type": "http", "scheme": "basic"});
+    description["paths"]["/b"] = json!({"get": {"operationId": "b", "security": [{"c": []}], "responses": {}}});
+    let found = made(&description);
+    assert_eq!(found.allow, "allow: #{ http: [\"eu.example.com\"], secrets: [\"shop_b\", \"shop_c\"] }");
+    assert_eq!(found.settings, "[config]\nshop_user = \"…\"");
+    assert!(!found.text.contains("with_key"), "{}", found.text);
+}
+
+#[test]
+fn yaml_is_read_as_1_2_has_it() {
+    let text = "openapi: 3.0\ninfo: { title: Shop, version: 1.0 }\nservers: [ { url: https://shop.example.com } ]\npaths:\n  /a:\n    get:\n      \
+                operationId: a\n      parameters: [ { name: on, in: query, required: true } ]\n      responses: {}\n";
+    let found = module(text, &Wish::default(), &|_| false).expect("a module");
+    holds(&found.text, &["//! Shop 1.0.", "request.query[\"on\"] = on;"]);
 }

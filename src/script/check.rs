@@ -6,6 +6,7 @@
 //! Of a file with faults of the syntax it looks at what parses.
 
 mod allow;
+mod asked;
 mod effects;
 mod known;
 mod literals;
@@ -61,19 +62,22 @@ pub struct Options<'a> {
     /// Says what the declaration does not allow: a host function, the index of the argument, and the text that it is
     /// given there (of a text with values in it, what is before the first of them).
     pub allowed: &'a dyn Fn(&str, usize, &str) -> Option<Missing>,
+    /// The file whose declaration `allowed` is about; [`check`] sets it.
+    pub declares: Option<&'a Source>,
     /// What [`natives`] says of the engine, where that is known: to ask takes as long as all the rest.
     pub natives: Option<&'a Natives>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { input: None, literal: &|_, _, _| None, allowed: &|_, _, _| None, natives: None }
+        Self { input: None, literal: &|_, _, _| None, allowed: &|_, _, _| None, declares: None, natives: None }
     }
 }
 
 /// All findings in the files of a bundle, sorted by file and position. Built-in modules are not looked at.
 pub fn check(engine: &Engine, bundle: &Bundle, catalog: &Catalog, options: Options) -> Vec<Diagnostic> {
     let files = parsed(engine, bundle);
+    let options = Options { declares: bundle.sources.get(bundle.main()), ..options };
     let natives = options.natives.map_or_else(|| Cow::Owned(natives(engine)), Cow::Borrowed);
     let known = Known::new(natives, bundle, &files, catalog);
     let mut findings = Vec::new();

@@ -208,6 +208,18 @@ impl Program {
         self.asts.get(path).is_some_and(|ast| ast.iter_fn_def().any(|def| def.name == function))
     }
 
+    /// The file in which a closure was written, and in it what stands at `at`. Closures that read alike have one name, also in
+    /// several files: then it is the one that begins last before that place, and of such the one in `first`.
+    pub fn file_of_closure(&self, closure: &str, at: Position, first: &str) -> Option<&str> {
+        let begins = |path: &str| {
+            let bodies = self.asts.get(path)?.iter_fn_def().filter(|def| def.name == closure);
+            bodies.map(|def| def.body.start_position()).map(|begin| (begin <= at, begin)).max()
+        };
+        let files = self.bundle.order().iter().map(String::as_str);
+        let known = files.filter_map(|path| Some((begins(path)?, path == first, path)));
+        known.max_by_key(|(begin, is_first, _)| (*begin, *is_first)).map(|(_, _, path)| path)
+    }
+
     /// How many parameters a function or closure of the main file takes, captured values included.
     pub fn parameters(&self, function: &str) -> Option<usize> {
         self.main_ast().iter_fn_def().find(|def| def.name == function).map(|def| def.params.len())

@@ -254,6 +254,12 @@ impl Mocks for Book {
         self.files.get()
     }
 
+    /// A file that is there in the mock's mind alone is not looked up.
+    fn is_prepared(&self, _: &str, request: &Request) -> bool {
+        let Request::File(file) = request else { return false };
+        self.prompter.borrow().is_some() || self.functions.borrow().contains_key(&format!("file::{}", file.verb()))
+    }
+
     fn looks_at(&self, workflow: &str, key: &str) {
         self.looked_at.borrow_mut().insert((workflow.to_owned(), key.to_owned()));
     }

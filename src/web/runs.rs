@@ -90,7 +90,12 @@ pub(super) fn earlier(text: &str, now: Timestamp) -> Result<Timestamp, Problem> 
 /// `GET /api/v1/runs/{id}`
 pub(super) async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let id = request::run_id(&id)?;
-    Ok(Json(request::read(&shared, move |handle| handle.run_json(&handle.run(id)?)).await?))
+    let read = move |handle: &crate::engine::Handle| {
+        let mut shown = handle.run_json(&handle.run(id)?)?;
+        shown["under_way"] = handle.under_way(id);
+        Ok(shown)
+    };
+    Ok(Json(request::read(&shared, read).await?))
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Problem, Shared, flood, request, runs, trace};
 use crate::audit::Actor;
-use crate::engine::{Deployed, Error, Start, Started, Waiting};
+use crate::engine::{Deployed, Error, SAID_NO, Start, Started, Waiting};
 use crate::script::flow::edges;
 use crate::time::parse_duration;
 use crate::trigger::service::outlook::outlook;
@@ -43,6 +43,7 @@ pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<Json<
         let mut shown = summary(workflow, &counts, &held);
         shown["gate"] = shared.app.reloads.gate(&workflow.name).unwrap_or_default();
         shown["stopped"] = stopped(&shared, workflow);
+        shown["refused"] = refused(&shared, workflow);
         shown
     };
     let all = shared.app.handle.workflows();
@@ -94,6 +95,16 @@ fn summary(workflow: &Deployed, counts: &Counts, held: &Held) -> Value {
         "counts": counts.get(&*workflow.name).cloned().unwrap_or_default(),
         "paused": held.get("").or_else(|| held.get(&*workflow.name)),
     })
+}
+
+/// What its triggers could not start since the daemon did, the last of each. That `when` says no is no fault.
+fn refused(shared: &Shared, workflow: &Deployed) -> Value {
+    let last = |id: &str| shared.app.handle.refusal(&workflow.name, id).filter(|refusal| refusal.reason != SAID_NO);
+    let told = workflow.triggers.iter().filter_map(|spec| {
+        let refusal = last(&spec.id)?;
+        Some(json!({ "trigger": spec.id, "at": refusal.at, "reason": refusal.reason, "count": refusal.count }))
+    });
+    told.collect()
 }
 
 /// What of its declaration is not called any more, since the process died of it.

@@ -106,3 +106,18 @@ fn what_cannot_be_read_is_told_with_its_place() {
     let nobody = place.panta(&["import", "openapi", "http://127.0.0.1:9/openapi.json"]);
     assert!(nobody.code == 5 && nobody.err.contains("cannot be fetched"), "{}", nobody.err);
 }
+
+#[test]
+fn what_is_printed_for_the_config_loads() {
+    let client = r#"{ type: oauth2, flows: { password: { tokenUrl: auth, scopes: { "a:b": "" } } } }"#;
+    let shop = SHOP.replace("{ type: apiKey, in: header, name: X-Key }", client);
+    let place = Place::new(&[("shop.yaml", &shop), ("scripts/w.rhai", "1")]);
+    let came = place.panta(&["import", "openapi", "shop.yaml", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&came.out).expect("JSON");
+    place.write("panta.toml", told["settings"].as_str().expect("TOML"));
+    assert_eq!(told["allow"], "allow: #{ http: [\"shop.example.com\"], secrets: [\"oauth2:shop\"] }");
+    let checked = place.panta(&["check", "scripts"]);
+    assert_eq!(checked.code, 0, "{}{}", told["settings"], checked.err);
+    let listed = place.panta(&["connect", "--list"]);
+    assert!(listed.code == 0 && listed.out.contains("shop"), "{}{}", listed.out, listed.err);
+}

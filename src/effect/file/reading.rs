@@ -3,6 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read};
 
+use encoding_rs::Encoding;
 use sha2::{Digest, Sha256};
 
 use super::place::Spot;
@@ -25,12 +26,30 @@ pub(super) fn bytes(spot: &Spot, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     if bytes.len() as u64 > max_bytes { Err(too_large()) } else { Ok(bytes) }
 }
 
-pub(super) fn text(spot: &Spot, max_bytes: u64) -> Result<String, Failure> {
-    String::from_utf8(bytes(spot, max_bytes)?).map_err(|error| {
+/// Whether texts of this encoding can be read: one of the labels that browsers know, such as `windows-1252` or `latin1`.
+pub fn knows_encoding(label: &str) -> bool {
+    Encoding::for_label(label.as_bytes()).is_some()
+}
+
+pub(super) fn text(spot: &Spot, max_bytes: u64, encoding: Option<&str>) -> Result<String, Failure> {
+    let bytes = bytes(spot, max_bytes)?;
+    if let Some(label) = encoding {
+        return decoded(spot, &bytes, label);
+    }
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let why = format!("it is no UTF-8 text (byte {at} does not fit)");
-        fault::failure("invalid", "read as text", spot, &why, "use `file::read_blob`")
+        let hint = "say what it is, such as `#{ encoding: \"windows-1252\" }`, or use `file::read_blob`";
+        fault::failure("invalid", "read as text", spot, &why, hint)
     })
+}
+
+fn decoded(spot: &Spot, bytes: &[u8], label: &str) -> Result<String, Failure> {
+    let failed = |why: &str| fault::failure("invalid", "read as text", spot, why, "try another `encoding`");
+    let encoding =
+        Encoding::for_label(label.as_bytes()).ok_or_else(|| failed(&format!("`{label}` is no known encoding")))?;
+    let (text, _, has_faults) = encoding.decode(bytes);
+    if has_faults { Err(failed(&format!("it is no text in `{label}`"))) } else { Ok(text.into_owned()) }
 }
 
 pub(super) fn exists(spot: &Spot) -> Result<bool, Failure> {

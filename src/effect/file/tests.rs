@@ -82,7 +82,7 @@ impl Bench {
 }
 
 fn read(path: &str) -> FileRequest {
-    FileRequest::Read { path: path.to_owned(), max_bytes: Some(100) }
+    FileRequest::Read { path: path.to_owned(), max_bytes: Some(100), encoding: None }
 }
 
 fn write(path: &str, text: &str) -> FileRequest {
@@ -149,6 +149,23 @@ fn a_file_is_written_read_described_and_removed() {
 }
 
 #[test]
+fn a_text_is_read_in_its_encoding() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.outer.path().join("work")).unwrap();
+    fs::write(bench.outer.path().join("work/latin"), b"gr\xf6\xdfe \x80").unwrap();
+    let read = |encoding: &str| FileRequest::Read {
+        path: "latin".to_owned(),
+        max_bytes: None,
+        encoding: Some(encoding.to_owned()),
+    };
+    assert_eq!(bench.act(read("windows-1252")).unwrap(), FileReply::Text("größe €".to_owned()));
+    assert!(refused(bench.act(read("utf-8")), "invalid").contains("it is no text in `utf-8`"));
+    let old = Request::File(FileRequest::Read { path: "a".to_owned(), max_bytes: None, encoding: None });
+    assert_eq!(old.arguments(), r#"["read","a",null]"#, "as journals have it");
+    assert!(super::knows_encoding("latin1") && !super::knows_encoding("latin-x"));
+}
+
+#[test]
 fn what_cannot_be_done_says_why() {
     let bench = Bench::new();
     bench.put("a/b.txt", &"x".repeat(101));
@@ -157,7 +174,7 @@ fn what_cannot_be_done_says_why() {
         refused(bench.act(read("none.txt")), "not_found").starts_with("`none.txt` cannot be read: it does not exist")
     );
     assert!(refused(bench.act(read("a/b.txt")), "limit").contains("more than 100 bytes"));
-    assert!(refused(bench.act(read("latin")), "invalid").contains("byte 2 does not fit); hint: use `file::read_blob`"));
+    assert!(refused(bench.act(read("latin")), "invalid").contains("byte 2 does not fit); hint: say what it is"));
     assert!(refused(bench.act(read("a")), "file").contains("it is a folder"));
     assert!(refused(bench.act(write("a", "x")), "file").contains("it is a folder"));
     assert!(refused(bench.act(write("a/b.txt/c", "x")), "file").contains("is a file"));

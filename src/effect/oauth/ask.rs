@@ -5,9 +5,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Client, Grant, Login, OAuth, Tokens, address, host, target_of};
+use super::{Client, Coding, Grant, Login, OAuth, Tokens, address, host, target_of};
 use crate::effect::Failure;
 use crate::effect::http::{encode_form, fault};
 use crate::time::{Clock as _, SystemClock, Timestamp};
@@ -72,7 +72,8 @@ impl OAuth {
                 form.extend(secret.clone().map(|secret| ("client_secret", secret)));
             }
         }
-        let asks_anew = form.iter().any(|(key, value)| *key == "grant_type" && value == "client_credentials");
+        let anew = ["client_credentials", "password"];
+        let asks_anew = form.iter().any(|(key, value)| *key == "grant_type" && anew.contains(&value.as_str()));
         if asks_anew && !client.scopes.is_empty() {
             form.push(("scope", client.scopes.join(" ")));
         }
@@ -80,8 +81,17 @@ impl OAuth {
             form.extend(client.audience.clone().map(|audience| ("audience", audience)));
         }
         let extra = client.extra.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let body = encode_form(form.iter().map(|(key, value)| (*key, value.as_str())).chain(extra));
-        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let fields = form.iter().map(|(key, value)| (*key, value.as_str())).chain(extra);
+        let (mime, body) = match client.body {
+            Coding::Form => ("application/x-www-form-urlencoded", encode_form(fields)),
+            // What no standard asks for has no `grant_type`.
+            Coding::Json => {
+                let fields = fields.filter(|(key, _)| *key != "grant_type");
+                let map: Map<_, _> = fields.map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
+                ("application/json", Value::Object(map).to_string())
+            }
+        };
+        let request = request.header(CONTENT_TYPE, mime).body(body);
         let answered = tokio::time::timeout(PATIENCE, read(request, &url));
         answered.await.unwrap_or_else(|_| Err(unreachable(&url, "it did not answer in time")))
     }
@@ -120,10 +130,16 @@ pub(super) fn refused(name: &str, client: &Client, error: &str, answer: &Answer)
     let said = ["error_description", "errorMessage"].iter().find_map(|key| answer.json[*key].as_str());
     let said = said.map(|said| format!(" ({said})")).unwrap_or_default();
     let hint = match error {
-        "invalid_grant" if !matches!(client.grant, Grant::ClientCredentials | Grant::IbmApikey) => {
+        _ if client.grant == Grant::Password => {
+            format!("check `username` and the secret that `secret` of `[oauth2.{name}]` names")
+        }
+        _ if client.grant == Grant::IbmApikey => {
+            format!("check the API key, which is the secret that `client_secret` of `[oauth2.{name}]` names")
+        }
+        "invalid_grant" if client.grant != Grant::ClientCredentials => {
             format!("what was agreed to has ended: `panta connect {name}`")
         }
-        "invalid_client" | "unauthorized_client" | "BXNIM0415E" => {
+        "invalid_client" | "unauthorized_client" => {
             format!("check `client_id` and the secret that `client_secret` of `[oauth2.{name}]` names")
         }
         _ => format!("check `[oauth2.{name}]`"),
@@ -134,14 +150,15 @@ pub(super) fn refused(name: &str, client: &Client, error: &str, answer: &Answer)
 
 /// Tokens of an answer. Slack has those of a person one level deeper.
 pub(super) fn tokens(json: &Value, now: Timestamp) -> Option<Tokens> {
-    let json = if json["access_token"].is_string() { json } else { &json["authed_user"] };
+    let json = if json["access_token"].is_string() || json["token"].is_string() { json } else { &json["authed_user"] };
     let text = |key: &str| json[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let seconds = match &json["expires_in"] {
         Value::String(text) => text.parse().ok(),
         other => other.as_f64().map(|seconds| seconds as u64),
     };
     Some(Tokens {
-        access_token: text("access_token")?,
+        // Services of their own kind hand out a `token`.
+        access_token: text("access_token").or_else(|| text("token"))?,
         // IBM's answer to those that get none.
         refresh_token: text("refresh_token").filter(|token| token != "not_supported"),
         got_at: now,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-use super::{Client, Grant, Keeper, OAuth, SignIn};
+use super::{Client, Coding, Grant, Keeper, OAuth, SignIn};
 use crate::effect::http::server::{Act, Server, answer};
 use crate::effect::http::{Auth, Body};
 use crate::effect::{
@@ -183,6 +183,43 @@ async fn an_api_key_of_ibm_is_exchanged() {
     let form = "grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey&apikey=value+of+pw";
     assert!(bench.login.requests()[0].ends_with(form), "{:?}", bench.login.requests());
     assert!(!bench.oauth.tokens("crm").unwrap().renews());
+}
+
+#[tokio::test]
+async fn a_password_is_exchanged_as_a_form_or_as_json_and_the_token_kept_and_got_anew() {
+    for (coding, sent) in [
+        (Coding::Form, "grant_type=password&username=ann&password=value+of+airflow"),
+        (Coding::Json, r#"{"username":"ann","password":"value of airflow"}"#),
+    ] {
+        let bench = Bench::new(vec![token("t1", ""), token("t2", "")], vec![unauthorized(), fine()], |client| {
+            (client.grant, client.body) = (Grant::Password, coding);
+            (client.client_id, client.client_secret) = (None, None);
+            (client.username, client.secret) = (Some("ann".to_owned()), Some("airflow".to_owned()));
+        })
+        .await;
+        assert_eq!(bench.calls(2).await, [Ok(200), Ok(200)]);
+        let asked = bench.login.requests();
+        assert_eq!(asked.len(), 2);
+        assert!(asked.iter().all(|request| request.ends_with(sent)), "{asked:?}");
+        assert!(bench.service.requests()[1].contains("Bearer t2"));
+    }
+}
+
+#[tokio::test]
+async fn the_hint_of_a_refusal_speaks_of_what_the_grant_has() {
+    let said = || answer("400 Bad", &["content-type: application/json"], r#"{"error":"invalid_client"}"#);
+    let told = async |grant: Grant| {
+        let bench = Bench::new(vec![said()], vec![fine()], |client| {
+            client.grant = grant;
+            client.secret = Some("pw".to_owned());
+        })
+        .await;
+        bench.call(bench.service.url("/")).await.unwrap_err().message
+    };
+    assert!(told(Grant::ClientCredentials).await.contains("check `client_id`"));
+    let of_key = told(Grant::IbmApikey).await;
+    assert!(of_key.contains("check the API key") && !of_key.contains("client_id"), "{of_key}");
+    assert!(told(Grant::Password).await.contains("check `username`"));
 }
 
 #[tokio::test]

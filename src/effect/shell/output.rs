@@ -33,7 +33,7 @@ pub(super) struct Collected {
 
 enum Ended {
     Not,
-    With(i32),
+    With { code: i32, signal: Option<i32> },
 }
 
 impl Collected {
@@ -76,7 +76,7 @@ impl Collected {
             is_over.notify_one();
             status.map_err(|error| Failure::new("shell", format!("the program cannot be waited for: {error}")))
         };
-        self.ended = tokio::try_join!(ended, taken).map(|(status, ())| Ended::With(code(status)));
+        self.ended = tokio::try_join!(ended, taken).map(|(status, ())| how(status));
     }
 }
 
@@ -113,13 +113,13 @@ fn within(bytes: u64, most: u64, what: &str) -> Result<(), Failure> {
     Err(Failure::limit(format!("the program wrote more than {most} bytes to its {what}; hint: {hint}")))
 }
 
-/// As shells say it.
-fn code(status: ExitStatus) -> i32 {
+/// As shells say it: a signal is 128 and its number. A program may also end with such a code by itself.
+fn how(status: ExitStatus) -> Ended {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
     let signal = None::<i32>;
-    status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1)
+    Ended::With { code: status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1), signal }
 }
 
 /// Makes of it what the script gets.
@@ -135,19 +135,19 @@ impl Teller<'_> {
         let Collected { stdout, stderr, ended, .. } = collected;
         let program = &self.request.program;
         match ended {
-            Ok(Ended::With(code)) if code == 0 || self.request.accept.contains(&code) => {
+            Ok(Ended::With { code, .. }) if code == 0 || self.request.accept.contains(&code) => {
                 let stdout = match stdout {
                     Sink::Memory(bytes) => text_or_bytes(bytes),
                     Sink::File(file) => Written::Saved(file.finish().await?),
                 };
                 Ok(ShellReply { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
             }
-            Ok(Ended::With(code)) => {
+            Ok(Ended::With { code, signal }) => {
                 let complaint = self.tail(&stderr, false);
                 let hint = format!("`accept: [{code}]` where that is an answer");
                 let failure = Failure::new(
                     "shell",
-                    format!("`{program}` ended with {}{}; hint: {hint}", how(code), last(&complaint)),
+                    format!("`{program}` ended with {}{}; hint: {hint}", shown_code(code, signal), reason(&complaint)),
                 );
                 let failure = failure.with("code", Field::Int(code.into()));
                 Err(self.with_output(failure, stdout, complaint, false))
@@ -186,13 +186,18 @@ fn text_or_bytes(bytes: Vec<u8>) -> Written {
     String::from_utf8(bytes).map_or_else(|error| Written::Bytes(error.into_bytes()), Written::Text)
 }
 
-fn how(code: i32) -> String {
-    if code > 128 { format!("code {code} (signal {})", code - 128) } else { format!("code {code}") }
+fn shown_code(code: i32, signal: Option<i32>) -> String {
+    signal.map_or_else(|| format!("code {code}"), |signal| format!("code {code} (signal {signal})"))
 }
 
-/// Its last line, as the end of a sentence.
-fn last(complaint: &str) -> String {
-    let line = complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+/// What it says of the reason, as the end of a sentence: its last line that begins as errors do, else its last.
+fn reason(complaint: &str) -> String {
+    let lines = || complaint.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| {
+        let begin = line.get(..8).unwrap_or(line).to_ascii_lowercase();
+        ["fatal:", "error:", "panic:", "fatal "].iter().any(|mark| begin.starts_with(mark))
+    };
+    let line = lines().find(is_error).or_else(|| lines().next()).unwrap_or_default();
     let line = &line[..line.floor_char_boundary(SHOWN)];
     if line.is_empty() { String::new() } else { format!(": {line}") }
 }

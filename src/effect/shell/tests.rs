@@ -190,6 +190,15 @@ async fn what_an_earlier_try_left_is_ended_first() {
 }
 
 #[tokio::test]
+async fn only_what_a_signal_ended_says_so_and_the_error_line_is_the_reason() {
+    let said = async |text: &str| run(script(text)).await.expect_err("it fails").message;
+    assert!(said("exit 255").await.starts_with("`sh` ended with code 255; hint"));
+    assert!(said("kill -9 $$").await.starts_with("`sh` ended with code 137 (signal 9); hint"));
+    let git = "echo 'fatal: no repository' >&2; echo '' >&2; echo 'see the manual' >&2; exit 129";
+    assert!(said(git).await.starts_with("`sh` ended with code 129: fatal: no repository; hint"));
+}
+
+#[tokio::test]
 async fn output_is_bounded_and_bytes_stay_bytes() {
     let much = ShellRequest { max_bytes: Some(1_000), ..script("head -c 1000000 /dev/zero; sleep 600") };
     let failure = run(much).await.expect_err("is too much");

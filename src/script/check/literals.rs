@@ -106,9 +106,16 @@ impl Walker<'_> {
         let Some(text) = touches::text_of(self.known, &self.source.path, arg) else { return };
         let Some(missing) = (self.options.allowed)(name, index, &text) else { return };
         let place = errors::place(self.source, start(arg));
-        let hint = allow::line(self.source, &missing);
-        let fix = allow::fix(self.source, &missing);
-        self.findings.push(Diagnostic::new("W0410", missing.title, place).hint(hint).maybe_fix(fix));
+        let main = self.options.declares.filter(|main| main.path != self.source.path);
+        let Some(main) = main else {
+            let (hint, fix) = (allow::line(self.source, &missing), allow::fix(self.source, &missing));
+            self.findings.push(Diagnostic::new("W0410", missing.title, place).hint(hint).maybe_fix(fix));
+            return;
+        };
+        // A module is allowed what the workflow that imports it is. What mends it is in another file.
+        let title = format!("{}, in `{}`", missing.title, main.path);
+        let hint = format!("in `{}`: {}", main.path, allow::line(main, &missing));
+        self.findings.push(Diagnostic::new("W0410", title, place).hint(hint));
     }
 }
 

@@ -261,8 +261,26 @@ fn functions_and_constants_of_modules() {
 }
 
 #[test]
+fn closures_of_a_declaration_are_asked_outside_of_any_run() {
+    let with = |closure: &str| {
+        found(&format!(
+            "fn stamp(r) {{ sleep(\"1s\"); r }}\nfn plain(r) {{ r.ok }}\ntrigger::webhook(\"a\", #{{ when: {closure} }});\nfn main() {{ stamp(1) }}"
+        ))
+    };
+    let told = with("|r| http::get(r.x).ok");
+    assert!(
+        told.contains("E0306")
+            && told.contains("`http::get` is called in a closure of a declaration: it is asked outside"),
+        "{told}"
+    );
+    assert!(told.contains("main.rhai:3:"), "{told}");
+    assert!(with("|r| stamp(r)").contains("`sleep` is called in a closure of a declaration, by `stamp`"));
+    assert_eq!(with("|r| plain(r)"), "");
+}
+
+#[test]
 fn effects_at_top_level() {
-    assert_snapshot!(found("const TOKEN = secret(\"a\");\nconst DATA = http::get(\"x\");\nsleep(\"1s\");\ntrigger::webhook(\"a\", #{ when: |r| http::get(\"x\").ok });\nlet count = 1;\nfn main() { http::get(\"x\") }"), @r#"
+    assert_snapshot!(found("const TOKEN = secret(\"a\");\nconst DATA = http::get(\"x\");\nsleep(\"1s\");\ntrigger::webhook(\"a\", #{ when: |r| r.ok });\nlet count = 1;\nfn main() { http::get(\"x\") }"), @r#"
 error[E0306]: `http::get` is called at top level
  --> main.rhai:2:14
   |

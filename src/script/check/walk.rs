@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use rhai::{ASTFlags, Expr, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
 
-use super::super::catalog::{Kind, is_declarative};
+use super::super::catalog::{Kind, is_declarative, is_trigger};
 use super::super::errors;
 use super::super::program::full_name;
 use super::super::source::Source;
 use super::Options;
+use super::asked;
 use super::known::{Function, Known, Verdict};
 use super::shape::{Changed, Shape, Tracked};
 use crate::diag::Diagnostic;
@@ -25,6 +26,8 @@ pub(super) enum Level {
     Script,
     /// A function or closure.
     Function,
+    /// A closure of a declaration, such as `input` of a trigger: it is asked outside of any run.
+    Asked,
 }
 
 pub(super) struct Walker<'a> {
@@ -42,6 +45,8 @@ pub(super) struct Walker<'a> {
     pub(super) given: Vec<Tracked>,
     /// What the closure at hand has captured.
     captured: Vec<String>,
+    /// The arguments of a declaration are looked at.
+    declaring: bool,
     depth: usize,
     pub(super) findings: Vec<Diagnostic>,
 }
@@ -64,6 +69,7 @@ impl<'a> Walker<'a> {
             changed,
             given: Vec::new(),
             captured: Vec::new(),
+            declaring: false,
             depth: 0,
             findings: Vec::new(),
         }
@@ -255,7 +261,8 @@ impl<'a> Walker<'a> {
         let own = function.params.get(captured.len()..).unwrap_or_default();
         self.shapes.retain(|name, _| captured.contains(&name.as_str()) && !own.contains(name));
         own.iter().zip(given).for_each(|(name, tracked)| self.hold(name, tracked));
-        let (level, locals) = (std::mem::replace(&mut self.level, Level::Function), self.locals.len());
+        let inside = if self.declaring { Level::Asked } else { Level::Function };
+        let (level, locals) = (std::mem::replace(&mut self.level, inside), self.locals.len());
         self.locals.extend(own.iter().cloned());
         let captured = captured.iter().map(|name| (*name).to_owned()).collect();
         let outer = std::mem::replace(&mut self.captured, captured);
@@ -293,7 +300,8 @@ impl<'a> Walker<'a> {
     /// A variable around a closure that has the name of a function: in the closure that is the function, and nothing says so.
     fn is_hidden(&mut self, name: &str, pos: Position) -> bool {
         let has = |names: &[String]| names.iter().any(|known| known == name);
-        let is_variable = self.level == Level::Function && has(&self.locals) && !has(&self.captured);
+        let is_inside = matches!(self.level, Level::Function | Level::Asked);
+        let is_variable = is_inside && has(&self.locals) && !has(&self.captured);
         let hidden = is_variable && self.known.functions(&self.source.path).any(|function| function.name == name);
         if hidden {
             let title = format!("`{name}` is the function here, not the variable around the closure");
@@ -344,10 +352,14 @@ impl<'a> Walker<'a> {
         }
         let list = call.args.first().map(|first| self.tracked(first)).unwrap_or_default();
         let given = list.items_for(&call.name);
+        let name = full_name(call);
+        let declares = self.declaring || name == "workflow" || is_trigger(&name);
+        let outer = std::mem::replace(&mut self.declaring, declares);
         call.args.iter().for_each(|arg| {
             self.argument(arg, &given);
             self.value_used(arg);
         });
+        self.declaring = outer;
     }
 
     fn called(&mut self, call: &FnCallExpr, pos: Position) {
@@ -365,6 +377,9 @@ impl<'a> Walker<'a> {
         self.report(verdict, "E0301", &format!("unknown function `{name}`"), &space.join("::"), pos);
         if fine {
             self.effect(&name, pos);
+            if self.level == Level::Asked {
+                self.asked(&name, pos);
+            }
             self.literals(&name, call);
         }
     }
@@ -378,6 +393,15 @@ impl<'a> Walker<'a> {
             let hint = "the top level only declares: move the call into `main`, or into a function that `main` calls";
             self.find("E0306", format!("`{name}` is called at top level"), pos, Some(hint.to_owned()));
         }
+    }
+
+    /// What a closure of a declaration cannot call, by itself or by a function of the file: there is no run to record it.
+    fn asked(&mut self, name: &str, pos: Position) {
+        let Some(found) = asked::needs_run(self.known, &self.source.path, name) else { return };
+        let by = if found == name { String::new() } else { format!(", by `{name}`") };
+        let title = format!("`{found}` is called in a closure of a declaration{by}: it is asked outside of any run");
+        let hint = "it has what the trigger received, and computes with that alone; move the call into `main`";
+        self.find("E0306", title, pos, Some(hint.to_owned()));
     }
 
     /// A method of a value, of which this is known.

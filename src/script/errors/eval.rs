@@ -74,7 +74,7 @@ impl Chain<'_> {
                         line: pos.line().unwrap_or(0),
                         column: pos.position().unwrap_or(1),
                     });
-                    self.enter(name, source);
+                    self.enter(name, source, inner.position());
                     error = inner;
                 }
                 EvalAltResult::ErrorInModule(name, inner, _) => {
@@ -88,16 +88,15 @@ impl Chain<'_> {
         }
     }
 
-    /// Goes to the file of a called function. A closure that a module calls is reported as if it were the module's.
-    fn enter(&mut self, function: &str, source: &str) {
-        if !source.is_empty() {
+    /// Goes to the file of a called function; `at` is where in it the error came from. A closure that a module calls is
+    /// reported as if it were the module's, and so is what a native function calls that takes it.
+    fn enter(&mut self, function: &str, source: &str, at: Position) {
+        let is_closure = function.starts_with("anon$");
+        if !source.is_empty() && (is_closure || self.program.defines(source, function)) {
             source.clone_into(&mut self.file);
         }
-        if function.starts_with("anon$") && !self.program.defines(&self.file, function) {
-            let files = self.program.bundle().order().iter();
-            if let Some(file) = files.rev().find(|file| self.program.defines(file, function)) {
-                self.file.clone_from(file);
-            }
+        if is_closure && let Some(file) = self.program.file_of_closure(function, at, &self.file) {
+            self.file = file.to_owned();
         }
     }
 
@@ -230,6 +229,10 @@ impl Told<'_> {
             return say("E0303", wrong_count(name, *range, args.len()));
         }
         let given = if args.is_empty() { "no arguments".to_owned() } else { args.join(", ") };
+        if args.first().is_some_and(|first| first.starts_with("range")) && natives_of_arrays(name) {
+            let hint = "a range is for `for`; a list of it: `let list = []; for i in 0..n { list.push(i); }`";
+            return say("E0503", format!("`{name}` is not for a range")).hint(hint);
+        }
         let natives = super::natives(self.context.engine);
         if own.contains_key(name) || self.context.catalog.range(name).is_some() || natives.contains_key(name) {
             return say("E0503", format!("`{name}` does not take {given}"));
@@ -258,6 +261,27 @@ impl Told<'_> {
         }
         functions
     }
+}
+
+/// Whether lists have a method of that name which goes over all of them.
+fn natives_of_arrays(name: &str) -> bool {
+    [
+        "map",
+        "filter",
+        "reduce",
+        "reduce_rev",
+        "all",
+        "some",
+        "any",
+        "find",
+        "find_map",
+        "for_each",
+        "len",
+        "sort",
+        "index_of",
+        "zip",
+    ]
+    .contains(&name)
 }
 
 fn method_on_constant(name: &str) -> Said {

@@ -84,7 +84,7 @@ fn mocks_get_what_the_script_gave() {
          assert_eq(t.calls(\"http::post\")[0].args, [\"https://a.example/\", #{ n: 1 }]);",
     );
     passes(
-        "http::get(\"https://a.example/\", #{ auth: bearer(secret(\"x\")) }).status",
+        "workflow(#{ allow: #{ http: [\"*\"], secrets: [\"x\"] } }); http::get(\"https://a.example/\", #{ auth: bearer(secret(\"x\")) }).status",
         "t.secret(\"x\", \"hidden\"); t.mock(\"http::get\", |url, options| { assert(!options.to_string().contains(\"hidden\")); test::response(200) });\
          t.start(); assert_eq(t.output(), 200);",
     );
@@ -581,6 +581,36 @@ fn pages_rates_and_models_are_mocked_and_survive_crashes() {
         workflow,
         "t.mock(\"http::pages\", test::response(503)); t.start(); t.advance(\"1h\"); t.output();",
         &["503"],
+    );
+}
+
+#[test]
+fn a_secret_that_is_not_allowed_is_denied_in_tests_too() {
+    for call in [
+        "http::get(\"https://a.example\", #{ auth: bearer(secret(\"x\")) })",
+        "http::get(\"https://a.example\", #{ auth: oauth2(\"x\") })",
+        "http::post(\"https://a.example\", #{ token: `${secret(\"x\")}` })",
+    ] {
+        let script = |secrets: &str| {
+            format!(
+                "workflow(#{{ allow: #{{ http: [\"a.example\"], secrets: [{secrets}] }} }});\nfn main() {{ {call}; 1 }}"
+            )
+        };
+        let mocks =
+            "let ok = test::response(200, #{}); t.mock(\"http::get\", ok); t.mock(\"http::post\", ok); t.start();";
+        passes(
+            &script(""),
+            &format!("{mocks} assert_eq(t.error().kind, \"denied\"); assert(t.error().message.contains(\"x\"));"),
+        );
+        passes(&script("\"x\", \"oauth2:x\""), &format!("{mocks} assert_eq(t.output(), 1);"));
+    }
+}
+
+#[test]
+fn a_mock_of_a_file_function_answers_beside_files_of_the_test() {
+    passes(
+        "file::move(\"gone\", \"b\"); file::append(\"a\", \"2\"); file::read(\"a\")",
+        "t.file(\"a\", \"1\"); t.mock(\"file::move\", ()); t.start(); assert_eq(t.output(), \"12\");",
     );
 }
 

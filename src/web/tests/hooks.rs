@@ -178,19 +178,21 @@ fn a_request_is_taken_when_its_closure_says_so_and_as_its_closure_makes_it() {
 
 #[test]
 fn a_closure_that_fails_starts_nothing_and_says_where() {
-    let said = |closure: &str| {
-        let bench = Bench::new(&[("w", &format!("trigger::webhook(\"in\", #{{ {closure} }});\nfn main(i) {{ 1 }}"))]);
+    let said_by = |script: &str| {
+        let bench = Bench::new(&[("w", script)]);
         let detail = bench.send("POST /hooks/in", &[], "{\"n\":1}").expect(500).json()["detail"].to_string();
         assert_eq!(bench.runs(), 0);
         detail
     };
+    let said = |closure: &str| said_by(&format!("trigger::webhook(\"in\", #{{ {closure} }});\nfn main(i) {{ 1 }}"));
     let thrown = said("when: |r| { throw \"no \" + r.body.n }");
     assert!(thrown.contains("`when` of webhook:in failed: no 1 (w.rhai:1:"), "{thrown}");
     assert!(said("when: |r| 1").contains("must give `true` or `false`, not an integer"));
     assert!(said("dedupe: |r| [1]").contains("must give a text, an integer or `()`, not a list"));
     assert!(said("input: |r| || 1").contains("what is no data"));
-    assert!(said("input: |r| http::get(\"https://example.com\")").contains("must be pure"));
-    assert!(said("when: |r| state::get(\"x\") == 1").contains("must be pure"));
+    // Written beside the declaration, where the check does not see it.
+    let beside = "const W = |r| state::get(\"x\") == 1;\ntrigger::webhook(\"in\", #{ when: W });\nfn main(i) { 1 }";
+    assert!(said_by(beside).contains("must be pure"));
     assert!(said("when: |r| { let a = []; loop { a.push(\"x\".to_upper()) } }").contains("limit"));
 }
 
@@ -266,6 +268,8 @@ fn a_webhook_without_its_secret_names_it_to_the_operator_alone() {
     assert!(!sent.text.contains("absent"), "{}", sent.text);
     let refusal = bench.get("/api/v1/workflows/w").json()["triggers"][0]["last_refusal"]["reason"].clone();
     assert!(refusal.as_str().is_some_and(|reason| reason.contains("absent")), "{refusal}");
+    let refused = bench.get("/api/v1/workflows").json()["workflows"][0]["refused"][0].clone();
+    assert_eq!((&refused["trigger"], &refused["count"]), (&json!("webhook:in"), &json!(1)), "{refused}");
     let deployed = bench.engine.handle().workflow("w").expect("is there");
     let why =
         crate::trigger::receive::unusable(bench.engine.handle().secrets(), &deployed.triggers[0].options["verify"]);

@@ -43,3 +43,19 @@ fn line_numbers_survive_what_is_stripped() {
       = hint: a value is missing before `;`
     ");
 }
+
+#[test]
+fn a_closure_that_a_module_calls_is_shown_where_it_was_written() {
+    let module = "// a\n// b\nfn each(list, f) {\n    for p in list { f.call(p); }\n}";
+    let shown = |call: &str| {
+        let main = format!("import \"lib/m\" as m;\n{call}");
+        super::eval_files(&[("main.rhai", &main), ("lib/m.rhai", module)])
+    };
+    let told = shown("m::each([#{ x: () }], |p| p.x.filter(|y| y > 1));");
+    assert!(
+        told.contains(" --> main.rhai:2:31\n") && told.contains("closure called from here: lib/m.rhai:4:23"),
+        "{told}"
+    );
+    let told = shown("m::each([#{ x: [()] }], |p| p.x.filter(|y| y.zz > 1));");
+    assert!(told.contains(" --> main.rhai:2:46\n") && !told.contains("lib/m.rhai:2"), "{told}");
+}

@@ -130,3 +130,11 @@ fn eval_for_over_number() {
       = hint: it takes an array, a range, a string or a blob; of a map `map.keys()` or `map.values()`
     ");
 }
+
+#[test]
+fn a_method_of_lists_on_a_range() {
+    for range in ["(0..3)", "(0..=3)"] {
+        let told = eval(&format!("{range}.map(|x| x)"));
+        assert!(told.contains("`map` is not for a range") && told.contains("hint: a range is for `for`"), "{told}");
+    }
+}
