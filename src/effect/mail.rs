@@ -159,7 +159,7 @@ pub(super) async fn perform(
     let message = message(request, server, id.clone(), parts)?;
     let ca_file = server.ca_file.clone();
     let pem = file::off_thread(move || Ok(ca_file.map(std::fs::read))).await?;
-    let sending = transport(server, pem, time)?.send(message).await;
+    let sending = transport(server, pem.as_ref(), time)?.send(message).await;
     sending.map(|_| id).map_err(|error| failure(&error, server))
 }
 
@@ -240,7 +240,7 @@ fn mailbox(text: &str) -> Result<Mailbox, Failure> {
 
 fn transport(
     server: &MailServer,
-    pem: Option<std::io::Result<Vec<u8>>>,
+    pem: Option<&std::io::Result<Vec<u8>>>,
     time: Duration,
 ) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
     let tls = || {
@@ -248,7 +248,7 @@ fn transport(
             Failure::new("mail", format!("`{}` cannot be called by TLS: {error}", server.host))
         };
         let mut parameters = TlsParameters::builder(server.host.clone());
-        if let (Some(file), Some(pem)) = (&server.ca_file, &pem) {
+        if let (Some(file), Some(pem)) = (&server.ca_file, pem) {
             let unread = |error: &dyn std::fmt::Display| {
                 let file = file.display();
                 failed(&format!(

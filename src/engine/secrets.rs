@@ -48,8 +48,8 @@ impl RunSecrets<'_> {
     /// Whether this run may use each secret that stands in a request, before it is known whether there is such a secret.
     pub(super) fn admit(&self, request: &Request) -> Result<(), Failure> {
         for text in request.texts() {
-            let own = find_placeholders(&text).into_iter().filter(|found| self.is_own(found.name, found.mark));
-            own.map(|found| self.allow.admit_secret(found.name)).collect::<Result<(), _>>()?;
+            let mut own = find_placeholders(&text).into_iter().filter(|found| self.is_own(found.name, found.mark));
+            own.try_for_each(|found| self.allow.admit_secret(found.name))?;
         }
         Ok(())
     }

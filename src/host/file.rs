@@ -52,7 +52,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let request = Rc::new(Request::File(FileRequest::Read { path, max_bytes: None, encoding }));
             effects::run(call, &Plan { request, policy: None, shape, key: None })
         },
-        ..Function::BASE
     },
     function!(
         "read_blob",

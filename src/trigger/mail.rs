@@ -57,6 +57,7 @@ impl Progress {
     }
 
     /// One who listened before. `forgotten`: of what came until then nothing is noted any more.
+    #[must_use]
     pub fn meet(self, place: &str, numbering: Numbering, newest: i64, forgotten: i64) -> Self {
         if self.place != place {
             return Self::begin(place, numbering, newest);

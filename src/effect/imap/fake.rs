@@ -156,7 +156,7 @@ impl Connection {
                 Ok(0) => return None,
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-                    self.news()?
+                    self.news()?;
                 }
                 Err(_) => return None,
             }

@@ -97,7 +97,7 @@ async fn a_message_with_attachments_arrives() {
         Attached { name: "b.txt".to_owned(), content_type: None, contents: Contents::Bytes(b"bytes".to_vec()) },
     ];
     let in_reply_to = Some("<q@example.com>".to_owned());
-    let id = send(MailRequest { attach, in_reply_to, ..message() }, port, &allowed()).await.expect("is taken");
+    let id = send(MailRequest { in_reply_to, attach, ..message() }, port, &allowed()).await.expect("is taken");
     assert_eq!(id, "<run-3@127.0.0.1>");
     let said = said.lock().expect("a lock").clone();
     for part in [

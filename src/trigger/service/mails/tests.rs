@@ -224,7 +224,7 @@ fn new_numbers_start_nothing_twice_and_lose_nothing() {
     });
     bench.started(&["a", "b"]);
     bench.looked_at(3);
-    bench.restarted(|fake| fake.renumber());
+    bench.restarted(Fake::renumber);
     bench.fake.deliver(&message("c"));
     bench.started(&["a", "b", "c"]);
 }
@@ -374,7 +374,7 @@ fn a_reply_is_emitted_once_whatever_happens() {
     bench.restarted(|fake| fake.deliver(&reply(&id, "yes")));
     assert_eq!(bench.output(run), json!(["yes\n", false]));
     bench.looked_at(1);
-    bench.restarted(|fake| fake.renumber());
+    bench.restarted(Fake::renumber);
     bench.fake.deliver(&message("last"));
     bench.looked_at(2);
     assert_eq!(bench.store.events(0, 10).unwrap().len(), 1);
