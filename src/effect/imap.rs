@@ -94,7 +94,7 @@ impl Mailboxes {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Mailbox)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Mailbox)> {
         self.all.iter().map(|(name, mailbox)| (name.as_str(), mailbox))
     }
 

@@ -15,6 +15,10 @@ use crate::time::Timestamp;
 const TEXT_MOST: usize = 1 << 20;
 /// Files of a message; further ones are left out.
 const FILES_MOST: usize = 100;
+/// Parts of a message. 500: a forwarded thread of years has some dozens.
+const PARTS_MOST: usize = 500;
+/// Bytes of the headers of a message with more parts.
+const HEAD_MOST: usize = 64 << 10;
 /// Headers that are handed on, and characters of each.
 const HEADERS_MOST: usize = 200;
 const HEADER_MOST: usize = 4_000;
@@ -62,6 +66,7 @@ impl Letter {
     }
 
     fn parsed(raw: &[u8], size: usize) -> Option<Self> {
+        let raw = flat(raw);
         let message = MessageParser::default().parse(raw).filter(|message| !message.parts.is_empty())?;
         let (text, html) = bodies(&message);
         let (files, all_files) = files(&message);
@@ -99,6 +104,20 @@ impl Letter {
         let answers = in_reply_to.into_iter().chain(references.into_iter().rev()).collect();
         Some(Self { fields, files, answers, identity: identity(&message) })
     }
+}
+
+/// The message, or its headers alone where so many parts could lie within each other that reading them needs more stack than a
+/// thread has: each level has a type of its own.
+fn flat(raw: &[u8]) -> &[u8] {
+    const TYPE: &[u8] = b"content-type";
+
+    let types = raw.windows(TYPE.len()).filter(|name| name.eq_ignore_ascii_case(TYPE));
+    if types.take(PARTS_MOST + 1).count() <= PARTS_MOST {
+        return raw;
+    }
+    let lines = raw.windows(2).position(|two| two == b"\n\n").map(|at| at + 2);
+    let ends = raw.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+    &raw[..lines.into_iter().chain(ends).min().unwrap_or(raw.len()).min(HEAD_MOST)]
 }
 
 /// From what a message says of itself: its copy in another numbering has the same.
@@ -188,7 +207,7 @@ fn files(message: &Message<'_>) -> (Vec<Enclosed>, bool) {
         let given = part.attachment_name().map(str::to_owned);
         let given =
             given.or_else(|| part.message().map(|inner| format!("{}.eml", inner.subject().unwrap_or("message"))));
-        let name = unlike(safe(given.as_deref().unwrap_or_default()), &mut names);
+        let name = unlike(&safe(given.as_deref().unwrap_or_default()), &mut names);
         Enclosed { name, content_type, bytes: part.contents().to_vec() }
     };
     let files: Vec<_> = message.attachments().take(FILES_MOST).map(one).collect();
@@ -215,10 +234,10 @@ fn parts(name: &str) -> (&str, &str) {
 }
 
 /// Numbered where there is one of this name, whatever its capitals.
-fn unlike(name: String, names: &mut BTreeSet<String>) -> String {
-    let (stem, ending) = parts(&name);
+fn unlike(name: &str, names: &mut BTreeSet<String>) -> String {
+    let (stem, ending) = parts(name);
     let numbered = (2..).map(|number| format!("{stem}-{number}{ending}"));
-    let name = std::iter::once(name.clone()).chain(numbered).find(|name| names.insert(name.to_lowercase()));
+    let name = std::iter::once(name.to_owned()).chain(numbered).find(|name| names.insert(name.to_lowercase()));
     name.expect("there are more numbers than files")
 }
 

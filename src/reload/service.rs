@@ -270,7 +270,7 @@ impl Follower {
             let mut loaded = load(path, live, handle.settings())?;
             loaded.warnings.extend(handle.channels().diagnose(&loaded.deployed, handle.people()));
             let mailboxes: Vec<_> =
-                handle.mailboxes().into_iter().flat_map(|all| all.iter()).map(|(name, _)| name).collect();
+                handle.mailboxes().into_iter().flat_map(|all| all.all()).map(|(name, _)| name).collect();
             // The workflow can be started in other ways.
             loaded.warnings.extend(verify::unknown_mailboxes(&loaded.deployed, &mailboxes, Severity::Warning));
             Ok(loaded)

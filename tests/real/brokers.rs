@@ -2,11 +2,12 @@
 //!
 //! NATS has a stream that covers `orders.>`, RabbitMQ a queue `orders`; each user may use them. What is there already is of no matter.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use panta::time::elapsed;
 use serde_json::{Value, json};
 
-use super::System;
+use super::named::System;
 use crate::cli::Place;
 use crate::support::daemon::Daemon;
 
@@ -70,10 +71,10 @@ fn outputs(daemon: &Daemon) -> Vec<Value> {
 
 /// Waits until so many runs of the consumer have ended.
 fn until(daemon: &Daemon, count: usize) -> Vec<Value> {
-    let begun = Instant::now();
+    let begun = elapsed();
     loop {
         let all = outputs(daemon);
-        if all.len() >= count || begun.elapsed() > BOUND {
+        if all.len() >= count || elapsed() - begun > BOUND {
             assert_eq!(all.len(), count, "{all:?}");
             return all;
         }
@@ -100,8 +101,8 @@ fn each_once_across_kills(variable: &str, subject: &str) {
         let publishing = scope.spawn(|| published(&place, password(&system)));
         for _ in 0..3 {
             let seen = outputs(&daemon).len();
-            let begun = Instant::now();
-            while outputs(&daemon).len() < (seen + 3).min(30) && begun.elapsed() < BOUND {
+            let begun = elapsed();
+            while outputs(&daemon).len() < (seen + 3).min(30) && elapsed() - begun < BOUND {
                 std::thread::yield_now();
             }
             daemon.kill();

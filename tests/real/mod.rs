@@ -7,6 +7,7 @@ mod brokers;
 mod databases;
 mod drive;
 mod kills;
+mod named;
 mod order_to_cash;
 mod program;
 mod smtp;

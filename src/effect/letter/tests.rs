@@ -133,8 +133,10 @@ fn parts_within_parts_are_followed_so_far() {
         } else {
             format!("Content-Type: {kind}\n\n")
         };
-        let letter = read(&format!("Subject: s\n{}", level.repeat(20_000)));
-        assert_eq!(letter.fields["subject"], "s");
+        for (levels, is_complete) in [(PARTS_MOST, true), (20_000, false)] {
+            let letter = read(&format!("Subject: s\n{}", level.repeat(levels)));
+            assert_eq!((&letter.fields["subject"], &letter.fields["complete"]), (&json!("s"), &json!(is_complete)));
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Mails {
         let (mut followers, mut names) = (JoinSet::new(), BTreeMap::new());
         let mailboxes = self.handle.mailboxes().cloned();
         let mut begin: Vec<String> =
-            mailboxes.iter().flat_map(|all| all.iter()).map(|(name, _)| name.to_owned()).collect();
+            mailboxes.iter().flat_map(|all| all.all()).map(|(name, _)| name.to_owned()).collect();
         let mut deployments = self.handle.deployments();
         loop {
             for name in begin.drain(..) {
@@ -80,7 +80,7 @@ fn unknown(mailboxes: Option<&Mailboxes>, name: &str) -> Option<String> {
     if mailboxes.is_some_and(|all| all.get(name).is_some()) {
         return None;
     }
-    let names = mailboxes.into_iter().flat_map(Mailboxes::iter).map(|(name, _)| name);
+    let names = mailboxes.into_iter().flat_map(Mailboxes::all).map(|(name, _)| name);
     let hint = suggest::did_you_mean(name, names)
         .unwrap_or_else(|| format!("add a section `[mailboxes.{name}]` to `panta.toml`"));
     Some(format!("there is no mailbox `{name}`; hint: {hint}"))

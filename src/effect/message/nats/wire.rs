@@ -173,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(said(bad.as_bytes()).map_err(|fault| fault.reason), Err(Reason::Protocol), "{bad}");
         }
-        assert!(said(&[b'x'; LINE]).is_err() && said(b"\xff\n").is_err());
+        assert!(said(&vec![b'x'; LINE]).is_err() && said(b"\xff\n").is_err());
     }
 
     #[test]

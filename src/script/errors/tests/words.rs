@@ -152,7 +152,7 @@ fn a_reserved_word_that_is_called_is_no_key() {
             "let a = repo.new(1);",
             "no method has that name; a function that a map holds is called by `[\"new\"].call(...)`",
         ),
-        ("let a = spawn(1);", "no function has that name: choose another, such as `spawn_it`"),
+        ("let a = shared(1);", "no function has that name: choose another, such as `shared_it`"),
     ] {
         let said = parse(text);
         assert!(said.contains("E0203") && said.contains(hint), "{said}");

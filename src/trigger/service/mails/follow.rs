@@ -99,23 +99,24 @@ impl Follower {
                 }
                 continue;
             }
-            match self.connected(&mailboxes, mailbox).await {
-                // Nobody listens any more.
-                Ok(()) => {}
-                Err(trouble) => {
-                    // One message that is nonsense is no reason to leave the server alone for long.
-                    let is_one_message =
-                        self.failed.is_some() && matches!(trouble, Trouble::Mailbox(Error::Protocol(_)));
-                    self.told(&match trouble {
-                        Trouble::Mailbox(error) => error.to_string(),
-                        Trouble::NotNow(why) => why,
-                    });
-                    tokio::time::sleep(self.pause).await;
-                    if !is_one_message {
-                        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-                    }
-                }
+            // Otherwise nobody listens any more.
+            if let Err(trouble) = self.connected(&mailboxes, mailbox).await {
+                self.paused(trouble).await;
             }
+        }
+    }
+
+    /// Waits before the next try, and says why.
+    async fn paused(&mut self, trouble: Trouble) {
+        // One message that is nonsense is no reason to leave the server alone for long.
+        let is_one_message = self.failed.is_some() && matches!(trouble, Trouble::Mailbox(Error::Protocol(_)));
+        self.told(&match trouble {
+            Trouble::Mailbox(error) => error.to_string(),
+            Trouble::NotNow(why) => why,
+        });
+        tokio::time::sleep(self.pause).await;
+        if !is_one_message {
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
     }
 
