@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::program::Running;
 use super::systems::{Drive, System};
-use super::{databases, order_to_cash};
+use super::{brokers, databases, order_to_cash, served};
 use crate::cli::Place;
 
 /// Drives all that is to be driven of a system; panics where something does not hold.
@@ -16,20 +16,23 @@ pub(crate) fn all(system: &System, running: &Running) {
         None => {}
         Some("postgres") => databases::postgres(running),
         Some("mariadb") => databases::mariadb(running),
+        Some("nats") => brokers::nats(running),
+        Some("amqp") => brokers::amqp(running),
+        Some("mqtt") => brokers::mqtt(running),
         Some("order to cash") => order_to_cash::survives_ten_kills(running),
         Some(other) => panic!("`{other}` is no code that drives a system"),
     }
     let folder = running.path(&system.programs[0]);
     for drive in &system.drive {
         let secrets = secrets(drive, running);
-        completes(drive, &folder, &drive.input, &secrets);
+        completes(drive, running, &folder, &drive.input, &secrets);
         if let Some(wrong) = &drive.wrong {
             let mut secrets = secrets;
             for (name, value) in &wrong.secrets {
                 let own = secrets.iter_mut().find(|(own, _)| own == name).expect("it is one of its secrets");
                 own.1.clone_from(value);
             }
-            completes(drive, &folder, &wrong.input, &secrets);
+            completes(drive, running, &folder, &wrong.input, &secrets);
         }
     }
 }
@@ -40,23 +43,38 @@ fn secrets(drive: &Drive, running: &Running) -> Vec<(String, String)> {
 }
 
 /// Runs the workflow in a new place, and takes nothing but its end as it ought to be.
-fn completes(drive: &Drive, folder: &Path, input: &toml::Table, secrets: &[(String, String)]) {
+fn completes(drive: &Drive, running: &Running, folder: &Path, input: &toml::Table, secrets: &[(String, String)]) {
     let mut config = drive.config.clone();
     config.insert("config".to_owned(), drive.settings.clone().into());
     let config = toml::to_string(&config).expect("TOML").replace("{folder}", folder.to_str().expect("a path"));
     let place = Place::new(&[("panta.toml", &config)]);
     set_secrets(&place, secrets, &drive.hosts);
+    let input = serde_json::to_value(input).expect("JSON");
+    let what = format!("{} with {input}", drive.workflow);
+    let said = match drive.with.as_slice() {
+        [] => by_itself(&place, drive, &input, &what),
+        with => {
+            let workflows: Vec<_> = std::iter::once(&drive.workflow).chain(with).map(String::as_str).collect();
+            let ready = || drive.ready.iter().for_each(|command| drop(running.ask(command).expect("it listens")));
+            let run = served::ended(&place, &workflows, &input, ready);
+            assert_eq!(run["status"], "completed", "{what}: {run}");
+            run.to_string()
+        }
+    };
+    for (_, secret) in secrets.iter().filter(|(_, secret)| secret.len() > 7) {
+        assert!(!said.contains(secret), "{what}: a secret was shown");
+    }
+}
+
+/// By `panta run`; all that it said.
+fn by_itself(place: &Place, drive: &Drive, input: &Value, what: &str) -> String {
     let file = format!("{}/tests/connectors/{}.rhai", env!("CARGO_MANIFEST_DIR"), drive.workflow);
-    let input = serde_json::to_string(input).expect("JSON");
-    let panta = place.command(&["--config", "panta.toml", "run", &file, "--json", "--input", &input]);
+    let panta = place.command(&["--config", "panta.toml", "run", &file, "--json", "--input", &input.to_string()]);
     let came = within(&panta, 600);
     let (out, err) = (String::from_utf8_lossy(&came.stdout), String::from_utf8_lossy(&came.stderr));
     let ended: Value = serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_default();
-    let what = format!("{} with {input}", drive.workflow);
     assert!(came.status.success(), "{what}: {} {}\n{}", came.status, ended["error"], end_of(&err));
-    for (_, secret) in secrets.iter().filter(|(_, secret)| secret.len() > 7) {
-        assert!(!out.contains(secret) && !err.contains(secret), "{what}: a secret was shown");
-    }
+    format!("{out}{err}")
 }
 
 /// The last lines of what it said.

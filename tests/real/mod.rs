@@ -7,9 +7,11 @@ mod brokers;
 mod databases;
 mod drive;
 mod kills;
-mod named;
+mod left;
 mod order_to_cash;
+mod ports;
 mod program;
+mod served;
 mod smtp;
 mod systems;
 

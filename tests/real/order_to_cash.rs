@@ -205,7 +205,7 @@ impl<'a> Shop<'a> {
 
     /// Until the run is over.
     fn ends(&self, run: &str, output: &Value) {
-        let known = self.until(run, |known| known["ended"] != Value::Null);
+        let known = self.until(run, |known| known["ended_at"] != Value::Null);
         assert_eq!((&known["status"], &known["output"]), (&json!("completed"), output), "{known}");
     }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::ports;
 use super::systems::System;
 
 /// How long each verb may take: packages come over the network.
@@ -48,12 +49,14 @@ impl Programs {
         for (verb, seconds) in VERBS {
             if verb == "start" {
                 running.prepare(system.before.as_deref())?;
+                ports::free(&system.ports)?;
             }
             for (name, file) in system.programs.iter().zip(&files) {
                 if verb == "start" {
                     running.started.push((name.clone(), file.clone()));
                 }
-                running.verb(file, name, verb, seconds, system)?;
+                let longer = system.start_minutes.filter(|_| verb == "start").map(|minutes| minutes * 60);
+                running.verb(file, name, verb, longer.unwrap_or(seconds), system)?;
             }
         }
         running.begin_beside(system)?;
@@ -177,6 +180,7 @@ impl Running {
             command.env("REAL_PKG", &self.packages).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let _ = command.status();
         }
+        super::left::end(self.root());
     }
 }
 

@@ -14,6 +14,10 @@ pub(crate) struct System {
     /// The programs that run it, in the order in which they are started. The folder of the first is that of the commands; the others
     /// have theirs beside it.
     pub(crate) programs: Vec<String>,
+    /// Where it listens on this machine: waited for, while something else is there.
+    pub(crate) ports: Vec<u16>,
+    /// How long `start` may take, in minutes, where that is longer than usual.
+    pub(crate) start_minutes: Option<u32>,
     /// Variables for the programs.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
@@ -37,6 +41,11 @@ pub(crate) struct System {
 pub(crate) struct Drive {
     /// Its name in `tests/connectors/`.
     pub(crate) workflow: String,
+    /// Others of that folder that answer it: they are deployed in a daemon, where it is started.
+    #[serde(default)]
+    pub(crate) with: Vec<String>,
+    /// A command that returns once that daemon listens to the system.
+    pub(crate) ready: Option<String>,
     #[serde(default)]
     pub(crate) input: toml::Table,
     /// `[config]` of `panta.toml`; `{folder}` is that of the first program, as in `config`.
