@@ -1,7 +1,10 @@
 //! Who carries out the effects of a worker: the performer on the worker's own runtime, or, where nothing may touch the
 //! outside, what answers in its place.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -91,13 +94,20 @@ impl Hands {
                 return Pending::Effect(None, counts);
             }
             let task = tokio::task::spawn_local(async move {
-                let _noted = match &ask.what {
-                    What::Effect { request, .. } => {
-                        Some(world.shared.under_way.note(run, wait, request, world.shared.now()))
-                    }
+                let request = match &ask.what {
+                    What::Effect { request, .. } => Some(Rc::clone(request)),
                     _ => None,
                 };
-                let outcome = carry_out(run, ask, &world).await;
+                let mut work = pin!(carry_out(run, ask, &world));
+                // What is done at once is not told of, which is most of what costs no time.
+                let outcome = match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => {
+                        let under_way = &world.shared.under_way;
+                        let _noted = request.map(|request| under_way.note(run, wait, &request, world.shared.now()));
+                        work.await
+                    }
+                };
                 let _ = inbox.send(Message::Answer(run, wait, Answer::Effect(outcome)));
             });
             return Pending::Effect(Some(task.abort_handle()), counts);

@@ -500,7 +500,9 @@ impl State {
     /// Runs that parked until this one, or the chain that it belongs to, has ended; its parent is woken by itself.
     fn wake_waiters(&mut self, id: RunId) -> Vec<RunId> {
         let parent = self.runs[&id].parent;
-        let is_awaited = |run: &RunId| self.newest(*run) == Some(id);
+        let first = |run: &RunId| self.runs.get(run).and_then(|run| run.chain).unwrap_or(*run);
+        let ended = first(&id);
+        let is_awaited = |run: &RunId| first(run) == ended;
         let waiters = self.awaited.iter().filter(|(run, runs)| Some(**run) != parent && runs.iter().any(is_awaited));
         let waiters: Vec<_> = waiters.map(|(run, _)| *run).collect();
         waiters.into_iter().filter(|run| self.wake(*run)).collect()

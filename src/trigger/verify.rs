@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(diagnosed("trigger::webhook(\"/x\");"), [(Severity::Error, 19, 2)]);
         assert_eq!(diagnosed("trigger::file(\"inbox/\");"), [(Severity::Error, 16, 6)]);
         assert_eq!(diagnosed("const E = \"a b\"; trigger::event(E);").len(), 1);
-        assert_eq!(diagnosed("trigger::message(\"nats://x/y\");")[0].0, Severity::Warning);
+        assert_eq!(diagnosed("trigger::message(\"nats://x/y\");")[0].0, Severity::Error, "no line allows it");
     }
 
     #[test]

@@ -91,8 +91,11 @@ pub(super) fn earlier(text: &str, now: Timestamp) -> Result<Timestamp, Problem> 
 pub(super) async fn one(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let id = request::run_id(&id)?;
     let read = move |handle: &crate::engine::Handle| {
-        let mut shown = handle.run_json(&handle.run(id)?)?;
-        shown["under_way"] = handle.under_way(id);
+        let run = handle.run(id)?;
+        let mut shown = handle.run_json(&run)?;
+        if !run.status.is_final() {
+            shown["under_way"] = handle.under_way(id);
+        }
         Ok(shown)
     };
     Ok(Json(request::read(&shared, read).await?))
