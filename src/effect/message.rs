@@ -217,7 +217,16 @@ fn outgoing(request: &MessageRequest, attempt: &Attempt<'_>) -> Result<Outgoing,
         (Payload::Bytes(bytes), None) => bytes.clone(),
         (_, None) => unreachable!("what is text is text"),
     };
-    let header = |(name, value): &(String, String)| Ok((name.clone(), resolved(value)?));
+    let header = |(name, value): &(String, String)| {
+        let value = resolved(value)?;
+        if value.chars().any(char::is_control) {
+            let hint = "was the secret set with a line break at its end?";
+            return Err(Failure::invalid(format!(
+                "header `{name}` has a line break with its secret put in; hint: {hint}"
+            )));
+        }
+        Ok((name.clone(), value))
+    };
     Ok(Outgoing {
         id: attempt.idempotency_key.to_owned(),
         subject: request.subject.clone(),

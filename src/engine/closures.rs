@@ -103,6 +103,15 @@ pub(super) fn call(deployed: &Deployed, which: Which, args: Vec<Dynamic>) -> Res
     }
 }
 
+/// Whether a closure of this trigger ran into its limit and is not asked just now; what was said then.
+pub(super) fn rests(deployed: &Deployed, trigger: &str) -> Option<String> {
+    let now = crate::time::elapsed();
+    let paused = held(&PAUSED);
+    let of_trigger = |which: &Which| matches!(which, Which::Trigger { id, .. } if id == trigger);
+    let mut resting = paused.iter().filter(|((version, which), _)| version == deployed.version() && of_trigger(which));
+    resting.find(|(_, (until, _))| now < *until).map(|(_, (_, said))| said.clone())
+}
+
 impl fmt::Display for Which {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

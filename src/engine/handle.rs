@@ -483,6 +483,15 @@ impl Handle {
         decided.map_err(|problem| self.text_from_outside(&problem))
     }
 
+    /// Why this trigger's closures are not asked for some seconds, if they are not: one ran into its limit over something
+    /// else. What is to be decided waits.
+    pub fn rests(&self, workflow: &str, spec: &TriggerSpec) -> Option<String> {
+        let asks = !spec.closures.is_empty();
+        asks.then(|| self.workflow(workflow).ok())
+            .flatten()
+            .and_then(|deployed| super::closures::rests(&deployed, &spec.id))
+    }
+
     /// Does what asks closures on another thread; `None`: it panicked.
     pub(super) async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if tokio::runtime::Handle::try_current().is_err() {

@@ -60,6 +60,9 @@ fn publish(call: &mut Call<'_>) -> Result<Dynamic, Fail> {
     if key.as_ref().is_some_and(|key| key.is_empty() || !fits(key)) {
         return Err(call.invalid("option `idempotency_key` is one line of at most 200 bytes"));
     }
+    if key.as_ref().is_some_and(|key| !crate::script::secret::find_placeholders(key).is_empty()) {
+        return Err(call.invalid("option `idempotency_key` has a secret in it; hint: the broker keeps it in the open"));
+    }
     let request = MessageRequest {
         subject,
         payload: payload(call)?,

@@ -154,6 +154,10 @@ async fn begin(handle: &Handle, cause: Cause<'_>) -> Begun {
         handle.refuse(workflow, &spec.id, reason.as_str());
         Begun::Never(reason)
     };
+    // It has done nothing: what its closures were asked over before has.
+    if let Some(said) = handle.rests(workflow, spec) {
+        return Begun::NotNow(said);
+    }
     let received = Received { seen: seen.unwrap_or_else(|| info.clone()), payload: input };
     let (input, key) = match decided(handle, workflow, spec, received).await {
         Ok((input, own)) => (input, own.or(key)),

@@ -34,8 +34,6 @@ pub(super) struct Amqp {
     published: u64,
     /// A message that is on its way to us.
     coming: Option<Coming>,
-    /// When something came, by the runtime's clock.
-    heard: tokio::time::Instant,
 }
 
 /// A message of which a part has come.
@@ -69,8 +67,7 @@ impl Amqp {
         if address.tls {
             pipe = pipe.secure(&address.host, login.broker.ca_file.as_deref()).await?;
         }
-        let heard = tokio::time::Instant::now();
-        let mut amqp = Self { pipe, most: FRAME as usize, published: 0, coming: None, heard };
+        let mut amqp = Self { pipe, most: FRAME as usize, published: 0, coming: None };
         amqp.pipe.send(b"AMQP\0\0\x09\x01").await?;
         amqp.awaited(10, 10).await?;
         // Where nobody is named, RabbitMQ has its guest.
@@ -143,7 +140,6 @@ impl Amqp {
                 continue;
             };
             self.pipe.take(length);
-            self.heard = tokio::time::Instant::now();
             match frame {
                 Frame::Heartbeat => {}
                 Frame::Method(10, 50, arguments) | Frame::Method(20, 40, arguments) => return Err(closed(&arguments)?),
@@ -210,7 +206,7 @@ impl Amqp {
                         return Ok(*arrived);
                     }
                 }
-                Err(_) if self.heard.elapsed() > SILENCE => {
+                Err(_) if self.pipe.quiet() > SILENCE => {
                     let told = format!("nothing was heard of it for {} s", SILENCE.as_secs());
                     return Err(Fault::new(Reason::Lost, told));
                 }

@@ -34,8 +34,6 @@ pub(super) struct Mqtt {
     last: u16,
     /// What the broker said of itself.
     told: Told,
-    /// When something came, by the runtime's clock.
-    heard: tokio::time::Instant,
     /// Messages that came before the subscription was confirmed.
     early: VecDeque<Published>,
 }
@@ -52,8 +50,7 @@ impl Mqtt {
         if address.tls {
             pipe = pipe.secure(&address.host, login.broker.ca_file.as_deref()).await?;
         }
-        let mut mqtt =
-            Self { pipe, last: 0, told: Told::default(), heard: tokio::time::Instant::now(), early: VecDeque::new() };
+        let mut mqtt = Self { pipe, last: 0, told: Told::default(), early: VecDeque::new() };
         let hello = Hello {
             name: wanted.map_or("", |wanted| &wanted.name),
             user: login.broker.user.as_deref(),
@@ -88,6 +85,10 @@ impl Mqtt {
                     }
                     return Ok(());
                 }
+                // What was announced: so many without our word.
+                Packet::Published(_) if self.early.len() >= usize::from(LOT) => {
+                    return Err(Fault::new(Reason::Protocol, "it sends more than it was told that it may"));
+                }
                 Packet::Published(message) => self.early.push_back(message),
                 _ => {}
             }
@@ -104,7 +105,6 @@ impl Mqtt {
         loop {
             if let Some((packet, length)) = packet::packet(self.pipe.input())? {
                 self.pipe.take(length);
-                self.heard = tokio::time::Instant::now();
                 return match packet {
                     Packet::Ended { code, told } => {
                         let fault = refused(code, &told);
@@ -157,7 +157,7 @@ impl Mqtt {
                         return Ok(arrived(message));
                     }
                 }
-                Err(_) if self.heard.elapsed() > SILENCE => {
+                Err(_) if self.pipe.quiet() > SILENCE => {
                     let told = format!("nothing was heard of it for {} s", SILENCE.as_secs());
                     return Err(Fault::new(Reason::Lost, told));
                 }
@@ -187,7 +187,7 @@ impl Mqtt {
 }
 
 fn arrived(message: Published) -> Arrived {
-    let id = message.told.pairs.iter().find(|(name, _)| name == ID).map(|(_, id)| id.clone());
+    let id = message.told.pairs.iter().find(|(name, id)| name == ID && !id.is_empty()).map(|(_, id)| id.clone());
     Arrived {
         // A number of MQTT is taken again at once: only what the sender says tells a message from others.
         key: id.clone(),

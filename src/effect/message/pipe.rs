@@ -30,6 +30,8 @@ pub(super) struct Pipe {
     input: Vec<u8>,
     /// How much of the input was taken.
     taken: usize,
+    /// When something came last.
+    heard: tokio::time::Instant,
 }
 
 impl Pipe {
@@ -43,7 +45,7 @@ impl Pipe {
         };
         // Small frames go at once.
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-        Ok(Self { stream: Box::new(stream), input: Vec::new(), taken: 0 })
+        Ok(Self { stream: Box::new(stream), input: Vec::new(), taken: 0, heard: tokio::time::Instant::now() })
     }
 
     /// Goes on by TLS; what came before is no part of it.
@@ -56,7 +58,9 @@ impl Pipe {
         let server = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(error.to_string()))?;
         let connecting = tokio_rustls::TlsConnector::from(config).connect(server, self.stream);
         match tokio::time::timeout(CONNECT, connecting).await {
-            Ok(Ok(stream)) => Ok(Self { stream: Box::new(stream), input: Vec::new(), taken: 0 }),
+            Ok(Ok(stream)) => {
+                Ok(Self { stream: Box::new(stream), input: Vec::new(), taken: 0, heard: tokio::time::Instant::now() })
+            }
             Ok(Err(error)) => Err(unreachable(error.to_string())),
             Err(_) => Err(unreachable(format!("no TLS within {} s", CONNECT.as_secs()))),
         }
@@ -89,9 +93,17 @@ impl Pipe {
         self.input.reserve(PIECE);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(Fault::new(Reason::Lost, "the broker closed the connection")),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.heard = tokio::time::Instant::now();
+                Ok(())
+            }
             Err(error) => Err(Fault::new(Reason::Lost, error.to_string())),
         }
+    }
+
+    /// How long nothing has come: part of a message is something, too.
+    pub(super) fn quiet(&self) -> Duration {
+        self.heard.elapsed()
     }
 
     /// Sends all of it. Given up in between, the connection is of no use any more.

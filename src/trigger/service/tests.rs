@@ -551,3 +551,22 @@ fn a_condition_that_throws_or_never_ends_stops_no_schedule() {
     let outputs = Bench::outputs(&bench.ended(3));
     assert!(outputs.iter().all(|output| *output == json!(7)), "{outputs:?}");
 }
+
+#[test]
+fn what_comes_after_something_that_hit_the_limit_waits_and_is_not_refused() {
+    let mut bench = Bench::stopped(
+        "trigger::event(\"e\", #{ when: |e| { let n = 0; while e.payload == \"big\" { n += 1; } true } });\nfn main(e) { e }",
+    );
+    bench.start();
+    let handle = bench.running.as_ref().expect("it runs").1.handle();
+    let deployed = handle.workflow("w").unwrap();
+    let (name, spec) = (&deployed.name, &deployed.triggers[0]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let came = |payload: &str| {
+        let seen = Some(json!({ "payload": payload }));
+        runtime.block_on(begin(&handle, Cause { input: payload.into(), seen, ..Cause::of(name, spec) }))
+    };
+    assert!(matches!(came("small"), Begun::Run(_)));
+    assert!(matches!(came("big"), Begun::Never(why) if why.contains("CPU limit")));
+    assert!(matches!(came("small"), Begun::NotNow(why) if why.contains("CPU limit")));
+}

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::FRAME;
 use crate::effect::message::fault::{Fault, Reason};
-use crate::effect::message::pipe::MOST;
 
 /// What ends a frame.
 const END: u8 = 0xce;
@@ -41,8 +41,8 @@ pub(super) fn frame(input: &[u8]) -> Result<Option<(Frame, usize)>, Fault> {
         return Err(wrong("the broker wants another version"));
     }
     let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-    if length > MOST {
-        return Err(wrong("a frame of more than 64 MiB"));
+    if length > FRAME as usize {
+        return Err(wrong("a frame larger than it was told that it may be"));
     }
     let Some(body) = input.get(7..7 + length) else { return Ok(None) };
     let Some(end) = input.get(7 + length) else { return Ok(None) };

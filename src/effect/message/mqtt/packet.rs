@@ -160,7 +160,12 @@ impl<'a> Bytes<'a> {
                 0x1f => told.reason = Some(all.text()?),
                 0x24 => told.qos = Some(all.u8()?),
                 0x25 => told.retains = Some(all.u8()? != 0),
-                0x26 => told.pairs.push((all.text()?, all.text()?)),
+                0x26 => {
+                    let pair = (all.text()?, all.text()?);
+                    if told.pairs.len() < MOST_PAIRS {
+                        told.pairs.push(pair);
+                    }
+                }
                 0x27 => told.most = Some(all.u32()?),
                 // Others, of which nothing follows here: passed over by their lengths.
                 0x01 | 0x17 | 0x19 | 0x28 | 0x29 | 0x2a => drop(all.u8()?),
@@ -238,6 +243,9 @@ pub(super) fn subscribe(id: u16, filter: &str) -> Vec<u8> {
 pub(super) fn acknowledge(id: u16) -> Vec<u8> {
     framed(0x40, &id.to_be_bytes())
 }
+
+/// User properties of one packet that are kept: millions of empty ones would take many times the packet's memory.
+const MOST_PAIRS: usize = 1_000;
 
 pub(super) const PING: [u8; 2] = [0xc0, 0];
 

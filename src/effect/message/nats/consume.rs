@@ -78,10 +78,15 @@ impl Nats {
     pub(in super::super) async fn next(&mut self) -> Result<Arrived, Fault> {
         loop {
             self.ask_for_more().await?;
-            let message = tokio::time::timeout(SILENCE, self.message()).await;
-            let message = message.map_err(|_| {
-                Fault::new(Reason::Lost, format!("nothing was heard of it for {} s", SILENCE.as_secs()))
-            })??;
+            let message = match tokio::time::timeout(SILENCE, self.message()).await {
+                Ok(message) => message?,
+                // A large message is on its way.
+                Err(_) if self.pipe.quiet() < SILENCE => continue,
+                Err(_) => {
+                    let told = format!("nothing was heard of it for {} s", SILENCE.as_secs());
+                    return Err(Fault::new(Reason::Lost, told));
+                }
+            };
             let Some(pull) = &mut self.pull else { return Err(nothing_wanted()) };
             if !message.subject.starts_with(&self.inbox) && message.reply.is_none() {
                 continue;

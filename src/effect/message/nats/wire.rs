@@ -6,6 +6,8 @@ use crate::effect::message::pipe::MOST;
 /// A line of the protocol is no longer than this, but for `INFO`, which names a cluster's servers.
 const LINE: usize = 64 << 10;
 const VERSION: &str = "NATS/1.0";
+/// Headers of one message that are kept: millions of empty ones would take many times the message's memory.
+const MOST_HEADERS: usize = 1_000;
 
 /// Something that the server says.
 #[derive(Clone, PartialEq, Debug)]
@@ -101,7 +103,7 @@ fn headers(block: &[u8]) -> Result<Headers, Fault> {
     let (code, told) = first.split_once(' ').unwrap_or((first, ""));
     let status = code.parse().ok().map(|code| (code, told.trim().to_owned()));
     let pair = |line: &str| line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-    Ok((status, lines.filter_map(pair).collect()))
+    Ok((status, lines.filter_map(pair).take(MOST_HEADERS).collect()))
 }
 
 /// What publishes a message.
