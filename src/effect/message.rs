@@ -14,6 +14,7 @@ pub mod brokers;
 mod connection;
 mod consumer;
 mod fault;
+mod idle;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "nats")]

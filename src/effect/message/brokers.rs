@@ -3,7 +3,7 @@
 //! A connection serves one message at a time: it is published, and the broker has acknowledged it, before the next one goes. So
 //! whose answer it is that comes is never a question, and an error belongs to one message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,11 @@ use tokio::sync::Semaphore;
 use super::address::Address;
 use super::connection::Connection;
 use super::fault::{self, Fault};
+use super::idle::Idle;
 use super::{MessageReply, Outgoing};
 use crate::effect::aside::{self, Aside, Ended};
 use crate::effect::{Failure, Secrets, Target};
+use crate::time::elapsed;
 
 /// Connections to a broker at a time, unless it is said: each publishes hundreds of messages a second.
 pub const POOL: usize = 4;
@@ -69,7 +71,7 @@ pub struct Brokers {
 /// The connections that publish to one broker.
 struct Pool {
     places: Semaphore,
-    idle: Arc<Mutex<VecDeque<Connection>>>,
+    idle: Arc<Mutex<Idle<Connection>>>,
 }
 
 impl Brokers {
@@ -146,20 +148,20 @@ impl Pool {
 
     async fn rested(&self) -> Option<Connection> {
         loop {
-            let mut connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
+            let mut connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take()?;
             if connection.is_open().await {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection for a while; the one that has been there the longest goes first.
+    /// Keeps a connection for a while.
     fn rest(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).put(elapsed(), connection);
         let idle = Arc::clone(&self.idle);
         tokio::runtime::Handle::current().spawn(async move {
             tokio::time::sleep(IDLE).await;
-            idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            idle.lock().unwrap_or_else(PoisonError::into_inner).expire(elapsed(), IDLE);
         });
     }
 }
