@@ -1,38 +1,16 @@
 //! Messages for triggers: what a broker hands over, outside of any run, as it may be kept.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::deploy::{Deployed, TriggerSpec};
 use super::handle::Handle;
-use crate::effect::message::{Address, Consumer, Mark, Wanted};
+use crate::effect::message::{Address, Arrived, Consumer, Wanted};
 
 /// What one trigger consumes, on a connection of its own. Dropped, the broker gets back what was not settled.
 #[derive(Debug)]
 pub struct Messages {
     consumer: Consumer,
-}
-
-/// A message for a trigger.
-#[derive(Debug)]
-pub struct Message {
-    /// As it came.
-    pub payload: Vec<u8>,
-    /// What it is, as its sender says.
-    pub content_type: Option<String>,
-    /// Its subject, routing key or topic.
-    pub subject: String,
-    /// Names and values beside the payload.
-    pub headers: Vec<(String, String)>,
-    /// The id that its sender gave to it.
-    pub id: Option<String>,
-    /// What is the same whenever this message comes, and of no other. `None`: nothing tells it from another.
-    pub key: Option<String>,
-    /// Whether it came before, as far as the broker knows.
-    pub redelivered: bool,
-    /// What else the broker says.
-    pub more: Map<String, Value>,
-    mark: Mark,
 }
 
 /// What became of a message.
@@ -66,23 +44,12 @@ impl Handle {
 
 impl Messages {
     /// Waits for the next message. May be given up in between: nothing is lost. The error is told to people.
-    pub async fn next(&mut self) -> Result<Message, String> {
-        let came = self.consumer.next().await.map_err(|failure| failure.message)?;
-        Ok(Message {
-            payload: came.payload,
-            content_type: came.content_type,
-            subject: came.subject,
-            headers: came.headers,
-            id: came.id,
-            key: came.key,
-            redelivered: came.redelivered,
-            more: came.more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            mark: came.mark,
-        })
+    pub async fn next(&mut self) -> Result<Arrived, String> {
+        self.consumer.next().await.map_err(|failure| failure.message)
     }
 
     /// Tells the broker what became of a message.
-    pub async fn settle(&mut self, message: &Message, settled: Settled) -> Result<(), String> {
+    pub async fn settle(&mut self, message: &Arrived, settled: Settled) -> Result<(), String> {
         let told = match settled {
             Settled::Done => self.consumer.acknowledge(&message.mark).await,
             Settled::Later => self.consumer.give_back(&message.mark).await,

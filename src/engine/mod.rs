@@ -87,7 +87,7 @@ pub use hands::{Mocked, Mocks};
 pub use holds::held_by;
 pub use inline::{Inline, Tools, VirtualClock};
 pub use locks::{Unlocked, line_to_json, named};
-pub use messages::{Message, Messages, Settled};
+pub use messages::{Messages, Settled};
 pub use notification::{About, LogNotifier, Notification, Notifier, TaskOf};
 pub use options::{Instead, KEEP, Options, Reach};
 pub use passage::GateSpec;

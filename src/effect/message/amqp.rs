@@ -8,11 +8,9 @@ use std::time::Duration;
 use self::frame::{Bytes, Frame, Method, Properties, flags, table, wrong};
 use super::brokers::Login;
 use super::fault::{Fault, Reason};
-use super::pipe::{self, Pipe};
+use super::pipe::{self, Pipe, greeted};
 use super::{Arrived, Mark, MessageReply, Outgoing, Wanted};
 
-/// Until a broker has taken us.
-const GREETING: Duration = Duration::from_secs(10);
 /// Seconds between signs of life; a pool lets its own connections go before.
 const HEARTBEAT: u16 = 60;
 /// How often a consumer says that it is there, and after which silence the broker is gone.
@@ -57,16 +55,11 @@ enum Said {
 
 impl Amqp {
     pub(super) async fn open(login: &Login, wanted: Option<&Wanted>) -> Result<Self, Fault> {
-        let greeting = tokio::time::timeout(GREETING, Self::greet(login, wanted)).await;
-        greeting.map_err(|_| Fault::new(Reason::Unreachable, format!("no greeting within {} s", GREETING.as_secs())))?
+        greeted(Self::greet(login, wanted)).await
     }
 
     async fn greet(login: &Login, wanted: Option<&Wanted>) -> Result<Self, Fault> {
-        let address = &login.broker.address;
-        let mut pipe = Pipe::open(address).await?;
-        if address.tls {
-            pipe = pipe.secure(&address.host, login.broker.ca_file.as_deref()).await?;
-        }
+        let pipe = Pipe::to(login).await?;
         let mut amqp = Self { pipe, most: FRAME as usize, published: 0, coming: None };
         amqp.pipe.send(b"AMQP\0\0\x09\x01").await?;
         amqp.awaited(10, 10).await?;

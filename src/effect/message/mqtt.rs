@@ -10,11 +10,9 @@ use std::time::Duration;
 use self::packet::{Hello, Packet, Published, Told, meaning};
 use super::brokers::Login;
 use super::fault::{Fault, Reason};
-use super::pipe::Pipe;
+use super::pipe::{Pipe, greeted};
 use super::{Arrived, Mark, MessageReply, Outgoing, Wanted};
 
-/// Until a broker has taken us.
-const GREETING: Duration = Duration::from_secs(10);
 /// Seconds of silence after which a connection is over; a pool lets its own go before.
 const KEEP_ALIVE: u16 = 60;
 /// How often a consumer says that it is there, and after which silence the broker is gone.
@@ -40,16 +38,11 @@ pub(super) struct Mqtt {
 
 impl Mqtt {
     pub(super) async fn open(login: &Login, wanted: Option<&Wanted>) -> Result<Self, Fault> {
-        let greeting = tokio::time::timeout(GREETING, Self::greet(login, wanted)).await;
-        greeting.map_err(|_| Fault::new(Reason::Unreachable, format!("no greeting within {} s", GREETING.as_secs())))?
+        greeted(Self::greet(login, wanted)).await
     }
 
     async fn greet(login: &Login, wanted: Option<&Wanted>) -> Result<Self, Fault> {
-        let address = &login.broker.address;
-        let mut pipe = Pipe::open(address).await?;
-        if address.tls {
-            pipe = pipe.secure(&address.host, login.broker.ca_file.as_deref()).await?;
-        }
+        let pipe = Pipe::to(login).await?;
         let mut mqtt = Self { pipe, last: 0, told: Told::default(), early: VecDeque::new() };
         let hello = Hello {
             name: wanted.map_or("", |wanted| &wanted.name),

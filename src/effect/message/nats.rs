@@ -11,11 +11,9 @@ use self::consume::Pull;
 use self::wire::{Message, Said};
 use super::brokers::Login;
 use super::fault::{Fault, Reason};
-use super::pipe::Pipe;
+use super::pipe::{Pipe, greeted};
 use super::{MessageReply, Outgoing, Wanted};
 
-/// Until a server has said who it is, and taken us.
-const GREETING: Duration = Duration::from_secs(10);
 /// Until JetStream has answered a question about streams and consumers.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -34,9 +32,7 @@ pub(super) struct Nats {
 
 impl Nats {
     pub(super) async fn open(login: &Login, wanted: Option<&Wanted>) -> Result<Self, Fault> {
-        let greeting = tokio::time::timeout(GREETING, Self::greet(login)).await;
-        let mut nats = greeting
-            .map_err(|_| Fault::new(Reason::Unreachable, format!("no greeting within {} s", GREETING.as_secs())))??;
+        let mut nats = greeted(Self::greet(login)).await?;
         if let Some(wanted) = wanted {
             nats.pull = Some(nats.consumer(wanted).await?);
         }

@@ -8,11 +8,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::address::Address;
+use super::brokers::Login;
 use super::fault::{Fault, Reason};
 use crate::effect::tls;
 
 /// Until a connection stands: three lost SYN packets are 7 s.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Until a broker has let us in.
+const GREETING: Duration = Duration::from_secs(10);
 /// Until what is sent is on its way: a broker that takes nothing for so long is as good as gone.
 const SEND: Duration = Duration::from_secs(30);
 /// Read at a time.
@@ -34,7 +37,20 @@ pub(super) struct Pipe {
     heard: tokio::time::Instant,
 }
 
+/// Waits for a greeting as long as one may take.
+pub(super) async fn greeted<T>(greeting: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let silent = || Fault::new(Reason::Unreachable, format!("no greeting within {} s", GREETING.as_secs()));
+    tokio::time::timeout(GREETING, greeting).await.unwrap_or_else(|_| Err(silent()))
+}
+
 impl Pipe {
+    /// Connects, by TLS from the first byte where the address says so.
+    pub(super) async fn to(login: &Login) -> Result<Self, Fault> {
+        let address = &login.broker.address;
+        let pipe = Self::open(address).await?;
+        if address.tls { pipe.secure(&address.host, login.broker.ca_file.as_deref()).await } else { Ok(pipe) }
+    }
+
     /// Connects, without TLS.
     pub(super) async fn open(address: &Address) -> Result<Self, Fault> {
         let unreachable = |why: String| Fault::new(Reason::Unreachable, why);

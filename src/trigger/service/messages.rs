@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{AGAIN, Begun, Cause, begin};
-use crate::engine::{Deployed, Handle, Message, Messages, Settled, TriggerSpec};
+use crate::effect::message::Arrived;
+use crate::engine::{Deployed, Handle, Messages, Settled, TriggerSpec};
 use crate::host::declare::TriggerKind;
 use crate::time::parse_duration;
 use crate::trigger::message;
@@ -176,7 +177,7 @@ impl Line {
     }
 
     /// Starts a run for a message, and then tells the broker.
-    async fn take(&self, messages: &mut Messages, message: &Message) -> Result<(), Broken> {
+    async fn take(&self, messages: &mut Messages, message: &Arrived) -> Result<(), Broken> {
         let (deployed, spec) = self.declared()?;
         match begin(&self.handle, cause(&self.handle, &deployed, &spec, message)).await {
             Begun::Run(_) | Begun::Never(_) => messages.settle(message, Settled::Done).await.map_err(Broken::Problem),
@@ -198,10 +199,10 @@ impl Line {
     }
 }
 
-fn cause<'a>(handle: &Handle, deployed: &'a Deployed, spec: &'a TriggerSpec, message: &Message) -> Cause<'a> {
+fn cause<'a>(handle: &Handle, deployed: &'a Deployed, spec: &'a TriggerSpec, message: &Arrived) -> Cause<'a> {
     let (kind, id) = (message.content_type.as_deref(), message.id.as_deref());
     let mut facts = message::facts(&message.subject, &message.headers, id, kind, message.redelivered);
-    facts.extend(message.more.clone());
+    facts.extend(message.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let payload = handle.message_value(&message::payload(kind, &message.payload));
     let info = handle.message_value(&Value::Object(facts));
     let seen = info.as_object().map(|facts| message::envelope(&payload, facts));
