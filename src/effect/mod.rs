@@ -13,7 +13,7 @@ pub mod ai;
 mod allow;
 #[cfg_attr(
     not(any(feature = "mysql", feature = "postgres", feature = "amqp", feature = "mqtt", feature = "nats")),
-    expect(unused, reason = "it is there for servers")
+    allow(unused, reason = "it is there for servers")
 )]
 mod aside;
 mod failure;

@@ -24,16 +24,16 @@ pub(super) enum Connection {
     Mqtt(Box<Mqtt>),
 }
 
-/// The same on each kind of connection.
+/// The same on each kind of connection; of a build without any there is none.
 macro_rules! each {
     ($connection:expr, $inner:ident => $act:expr) => {
-        match $connection {
+        match *$connection {
             #[cfg(feature = "nats")]
-            Connection::Nats($inner) => $act,
+            Connection::Nats(ref mut $inner) => $act,
             #[cfg(feature = "amqp")]
-            Connection::Amqp($inner) => $act,
+            Connection::Amqp(ref mut $inner) => $act,
             #[cfg(feature = "mqtt")]
-            Connection::Mqtt($inner) => $act,
+            Connection::Mqtt(ref mut $inner) => $act,
         }
     };
 }
